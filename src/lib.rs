@@ -1,0 +1,3 @@
+//! Milepost runs a task over many items and shows, live, how far it has come.
+
+pub mod protocol;

@@ -1,0 +1,222 @@
+//! A batch as everybody sees it, and what is asked when one is made.
+//!
+//! Owns the wire shapes of batches, their options and their lists. Called by service, server and app.
+//! Invariant: `pending + running + retrying + succeeded + failed + cancelled = total` in every [`Batch`].
+//! Deliberately knows neither tables nor who may see what.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{BatchId, FamilyId, Rev, Seq};
+use super::json::Json;
+use super::state::{BatchAct, BatchState, ItemState};
+use super::time::Timestamp;
+
+/// One batch: what was asked, where it stands, how fast it goes. All counts are committed state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    /// Its name for programs.
+    pub id: BatchId,
+    /// Its name for people: counts up from 1 on one installation.
+    pub number: u64,
+    /// Title, by the submitter or made from the input.
+    pub name: String,
+    /// Name of the task.
+    pub task: String,
+    /// Parameters of the task, as validated.
+    pub params: Json,
+    /// Name of the person, or `token:NAME`.
+    pub owner: String,
+    /// Where it stands.
+    pub state: BatchState,
+    /// Why it is paused, cancelled or closed early: a stable word or a sentence; none otherwise.
+    pub reason: Option<String>,
+    /// True once no more items can come.
+    pub sealed: bool,
+    /// Grows with every committed change.
+    pub rev: Rev,
+    /// Items so far.
+    pub total: u64,
+    /// Items that have not started.
+    pub pending: u64,
+    /// Items in slots, as of their node's last commit.
+    pub running: u64,
+    /// Items that wait for another attempt.
+    pub retrying: u64,
+    /// Items that ended well.
+    pub succeeded: u64,
+    /// Items that ended badly.
+    pub failed: u64,
+    /// Items ended by a cancel.
+    pub cancelled: u64,
+    /// Items ended per second over the last seconds; none while there is no ground for a figure.
+    pub rate_per_s: Option<f64>,
+    /// From when to when it may be done, in milliseconds from now; none while there is no ground.
+    pub eta_ms: Option<(u64, u64)>,
+    /// When it was submitted.
+    pub created_at: Timestamp,
+    /// When its first item was handed out.
+    pub started_at: Option<Timestamp>,
+    /// When its last item ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Batch {
+    /// Items whose end is recorded.
+    #[must_use]
+    pub fn ended(&self) -> u64 {
+        self.succeeded + self.failed + self.cancelled
+    }
+
+    /// Count of items in `state`.
+    #[must_use]
+    pub fn count(&self, state: ItemState) -> u64 {
+        match state {
+            ItemState::Pending => self.pending,
+            ItemState::Running => self.running,
+            ItemState::Retrying => self.retrying,
+            ItemState::Succeeded => self.succeeded,
+            ItemState::Failed => self.failed,
+            ItemState::Cancelled => self.cancelled,
+        }
+    }
+}
+
+/// Pause by itself when too much fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Percent of ended items that may fail, looked at from 100 ended on. Above 0, at most 100.
+    pub failed_percent: Option<f64>,
+    /// How many failures in a row, in recorded order. At least 1.
+    pub failed_in_a_row: Option<u64>,
+}
+
+/// How a batch is run. Everything has a default.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Higher first; 0.
+    pub priority: i32,
+    /// Attempts per item, 1 to 100; by default the engine's.
+    pub attempts_max: Option<u32>,
+    /// Time limit of one attempt, in seconds (fractions allowed); by default the task's.
+    pub timeout_seconds: Option<f64>,
+    /// Items of this batch in slots at once; by default no limit of its own.
+    pub concurrency: Option<u32>,
+    /// Items handed out per second; by default no limit.
+    pub rate_per_s: Option<f64>,
+    /// More items may be appended until it is sealed.
+    pub open: bool,
+    /// Run only so many items, then pause.
+    pub try_first: Option<u64>,
+    /// Pause by itself when too much fails.
+    pub budget: Option<Budget>,
+    /// Hand out nothing before.
+    pub start_at: Option<Timestamp>,
+    /// A batch to submit at the end: a body of `POST /batches`, with `on`.
+    pub then: Option<Json>,
+    /// Told of the end by POST.
+    pub webhook: Option<String>,
+    /// Seen by its owner and admins only.
+    pub private: bool,
+    /// Base of the delay between attempts, in milliseconds; 1,000.
+    pub retry_base_ms: Option<u64>,
+    /// Longest delay between attempts, in milliseconds; 300,000.
+    pub retry_max_ms: Option<u64>,
+}
+
+/// What to run, before the items: the part of a create that all kinds of bodies share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NewBatch {
+    /// Name of the task.
+    pub task: String,
+    /// Title; by default made from the input.
+    pub name: Option<String>,
+    /// Parameters of the task: an object; by default empty.
+    pub params: Option<Json>,
+    /// How to run it.
+    pub options: Options,
+}
+
+/// Changes to a batch that is there. A missing member changes nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BatchPatch {
+    /// New title.
+    pub name: Option<String>,
+    /// Items in slots at once, at least 1.
+    pub concurrency: Option<u32>,
+    /// Higher first.
+    pub priority: Option<i32>,
+}
+
+/// Which items a retry takes: by default all failed ones.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryRequest {
+    /// Only failures of this family.
+    pub family: Option<FamilyId>,
+    /// Only these items.
+    pub seqs: Option<Vec<Seq>>,
+    /// Items in these states (`failed`, `cancelled`).
+    pub states: Option<Vec<ItemState>>,
+}
+
+/// One page of batches, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchPage {
+    /// The batches.
+    pub batches: Vec<Batch>,
+    /// Cursor of the next page, none at the end.
+    pub next: Option<String>,
+}
+
+/// Which batches to list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BatchQuery {
+    /// `active`, `finished`, or one state; empty = all.
+    pub state: Option<String>,
+    /// Name of a task.
+    pub task: Option<String>,
+    /// Name of an owner.
+    pub owner: Option<String>,
+    /// Part of the name, or `#number`.
+    pub q: Option<String>,
+    /// From the page before.
+    pub cursor: Option<String>,
+    /// How many, 100; clamped to 500.
+    pub limit: Option<u32>,
+}
+
+/// How many visible batches there are of each kind: the filter row of the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchCounts {
+    /// Not finished.
+    pub active: u64,
+    /// Finished.
+    pub finished: u64,
+    /// With at least one failed item, finished or not.
+    pub with_failures: u64,
+    /// All.
+    pub all: u64,
+}
+
+/// What the page of one batch needs beside [`Batch`]: how it was asked for, and what may be done now.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BatchSettings {
+    /// Title of the task.
+    pub task_title: String,
+    /// How it is run.
+    pub options: Options,
+    /// Names of the input's columns, for CSV.
+    pub columns: Vec<String>,
+    /// Acts that the caller may ask for now.
+    pub acts: Vec<BatchAct>,
+    /// Slots of all living nodes.
+    pub slots: u32,
+    /// Parameters with their titles, in the order of the schema, as text.
+    pub params: BTreeMap<String, String>,
+}

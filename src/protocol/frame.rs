@@ -1,0 +1,388 @@
+//! Frames of the live connection, in JSON: what each side may say, and how it is read and written.
+//!
+//! Owns encode and decode of `milepost.v1.json`, the close codes and the rows by topic. Called by hub (writes),
+//! server (reads) and app/live (both). Invariant: rows are absolute, by key, newest wins. Deliberately knows
+//! no socket.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::batch::Batch;
+use super::error::ErrorCode;
+use super::ids::Rev;
+use super::item::{Family, ItemDetail, ItemRow, StripCell};
+use super::task::Node;
+use super::topic::Topic;
+
+/// The subprotocol that every program speaks.
+pub const SUBPROTOCOL_JSON: &str = "milepost.v1.json";
+
+/// Why a connection is closed; the client reconnects except on [`CloseCode::NotSignedIn`] and
+/// [`CloseCode::NotAllowed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+pub enum CloseCode {
+    /// The server goes away; the reason text is the hint in milliseconds when to come back.
+    GoingAway = 1001,
+    /// A message over the limit.
+    TooLarge = 1009,
+    /// A message that is not a frame.
+    Malformed = 4400,
+    /// No valid login or token.
+    NotSignedIn = 4401,
+    /// Signed in, but not allowed here.
+    NotAllowed = 4403,
+    /// No pong in twice the ping interval.
+    NoPong = 4408,
+    /// Too many messages, or connections.
+    TooMany = 4429,
+}
+
+impl CloseCode {
+    /// The number on the wire.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        self as u16
+    }
+}
+
+/// What a client says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum ClientFrame {
+    /// Listen to a topic; `rev` is what the page already shows.
+    Subscribe {
+        /// Which topic, as text: an unreadable one is answered, not punished.
+        topic: String,
+        /// Revision that the page already shows.
+        rev: Option<Rev>,
+    },
+    /// Stop listening.
+    Unsubscribe {
+        /// Which topic.
+        topic: String,
+    },
+    /// Answer to a ping.
+    Pong {},
+    /// Ask for fewer frames.
+    Pace {
+        /// Updates a second; 0 = none; held to the tick.
+        hz: f64,
+    },
+}
+
+/// Bounds that the server tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WelcomeLimits {
+    /// Bytes of one message from the client.
+    pub message_bytes_max: u64,
+    /// Subscriptions of one connection.
+    pub subscriptions_max: u64,
+    /// Messages a second from the client.
+    pub messages_per_second_max: u64,
+    /// Items in one window.
+    pub window_items_max: u64,
+    /// Shortest time between two updates of one topic.
+    pub tick_ms: u64,
+}
+
+/// Key of a row in its topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Key {
+    /// `seq`, `cell`.
+    Number(u64),
+    /// `id`.
+    Text(String),
+}
+
+/// What came of an item's log since the last row; appended by offset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPart {
+    /// Offset of the first byte of `text` in the whole log.
+    pub from: u64,
+    /// The text.
+    pub text: String,
+}
+
+/// A row of any topic.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Row {
+    /// Of `batches` and `batch/{id}`.
+    Batch(Box<Batch>),
+    /// Of `batch/{id}/items/{from}-{to}`.
+    Item(Box<ItemRow>),
+    /// Of `item/{id}/{seq}`.
+    ItemDetail(Box<ItemDetail>),
+    /// Of `batch/{id}/families`.
+    Family(Family),
+    /// Of `batch/{id}/strip`.
+    Cell(StripCell),
+    /// Of `nodes`.
+    Node(Box<Node>),
+}
+
+impl Row {
+    /// Its key in the topic.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Batch(row) => Key::Text(row.id.to_string()),
+            Self::Item(row) => Key::Number(row.seq),
+            Self::ItemDetail(detail) => Key::Number(detail.row.seq),
+            Self::Family(row) => Key::Text(row.id.0.clone()),
+            Self::Cell(row) => Key::Number(u64::from(row.cell)),
+            Self::Node(row) => Key::Text(row.id.0.clone()),
+        }
+    }
+
+    /// Revision at which it was written.
+    #[must_use]
+    pub fn rev(&self) -> Rev {
+        match self {
+            Self::Batch(row) => row.rev,
+            Self::Item(row) => row.rev,
+            Self::ItemDetail(detail) => detail.row.rev,
+            Self::Family(row) => row.rev,
+            Self::Cell(row) => row.rev,
+            Self::Node(row) => row.rev,
+        }
+    }
+
+    /// Its JSON text.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("rows hold only text, numbers and valid JSON")
+    }
+
+    /// Reads a row of `topic`.
+    ///
+    /// # Errors
+    /// If `text` is not such a row, or rows of the topic cannot be read by this build.
+    fn from_json(topic: Topic, text: &str) -> Result<Self, serde_json::Error> {
+        use serde::de::Error as _;
+        match topic {
+            Topic::Batches | Topic::Batch(_) => serde_json::from_str(text).map(Self::Batch),
+            Topic::Items { .. } => serde_json::from_str(text).map(Self::Item),
+            Topic::Item { .. } => serde_json::from_str(text).map(Self::ItemDetail),
+            Topic::Families(_) => serde_json::from_str(text).map(Self::Family),
+            Topic::Strip(_) => serde_json::from_str(text).map(Self::Cell),
+            Topic::Nodes => serde_json::from_str(text).map(Self::Node),
+            Topic::Pulse(_) => Err(serde_json::Error::custom("no rows are known for this topic")),
+        }
+    }
+}
+
+/// What a server says, as a client reads it. A server writes with [`ServerFrame::to_json`], or with
+/// [`rows_json`] where the rows are encoded already.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ServerFrame {
+    /// First frame of a connection.
+    Welcome {
+        /// Name and version of the server.
+        server: String,
+        /// Interval of pings.
+        ping_ms: u64,
+        /// Bounds.
+        limits: WelcomeLimits,
+    },
+    /// Are you there? Answered by pong.
+    Ping,
+    /// The whole of a topic; replaces what the client has.
+    Snapshot {
+        /// Which topic.
+        topic: Topic,
+        /// Revision that the rows show.
+        rev: Rev,
+        /// All rows.
+        rows: Vec<Row>,
+    },
+    /// Rows that changed.
+    Update {
+        /// Which topic.
+        topic: Topic,
+        /// Revision that the rows show.
+        rev: Rev,
+        /// Changed rows, absolute.
+        rows: Vec<Row>,
+        /// Keys that are no longer in the topic.
+        gone: Vec<Key>,
+    },
+    /// A subscription that cannot be.
+    Error {
+        /// The topic as the client wrote it.
+        topic: String,
+        /// What kind.
+        code: ErrorCode,
+        /// In words.
+        message: String,
+    },
+}
+
+/// The frame as it stands in JSON, rows unread.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum RawFrame<'a> {
+    Welcome {
+        server: String,
+        ping_ms: u64,
+        limits: WelcomeLimits,
+    },
+    Ping {},
+    Snapshot {
+        topic: Topic,
+        rev: Rev,
+        #[serde(borrow)]
+        rows: Vec<&'a RawValue>,
+    },
+    Update {
+        topic: Topic,
+        rev: Rev,
+        #[serde(borrow)]
+        rows: Vec<&'a RawValue>,
+        #[serde(default)]
+        gone: Vec<Key>,
+    },
+    Error {
+        topic: String,
+        code: ErrorCode,
+        message: String,
+    },
+}
+
+impl ServerFrame {
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// If `text` is not a frame, or a row is not of its topic.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        let read = |topic: Topic, rows: Vec<&RawValue>| {
+            rows.into_iter().map(|row| Row::from_json(topic, row.get())).collect::<Result<Vec<_>, _>>()
+        };
+        Ok(match serde_json::from_str(text)? {
+            RawFrame::Welcome { server, ping_ms, limits } => Self::Welcome { server, ping_ms, limits },
+            RawFrame::Ping {} => Self::Ping,
+            RawFrame::Snapshot { topic, rev, rows } => {
+                Self::Snapshot { topic, rev, rows: read(topic, rows)? }
+            }
+            RawFrame::Update { topic, rev, rows, gone } => {
+                Self::Update { topic, rev, rows: read(topic, rows)?, gone }
+            }
+            RawFrame::Error { topic, code, message } => Self::Error { topic, code, message },
+        })
+    }
+
+    /// Writes the frame.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        let texts = |rows: &[Row]| rows.iter().map(Row::to_json).collect::<Vec<_>>();
+        let raw = match self {
+            Self::Welcome { server, ping_ms, limits } => {
+                RawFrame::Welcome { server: server.clone(), ping_ms: *ping_ms, limits: limits.clone() }
+            }
+            Self::Ping => RawFrame::Ping {},
+            Self::Snapshot { topic, rev, rows } => {
+                return rows_json(Whole::Snapshot, *topic, *rev, &texts(rows), &[]);
+            }
+            Self::Update { topic, rev, rows, gone } => {
+                return rows_json(Whole::Update, *topic, *rev, &texts(rows), gone);
+            }
+            Self::Error { topic, code, message } => {
+                RawFrame::Error { topic: topic.clone(), code: *code, message: message.clone() }
+            }
+        };
+        serde_json::to_string(&raw).expect("frames hold only text and numbers")
+    }
+}
+
+/// Whether the rows are all of a topic, or those that changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whole {
+    /// All of it.
+    Snapshot,
+    /// What changed.
+    Update,
+}
+
+/// Writes a snapshot or an update from rows that are encoded already: each row is encoded once for all
+/// who hear it. A snapshot has no `gone`.
+#[must_use]
+pub fn rows_json<T: AsRef<str>>(whole: Whole, topic: Topic, rev: Rev, rows: &[T], gone: &[Key]) -> String {
+    let name = match whole {
+        Whole::Snapshot => "snapshot",
+        Whole::Update => "update",
+    };
+    let bytes: usize = rows.iter().map(|row| row.as_ref().len() + 1).sum();
+    let mut text = String::with_capacity(bytes + 128);
+    write!(text, r#"{{"{name}":{{"topic":"{topic}","rev":{rev},"rows":["#)
+        .expect("writing to a String cannot fail");
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        text.push_str(row.as_ref());
+    }
+    text.push(']');
+    if whole == Whole::Update {
+        let gone = serde_json::to_string(gone).expect("keys are text and numbers");
+        write!(text, r#","gone":{gone}"#).expect("writing to a String cannot fail");
+    }
+    text.push_str("}}");
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn client_frames_read_as_documented() {
+        let read = |text: &str| serde_json::from_str::<ClientFrame>(text);
+        assert_eq!(
+            read(r#"{"subscribe":{"topic":"batches","rev":417}}"#).unwrap(),
+            ClientFrame::Subscribe { topic: "batches".into(), rev: Some(417) }
+        );
+        assert_eq!(
+            read(r#"{"subscribe":{"topic":"batches"}}"#).unwrap(),
+            ClientFrame::Subscribe { topic: "batches".into(), rev: None }
+        );
+        assert_eq!(read(r#"{"pong":{}}"#).unwrap(), ClientFrame::Pong {});
+        assert_eq!(read(r#"{"pace":{"hz":0.2}}"#).unwrap(), ClientFrame::Pace { hz: 0.2 });
+        for bad in
+            [r#"{"subscribe":{"topic":"batches","rev":-1}}"#, r#"{"hello":{}}"#, "[]", "true", r#""pong""#]
+        {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn server_frames_round_trip() {
+        let family = Family {
+            id: super::super::ids::FamilyId("9f2c".into()),
+            message: "decode error".into(),
+            count: 7,
+            first_at: super::super::time::Timestamp(0),
+            last_at: super::super::time::Timestamp(1),
+            samples: vec![4012],
+            rev: 3,
+        };
+        let topic: Topic = "batch/0198a7b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b/families".parse().unwrap();
+        let frames = [
+            ServerFrame::Ping,
+            ServerFrame::Snapshot { topic, rev: 3, rows: vec![Row::Family(family.clone())] },
+            ServerFrame::Update {
+                topic,
+                rev: 4,
+                rows: vec![Row::Family(family)],
+                gone: vec![Key::Text("a".into())],
+            },
+            ServerFrame::Error { topic: "x".into(), code: ErrorCode::NotFound, message: "no".into() },
+        ];
+        for frame in frames {
+            assert_eq!(ServerFrame::from_json(&frame.to_json()).unwrap(), frame);
+        }
+    }
+}

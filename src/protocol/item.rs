@@ -1,0 +1,200 @@
+//! Items, their attempts, files and families of failures as everybody sees them.
+//!
+//! Owns the wire shapes below a batch. Called by service, server and app. Invariant: every row carries the
+//! `rev` at which it was written. Deliberately does not know how ranges are stored.
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+use super::ids::{FamilyId, NodeId, Rev, Seq};
+use super::json::Json;
+use super::state::{AttemptOutcome, ItemState};
+use super::time::Timestamp;
+
+/// A file that an item left, or took.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileRow {
+    /// Name as given, may contain `/`; a label, never a path.
+    pub name: String,
+    /// Size.
+    pub bytes: u64,
+    /// Media type by content; a hint.
+    #[serde(rename = "type")]
+    pub media_type: String,
+}
+
+/// Progress inside an item; only indicative.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemProgress {
+    /// Part done, 0 to 1.
+    pub fraction: f64,
+    /// What is being done.
+    pub note: Option<String>,
+}
+
+/// One item in a list or window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemRow {
+    /// Position, from 1.
+    pub seq: Seq,
+    /// Where it stands.
+    pub state: ItemState,
+    /// Attempts of this generation that count.
+    pub attempts: u32,
+    /// What it works on. A file is an object with `name`, `bytes`, `type`.
+    pub input: Json,
+    /// Progress inside the item while it runs.
+    pub progress: Option<ItemProgress>,
+    /// What the task returned.
+    pub result: Option<Json>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Which family of failures it is in.
+    pub family: Option<FamilyId>,
+    /// How long the last attempt took.
+    pub ms: Option<u64>,
+    /// Which node ran it.
+    pub node: Option<NodeId>,
+    /// What it left.
+    pub files: Vec<FileRow>,
+    /// Revision of the batch at which this row was written.
+    pub rev: Rev,
+}
+
+/// One attempt in an item's history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptRow {
+    /// From 1, within its generation.
+    pub attempt: u32,
+    /// From 1; each retry of an ended item starts a new one.
+    pub generation: u32,
+    /// How it ended.
+    pub outcome: AttemptOutcome,
+    /// When it started; none where it was quick and had nothing to say.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Which node ran it.
+    pub node: Option<NodeId>,
+}
+
+/// One item with all there is to know of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ItemDetail {
+    /// The row; its members stand beside `history` and `log` on the wire.
+    #[serde(flatten)]
+    pub row: ItemRow,
+    /// Every attempt, oldest first.
+    pub history: Vec<AttemptRow>,
+    /// The log of its last attempt: its tail, bounded.
+    pub log: String,
+}
+
+impl<'de> Deserialize<'de> for ItemDetail {
+    /// Reads the members in two passes: a flattened member cannot hold JSON kept as text.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Rest {
+            history: Vec<AttemptRow>,
+            log: String,
+        }
+        let text = Json::deserialize(deserializer)?;
+        let row = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
+        let Rest { history, log } = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
+        Ok(Self { row, history, log })
+    }
+}
+
+/// Items of one batch, in order of `seq`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemPage {
+    /// The rows.
+    pub items: Vec<ItemRow>,
+    /// `after` of the next page, none at the end.
+    pub next: Option<Seq>,
+    /// How far a search has looked, on `q` and filters.
+    pub searched_to: Option<Seq>,
+    /// Revision of the batch that these rows show.
+    pub rev: Rev,
+}
+
+/// Which items to list.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ItemQuery {
+    /// Only this state.
+    pub state: Option<ItemState>,
+    /// Only failures of this family.
+    pub family: Option<FamilyId>,
+    /// Only items whose input or error contains this text; looks at a bounded stretch per request.
+    pub q: Option<String>,
+    /// Only items after this one.
+    pub after: Option<Seq>,
+    /// How many, 100; clamped to 500.
+    pub limit: Option<u32>,
+}
+
+/// Failures with one cause, counted: the items whose outcome is failed now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Family {
+    /// Its name for programs.
+    pub id: FamilyId,
+    /// The message of its first failure.
+    pub message: String,
+    /// How many items are failed now for this cause.
+    pub count: u64,
+    /// When it was first seen.
+    pub first_at: Timestamp,
+    /// When it was last seen.
+    pub last_at: Timestamp,
+    /// Some of its items.
+    pub samples: Vec<Seq>,
+    /// Revision of the batch at which this row was written.
+    pub rev: Rev,
+}
+
+/// The families of one batch, most failures first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FamilyPage {
+    /// The families.
+    pub families: Vec<Family>,
+    /// Revision of the batch that these rows show.
+    pub rev: Rev,
+}
+
+/// One cell of the strip: how the items of a stretch ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StripCell {
+    /// Position of the cell, from 0.
+    pub cell: u32,
+    /// First item of its stretch.
+    pub first: Seq,
+    /// Last item of its stretch.
+    pub last: Seq,
+    /// Items that ended well.
+    pub succeeded: u64,
+    /// Items that ended badly.
+    pub failed: u64,
+    /// Items ended by a cancel.
+    pub cancelled: u64,
+    /// Revision of the batch at which this row was written.
+    pub rev: Rev,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn item_detail_round_trips() {
+        let text = r#"{"seq":41,"state":"failed","attempts":3,"input":{"a":1},"progress":null,"result":null,
+            "error":"no","family":"9f2c","ms":812,"node":"a","files":[],"rev":7,
+            "history":[{"attempt":1,"generation":1,"outcome":"failed","started_at":null,"ended_at":null,
+            "error":"no","node":"a"}],"log":"x"}"#;
+        let detail: ItemDetail = serde_json::from_str(text).unwrap();
+        assert_eq!(detail.row.input.as_str(), r#"{"a":1}"#);
+        let again: ItemDetail = serde_json::from_str(&serde_json::to_string(&detail).unwrap()).unwrap();
+        assert_eq!(again, detail);
+    }
+}

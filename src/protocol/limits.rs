@@ -1,0 +1,29 @@
+//! Bounds of the wire, each with its unit and what happens beyond it.
+//!
+//! Owns every number that both sides must agree on. Called by server, hub and app. Invariant: nothing that a
+//! client can grow is without a bound here or in the configuration. Deliberately holds no operator settings.
+
+/// Rows of a list when the caller does not say.
+pub const PAGE_ROWS_DEFAULT: u32 = 100;
+/// Rows of a list at most; a larger `limit` is clamped.
+pub const PAGE_ROWS_MAX: u32 = 500;
+/// Items in one live window; a larger one is answered with the error `too_large`.
+pub const WINDOW_ITEMS_MAX: u64 = 500;
+/// Subscriptions of one connection; one more is answered with the error `too_many`.
+pub const SUBSCRIPTIONS_MAX: usize = 200;
+/// Messages a client may send in a second; more close the connection with 4429.
+pub const CLIENT_MESSAGES_PER_SECOND_MAX: u32 = 100;
+/// Bytes of one message from a client by default; a larger one closes the connection with 1009.
+pub const CLIENT_MESSAGE_BYTES_MAX: usize = 8 * 1024;
+/// Finished batches in the topic `batches`, newest first; all unfinished ones are in it as well.
+pub const LISTED_BATCHES_MAX: usize = 200;
+/// Work of slots shown on a node's card; more is left out.
+pub const SLOT_WORK_SHOWN_MAX: usize = 64;
+/// Characters of a batch's name; a longer one is refused as `invalid`.
+pub const NAME_CHARS_MAX: usize = 200;
+/// Seqs named in one retry; more are refused as `too_large`.
+pub const RETRY_SEQS_MAX: usize = 10_000;
+/// Bytes of one line, row or JSON item; a longer one is refused with its line number.
+pub const ITEM_BYTES_MAX: usize = 1024 * 1024;
+/// Columns of a CSV; more are refused.
+pub const COLUMNS_MAX: usize = 1_000;

@@ -1,0 +1,38 @@
+//! What crosses the wire, on both sides: the words of Milepost as types.
+//!
+//! ```text
+//! ids, json, time   the atoms        state   who may follow whom
+//! batch, item, task the nouns        error   what a client may learn
+//! topic, frame      the live protocol        limits  every bound of the wire
+//! ```
+//!
+//! Called by every room. Invariant: this room knows no tokio, leptos or sea-orm, and does no input or output.
+
+pub mod batch;
+pub mod error;
+pub mod frame;
+pub mod ids;
+pub mod item;
+pub mod json;
+pub mod limits;
+pub mod state;
+pub mod task;
+pub mod time;
+pub mod topic;
+
+pub use batch::{
+    Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, NewBatch, Options,
+    RetryRequest,
+};
+pub use error::{ApiError, ErrorCode};
+pub use frame::{ClientFrame, CloseCode, Key, LogPart, Row, ServerFrame, WelcomeLimits, Whole};
+pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, Seq};
+pub use item::{
+    AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemPage, ItemProgress, ItemQuery, ItemRow,
+    StripCell,
+};
+pub use json::Json;
+pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
+pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};
+pub use time::Timestamp;
+pub use topic::Topic;
