@@ -1,0 +1,44 @@
+//! What can go wrong below: each kind says whose fault it is and whether trying again helps.
+//!
+//! Owns [`StoreError`]. Called by engine and service, which translate it. Invariant: a caller can tell refusal
+//! (the request was wrong) from outage (the database was). Deliberately knows no HTTP status.
+
+use crate::protocol::BatchState;
+
+/// Why the store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such row. The request's fault; final.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// The state of the batch does not allow the act. The request's fault; final.
+    #[error("the batch is {}", .0.as_str())]
+    WrongState(BatchState),
+    /// Delete of a batch that has not finished. The request's fault; final.
+    #[error("the batch has not finished")]
+    NotFinished,
+    /// An append that does not continue the batch, or one to a sealed batch. The request's fault.
+    #[error("the batch has {total} items")]
+    WrongFirstSeq {
+        /// Items of the batch so far.
+        total: u64,
+    },
+    /// A unique name is taken. The request's fault; final.
+    #[error("{0} is taken")]
+    Taken(String),
+    /// The disk is full. Nobody's fault; try again later.
+    #[error("the disk is full")]
+    DiskFull,
+    /// The database did not answer in time or is away. Try again.
+    #[error("the database is busy or away: {0}")]
+    Busy(String),
+    /// A value in the database cannot be what it is, or an invariant is broken. A defect; stop claiming.
+    #[error("invariant broken: {0}")]
+    Invariant(String),
+    /// Anything else the database said.
+    #[error("database: {0}")]
+    Database(sea_orm::DbErr),
+    /// Input or output of files.
+    #[error("files: {0}")]
+    Io(#[from] std::io::Error),
+}

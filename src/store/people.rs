@@ -1,0 +1,3 @@
+//! People, logins and tokens: rows only, hashes only.
+//!
+//! Stub.

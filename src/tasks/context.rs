@@ -1,0 +1,202 @@
+//! What a running item may use: progress, log, files, and the question whether it is still wanted.
+//!
+//! Owns the cell that task and engine share while an item runs. Called by tasks (write) and by engine (read).
+//! Invariant: reporting progress costs two atomic stores and wakes nobody; the log is bounded. Deliberately
+//! never awaits anything but the cancel.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+/// Bytes of log kept per attempt by default: beyond, the oldest lines go and a mark says how many bytes.
+pub const LOG_BYTES_MAX: usize = 64 * 1024;
+
+/// How much a log line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// For the curious.
+    Info,
+    /// Something odd.
+    Warn,
+    /// Something wrong.
+    Error,
+}
+
+impl LogLevel {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What is shared between a running item and the engine.
+#[derive(Debug, Default)]
+pub struct WorkCell {
+    /// Part done, as the bits of an `f32`.
+    fraction: AtomicU32,
+    /// Grows with every report: what a reader compares to see that something is new.
+    reports: AtomicU64,
+    /// Held only to push or copy a few lines: never across an await.
+    words: Mutex<Words>,
+}
+
+#[derive(Debug, Default)]
+struct Words {
+    note: Option<String>,
+    log: String,
+    /// Bytes that were dropped at the front of `log`.
+    log_dropped: u64,
+    files: Vec<(String, PathBuf)>,
+}
+
+impl WorkCell {
+    /// Part done, 0 to 1; none if never reported.
+    #[must_use]
+    pub fn progress(&self) -> Option<(f64, Option<String>)> {
+        if self.reports() == 0 {
+            return None;
+        }
+        let fraction = f64::from(f32::from_bits(self.fraction.load(Ordering::Relaxed)));
+        Some((fraction, self.words.lock().unwrap_or_else(PoisonError::into_inner).note.clone()))
+    }
+
+    /// Reports so far.
+    #[must_use]
+    pub fn reports(&self) -> u64 {
+        self.reports.load(Ordering::Acquire)
+    }
+
+    /// The log's tail and the offset of its first byte in the whole log.
+    #[must_use]
+    pub fn log(&self) -> (u64, String) {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        (words.log_dropped, words.log.clone())
+    }
+
+    /// Files that the item has left so far: name and where it was written.
+    #[must_use]
+    pub fn files(&self) -> Vec<(String, PathBuf)> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).files.clone()
+    }
+}
+
+/// What a running item may use. Cheap to clone; may go to a blocking thread.
+#[derive(Clone, Debug)]
+pub struct TaskContext {
+    cell: Arc<WorkCell>,
+    cancel: CancellationToken,
+    /// Folder of this attempt for files; made on first use.
+    out: Arc<PathBuf>,
+}
+
+impl TaskContext {
+    /// A context for one attempt; `out` is a folder of its own that need not exist yet.
+    #[must_use]
+    pub fn new(cell: Arc<WorkCell>, cancel: CancellationToken, out: PathBuf) -> Self {
+        Self { cell, cancel, out: Arc::new(out) }
+    }
+
+    /// Says how far the item is, 0 to 1; values outside are held to that.
+    pub fn progress(&self, fraction: f64) {
+        let fraction = if fraction.is_nan() { 0.0 } else { fraction.clamp(0.0, 1.0) };
+        #[expect(clippy::cast_possible_truncation, reason = "a fraction for a bar needs no 64 bits")]
+        self.cell.fraction.store((fraction as f32).to_bits(), Ordering::Relaxed);
+        self.cell.reports.fetch_add(1, Ordering::Release);
+    }
+
+    /// Says what is being done, in a few words.
+    pub fn note(&self, note: &str) {
+        self.cell.words.lock().unwrap_or_else(PoisonError::into_inner).note = Some(note.to_owned());
+        self.cell.reports.fetch_add(1, Ordering::Release);
+    }
+
+    /// Adds a line to the log; beyond [`LOG_BYTES_MAX`] the oldest lines go.
+    pub fn log(&self, level: LogLevel, line: &str) {
+        let mut words = self.cell.words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.log.push_str(level.word());
+        words.log.push(' ');
+        words.log.extend(line.chars().take(LOG_BYTES_MAX / 8).map(|c| if c == '\n' { ' ' } else { c }));
+        words.log.push('\n');
+        if words.log.len() > LOG_BYTES_MAX {
+            let over = words.log.len() - LOG_BYTES_MAX;
+            let cut = words.log.as_bytes()[over..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .map_or(over, |at| over + at + 1);
+            words.log.drain(..cut);
+            words.log_dropped += cut as u64;
+        }
+        drop(words);
+        self.cell.reports.fetch_add(1, Ordering::Release);
+    }
+
+    /// True once the item is no longer wanted: time is up, or the batch was cancelled.
+    #[must_use]
+    pub fn cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Resolves once the item is no longer wanted. Cancel-safe.
+    pub async fn until_cancelled(&self) {
+        self.cancel.cancelled().await;
+    }
+
+    /// Leaves a file with this content. `name` is one path component.
+    ///
+    /// # Errors
+    /// What the file system says, or `InvalidInput` for a name that is no plain file name.
+    pub fn write_file(&self, name: &str, content: &[u8]) -> std::io::Result<()> {
+        let plain =
+            Path::new(name).file_name().is_some_and(|file| file == name) && !name.contains(['\0', '\\']);
+        if !plain {
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                "a file name without folders is expected",
+            ));
+        }
+        std::fs::create_dir_all(self.out.as_path())?;
+        let path = self.out.join(name);
+        std::fs::write(&path, content)?;
+        let mut words = self.cell.words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.files.retain(|(taken, _)| taken != name);
+        words.files.push((name.to_owned(), path));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context(out: PathBuf) -> (Arc<WorkCell>, TaskContext) {
+        let cell = Arc::new(WorkCell::default());
+        (Arc::clone(&cell), TaskContext::new(cell, CancellationToken::new(), out))
+    }
+
+    #[test]
+    fn log_keeps_its_tail() {
+        let (cell, context) = context(PathBuf::new());
+        for line in 0..20_000 {
+            context.log(LogLevel::Info, &format!("line {line}"));
+        }
+        let (dropped, log) = cell.log();
+        assert!(log.len() <= LOG_BYTES_MAX && dropped > 0);
+        assert!(log.starts_with("info line ") && log.ends_with("info line 19999\n"));
+    }
+
+    #[test]
+    fn files_stay_in_their_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cell, context) = context(folder.path().join("out"));
+        for bad in ["../a", "/etc/passwd", "a/b", "", "..", "a\\b"] {
+            assert!(context.write_file(bad, b"x").is_err(), "{bad}");
+        }
+        context.write_file("a.txt", b"x").unwrap();
+        assert_eq!(cell.files(), [("a.txt".to_owned(), folder.path().join("out/a.txt"))]);
+    }
+}

@@ -1,0 +1,144 @@
+//! Name → task, built once at start.
+//!
+//! Owns the list of what can be run. Called by service (lists, checks) and engine (prepares a batch). Invariant:
+//! names are unique and every schema is valid. Deliberately runs nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::context::TaskContext;
+use super::task::{Item, Prepared, Run, Task};
+use crate::protocol::{InputKind, Json, TaskInfo};
+
+/// All tasks of this installation.
+#[derive(Default)]
+pub struct Registry {
+    tasks: Vec<Arc<dyn Erased>>,
+    by_name: BTreeMap<String, usize>,
+}
+
+/// A task without its parameters' type.
+trait Erased: Send + Sync {
+    fn info(&self) -> &TaskInfo;
+    fn prepare(&self, params: &Json) -> Result<(Json, Arc<dyn Prepared>), Vec<String>>;
+}
+
+struct Typed<T: Task> {
+    task: Arc<T>,
+    info: TaskInfo,
+    schema: Value,
+    validator: jsonschema::Validator,
+}
+
+struct Ready<T: Task> {
+    task: Arc<T>,
+    params: Arc<T::Params>,
+}
+
+impl<T: Task> Prepared for Ready<T> {
+    fn run(&self, item: Item, context: TaskContext) -> Run {
+        let (task, params) = (Arc::clone(&self.task), Arc::clone(&self.params));
+        Box::pin(async move { task.run(params, item, context).await })
+    }
+
+    fn timeout_seconds(&self) -> u32 {
+        T::TIMEOUT_SECONDS
+    }
+}
+
+impl<T: Task> Erased for Typed<T> {
+    fn info(&self) -> &TaskInfo {
+        &self.info
+    }
+
+    fn prepare(&self, params: &Json) -> Result<(Json, Arc<dyn Prepared>), Vec<String>> {
+        let mut value = params.to_value();
+        if value.is_null() {
+            value = Value::Object(serde_json::Map::new());
+        }
+        fill_defaults(&mut value, &self.schema);
+        let faults: Vec<String> = self
+            .validator
+            .iter_errors(&value)
+            .map(|fault| match fault.instance_path().to_string() {
+                place if place.is_empty() => fault.to_string(),
+                place => format!("{}: {fault}", place.trim_start_matches('/')),
+            })
+            .collect();
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let typed: T::Params =
+            serde_json::from_value(value.clone()).map_err(|fault| vec![fault.to_string()])?;
+        T::check(&typed).map_err(|fault| vec![fault])?;
+        let ready = Ready { task: Arc::clone(&self.task), params: Arc::new(typed) };
+        Ok((Json::from_value(&value), Arc::new(ready)))
+    }
+}
+
+/// Gives every missing top-level parameter the default that its schema names.
+fn fill_defaults(value: &mut Value, schema: &Value) {
+    let (Some(given), Some(declared)) = (value.as_object_mut(), schema["properties"].as_object()) else {
+        return;
+    };
+    for (name, property) in declared {
+        if let Some(default) = property.get("default") {
+            given.entry(name.clone()).or_insert_with(|| default.clone());
+        }
+    }
+}
+
+impl Registry {
+    /// Adds a task.
+    ///
+    /// # Panics
+    /// If the name is taken or the schema is not valid: both are defects of the program.
+    #[must_use]
+    pub fn with<T: Task>(mut self, task: T) -> Self {
+        let mut schema = schemars::schema_for!(T::Params).to_value();
+        schema["additionalProperties"] = Value::Bool(false);
+        let validator = jsonschema::validator_for(&schema).expect("a derived schema is valid");
+        let info = TaskInfo {
+            name: T::NAME.to_owned(),
+            title: T::TITLE.to_owned(),
+            description: T::DESCRIPTION.to_owned(),
+            input: T::INPUT,
+            params: Json::from_value(&schema),
+        };
+        let taken = self.by_name.insert(info.name.clone(), self.tasks.len());
+        assert!(taken.is_none(), "task names are unique: {}", T::NAME);
+        self.tasks.push(Arc::new(Typed { task: Arc::new(task), info, schema, validator }));
+        self
+    }
+
+    /// All tasks, in the order in which they were added.
+    pub fn infos(&self) -> impl Iterator<Item = &TaskInfo> {
+        self.tasks.iter().map(|task| task.info())
+    }
+
+    /// The task named `name`.
+    #[must_use]
+    pub fn info(&self, name: &str) -> Option<&TaskInfo> {
+        self.by_name.get(name).map(|at| self.tasks[*at].info())
+    }
+
+    /// What one item of the task is.
+    #[must_use]
+    pub fn input(&self, name: &str) -> Option<InputKind> {
+        self.info(name).map(|info| info.input)
+    }
+
+    /// Checks parameters and makes the task ready for a batch; answers them with defaults filled in.
+    ///
+    /// # Errors
+    /// `None` if there is no such task; else one sentence per parameter at fault.
+    pub fn prepare(
+        &self,
+        name: &str,
+        params: &Json,
+    ) -> Option<Result<(Json, Arc<dyn Prepared>), Vec<String>>> {
+        self.by_name.get(name).map(|at| self.tasks[*at].prepare(params))
+    }
+}

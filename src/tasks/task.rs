@@ -1,0 +1,133 @@
+//! The trait of a task, and what goes in and comes out.
+//!
+//! Owns [`Task`] and its erased twin [`Prepared`]. Called by the registry and by every task file. Invariant:
+//! parameters are checked once per batch, never per item. Deliberately knows no engine.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::context::TaskContext;
+use crate::protocol::{BatchId, InputKind, Json, Seq};
+
+/// One item as a task sees it.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Of which batch.
+    pub batch: BatchId,
+    /// Position in the batch, from 1.
+    pub seq: Seq,
+    /// From 1.
+    pub attempt: u32,
+    /// What to work on.
+    pub input: ItemInput,
+}
+
+/// What to work on.
+#[derive(Clone, Debug)]
+pub enum ItemInput {
+    /// A line (JSON string), a number of a generated batch, or a record (JSON object).
+    Value(Json),
+    /// A file.
+    File {
+        /// Name as given: a label, never a path.
+        name: String,
+        /// Where its content is: read only.
+        path: PathBuf,
+        /// Size.
+        bytes: u64,
+        /// Media type by content, a hint.
+        media_type: String,
+    },
+}
+
+/// Whether another attempt may help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// It may: the fault can pass.
+    Yes,
+    /// It cannot: the input itself is at fault.
+    No,
+}
+
+/// Why an item failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskError {
+    /// A stable word for the kind of fault, part of the family: `decode`, `io`, `planned` …
+    pub kind: &'static str,
+    /// For people.
+    pub message: String,
+    /// Whether another attempt may help.
+    pub again: Again,
+}
+
+impl TaskError {
+    /// The input itself is at fault: no other attempt.
+    pub fn input(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), again: Again::No }
+    }
+
+    /// A fault that may pass.
+    pub fn passing(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), again: Again::Yes }
+    }
+}
+
+impl fmt::Display for TaskError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for TaskError {}
+
+/// Code that processes an item.
+///
+/// `run` is cancel-safe by contract: it may be dropped at any await (time limit, cancel), and blocking parts
+/// ask [`TaskContext::cancelled`] from time to time.
+pub trait Task: Send + Sync + 'static {
+    /// Typed parameters: their JSON Schema makes the form, the API check and the help.
+    type Params: DeserializeOwned + JsonSchema + Send + Sync + 'static;
+    /// Name for programs: `[a-z0-9-]`.
+    const NAME: &'static str;
+    /// Name for people.
+    const TITLE: &'static str;
+    /// One sentence.
+    const DESCRIPTION: &'static str;
+    /// What one item is.
+    const INPUT: InputKind;
+    /// Time limit of one attempt where the batch says nothing, in seconds.
+    const TIMEOUT_SECONDS: u32 = 300;
+
+    /// Checks what a schema cannot say (fields that need each other).
+    ///
+    /// # Errors
+    /// A sentence that names the parameter and what was expected.
+    fn check(_params: &Self::Params) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Runs one item. The `Json` is the result of the item; `Json::default()` (null) = nothing to say.
+    fn run(
+        &self,
+        params: Arc<Self::Params>,
+        item: Item,
+        context: TaskContext,
+    ) -> impl Future<Output = Result<Json, TaskError>> + Send;
+}
+
+/// A boxed run of one item.
+pub type Run = Pin<Box<dyn Future<Output = Result<Json, TaskError>> + Send>>;
+
+/// A task with its parameters read: ready to run the items of one batch.
+pub trait Prepared: Send + Sync {
+    /// Runs one item.
+    fn run(&self, item: Item, context: TaskContext) -> Run;
+    /// Time limit of one attempt where the batch says nothing, in seconds.
+    fn timeout_seconds(&self) -> u32;
+}
