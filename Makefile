@@ -1,0 +1,56 @@
+# The commands of Milepost. `make help` lists them.
+.DEFAULT_GOAL := help
+.PHONY: help tools site build run dev fmt check tidy unit test e2e audit bench
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BIN := $(TARGET)/release/milepost
+
+help: ## list the commands
+	@awk -F':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+tools: ## install what the build needs (pinned, from the registries, skipped when present)
+	@scripts/tools
+
+site: tools ## build what the browser loads, and print what it weighs
+	@scripts/site
+
+build: site ## build target/release/milepost: one executable with the site inside
+	@# The site is embedded at compile time: touch what embeds it where the site is newer than the executable.
+	@[ ! -e $(BIN) ] || [ $(TARGET)/site/pkg/manifest.json -ot $(BIN) ] || touch src/server/assets.rs
+	@cargo build --locked --release --bin milepost
+	@ls -l $(BIN) | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
+
+run: build ## build and serve on http://127.0.0.1:3000, data in ./data
+	@$(BIN) serve
+
+dev: tools ## serve and rebuild on change, with cargo-leptos (install it yourself: cargo install cargo-leptos)
+	@command -v cargo-leptos >/dev/null || { echo "cargo-leptos is missing: cargo install cargo-leptos --version 0.3.10 --locked"; exit 1; }
+	@PATH="$$PWD/node_modules/.bin:$$PATH" cargo leptos watch -- serve
+
+fmt: ## format all code
+	@cargo fmt --all
+
+check: tools ## rustfmt, clippy for both targets with warnings denied, tidy test
+	@cargo fmt --all --check
+	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --locked --lib --no-default-features --features hydrate \
+	  --target wasm32-unknown-unknown --target-dir $(TARGET)/front -- -D warnings
+	@$(MAKE) --no-print-directory tidy
+
+tidy: ## the house rules: rooms, directions, sizes, docs
+	@cargo test --locked --test it tidy
+
+unit: ## all Rust tests
+	@cargo test --locked
+
+test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
+
+e2e: build ## browser tests against the release executable
+	@scripts/tools browser
+	@cd end2end && npx tsc --noEmit && MILEPOST_BIN=$(abspath $(BIN)) npx playwright test
+
+audit: ## licences, bans, sources and (where their database can be reached) advisories of all dependencies
+	@scripts/audit
+
+bench: build ## speed and memory beside the raw limits, in one run (BENCH_ITEMS, BENCH_ROUNDS)
+	@MILEPOST_BIN=$(abspath $(BIN)) cargo bench --locked --bench throughput

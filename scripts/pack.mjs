@@ -1,0 +1,48 @@
+// Gives the built files hashed names, writes pkg/manifest.json, compresses every text and wasm file beside itself
+// (.br, .gz), and prints the weight of a first load. Called by scripts/site with the site's folder.
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+const site = process.argv[2];
+const pkg = join(site, "pkg");
+
+/** Renames pkg/NAME.EXT to pkg/NAME.HASH.EXT and returns its new name. */
+function hashed(name) {
+  const digest = createHash("sha256").update(readFileSync(join(pkg, name))).digest("hex").slice(0, 16);
+  const to = name.replace(/\.([a-z]+)$/, `.${digest}.$1`);
+  renameSync(join(pkg, name), join(pkg, to));
+  return to;
+}
+
+const wasm = hashed("milepost.wasm");
+const loader = join(pkg, "milepost.js");
+writeFileSync(loader, readFileSync(loader, "utf8").replaceAll("milepost_bg.wasm", wasm));
+const manifest = { js: `/pkg/${hashed("milepost.js")}`, wasm: `/pkg/${wasm}`, css: `/pkg/${hashed("milepost.css")}` };
+writeFileSync(join(pkg, "manifest.json"), JSON.stringify(manifest));
+
+const compressible = new Set([".wasm", ".js", ".css", ".svg", ".txt", ".html", ".json", ".webmanifest"]);
+
+/** Compresses every file below `folder` that gains from it. */
+function compress(folder) {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) compress(path);
+    else if (compressible.has(extname(entry.name))) {
+      const plain = readFileSync(path);
+      const params = { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length };
+      writeFileSync(`${path}.br`, brotliCompressSync(plain, { params }));
+      writeFileSync(`${path}.gz`, gzipSync(plain, { level: 9 }));
+    }
+  }
+}
+compress(site);
+
+const size = (name) => statSync(join(site, name)).size;
+const rows = Object.entries(manifest).map(([kind, name]) => ({ kind, plain: size(name), gzip: size(`${name}.gz`), brotli: size(`${name}.br`) }));
+console.log("what a first load weighs, in bytes:");
+console.log(["", "plain", "gzip", "brotli"].map((head) => head.padStart(10)).join(""));
+for (const row of rows) console.log([row.kind, row.plain, row.gzip, row.brotli].map((cell) => String(cell).padStart(10)).join(""));
+const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
+console.log(["all", sum("plain"), sum("gzip"), sum("brotli")].map((cell) => String(cell).padStart(10)).join(""));

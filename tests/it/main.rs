@@ -1,0 +1,3 @@
+//! Tests of Milepost from outside, in one binary.
+
+mod tidy;
