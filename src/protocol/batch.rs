@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{BatchId, FamilyId, Rev, Seq};
-use super::json::Json;
+use super::json::{Json, object_or_none};
 use super::state::{BatchAct, BatchState, ItemState};
 use super::time::Timestamp;
 
@@ -112,6 +112,7 @@ pub struct Options {
     /// Run only so many items, then pause.
     pub try_first: Option<u64>,
     /// Pause by itself when too much fails.
+    #[serde(deserialize_with = "object_or_none")]
     pub budget: Option<Budget>,
     /// Hand out nothing before.
     pub start_at: Option<Timestamp>,

@@ -57,6 +57,7 @@ pub enum ClientFrame {
         /// Which topic, as text: an unreadable one is answered, not punished.
         topic: String,
         /// Revision that the page already shows.
+        #[serde(skip_serializing_if = "Option::is_none")]
         rev: Option<Rev>,
     },
     /// Stop listening.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::ids::{FamilyId, NodeId, Rev, Seq};
 use super::json::Json;
+use super::limits::WINDOW_VALUE_BYTES_MAX;
 use super::state::{AttemptOutcome, ItemState};
 use super::time::Timestamp;
 
@@ -58,6 +59,29 @@ pub struct ItemRow {
     pub files: Vec<FileRow>,
     /// Revision of the batch at which this row was written.
     pub rev: Rev,
+}
+
+impl ItemRow {
+    /// The row as a live window tells it: of an input, result or error that is long, the start and a mark.
+    pub fn shorten(&mut self) {
+        if let Some(start) = cut(self.input.as_str()) {
+            self.input = Json::string(&start);
+        }
+        if let Some(start) = self.result.as_ref().and_then(|result| cut(result.as_str())) {
+            self.result = Some(Json::string(&start));
+        }
+        if let Some(start) = self.error.as_deref().and_then(cut) {
+            self.error = Some(start);
+        }
+    }
+}
+
+/// The start of `text` and a mark, if it is longer than a window tells.
+fn cut(text: &str) -> Option<String> {
+    if text.len() <= WINDOW_VALUE_BYTES_MAX {
+        return None;
+    }
+    Some(format!("{}…", &text[..text.floor_char_boundary(WINDOW_VALUE_BYTES_MAX)]))
 }
 
 /// One attempt in an item's history.
@@ -113,7 +137,8 @@ pub struct ItemPage {
     pub items: Vec<ItemRow>,
     /// `after` of the next page, none at the end.
     pub next: Option<Seq>,
-    /// How far a search has looked, on `q` and filters.
+    /// How far a search has looked, on `q` and filters; elsewhere there is no such member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub searched_to: Option<Seq>,
     /// Revision of the batch that these rows show.
     pub rev: Rev,
@@ -185,6 +210,25 @@ pub struct StripCell {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn windows_tell_the_start_of_what_is_long() {
+        let long = Json::string(&"ä".repeat(WINDOW_VALUE_BYTES_MAX));
+        let text = r#"{"seq":41,"state":"failed","attempts":3,"input":{"a":1},"progress":null,"result":null,
+            "error":"no","family":null,"ms":null,"node":null,"files":[],"rev":7}"#;
+        let mut row: ItemRow = serde_json::from_str(text).unwrap();
+        let short = row.clone();
+        row.shorten();
+        assert_eq!(row, short);
+        (row.input, row.result, row.error) = (long.clone(), Some(long.clone()), Some("e".repeat(9_999)));
+        row.shorten();
+        let told = row.input.display_text();
+        assert!(told.len() < WINDOW_VALUE_BYTES_MAX + 4 && told.starts_with("\"ää") && told.ends_with('…'));
+        assert_eq!(row.result.as_ref(), Some(&row.input));
+        assert_eq!(row.error.as_ref().map(|error| error.chars().count()), Some(WINDOW_VALUE_BYTES_MAX + 1));
+        let again: ItemRow = serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap();
+        assert_eq!(again, row);
+    }
 
     #[test]
     fn item_detail_round_trips() {

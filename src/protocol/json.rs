@@ -5,7 +5,10 @@
 //! know what the value means.
 
 use std::fmt;
+use std::marker::PhantomData;
 
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::Error as _};
 use serde_json::value::RawValue;
 
@@ -28,10 +31,16 @@ impl Json {
         Self(value.to_string())
     }
 
+    /// A whole number.
+    #[must_use]
+    pub fn number(number: u64) -> Self {
+        Self(number.to_string())
+    }
+
     /// A JSON string holding `text`.
     #[must_use]
     pub fn string(text: &str) -> Self {
-        Self(serde_json::Value::from(text).to_string())
+        Self(serde_json::to_string(text).expect("a string always prints"))
     }
 
     /// The JSON text.
@@ -44,6 +53,27 @@ impl Json {
     #[must_use]
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::from_str(&self.0).unwrap_or(serde_json::Value::Null)
+    }
+
+    /// How deep arrays and objects stand in each other; 0 for text, numbers and words.
+    #[must_use]
+    pub fn depth(&self) -> usize {
+        let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
+        for byte in self.0.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if quoted => escaped = true,
+                b'"' => quoted = !quoted,
+                _ if quoted => {}
+                b'[' | b'{' => {
+                    depth += 1;
+                    deepest = deepest.max(depth);
+                }
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        deepest
     }
 
     /// The content of a JSON string, or the text of any other value: what a person reads in a cell.
@@ -83,6 +113,38 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// A `T` that must stand as a JSON object: derived readers take a list of the members' values as well.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// Reads a member that is an object or missing.
+///
+/// # Errors
+/// If it is anything else, or no `T`.
+pub fn object_or_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Object<T>>::deserialize(deserializer)?.map(|Object(value)| value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +156,39 @@ mod tests {
         assert_eq!(serde_json::to_string(&json).unwrap(), text);
         assert!(Json::parse("{} x").is_err());
         assert_eq!(Json::string("a\"b").display_text(), "a\"b");
+    }
+
+    #[test]
+    fn depth_counts_brackets_outside_of_text() {
+        let deep = format!("{}{}", "[".repeat(300), "]".repeat(300));
+        for (text, depth) in [
+            ("1", 0),
+            ("[]", 1),
+            (r#"{"a":[1],"b":{}}"#, 2),
+            (r#""[[\"[""#, 0),
+            (r#"["\\",[]]"#, 2),
+            (&deep, 300),
+        ] {
+            assert_eq!(Json::parse(text).unwrap().depth(), depth, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_values_is_no_object() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Pair {
+            a: Option<Json>,
+            #[serde(default, deserialize_with = "object_or_none")]
+            inner: Option<Box<Pair>>,
+        }
+        let read = |text: &str| serde_json::from_str::<Object<Pair>>(text);
+        let Object(pair) = read(r#"{"a":1.10,"inner":{"a":[2]}}"#).unwrap();
+        assert_eq!(pair.a.unwrap().as_str(), "1.10");
+        assert_eq!(pair.inner.unwrap().a.unwrap().as_str(), "[2]");
+        assert_eq!(read("{}").unwrap(), Object(Pair { a: None, inner: None }));
+        for bad in ["[]", "[1,{}]", r#"{"inner":[1]}"#, r#"{"b":1}"#, "null", "\"a\""] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
     }
 }

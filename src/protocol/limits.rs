@@ -9,6 +9,8 @@ pub const PAGE_ROWS_DEFAULT: u32 = 100;
 pub const PAGE_ROWS_MAX: u32 = 500;
 /// Items in one live window; a larger one is answered with the error `too_large`.
 pub const WINDOW_ITEMS_MAX: u64 = 500;
+/// Bytes of an input, result or error in a live window; of a longer one the start is told, as a string with a mark.
+pub const WINDOW_VALUE_BYTES_MAX: usize = 4 * 1024;
 /// Subscriptions of one connection; one more is answered with the error `too_many`.
 pub const SUBSCRIPTIONS_MAX: usize = 200;
 /// Messages a client may send in a second; more close the connection with 4429.
@@ -25,5 +27,7 @@ pub const NAME_CHARS_MAX: usize = 200;
 pub const RETRY_SEQS_MAX: usize = 10_000;
 /// Bytes of one line, row or JSON item; a longer one is refused with its line number.
 pub const ITEM_BYTES_MAX: usize = 1024 * 1024;
+/// How deep a JSON item or parameter may nest; a deeper one is refused, because many readers of JSON stop there.
+pub const JSON_DEPTH_MAX: usize = 100;
 /// Columns of a CSV; more are refused.
 pub const COLUMNS_MAX: usize = 1_000;

@@ -31,7 +31,7 @@ pub use item::{
     AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemPage, ItemProgress, ItemQuery, ItemRow,
     StripCell,
 };
-pub use json::Json;
+pub use json::{Json, Object};
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};
 pub use time::Timestamp;
