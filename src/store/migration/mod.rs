@@ -1,3 +1,23 @@
 //! The schema, one file per step, in order.
 //!
-//! Stub.
+//! Owns the list of steps. Called by [`super::Store::open`] and `milepost migrate`. Invariant: a step that was
+//! released never changes; a change is a new step. Deliberately knows no row.
+
+use sea_orm_migration::prelude::*;
+
+mod m0001_tape;
+mod m0002_people;
+mod m0003_idempotency;
+
+/// All steps, oldest first.
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m0001_tape::Migration),
+            Box::new(m0002_people::Migration),
+            Box::new(m0003_idempotency::Migration),
+        ]
+    }
+}

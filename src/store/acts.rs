@@ -1,0 +1,171 @@
+//! Acts of people on one batch: pause, resume, cancel, patch, delete; and the start of scheduled ones.
+//!
+//! Owns the moves between states that somebody asks for. Called by the engine. Invariant: each act is one transaction,
+//! durable before the answer; an act on a batch already so changes nothing. Deliberately does not stop running
+//! work: the next record tells its node.
+
+use super::Store;
+use super::backend::{Durability, all, count, run};
+use super::entity::{batches, requeue};
+use super::error::StoreError;
+use super::record::cancel;
+use super::records::{BatchChange, BatchKey, SeqRange};
+use super::tape::{TRIED_FIRST, Tape};
+use crate::protocol::{BatchAct, BatchPatch, BatchState, Move, Options};
+
+impl Store {
+    /// Stops handing out; `reason` is stored (none for a person's act).
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
+    pub async fn pause(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        if !allowed(&tape, BatchAct::Pause)? {
+            return tape.unchanged();
+        }
+        tape.set_state(BatchState::Paused);
+        tape.batch.reason = reason;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// Hands out again.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
+    pub async fn resume(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        if !allowed(&tape, BatchAct::Resume)? {
+            return tape.unchanged();
+        }
+        if tape.batch.reason.as_deref() == Some(TRIED_FIRST) {
+            tape.batch.try_first = None;
+        }
+        let state = if tape.batch.started_at.is_some() {
+            BatchState::Running
+        } else if tape.batch.start_at.is_some_and(|at| at > tape.now) {
+            BatchState::Scheduled
+        } else {
+            BatchState::Pending
+        };
+        tape.set_state(state);
+        tape.batch.reason = None;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// Seals, ends all that is not leased as cancelled, and asks the holders of leases to end the rest.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
+    pub async fn cancel(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        if !allowed(&tape, BatchAct::Cancel)? {
+            return tape.unchanged();
+        }
+        tape.batch.sealed = true;
+        tape.batch.reason = reason;
+        tape.set_state(BatchState::Cancelling);
+        let text = "SELECT * FROM requeue WHERE batch = $1 ORDER BY first";
+        let waiting: Vec<requeue::Model> = all(&tx, text, vec![batch.into()]).await?;
+        run(&tx, "DELETE FROM requeue WHERE batch = $1", vec![batch.into()]).await?;
+        for row in waiting {
+            let range = SeqRange::new(count(row.first)?, count(row.last)?);
+            if row.attempt >= 2 {
+                tape.batch.retrying -= row.last - row.first + 1;
+            }
+            cancel(&mut tape, range, row.generation, row.attempt - 1)?;
+        }
+        if tape.batch.next_seq <= tape.batch.total {
+            let untouched = SeqRange::new(count(tape.batch.next_seq)?, count(tape.batch.total)?);
+            let generation = tape.batch.generation;
+            cancel(&mut tape, untouched, generation, 0)?;
+            tape.batch.next_seq = tape.batch.total + 1;
+        }
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// Name, concurrency, priority.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; outages.
+    pub async fn patch(&self, batch: BatchKey, patch: &BatchPatch) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut options: Options = serde_json::from_str(&tape.batch.options)
+            .map_err(|error| StoreError::Invariant(format!("options of batch {batch}: {error}")))?;
+        if let Some(name) = &patch.name {
+            tape.batch.name.clone_from(name);
+        }
+        if let Some(concurrency) = patch.concurrency {
+            options.concurrency = Some(concurrency);
+            tape.batch.concurrency = Some(i64::from(concurrency));
+        }
+        if let Some(priority) = patch.priority {
+            options.priority = priority;
+            tape.batch.priority = i64::from(priority);
+        }
+        tape.batch.options = serde_json::to_string(&options).expect("options always print");
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// Hides a finished batch at once; rows and files go later, by [`Store::sweep`].
+    ///
+    /// # Errors
+    /// [`StoreError::NotFinished`], [`StoreError::NotFound`]; outages.
+    pub async fn delete(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        if tape.state()?.on(BatchAct::Delete) != Move::Do {
+            return Err(StoreError::NotFinished);
+        }
+        tape.batch.deleted = true;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// Starts scheduled batches whose `start_at` has come.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn start_due(&self) -> Result<Vec<BatchChange>, StoreError> {
+        /// Batches started in one transaction at most; the rest comes with the next call.
+        const DUE: &str = "SELECT * FROM batches WHERE state = 'scheduled' AND start_at <= $1 AND NOT deleted \
+             ORDER BY start_at, id LIMIT 100";
+        let now = self.now();
+        let due: Vec<batches::Model> = all(self.inner.backend.reader(), DUE, vec![now.0.into()]).await?;
+        if due.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tx = self.inner.backend.write().await?;
+        let due: Vec<batches::Model> = all(&tx, DUE, vec![now.0.into()]).await?;
+        let mut changes = Vec::with_capacity(due.len());
+        for batch in due {
+            let mut tape = Tape::of(&tx, batch, now);
+            tape.set_state(BatchState::Pending);
+            changes.push(tape.write().await?);
+        }
+        self.finish(tx, &changes).await?;
+        Ok(changes)
+    }
+}
+
+/// True where the act is to be carried out, false where the batch is so already.
+pub(super) fn allowed(tape: &Tape<'_>, act: BatchAct) -> Result<bool, StoreError> {
+    let state = tape.state()?;
+    match state.on(act) {
+        Move::Do => Ok(true),
+        Move::Already => Ok(false),
+        Move::Refused => Err(StoreError::WrongState(state)),
+    }
+}

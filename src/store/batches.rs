@@ -1,0 +1,232 @@
+//! Batches: made, filled, sealed; and how a row of theirs becomes a record.
+//!
+//! Owns the growth of the tape. Called by intake. Invariant: items come in order and only while the batch is not
+//! sealed. Deliberately does not know where items come from.
+
+use sea_orm::Value;
+
+use super::Store;
+use super::backend::{Durability, count, insert_many, int, row, small};
+use super::cells::{parse_list, print_list, width_for};
+use super::entity::batches;
+use super::error::StoreError;
+use super::inputs::compress;
+use super::records::{BatchChange, BatchKey, BatchRecord, CreateBatch, FileRecord, NewBlock, Source};
+use super::tape::Tape;
+use crate::protocol::{BatchState, InputKind, Json, Seq, Timestamp};
+
+/// Reads a row of the table as a record.
+pub(super) fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
+    let broken = |what: &str| StoreError::Invariant(format!("batch {}: {what} is not readable", row.id));
+    Ok(BatchRecord {
+        key: row.id,
+        id: row.uuid.parse().map_err(|_form| broken("uuid"))?,
+        name: row.name.clone(),
+        task: row.task.clone(),
+        input: match row.input.as_str() {
+            "file" => InputKind::File,
+            "line" => InputKind::Line,
+            "record" => InputKind::Record,
+            _ => return Err(broken("input")),
+        },
+        source: match row.source.as_str() {
+            "blocks" => Source::Blocks,
+            "generated" => Source::Generated,
+            _ => return Err(broken("source")),
+        },
+        params: Json::parse(&row.params).map_err(|_form| broken("params"))?,
+        options: serde_json::from_str(&row.options).map_err(|_form| broken("options"))?,
+        owner: row.owner.clone(),
+        state: BatchState::parse(&row.state).ok_or_else(|| broken("state"))?,
+        reason: row.reason.clone(),
+        generation: small(row.generation)?,
+        sealed: row.sealed,
+        columns: parse_list(&row.columns)?,
+        result_columns: parse_list(&row.result_columns)?,
+        total: count(row.total)?,
+        next_seq: count(row.next_seq)?,
+        running: count(row.running)?,
+        retrying: count(row.retrying)?,
+        succeeded: count(row.succeeded)?,
+        failed: count(row.failed)?,
+        cancelled: count(row.cancelled)?,
+        cell_items: count(row.cell_items)?,
+        rev: count(row.rev)?,
+        finishes: small(row.finishes)?,
+        deleted: row.deleted,
+        created_at: Timestamp(row.created_at),
+        started_at: row.started_at.map(Timestamp),
+        finished_at: row.finished_at.map(Timestamp),
+    })
+}
+
+fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
+    let generated = new.source == Source::Generated;
+    let total = if generated { int(new.generated) } else { 0 };
+    let start_at = new.options.start_at.map(|at| at.0);
+    let state =
+        if start_at.is_some_and(|at| at > now.0) { BatchState::Scheduled } else { BatchState::Pending };
+    batches::Model {
+        id: 0,
+        uuid: new.id.to_string(),
+        name: new.name.clone(),
+        task: new.task.clone(),
+        input: match new.input {
+            InputKind::File => "file",
+            InputKind::Line => "line",
+            InputKind::Record => "record",
+        }
+        .to_owned(),
+        source: if generated { "generated" } else { "blocks" }.to_owned(),
+        params: new.params.as_str().to_owned(),
+        options: serde_json::to_string(&new.options).expect("options always print"),
+        owner: new.owner.clone(),
+        private: new.options.private,
+        state: state.as_str().to_owned(),
+        reason: None,
+        generation: 1,
+        sealed: generated,
+        columns: print_list(&new.columns),
+        result_columns: "[]".to_owned(),
+        total,
+        next_seq: 1,
+        running: 0,
+        retrying: 0,
+        succeeded: 0,
+        failed: 0,
+        cancelled: 0,
+        cell_items: width_for(total, 1),
+        rev: 1,
+        finishes: 0,
+        deleted: false,
+        priority: i64::from(new.options.priority),
+        concurrency: new.options.concurrency.map(i64::from),
+        rate_tokens: new.options.rate_per_s.map_or(0.0, |rate| rate.max(1.0)),
+        rate_at: now.0,
+        try_first: new.options.try_first.map(int),
+        start_at,
+        served: 0,
+        created_at: now.0,
+        started_at: None,
+        finished_at: None,
+    }
+}
+
+const INSERT: &str = "INSERT INTO batches (uuid, name, task, input, source, params, options, owner, private, state, \
+     generation, sealed, columns, result_columns, total, next_seq, running, retrying, succeeded, failed, cancelled, \
+     cell_items, rev, finishes, deleted, priority, concurrency, rate_tokens, rate_at, try_first, start_at, served, \
+     created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
+     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25) RETURNING id";
+
+fn insert_values(b: &batches::Model) -> Vec<Value> {
+    vec![
+        b.uuid.clone().into(),
+        b.name.clone().into(),
+        b.task.clone().into(),
+        b.input.clone().into(),
+        b.source.clone().into(),
+        b.params.clone().into(),
+        b.options.clone().into(),
+        b.owner.clone().into(),
+        b.private.into(),
+        b.state.clone().into(),
+        b.generation.into(),
+        b.sealed.into(),
+        b.columns.clone().into(),
+        b.result_columns.clone().into(),
+        b.total.into(),
+        b.next_seq.into(),
+        b.cell_items.into(),
+        b.rev.into(),
+        b.priority.into(),
+        b.concurrency.into(),
+        b.rate_tokens.into(),
+        b.rate_at.into(),
+        b.try_first.into(),
+        b.start_at.into(),
+        b.created_at.into(),
+    ]
+}
+
+impl Store {
+    /// Creates a batch without items (generated batches: with all of them), not sealed unless generated.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] where the id is in use; outages.
+    pub async fn create(&self, new: CreateBatch) -> Result<BatchRecord, StoreError> {
+        let mut batch = initial(&new, self.now());
+        let tx = self.inner.backend.write().await?;
+        let taken =
+            row(&tx, "SELECT id FROM batches WHERE uuid = $1", vec![batch.uuid.clone().into()]).await?;
+        if taken.is_some() {
+            return Err(StoreError::Taken(batch.uuid));
+        }
+        let made = row(&tx, INSERT, insert_values(&batch)).await?;
+        let made = made.ok_or_else(|| StoreError::Invariant("an insert answered no key".to_owned()))?;
+        batch.id = made.try_get_by_index(0)?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        to_record(&batch)
+    }
+
+    /// Appends blocks (and the files they name) in one transaction. `first_seq` must be total + 1.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongFirstSeq`] where it does not continue the batch or the batch is sealed but not finished;
+    /// [`StoreError::WrongState`] where the batch is being cancelled or has finished; outages.
+    pub async fn append(
+        &self,
+        batch: BatchKey,
+        first_seq: Seq,
+        blocks: Vec<NewBlock>,
+        files: Vec<FileRecord>,
+    ) -> Result<BatchRecord, StoreError> {
+        let mut rows = Vec::with_capacity(blocks.len());
+        let mut first = int(first_seq);
+        for block in &blocks {
+            rows.push(vec![
+                batch.into(),
+                first.into(),
+                i64::from(block.count).into(),
+                compress(&block.ndjson).into(),
+            ]);
+            first = first.saturating_add(i64::from(block.count));
+        }
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let state = tape.state()?;
+        if state == BatchState::Cancelling || state.is_finished() {
+            return Err(StoreError::WrongState(state));
+        }
+        if tape.batch.sealed || int(first_seq) != tape.batch.total + 1 {
+            return Err(StoreError::WrongFirstSeq { total: count(tape.batch.total)? });
+        }
+        if blocks.iter().any(|block| block.count == 0) {
+            return Err(StoreError::Invariant("a block without items".to_owned()));
+        }
+        insert_many(&tx, "INSERT INTO blocks (batch, first, count, payload)", "", rows).await?;
+        for file in &files {
+            tape.file(file);
+        }
+        tape.batch.total = first - 1;
+        tape.widen().await?;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change.batch)
+    }
+
+    /// No more items can come; finishes the batch if all have ended. A sealed batch stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; outages.
+    pub async fn seal(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        if tape.batch.sealed {
+            return tape.unchanged();
+        }
+        tape.batch.sealed = true;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+}

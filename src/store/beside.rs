@@ -1,0 +1,25 @@
+//! Opening beside a running process: for commands that change who may come in, or the schema.
+//!
+//! Owns the difference between the one process that runs the tape and all others. Called by the command line.
+//! Invariant: whoever opens beside neither marks a stop as clean nor raises a revision: both belong to the process
+//! that holds the data folder. Deliberately offers no other calls: the caller keeps off the tape.
+
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::{Store, StoreOptions, system_clock};
+
+impl Store {
+    /// Connects and applies migrations, and nothing else. To be closed by [`Store::close_beside`].
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open_beside(options: StoreOptions) -> Result<Self, StoreError> {
+        Self::connect(options, Arc::new(system_clock)).await
+    }
+
+    /// Closes all connections of a store that was opened beside.
+    pub async fn close_beside(&self) {
+        self.inner.backend.close().await;
+    }
+}

@@ -1,0 +1,297 @@
+//! Claim: a node asks for work and gets the right to one range of one batch.
+//!
+//! Owns the choice of a batch, the grant and the rate bucket. Called by the engine's claim loop. Invariant: what is
+//! granted was pending or waiting a moment before, and is in exactly one lease after. Deliberately does not know
+//! what tasks are or how long they take.
+
+use sea_orm::ConnectionTrait;
+
+use super::Store;
+use super::backend::{Durability, all, count, int, number, one, row, run, small};
+use super::batches::to_record;
+use super::entity::{batches, requeue};
+use super::error::StoreError;
+use super::ranges::Ranges;
+use super::records::{BatchChange, Claim, ClaimRequest, SeqRange};
+use super::tape::{Again, Tape};
+use crate::protocol::{BatchState, Timestamp};
+
+/// Batches looked at in one query of a claim; more come in further ones.
+const CANDIDATES: &str = "SELECT * FROM batches b WHERE state IN ('pending', 'running') AND NOT deleted \
+     AND (next_seq <= total OR EXISTS (SELECT 1 FROM requeue r WHERE r.batch = b.id AND r.not_before <= $1)) \
+     AND (priority < $2 OR (priority = $2 AND (served > $3 OR (served = $3 AND id > $4)))) \
+     ORDER BY priority DESC, served, id LIMIT 16";
+
+/// Ranges that came due longer ago are not news: what a claim did not take of them waits for something else.
+const DUE_PAST_MS: i64 = 1_000;
+
+/// What a batch may be granted now.
+struct Grant {
+    slots: i64,
+    /// Items at most, for the slots, the bucket and the bound of a lease.
+    items: i64,
+}
+
+/// A range to lease.
+struct Picked {
+    range: SeqRange,
+    again: Again,
+    slots: i64,
+}
+
+type Place = (i64, i64, i64);
+
+async fn candidates<C: ConnectionTrait>(
+    connection: &C,
+    now: Timestamp,
+    after: Place,
+) -> Result<Vec<batches::Model>, StoreError> {
+    let values = vec![now.0.into(), after.0.into(), after.1.into(), after.2.into()];
+    all(connection, CANDIDATES, values).await
+}
+
+impl Store {
+    /// Leases one range to a node, if there is one to be had. Chooses the batch by priority, then least lately served.
+    ///
+    /// # Errors
+    /// [`StoreError::Invariant`] where counters do not add up: stop claiming; outages.
+    pub async fn claim(
+        &self,
+        request: &ClaimRequest<'_>,
+    ) -> Result<Option<(Claim, BatchChange)>, StoreError> {
+        const BEFORE_ALL: Place = (i64::MAX, -1, 0);
+        let now = self.now();
+        let looks = request.slots_free > 0
+            && !candidates(self.inner.backend.reader(), now, BEFORE_ALL).await?.is_empty();
+        if !looks {
+            return Ok(None);
+        }
+        let tx = self.inner.backend.write().await?;
+        let mut after = BEFORE_ALL;
+        loop {
+            let found = candidates(&tx, now, after).await?;
+            let Some(last) = found.last() else { return Ok(None) };
+            after = (last.priority, last.served, last.id);
+            for batch in found {
+                let mut tape = Tape::of(&tx, batch, now);
+                let Some(grant) = grant(&mut tape, request).await? else { continue };
+                let Some(picked) = pick(&mut tape, &grant).await? else { continue };
+                let claim = lease(tape, request, picked).await?;
+                self.inner.backend.commit(tx, Durability::Process).await?;
+                return Ok(Some(claim));
+            }
+        }
+    }
+
+    /// When the next requeued range or scheduled batch comes due, or a batch may hand out again by its rate, if one
+    /// is waiting.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let reader = self.inner.backend.reader();
+        let requeued = number(
+            reader,
+            "SELECT MIN(not_before) FROM requeue r WHERE not_before > $1 AND EXISTS \
+             (SELECT 1 FROM batches b WHERE b.id = r.batch AND b.state IN ('pending', 'running'))",
+            vec![self.now().plus_ms(-DUE_PAST_MS).0.into()],
+        );
+        let scheduled = number(reader, "SELECT MIN(start_at) FROM batches WHERE state = 'scheduled'", vec![]);
+        let rated: Vec<batches::Model> = all(
+            reader,
+            "SELECT * FROM batches WHERE state IN ('pending', 'running') AND rate_tokens < 1 AND next_seq <= total",
+            vec![],
+        )
+        .await?;
+        let mut due: Vec<i64> = requeued.await?.into_iter().chain(scheduled.await?).collect();
+        for batch in &rated {
+            if let Some(rate) = rate_per_s(batch)? {
+                due.push(
+                    batch
+                        .rate_at
+                        .saturating_add(to_whole(((1.0 - batch.rate_tokens) / rate * 1_000.0).ceil())),
+                );
+            }
+        }
+        Ok(due.into_iter().min().map(Timestamp))
+    }
+}
+
+fn rate_per_s(batch: &batches::Model) -> Result<Option<f64>, StoreError> {
+    Ok(to_record(batch)?.options.rate_per_s.filter(|rate| *rate > 0.0))
+}
+
+/// The whole part of a small positive number.
+#[expect(clippy::cast_possible_truncation, reason = "saturates, and buckets are far below 2^53")]
+fn to_whole(number: f64) -> i64 {
+    number as i64
+}
+
+#[expect(clippy::cast_precision_loss, reason = "items and milliseconds of a bucket are far below 2^53")]
+fn to_float(number: i64) -> f64 {
+    number as f64
+}
+
+/// Slots and items that the batch may be given now; fills its bucket.
+async fn grant(tape: &mut Tape<'_>, request: &ClaimRequest<'_>) -> Result<Option<Grant>, StoreError> {
+    let mut slots = i64::from(request.slots_free);
+    if let Some(concurrency) = tape.batch.concurrency {
+        let text = "SELECT CAST(COALESCE(SUM(slots), 0) AS BIGINT) FROM leases WHERE batch = $1";
+        let used = number(tape.tx, text, vec![tape.batch.id.into()]).await?.unwrap_or(0);
+        slots = slots.min(concurrency - used);
+    }
+    if slots < 1 {
+        return Ok(None);
+    }
+    let per_slot = request.items_per_slot.get(&tape.batch.id).copied().unwrap_or(1).max(1);
+    let mut items = int(per_slot).saturating_mul(slots).min(int(request.lease_items_max.max(1)));
+    if let Some(rate) = rate_per_s(&tape.batch)? {
+        // A clock that went far ahead fills the bucket once; one that went back gives one item, and counts from there.
+        let passed = tape.now.saturating_sub(tape.batch.rate_at);
+        let filled = if passed < 0 {
+            tape.batch.rate_tokens.max(1.0)
+        } else {
+            tape.batch.rate_tokens + to_float(passed) / 1_000.0 * rate
+        };
+        tape.batch.rate_tokens = filled.min(rate.max(1.0));
+        tape.batch.rate_at = tape.now;
+        items = items.min(to_whole(tape.batch.rate_tokens));
+    }
+    Ok((items >= 1).then_some(Grant { slots, items }))
+}
+
+/// Takes a due requeued range, or moves the cursor.
+async fn pick(tape: &mut Tape<'_>, grant: &Grant) -> Result<Option<Picked>, StoreError> {
+    let due =
+        "SELECT * FROM requeue WHERE batch = $1 AND not_before <= $2 ORDER BY not_before, first LIMIT 1";
+    let waiting: Option<requeue::Model> =
+        one(tape.tx, due, vec![tape.batch.id.into(), tape.now.into()]).await?;
+    if let Some(waiting) = waiting {
+        return pick_waiting(tape, grant, waiting).await.map(Some);
+    }
+    let end = tape.batch.try_first.unwrap_or(i64::MAX).min(tape.batch.total);
+    let first = tape.batch.next_seq;
+    if first > end {
+        return Ok(None);
+    }
+    let last = end.min(first.saturating_add(grant.items - 1));
+    tape.batch.next_seq = last + 1;
+    Ok(Some(Picked {
+        range: SeqRange::new(count(first)?, count(last)?),
+        again: Again { generation: tape.batch.generation, attempt: 1, crashes: 0, not_before: 0 },
+        slots: grant.slots,
+    }))
+}
+
+/// How many items of a range that was in a lost node's hands once are leased together: about the root of what is
+/// left of it, but not fewer than can start at once. So n items take about 2√n leases, and a second crash leaves
+/// √n suspects to run alone. In pieces of the free slots alone, a lease of 100,000 quick items would become tens of
+/// thousands.
+fn suspects(waiting: &requeue::Model, slots: i64) -> i64 {
+    let left = waiting.last.saturating_sub(waiting.first).saturating_add(1);
+    left.isqrt().max(slots)
+}
+
+/// Takes the start of a waiting range, and of those that follow and agree with it in everything.
+async fn pick_waiting(
+    tape: &mut Tape<'_>,
+    grant: &Grant,
+    waiting: requeue::Model,
+) -> Result<Picked, StoreError> {
+    let (items, slots) = match waiting.crashes {
+        0 => (grant.items, grant.slots),
+        1 => (grant.items.min(suspects(&waiting, grant.slots)), grant.slots),
+        _ => (1, 1),
+    };
+    let again = Again {
+        generation: waiting.generation,
+        attempt: waiting.attempt,
+        crashes: waiting.crashes,
+        not_before: waiting.not_before,
+    };
+    let (batch, first) = (waiting.batch, waiting.first);
+    let end = first.saturating_add(items - 1);
+    let mut part = waiting;
+    let last = loop {
+        let last = end.min(part.last);
+        if last == part.last {
+            let key = vec![batch.into(), part.first.into()];
+            run(tape.tx, "DELETE FROM requeue WHERE batch = $1 AND first = $2", key).await?;
+        } else {
+            let text = "UPDATE requeue SET first = $3, rev = $4 WHERE batch = $1 AND first = $2";
+            let values = [batch, part.first, last + 1, tape.rev].map(Into::into).to_vec();
+            run(tape.tx, text, values).await?;
+        }
+        if last == end {
+            break last;
+        }
+        let text = "SELECT * FROM requeue WHERE batch = $1 AND first = $2 AND generation = $3 AND attempt = $4 \
+             AND crashes = $5 AND not_before = $6";
+        let values = [batch, last + 1, again.generation, again.attempt, again.crashes, again.not_before];
+        let Some(next) = one(tape.tx, text, values.map(Into::into).to_vec()).await? else {
+            break last;
+        };
+        part = next;
+    };
+    let range = SeqRange::new(count(first)?, count(last)?);
+    if again.attempt >= 2 {
+        tape.batch.retrying -= int(range.count());
+    }
+    Ok(Picked { range, again, slots })
+}
+
+/// Writes the lease and moves the counters of what starts at once.
+async fn lease(
+    mut tape: Tape<'_>,
+    request: &ClaimRequest<'_>,
+    picked: Picked,
+) -> Result<(Claim, BatchChange), StoreError> {
+    let Picked { range, again, slots } = picked;
+    let items = int(range.count());
+    let slots = slots.min(items);
+    let started = slots;
+    tape.batch.running += started;
+    if again.attempt >= 2 {
+        tape.batch.retrying += items - started;
+    }
+    if rate_per_s(&tape.batch)?.is_some() {
+        tape.batch.rate_tokens -= to_float(items);
+    }
+    if tape.state()? == BatchState::Pending {
+        tape.set_state(BatchState::Running);
+    }
+    tape.batch.started_at.get_or_insert(tape.now);
+    tape.batch.served = number(tape.tx, "SELECT MAX(served) FROM batches", vec![]).await?.unwrap_or(0) + 1;
+    let started_range = SeqRange::new(range.first, range.first + count(started)? - 1);
+    let values = vec![
+        tape.batch.id.into(),
+        int(range.first).into(),
+        int(range.last).into(),
+        Ranges::one(range).print().into(),
+        request.node.0.clone().into(),
+        slots.into(),
+        Ranges::one(started_range).print().into(),
+        again.generation.into(),
+        again.attempt.into(),
+        again.crashes.into(),
+        tape.rev.into(),
+    ];
+    let made = row(tape.tx, INSERT_LEASE, values).await?;
+    let made = made.ok_or_else(|| StoreError::Invariant("an insert answered no key".to_owned()))?;
+    let change = tape.write().await?;
+    let claim = Claim {
+        lease: made.try_get_by_index(0)?,
+        batch: change.batch.clone(),
+        range,
+        generation: small(again.generation)?,
+        attempt: small(again.attempt)?,
+        crashes: small(again.crashes)?,
+        version: 1,
+        slots: small(slots)?,
+        started: count(started)?,
+    };
+    Ok((claim, change))
+}
+
+const INSERT_LEASE: &str = "INSERT INTO leases (batch, first, last, \"left\", node, slots, started, generation, \
+     attempt, crashes, version, rev) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11) RETURNING id";

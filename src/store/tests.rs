@@ -1,0 +1,138 @@
+//! Tests of the whole room: targeted cases here, random ones against a model in `model`.
+//!
+//! Owns a store in a temporary folder with a clock that tests set. Invariant: `audit` passes after every step.
+//! Deliberately uses the public face of the store only.
+
+mod cases;
+mod model;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use super::*;
+use crate::protocol::{BatchId, FamilyId, InputKind, ItemState, Json, NodeId, Options, Seq, Timestamp};
+
+/// Where the clock of tests starts, in ms.
+const START: i64 = 1_700_000_000_000;
+
+/// A store whose clock stands still until told.
+struct Bench {
+    folder: tempfile::TempDir,
+    store: Store,
+    clock: Arc<AtomicI64>,
+}
+
+async fn open_at(folder: &Path, clock: &Arc<AtomicI64>) -> Store {
+    let options = StoreOptions {
+        url: format!("sqlite://{}", folder.join("milepost.db").display()),
+        readers: 2,
+        files: folder.join("files"),
+    };
+    let clock = clock.clone();
+    let clock: Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
+    Store::open_with_clock(options, clock).await.unwrap()
+}
+
+impl Bench {
+    async fn open() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(START));
+        let store = open_at(folder.path(), &clock).await;
+        Self { folder, store, clock }
+    }
+
+    fn pass(&self, ms: i64) {
+        self.clock.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    async fn generated(&self, count: u64, options: Options) -> BatchRecord {
+        let new = CreateBatch { source: Source::Generated, generated: count, options, ..new_batch() };
+        self.store.create(new).await.unwrap()
+    }
+
+    async fn claim(&self, node: &str, slots: u32, per_slot: u64) -> Option<Claim> {
+        self.try_claim(node, slots, per_slot).await.map(|(claim, _change)| claim)
+    }
+
+    async fn try_claim(&self, node: &str, slots: u32, per_slot: u64) -> Option<(Claim, BatchChange)> {
+        let node = NodeId(node.to_owned());
+        let per_slot: HashMap<BatchKey, u64> = (1..100).map(|key| (key, per_slot)).collect();
+        let request = ClaimRequest {
+            node: &node,
+            slots_free: slots,
+            items_per_slot: &per_slot,
+            lease_items_max: 10_000,
+        };
+        self.store.claim(&request).await.unwrap()
+    }
+
+    async fn record(&self, node: &str, report: LeaseReport) -> (LeaseAnswer, Vec<BatchChange>) {
+        let recorded = self.store.record(&NodeId(node.to_owned()), &[report]).await.unwrap();
+        (recorded.answers[0].1.clone(), recorded.changes)
+    }
+
+    async fn audited(&self, batch: BatchKey) -> BatchRecord {
+        self.store.audit(batch).await.unwrap();
+        self.store.batch_by_key(batch).await.unwrap()
+    }
+}
+
+impl Store {
+    /// Lets nothing be written, or again something: what an outage looks like from above.
+    pub(crate) async fn only_reads(&self, on: &str) {
+        run(self.inner.backend.writer(), &format!("PRAGMA query_only = {on}"), vec![]).await.unwrap();
+    }
+}
+
+fn new_batch() -> CreateBatch {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    CreateBatch {
+        id: BatchId::from_u128(u128::from(NEXT.fetch_add(1, Ordering::SeqCst))),
+        name: "test".to_owned(),
+        task: "demo".to_owned(),
+        input: InputKind::Line,
+        source: Source::Blocks,
+        generated: 0,
+        params: Json::default(),
+        options: Options::default(),
+        owner: "ada".to_owned(),
+        columns: Vec::new(),
+    }
+}
+
+fn lines(first: Seq, count: u32) -> NewBlock {
+    let ndjson = (first..first + u64::from(count)).map(|seq| format!("\"line {seq}\"\n")).collect::<String>();
+    NewBlock { count, ndjson: ndjson.into_bytes() }
+}
+
+fn quick(range: SeqRange) -> OutcomeRun {
+    OutcomeRun {
+        range,
+        state: ItemState::Succeeded,
+        attempts: 1,
+        result: None,
+        error: None,
+        family: None,
+        ms: None,
+        started_at: None,
+    }
+}
+
+fn failure(seq: Seq, family: &str) -> OutcomeRun {
+    OutcomeRun {
+        state: ItemState::Failed,
+        error: Some(format!("no {family}")),
+        family: Some((FamilyId(family.to_owned()), format!("message of {family}"))),
+        ms: Some(12),
+        started_at: Some(Timestamp(START)),
+        ..quick(SeqRange::one(seq))
+    }
+}
+
+fn report(claim: &Claim, version: u32) -> LeaseReport {
+    LeaseReport { lease: claim.lease, version, ..LeaseReport::default() }
+}
+
+const POLICY: RetryPolicy = RetryPolicy { attempts_max: 3, crashes_max: 3, base_ms: 0, max_ms: 0 };
