@@ -5,10 +5,12 @@
 //! never awaits anything but the cancel.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::protocol::Seq;
 
 /// Bytes of log kept per attempt by default: beyond, the oldest lines go and a mark says how many bytes.
 pub const LOG_BYTES_MAX: usize = 64 * 1024;
@@ -41,6 +43,8 @@ pub struct WorkCell {
     fraction: AtomicU32,
     /// Grows with every report: what a reader compares to see that something is new.
     reports: AtomicU64,
+    /// The attempt's folder was made, or it was tried.
+    has_folder: AtomicBool,
     /// Held only to push or copy a few lines: never across an await.
     words: Mutex<Words>,
 }
@@ -71,6 +75,12 @@ impl WorkCell {
         self.reports.load(Ordering::Acquire)
     }
 
+    /// True once the item has asked for its folder: it may be there.
+    #[must_use]
+    pub fn has_folder(&self) -> bool {
+        self.has_folder.load(Ordering::Acquire)
+    }
+
     /// The log's tail and the offset of its first byte in the whole log.
     #[must_use]
     pub fn log(&self) -> (u64, String) {
@@ -91,14 +101,48 @@ pub struct TaskContext {
     cell: Arc<WorkCell>,
     cancel: CancellationToken,
     /// Folder of this attempt for files; made on first use.
-    out: Arc<PathBuf>,
+    out: Out,
+}
+
+/// The folder of an attempt: its path is made when it is asked for, which quick items never do.
+#[derive(Clone, Debug)]
+enum Out {
+    Folder(Arc<PathBuf>),
+    Attempt { prefix: Arc<str>, seq: Seq, attempt: u32 },
+}
+
+impl Out {
+    fn path(&self) -> PathBuf {
+        match self {
+            Self::Folder(path) => path.as_path().to_owned(),
+            Self::Attempt { prefix, seq, attempt } => PathBuf::from(format!("{prefix}{seq}-{attempt}")),
+        }
+    }
 }
 
 impl TaskContext {
     /// A context for one attempt; `out` is a folder of its own that need not exist yet.
     #[must_use]
     pub fn new(cell: Arc<WorkCell>, cancel: CancellationToken, out: PathBuf) -> Self {
-        Self { cell, cancel, out: Arc::new(out) }
+        Self { cell, cancel, out: Out::Folder(Arc::new(out)) }
+    }
+
+    /// As [`TaskContext::new`], with the folder `{prefix}{seq}-{attempt}`.
+    #[must_use]
+    pub fn of_attempt(
+        cell: Arc<WorkCell>,
+        cancel: CancellationToken,
+        prefix: &Arc<str>,
+        seq: Seq,
+        attempt: u32,
+    ) -> Self {
+        Self { cell, cancel, out: Out::Attempt { prefix: Arc::clone(prefix), seq, attempt } }
+    }
+
+    /// Folder of this attempt; it need not exist.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.out.path()
     }
 
     /// Says how far the item is, 0 to 1; values outside are held to that.
@@ -159,8 +203,10 @@ impl TaskContext {
                 "a file name without folders is expected",
             ));
         }
-        std::fs::create_dir_all(self.out.as_path())?;
-        let path = self.out.join(name);
+        let folder = self.folder();
+        self.cell.has_folder.store(true, Ordering::Release);
+        std::fs::create_dir_all(&folder)?;
+        let path = folder.join(name);
         std::fs::write(&path, content)?;
         let mut words = self.cell.words.lock().unwrap_or_else(PoisonError::into_inner);
         words.files.retain(|(taken, _)| taken != name);

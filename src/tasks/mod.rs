@@ -8,10 +8,48 @@
 //! Called by engine (runs items) and service (lists tasks, checks parameters). Invariant: a task sees neither
 //! the database nor a socket: an item comes in, a result goes out. Deliberately knows nothing of leases or retries.
 
+pub mod checksum;
 pub mod context;
+pub mod csv_check;
+pub mod demo;
+pub mod image;
 pub mod registry;
 pub mod task;
 
 pub use context::{LogLevel, TaskContext, WorkCell};
 pub use registry::Registry;
 pub use task::{Again, Item, ItemInput, Prepared, Task, TaskError};
+
+/// The tasks that come with Milepost, in the order in which they are offered.
+#[must_use]
+pub fn built_in() -> Registry {
+    Registry::default()
+        .with(checksum::Checksum)
+        .with(image::Image::default())
+        .with(csv_check::CsvCheck)
+        .with(demo::Demo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Json;
+
+    #[test]
+    fn every_parameter_can_be_a_field_of_a_form() {
+        let registry = built_in();
+        for info in registry.infos() {
+            let schema = info.params.to_value();
+            assert_eq!(schema["additionalProperties"], false, "{}", info.name);
+            for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+                for word in ["title", "description"] {
+                    assert!(field[word].is_string(), "{}.{name} has a {word}: {field}", info.name);
+                }
+                assert!(field["$ref"].is_null() && !field["type"].is_null(), "{}.{name}: {field}", info.name);
+                assert!(!field["default"].is_null() || info.name == "image", "{}.{name}: {field}", info.name);
+            }
+            assert!(registry.prepare(&info.name, &Json::default()).expect("listed").is_ok(), "{}", info.name);
+        }
+        assert_eq!(registry.infos().count(), 4);
+    }
+}

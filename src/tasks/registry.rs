@@ -12,6 +12,9 @@ use super::context::TaskContext;
 use super::task::{Item, Prepared, Run, Task};
 use crate::protocol::{InputKind, Json, TaskInfo};
 
+/// Parameters with defaults filled in and the task made ready with them; or one sentence per parameter at fault.
+pub type Ready = Result<(Json, Arc<dyn Prepared>), Vec<String>>;
+
 /// All tasks of this installation.
 #[derive(Default)]
 pub struct Registry {
@@ -22,7 +25,7 @@ pub struct Registry {
 /// A task without its parameters' type.
 trait Erased: Send + Sync {
     fn info(&self) -> &TaskInfo;
-    fn prepare(&self, params: &Json) -> Result<(Json, Arc<dyn Prepared>), Vec<String>>;
+    fn prepare(&self, params: &Json) -> Ready;
 }
 
 struct Typed<T: Task> {
@@ -32,12 +35,12 @@ struct Typed<T: Task> {
     validator: jsonschema::Validator,
 }
 
-struct Ready<T: Task> {
+struct Bound<T: Task> {
     task: Arc<T>,
     params: Arc<T::Params>,
 }
 
-impl<T: Task> Prepared for Ready<T> {
+impl<T: Task> Prepared for Bound<T> {
     fn run(&self, item: Item, context: TaskContext) -> Run {
         let (task, params) = (Arc::clone(&self.task), Arc::clone(&self.params));
         Box::pin(async move { task.run(params, item, context).await })
@@ -53,7 +56,7 @@ impl<T: Task> Erased for Typed<T> {
         &self.info
     }
 
-    fn prepare(&self, params: &Json) -> Result<(Json, Arc<dyn Prepared>), Vec<String>> {
+    fn prepare(&self, params: &Json) -> Ready {
         let mut value = params.to_value();
         if value.is_null() {
             value = Value::Object(serde_json::Map::new());
@@ -73,7 +76,7 @@ impl<T: Task> Erased for Typed<T> {
         let typed: T::Params =
             serde_json::from_value(value.clone()).map_err(|fault| vec![fault.to_string()])?;
         T::check(&typed).map_err(|fault| vec![fault])?;
-        let ready = Ready { task: Arc::clone(&self.task), params: Arc::new(typed) };
+        let ready = Bound { task: Arc::clone(&self.task), params: Arc::new(typed) };
         Ok((Json::from_value(&value), Arc::new(ready)))
     }
 }
@@ -134,11 +137,7 @@ impl Registry {
     ///
     /// # Errors
     /// `None` if there is no such task; else one sentence per parameter at fault.
-    pub fn prepare(
-        &self,
-        name: &str,
-        params: &Json,
-    ) -> Option<Result<(Json, Arc<dyn Prepared>), Vec<String>>> {
+    pub fn prepare(&self, name: &str, params: &Json) -> Option<Ready> {
         self.by_name.get(name).map(|at| self.tasks[*at].prepare(params))
     }
 }

@@ -1,0 +1,219 @@
+//! One picture: look at its header, then decode, resize, turn upright and encode it.
+//!
+//! Owns the limits against decompression bombs and the sentences for what is wrong with a picture. Called by the task
+//! in a blocking thread. Invariant: sizes are checked on the header, before pixels are allocated, and no message names
+//! the file, so that one cause is one family. Deliberately keeps no metadata but the colour profile.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+
+use image::error::ImageError;
+use image::metadata::Orientation;
+use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::pixels::{eight_bits, encode, resized};
+use super::size::Size;
+use super::{Fit, Format, ImageParams, SIDE_PIXELS_MAX, TaskContext, TaskError};
+
+/// Pixels that a picture may have, on the way in and on the way out.
+const PIXELS_MAX: u64 = 100_000_000;
+/// Pixels that one side may have on the way in: the most that JPEG can say.
+const SIDE_PIXELS_IN_MAX: u32 = 65_535;
+/// Bytes that a decoder may allocate, pixels included.
+const DECODER_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Bytes of a file that is looked at.
+const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// Bytes of a JPEG that is looked at: its decoder holds the file whole from the first look on.
+const JPEG_BYTES_MAX: u64 = 128 * 1024 * 1024;
+
+/// What is to be done, known from the header.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Plan {
+    pub(super) format: Format,
+    /// Size of the result, upright.
+    pub(super) to: Size,
+    fit: Fit,
+    from: Size,
+    pixel_bytes: u8,
+    file_bytes: u64,
+}
+
+impl Plan {
+    /// What decoding, resizing and turning take at their worst, in mebibytes, at least 1.
+    pub(super) fn memory_mib(&self) -> u32 {
+        let decoded = self.from.pixels() * (u64::from(self.pixel_bytes) + 4);
+        let bytes = decoded + self.to.pixels() * 3 * 4 + self.file_bytes * 2;
+        u32::try_from(bytes / (1024 * 1024)).unwrap_or(u32::MAX).saturating_add(1)
+    }
+}
+
+/// The sentence for what went wrong while reading.
+fn fault(error: &ImageError) -> TaskError {
+    match error {
+        ImageError::Decoding(_) | ImageError::Parameter(_) | ImageError::Encoding(_) => {
+            TaskError::input("decode", "the picture is damaged")
+        }
+        ImageError::Limits(_) => too_large(),
+        ImageError::Unsupported(_) => {
+            TaskError::input("unsupported", "the picture uses a feature that is not supported")
+        }
+        ImageError::IoError(error) => match error.kind() {
+            // What the decoders say of a file that ends too early, or whose content makes no sense.
+            std::io::ErrorKind::UnexpectedEof
+            | std::io::ErrorKind::InvalidData
+            | std::io::ErrorKind::InvalidInput
+            | std::io::ErrorKind::Other => TaskError::input("decode", "the picture is damaged"),
+            _cause => unreadable(error),
+        },
+    }
+}
+
+fn too_large() -> TaskError {
+    TaskError::input("too_large", "the picture has more pixels than the 100 million allowed")
+}
+
+fn wanted(context: &TaskContext) -> Result<(), TaskError> {
+    if context.cancelled() {
+        return Err(TaskError::passing("cancelled", "the item is no longer wanted"));
+    }
+    Ok(())
+}
+
+fn turns(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90
+            | Orientation::Rotate270
+            | Orientation::Rotate90FlipH
+            | Orientation::Rotate270FlipH
+    )
+}
+
+/// A picture of which only the header has been read.
+struct Opened<D> {
+    format: Format,
+    bytes: u64,
+    decoder: D,
+}
+
+/// Opens the picture and holds its decoder to the limits.
+fn open(path: &Path) -> Result<Opened<impl ImageDecoder>, TaskError> {
+    let file = File::open(path).map_err(|error| unreadable(&error))?;
+    let bytes = file.metadata().map_err(|error| unreadable(&error))?.len();
+    let mut reader =
+        ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|error| unreadable(&error))?;
+    let format = match reader.format() {
+        Some(ImageFormat::Png) => Format::Png,
+        Some(ImageFormat::Jpeg) => Format::Jpeg,
+        Some(ImageFormat::WebP) => Format::Webp,
+        Some(_other) => {
+            return Err(TaskError::input(
+                "unsupported",
+                "the picture is in a format other than PNG, JPEG or WebP",
+            ));
+        }
+        None => {
+            return Err(TaskError::input("unsupported", "the file is not a picture in PNG, JPEG or WebP"));
+        }
+    };
+    if bytes > if format == Format::Jpeg { JPEG_BYTES_MAX } else { FILE_BYTES_MAX } {
+        let message = "the file is larger than allowed: 128 MiB for a JPEG, 512 MiB for others";
+        return Err(TaskError::input("too_large", message));
+    }
+    let mut limits = Limits::no_limits();
+    limits.max_image_width = Some(SIDE_PIXELS_IN_MAX);
+    limits.max_image_height = Some(SIDE_PIXELS_IN_MAX);
+    limits.max_alloc = Some(DECODER_BYTES_MAX);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(|error| fault(&error))?;
+    Ok(Opened { format, bytes, decoder })
+}
+
+fn unreadable(error: &std::io::Error) -> TaskError {
+    TaskError::passing("io", format!("the file could not be read: {}", error.kind()))
+}
+
+/// Whether a JPEG has its end: the decoder would paint what is missing grey and say nothing.
+fn is_whole_jpeg(content: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xda;
+    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+    // Segments up to the first scan are stepped over: a thumbnail in them has an end of its own.
+    let mut at = 2;
+    while let Some([0xff, marker, high, low]) = content.get(at..at + 4) {
+        if *marker == 0xff {
+            at += 1;
+            continue;
+        }
+        at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
+        if *marker == START_OF_SCAN {
+            return content.get(at..).is_some_and(|scan| scan.windows(2).any(|pair| pair == END_OF_IMAGE));
+        }
+    }
+    false
+}
+
+/// Reads the header and says what is to be done.
+pub(super) fn plan(path: &Path, params: &ImageParams) -> Result<Plan, TaskError> {
+    let Opened { format, bytes, mut decoder } = open(path)?;
+    let (width, height) = decoder.dimensions();
+    let from = Size { width, height };
+    if from.pixels() == 0 {
+        return Err(TaskError::input("decode", "the picture has no pixels"));
+    }
+    if from.pixels() > PIXELS_MAX {
+        return Err(too_large());
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let upright = if turns(orientation) { from.turned() } else { from };
+    let to = upright.fitted(params.width, params.height, params.fit);
+    let format = params.format.unwrap_or(format);
+    let side_max = match format {
+        Format::Webp => SIDE_PIXELS_MAX,
+        Format::Png | Format::Jpeg => SIDE_PIXELS_IN_MAX,
+    };
+    if to.pixels() > PIXELS_MAX || to.width > side_max || to.height > side_max {
+        return Err(TaskError::input(
+            "too_large",
+            "the result would have more pixels than are allowed: 100 million, and 16,383 a side in WebP",
+        ));
+    }
+    Ok(Plan {
+        format,
+        to,
+        fit: params.fit,
+        from,
+        pixel_bytes: decoder.color_type().bytes_per_pixel(),
+        file_bytes: bytes,
+    })
+}
+
+/// Makes the file that `plan` describes; answers its content.
+pub(super) fn make(
+    path: &Path,
+    plan: &Plan,
+    quality: u8,
+    context: &TaskContext,
+) -> Result<Vec<u8>, TaskError> {
+    wanted(context)?;
+    let Opened { format, mut decoder, .. } = open(path)?;
+    if format == Format::Jpeg && !is_whole_jpeg(&std::fs::read(path).map_err(|error| unreadable(&error))?) {
+        return Err(TaskError::input("decode", "the picture is cut short"));
+    }
+    let (width, height) = decoder.dimensions();
+    if (width, height) != (plan.from.width, plan.from.height) {
+        return Err(TaskError::passing("io", "the file was changed while it was read"));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let cmyk = matches!(decoder.original_color_type(), ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16);
+    let profile = if cmyk { None } else { decoder.icc_profile().ok().flatten() };
+    let picture = eight_bits(DynamicImage::from_decoder(decoder).map_err(|error| fault(&error))?);
+    context.progress(0.5);
+    wanted(context)?;
+    let to = if turns(orientation) { plan.to.turned() } else { plan.to };
+    let mut picture = resized(picture, to, plan.fit)?;
+    picture.apply_orientation(orientation);
+    context.progress(0.8);
+    wanted(context)?;
+    encode(picture, plan.format, quality, profile)
+}
