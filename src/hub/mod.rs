@@ -1,10 +1,37 @@
 //! Who hears what: topics, sessions, pace.
 //!
-//! Stub; the public face is fixed.
+//! ```text
+//! topics    newest row per key of a topic that somebody hears; frames shared by all who are up to date
+//! listed    which finished batches are still in the topic `batches`
+//! session   one connection: what it hears, how far it has been told
+//! pace      at most one release per topic and tick, the first at once
+//! ```
+//! Called by engine (publishes what is committed), service (snapshots) and server (sessions). Invariant: memory is
+//! bounded by the rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow
+//! one; `rev` never goes back on a topic. Deliberately queries no table and knows no socket.
 
-use std::sync::Arc;
+mod listed;
+mod pace;
+mod session;
+mod topics;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
+use pace::Timer;
+pub use session::{Answer, Refused, Session, Turn};
+use topics::Channel;
+
+/// Shortest time between two updates of one topic, where nobody says otherwise.
+pub const TICK_DEFAULT: Duration = Duration::from_millis(100);
 
 /// Who may hear a row of the topic `batches`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,28 +43,178 @@ pub enum Audience {
 }
 
 /// The hub. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Hub {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
 
-#[expect(unused_variables, clippy::unused_self, reason = "stub")]
+/// What somebody looks at in one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookedAt {
+    /// Windows of items, both ends included.
+    pub windows: Vec<(Seq, Seq)>,
+    /// Single items.
+    pub items: Vec<Seq>,
+}
+
+struct Inner {
+    tick: Duration,
+    /// Topics that somebody hears, and no others.
+    channels: RwLock<HashMap<Topic, Arc<Channel>>>,
+    /// Last revision given on the topics that belong to no batch.
+    clock_rev: AtomicU64,
+    timer: Mutex<Option<Timer>>,
+    /// Open sessions by the name of their viewer.
+    sessions: Mutex<HashMap<String, usize>>,
+}
+
+impl Default for Hub {
+    fn default() -> Self {
+        Self::new(TICK_DEFAULT)
+    }
+}
+
 impl Hub {
+    /// A hub that releases at most one update per topic and `tick`.
+    #[must_use]
+    pub fn new(tick: Duration) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                tick,
+                channels: RwLock::default(),
+                clock_rev: AtomicU64::new(0),
+                timer: Mutex::new(None),
+                sessions: Mutex::default(),
+            }),
+        }
+    }
+
+    /// Shortest time between two updates of one topic.
+    #[must_use]
+    pub fn tick(&self) -> Duration {
+        self.inner.tick
+    }
+
+    /// Open sessions: of everybody, and of `name`.
+    #[must_use]
+    pub fn sessions(&self, name: &str) -> (usize, usize) {
+        let sessions = self.sessions_by_name();
+        (sessions.values().sum(), sessions.get(name).copied().unwrap_or(0))
+    }
+
     /// Takes rows of `topic` as of `rev`. Costs nothing where nobody listens. Never blocks, never awaits.
-    pub fn publish(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, gone: &[Key]) {}
+    ///
+    /// Per key the newest row wins, by its own `rev`; an equal one replaces, for what is only indicative (percent,
+    /// rate) changes without a commit. `rev` is ignored on `batches` and `nodes`, which count by the clock.
+    pub fn publish(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, gone: &[Key]) {
+        self.publish_at(topic, rev, rows, gone, Instant::now());
+    }
+
+    fn publish_at(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, gone: &[Key], now: Instant) {
+        let Some(channel) = self.channel(topic) else { return };
+        let due = channel.publish(|| self.topic_rev(topic, rev), rows, gone, now, self.inner.tick);
+        if let Some(at) = due {
+            self.release_at(at, &channel);
+        }
+    }
+
     /// True where somebody listens to `topic`.
     #[must_use]
     pub fn is_watched(&self, topic: Topic) -> bool {
-        false
+        self.channels().contains_key(&topic)
     }
-    /// Windows of items of `batch` that somebody listens to, both ends included.
+
+    /// Revision up to which `topic` has been told to somebody; 0: nobody has been answered.
+    #[must_use]
+    pub fn told_rev(&self, topic: Topic) -> Rev {
+        self.channel(topic).map_or(0, |channel| channel.rev())
+    }
+
+    /// Windows of items of `batch` that somebody listens to, both ends included, in order.
     #[must_use]
     pub fn windows(&self, batch: BatchId) -> Vec<(Seq, Seq)> {
-        Vec::new()
+        let mut windows: Vec<_> = self
+            .channels()
+            .keys()
+            .filter_map(|topic| match *topic {
+                Topic::Items { batch: of, from, to } if of == batch => Some((from, to)),
+                _ => None,
+            })
+            .collect();
+        windows.sort_unstable();
+        windows
     }
+
+    /// All windows and single items that somebody listens to, by batch, in one pass.
+    #[must_use]
+    pub fn looked_at(&self) -> HashMap<BatchId, LookedAt> {
+        let mut looked: HashMap<BatchId, LookedAt> = HashMap::new();
+        for topic in self.channels().keys() {
+            match *topic {
+                Topic::Items { batch, from, to } => {
+                    looked.entry(batch).or_default().windows.push((from, to));
+                }
+                Topic::Item { batch, seq } => looked.entry(batch).or_default().items.push(seq),
+                Topic::Batches
+                | Topic::Batch(_)
+                | Topic::Strip(_)
+                | Topic::Families(_)
+                | Topic::Pulse(_)
+                | Topic::Nodes => {}
+            }
+        }
+        looked
+    }
+
     /// Batches of which somebody listens to windows, items, strip or families.
     #[must_use]
     pub fn watched_batches(&self) -> Vec<BatchId> {
-        Vec::new()
+        let batches: BTreeSet<BatchId> = self
+            .channels()
+            .keys()
+            .filter(|topic| !matches!(topic, Topic::Batch(_)))
+            .filter_map(|topic| topic.batch())
+            .collect();
+        batches.into_iter().collect()
+    }
+
+    /// Revision for a publish or snapshot of `topic`: the batch's, or by the clock where it belongs to none.
+    fn topic_rev(&self, topic: Topic, rev: Rev) -> Rev {
+        if topic.batch().is_some() {
+            return rev;
+        }
+        let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+        let clock = u64::try_from(clock).unwrap_or(0);
+        let next = |last: u64| (last + 1).max(clock);
+        let last =
+            self.inner.clock_rev.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(next(last)));
+        next(last.unwrap_or_else(|last| last))
+    }
+
+    /// There is a timer wherever there was a session, and without one nobody hears.
+    fn release_at(&self, at: Instant, channel: &Arc<Channel>) {
+        if let Some(timer) = self.timer().as_ref() {
+            timer.release_at(at, channel);
+        }
+    }
+
+    fn channel(&self, topic: Topic) -> Option<Arc<Channel>> {
+        self.channels().get(&topic).cloned()
+    }
+
+    fn channels(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Topic, Arc<Channel>>> {
+        self.inner.channels.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn channels_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Topic, Arc<Channel>>> {
+        self.inner.channels.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions_by_name(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timer(&self) -> MutexGuard<'_, Option<Timer>> {
+        self.inner.timer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

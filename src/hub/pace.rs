@@ -1,0 +1,162 @@
+//! When frames leave: one timer for all topics, and how much a session asks for.
+//!
+//! Owns the task that releases topics that changed again within a tick. Called by the hub. Invariant: each topic has
+//! at most one release waiting. Deliberately knows neither rows nor sessions.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::topics::Channel;
+
+/// How often a session wants to hear of one topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// At every tick.
+    Tick,
+    /// No more often than this, which is longer than the tick.
+    Every(Duration),
+    /// Not at all.
+    Never,
+}
+
+impl Pace {
+    /// From updates a second, held to the tick; none if `hz` is no number of updates.
+    pub fn from_hz(hz: f64, tick: Duration) -> Option<Self> {
+        if !hz.is_finite() || hz < 0.0 {
+            return None;
+        }
+        if hz == 0.0 {
+            return Some(Self::Never);
+        }
+        let every = Duration::try_from_secs_f64(1.0 / hz).unwrap_or(Duration::MAX);
+        Some(if every <= tick { Self::Tick } else { Self::Every(every.min(PACE_SECONDS_MAX)) })
+    }
+}
+
+/// Longest time between updates that can be asked for; slower is held to this.
+const PACE_SECONDS_MAX: Duration = Duration::from_secs(3600);
+
+#[derive(Default)]
+struct Waiting {
+    /// Bounded by the number of topics: each is in it at most once.
+    due: BinaryHeap<Reverse<Release>>,
+}
+
+struct Release {
+    at: Instant,
+    channel: Weak<Channel>,
+}
+
+impl PartialEq for Release {
+    fn eq(&self, other: &Self) -> bool {
+        self.at == other.at
+    }
+}
+impl Eq for Release {}
+impl PartialOrd for Release {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Release {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+/// The task that releases topics when their tick is over. It ends when this is dropped.
+pub struct Timer {
+    waiting: Arc<Mutex<Waiting>>,
+    armed: Arc<Notify>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Timer {
+    /// Starts the task on the runtime of the caller.
+    pub fn start() -> Self {
+        let waiting = Arc::new(Mutex::new(Waiting::default()));
+        let armed = Arc::new(Notify::new());
+        let task = tokio::spawn(run(Arc::clone(&waiting), Arc::clone(&armed)));
+        Self { waiting, armed, task }
+    }
+
+    /// False once its runtime has gone.
+    pub fn runs(&self) -> bool {
+        !self.task.is_finished()
+    }
+
+    /// Releases what is due at `now`, as the task does by itself.
+    #[cfg(test)]
+    pub fn release_due(&self, now: Instant) {
+        release_due(&self.waiting, now);
+    }
+
+    /// Releases `channel` at `at`.
+    pub fn release_at(&self, at: Instant, channel: &Arc<Channel>) {
+        let release = Release { at, channel: Arc::downgrade(channel) };
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).due.push(Reverse(release));
+        self.armed.notify_one();
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>) {
+    loop {
+        match release_due(&waiting, Instant::now()) {
+            None => armed.notified().await,
+            Some(at) => {
+                tokio::select! {
+                    () = sleep_until(at) => {}
+                    () = armed.notified() => {}
+                }
+            }
+        }
+    }
+}
+
+/// Releases what is due; answers when the next one is.
+fn release_due(waiting: &Mutex<Waiting>, now: Instant) -> Option<Instant> {
+    loop {
+        let mut held = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        match held.due.peek() {
+            None => return None,
+            Some(Reverse(next)) if next.at > now => return Some(next.at),
+            Some(_) => {}
+        }
+        let due = held.due.pop();
+        drop(held);
+        if let Some(Reverse(release)) = due
+            && let Some(channel) = release.channel.upgrade()
+        {
+            channel.release(now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pace_is_held_to_the_tick() {
+        let tick = Duration::from_millis(100);
+        assert_eq!(Pace::from_hz(60.0, tick), Some(Pace::Tick));
+        assert_eq!(Pace::from_hz(10.0, tick), Some(Pace::Tick));
+        assert_eq!(Pace::from_hz(0.2, tick), Some(Pace::Every(Duration::from_secs(5))));
+        assert_eq!(Pace::from_hz(0.0, tick), Some(Pace::Never));
+        assert_eq!(Pace::from_hz(1e-300, tick), Some(Pace::Every(PACE_SECONDS_MAX)));
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(Pace::from_hz(bad, tick), None);
+        }
+    }
+}
