@@ -1,13 +1,62 @@
 //! Makes work happen.
 //!
-//! Stub; the public face is fixed.
+//! ```text
+//! intake, commit, check   items in         claims → desk (lease, work, board) → slots, slot   items run
+//! report, retry, family   what to record   recorder, publish, estimate, budget               what was recorded
+//! acts, nodes, life       from outside     start and end
+//! ```
+//!
+//! Called by service. Invariant: only what is committed is told, and whatever is not recorded runs again.
+//! Deliberately knows no HTTP and no person.
+
+mod acts;
+mod board;
+mod budget;
+mod check;
+mod claims;
+mod commit;
+mod desk;
+mod estimate;
+mod family;
+mod forming;
+mod health;
+mod intake;
+mod lease;
+mod life;
+mod mirror;
+mod news;
+mod nodes;
+mod publish;
+mod recorder;
+mod report;
+mod retry;
+mod slot;
+mod slots;
+mod submit;
+#[cfg(test)]
+mod tests;
+mod told;
+mod want;
+mod work;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::{Notify, OnceCell};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::board::Board;
+use self::budget::Budgets;
+use self::desk::Desk;
+use self::estimate::Estimates;
+use self::health::Health;
+pub use self::intake::Intake;
+pub use self::mirror::start_mirror;
 use crate::hub::Hub;
-use crate::protocol::{Batch, BatchId, BatchPatch, Json, NewBatch, Node, NodeId, RetryRequest, Role, Seq};
-use crate::store::{BatchChange, BatchKey, BatchRecord, FileRecord, Store, StoreError, Stored};
+use crate::protocol::{BatchId, NodeId, Role, Seq};
+use crate::store::{Store, StoreError};
 use crate::tasks::{Registry, WorkCell};
 
 /// Settings of the engine, plain values.
@@ -66,134 +115,116 @@ pub enum EngineError {
 /// The engine of this node. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
 
-/// A batch whose items are coming in. Dropped before [`Intake::finish`]: the batch ends cancelled with a reason.
-pub struct Intake {
-    _stub: (),
+/// What the loops share.
+struct Inner {
+    store: Store,
+    tasks: Arc<Registry>,
+    hub: Hub,
+    options: EngineOptions,
+    node: NodeId,
+    desk: Desk,
+    estimates: Mutex<Estimates>,
+    budgets: Mutex<Budgets>,
+    health: Mutex<Health>,
+    leaving: AtomicBool,
+    drained: OnceCell<()>,
+    list_rev: AtomicU64,
+    /// Items ended on this node since its start, and how many a second at the last beat (bits of an `f64`).
+    ended: AtomicU64,
+    rate_bits: AtomicU64,
+    sweep: Notify,
+    stop: CancellationToken,
+    loops: TaskTracker,
 }
 
-#[expect(clippy::unused_async, unused_variables, clippy::unused_self, reason = "stub")]
 impl Engine {
     /// Takes back what an earlier process left, then starts all loops.
+    ///
+    /// # Errors
+    /// What the store or the file system says.
     pub async fn start(
         store: Store,
         tasks: Arc<Registry>,
         hub: Hub,
         options: EngineOptions,
     ) -> Result<Self, EngineError> {
-        todo!()
+        let slots = if options.role == Role::Web { 0 } else { options.slots.max(1) };
+        let inner = Inner {
+            store,
+            tasks,
+            hub,
+            node: life::fresh_node(&options.node_name),
+            desk: Desk::new(slots),
+            estimates: Mutex::default(),
+            budgets: Mutex::default(),
+            health: Mutex::default(),
+            leaving: AtomicBool::new(false),
+            drained: OnceCell::new(),
+            list_rev: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
+            rate_bits: AtomicU64::new(0),
+            sweep: Notify::new(),
+            stop: CancellationToken::new(),
+            loops: TaskTracker::new(),
+            options,
+        };
+        let engine = Self { inner: Arc::new(inner) };
+        life::begin(&engine).await?;
+        Ok(engine)
     }
+
     /// Stops claiming, finishes within the grace, hands back the rest, stops all loops. Idempotent.
-    pub async fn drain(&self) {}
+    pub async fn drain(&self) {
+        let inner = Arc::clone(&self.inner);
+        self.inner.drained.get_or_init(|| async move { life::end(&inner).await }).await;
+    }
+
     /// This node.
     #[must_use]
     pub fn node(&self) -> &NodeId {
-        todo!()
+        &self.inner.node
     }
+
     /// Why this node is not ready, if it is not: a sentence.
     #[must_use]
     pub fn unready(&self) -> Option<String> {
-        None
+        if self.inner.is_leaving() {
+            return Some("The node is draining.".to_owned());
+        }
+        let health = self.inner.health();
+        health.broken.clone().or_else(|| health.passing.clone())
     }
-    /// Starts a batch: checks task, parameters and options. Items come through the [`Intake`].
-    pub async fn create(
-        &self,
-        new: NewBatch,
-        owner: String,
-        columns: Vec<String>,
-    ) -> Result<Intake, EngineError> {
-        todo!()
-    }
-    /// Creates a batch of the numbers 1 to `count`.
-    pub async fn create_generated(
-        &self,
-        new: NewBatch,
-        owner: String,
-        count: u64,
-    ) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Goes on with an open batch; `first_seq` must be its total + 1.
-    pub async fn append(&self, batch: BatchKey, first_seq: Seq) -> Result<Intake, EngineError> {
-        todo!()
-    }
-    /// No more items can come.
-    pub async fn seal(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Pause, and hand back what has not started.
-    pub async fn pause(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Resume.
-    pub async fn resume(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Cancel: untouched items end at once, running ones are stopped; a running intake stops.
-    pub async fn cancel(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Retry failed or chosen items.
-    pub async fn retry(&self, batch: BatchKey, request: &RetryRequest) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Name, concurrency, priority.
-    pub async fn patch(&self, batch: BatchKey, patch: &BatchPatch) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Delete a finished batch.
-    pub async fn delete(&self, batch: BatchKey) -> Result<(), EngineError> {
-        todo!()
-    }
-    /// Rate and time left of a batch, as everybody sees it.
-    #[must_use]
-    pub fn wire(&self, batch: &BatchRecord) -> Batch {
-        batch.to_wire(None, None)
-    }
+
     /// The cell of an item that runs on this node now.
     #[must_use]
     pub fn work_cell(&self, batch: BatchId, seq: Seq) -> Option<Arc<WorkCell>> {
-        None
+        self.inner.desk.boards.iter().find_map(|board| board.cell(batch, seq))
     }
+
     /// Running items of this node, at most `max`.
     #[must_use]
     pub fn running(&self, max: usize) -> Vec<(BatchId, Seq)> {
-        Vec::new()
-    }
-    /// All nodes, as everybody sees them.
-    pub async fn nodes(&self) -> Result<Vec<Node>, EngineError> {
-        todo!()
-    }
-    /// Publishes what a commit changed: batch, families and strip to their topics.
-    pub fn publish(&self, change: &BatchChange) {}
-}
-
-#[expect(clippy::unused_async, unused_variables, clippy::unused_self, reason = "stub")]
-impl Intake {
-    /// The batch, as of the last commit.
-    #[must_use]
-    pub fn batch(&self) -> &BatchRecord {
-        todo!()
-    }
-    /// Adds one item: a line, or a record. Commits by size and by time, so that items run before the end.
-    pub async fn push(&mut self, json: &Json) -> Result<(), EngineError> {
-        todo!()
-    }
-    /// Adds one file.
-    pub async fn push_file(&mut self, name: &str, stored: Stored) -> Result<(), EngineError> {
-        todo!()
-    }
-    /// Commits the rest and seals (unless the batch is open).
-    pub async fn finish(self) -> Result<BatchRecord, EngineError> {
-        todo!()
-    }
-    /// Ends the batch `cancelled` with `reason`; what ran stays visible.
-    pub async fn abort(self, reason: String) -> Result<BatchRecord, EngineError> {
-        todo!()
+        self.inner.desk.boards.iter().filter_map(Board::shown).take(max).collect()
     }
 }
 
-/// Keeps `FileRecord` in scope for the docs.
-const _: fn(&FileRecord) -> &str = |file| &file.key;
+impl Inner {
+    fn estimates(&self) -> MutexGuard<'_, Estimates> {
+        self.estimates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn budgets(&self) -> MutexGuard<'_, Budgets> {
+        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn health(&self) -> MutexGuard<'_, Health> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
+    }
+}

@@ -1,0 +1,182 @@
+//! The claim loop: leases for this node, as many as its slots can use.
+//!
+//! Owns when the store is asked for work, and how a granted batch is made ready. Started by the engine. Invariant:
+//! nothing is claimed while the node is not ready or leaves. Deliberately knows no item.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use super::lease::Course;
+use super::retry::RetryPlan;
+use super::want::Want;
+use super::work::{BatchWork, MovingMean};
+use super::{Engine, Inner};
+use crate::store::{BatchRecord, Claim, ClaimRequest};
+
+/// Items of one lease at most.
+const LEASE_ITEMS_MAX: u64 = 131_072;
+/// The store is asked at least so often while slots are idle: what a lost wake-up hid is found then.
+const SAFETY_NET: Duration = Duration::from_millis(500);
+/// Never sooner again for what comes due.
+const DUE_MS_MIN: u64 = 2;
+/// Pause after an error.
+const AGAIN: Duration = Duration::from_millis(500);
+/// Time limits are held to a year.
+const TIME_LIMIT_SECONDS_MAX: f64 = 31_536_000.0;
+
+/// Whether the store may have something for this node.
+enum Found {
+    /// The desk wants nothing now.
+    Sated,
+    /// The store has nothing now.
+    Dry,
+    /// The store did not answer.
+    Trouble,
+}
+
+/// Claims until the engine stops.
+pub(super) async fn claim_loop(inner: Arc<Inner>) {
+    let engine = Engine { inner: Arc::clone(&inner) };
+    loop {
+        let stop = inner.stop.cancelled();
+        match claim_all(&engine).await {
+            Found::Sated => tokio::select! {
+                () = inner.desk.ask.notified() => {}
+                () = inner.desk.nudge.notified() => {}
+                () = tokio::time::sleep(SAFETY_NET) => {}
+                () = stop => return,
+            },
+            // More room here does not help where there is nothing: only a commit or time does.
+            Found::Dry => tokio::select! {
+                () = inner.desk.nudge.notified() => {}
+                () = tokio::time::sleep(until_due(&inner).await) => {}
+                () = stop => return,
+            },
+            Found::Trouble => tokio::select! {
+                () = tokio::time::sleep(AGAIN) => {}
+                () = stop => return,
+            },
+        }
+    }
+}
+
+/// Claims until there is no more to be had, or no more is wanted.
+async fn claim_all(engine: &Engine) -> Found {
+    let inner = &engine.inner;
+    while inner.may_claim() {
+        let Some(Want { slots_free, items_per_slot }) = inner.desk.want() else {
+            return Found::Sated;
+        };
+        let request = ClaimRequest {
+            node: &inner.node,
+            slots_free,
+            items_per_slot: &items_per_slot,
+            lease_items_max: LEASE_ITEMS_MAX,
+        };
+        match inner.store.claim(&request).await {
+            Ok(Some((claim, change))) => {
+                engine.publish(&change);
+                take(engine, claim).await;
+            }
+            Ok(None) => return Found::Dry,
+            Err(error) => {
+                inner.trouble("nothing can be claimed", &error);
+                return Found::Trouble;
+            }
+        }
+    }
+    Found::Sated
+}
+
+/// Time until something comes due, at most [`SAFETY_NET`].
+async fn until_due(inner: &Inner) -> Duration {
+    match inner.store.next_due().await {
+        Ok(Some(due)) => {
+            Duration::from_millis(due.ms_since(inner.store.now()).max(DUE_MS_MIN)).min(SAFETY_NET)
+        }
+        Ok(None) => SAFETY_NET,
+        Err(error) => {
+            inner.trouble("what comes due cannot be read", &error);
+            SAFETY_NET
+        }
+    }
+}
+
+/// Makes the batch of a granted lease ready, and puts the lease on the desk. A batch that cannot be run here pauses.
+async fn take(engine: &Engine, claim: Claim) {
+    let inner = &engine.inner;
+    let ready = match inner.desk.work_of(claim.batch.key) {
+        Some(work) => Ok(work),
+        None => prepare(inner, &claim.batch),
+    };
+    match ready {
+        Ok(work) => {
+            inner.desk.keep(&work);
+            inner.desk.grant(claim, work, Course::Run);
+        }
+        Err((reason, work)) => {
+            let batch = claim.batch.key;
+            inner.desk.grant(claim, work, Course::HandBack);
+            tracing::warn!(batch, reason, "a batch cannot be run here and is paused");
+            match inner.store.pause(batch, Some(reason)).await {
+                Ok(change) => engine.publish(&change),
+                Err(error) => inner.trouble("a batch that cannot be run cannot be paused", &error),
+            }
+        }
+    }
+}
+
+/// The batch ready to run; or why not, with a stand-in that only serves to hand its items back.
+pub(super) fn prepare(
+    inner: &Inner,
+    batch: &BatchRecord,
+) -> Result<Arc<BatchWork>, (String, Arc<BatchWork>)> {
+    let (prepared, fault) = match inner.tasks.prepare(&batch.task, &batch.params) {
+        Some(Ok((_params, prepared))) => (prepared, None),
+        Some(Err(faults)) => {
+            let reason = format!("The parameters no longer fit the task: {}", faults.join("; "));
+            (absent(), Some(reason))
+        }
+        None => (absent(), Some(format!("There is no task named {:?} here.", batch.task))),
+    };
+    let seconds = batch.options.timeout_seconds.unwrap_or_else(|| f64::from(prepared.timeout_seconds()));
+    let work = Arc::new(BatchWork {
+        key: batch.key,
+        id: batch.id,
+        task: batch.task.clone(),
+        source: batch.source,
+        is_limited: batch.options.concurrency.is_some(),
+        retry: RetryPlan::new(&batch.options, inner.options.attempts_max),
+        #[expect(clippy::cast_possible_truncation, reason = "the low bits are the random ones")]
+        phase: batch.id.as_u128() as u32,
+        time_limit: Duration::from_secs_f64(seconds.clamp(0.001, TIME_LIMIT_SECONDS_MAX)),
+        out_prefix: format!("{}/{}-", inner.options.work.display(), batch.id).into(),
+        pace_ns: MovingMean::default(),
+        input_bytes: MovingMean::default(),
+        served: AtomicU64::new(0),
+        prepared,
+    });
+    match fault {
+        None => Ok(work),
+        Some(reason) => Err((reason, work)),
+    }
+}
+
+/// Stands in for a task that is not there; never run.
+fn absent() -> Arc<dyn crate::tasks::Prepared> {
+    struct Absent;
+    impl crate::tasks::Prepared for Absent {
+        fn run(
+            &self,
+            _item: crate::tasks::Item,
+            _context: crate::tasks::TaskContext,
+        ) -> crate::tasks::task::Run {
+            Box::pin(async { Err(crate::tasks::TaskError::passing("absent", "There is no such task here.")) })
+        }
+        fn timeout_seconds(&self) -> u32 {
+            1
+        }
+    }
+    Arc::new(Absent)
+}

@@ -1,0 +1,135 @@
+//! Start and end of the engine: recovery, loops under watch, drain.
+//!
+//! Owns the order of start and stop. Called by the process. Invariant: a loop that breaks makes the node not ready,
+//! never silently slow. Deliberately knows no item.
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Engine, EngineError, Inner, claims, nodes, recorder, retry, slots};
+use crate::protocol::{BatchId, NodeId, Role};
+use crate::store::{RetryPolicy, StoreError};
+
+/// How long stopped work may take to give way in a drain, and the last reports to be committed.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How often a drain looks whether all is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
+/// Reason of a batch whose items stopped coming.
+pub(super) const CUT_OFF: &str = "the upload was cut off";
+
+/// A fresh id: the name made plain, and a random end.
+pub(super) fn fresh_node(name: &str) -> NodeId {
+    let plain: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
+    let plain = if plain.is_empty() { "node" } else { plain.as_str() };
+    NodeId(format!("{}-{:06x}", &plain[..plain.len().min(40)], rand::random_range(0..0x100_0000_u32)))
+}
+
+/// Takes back what an earlier process left, joins the nodes, starts the loops.
+pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
+    let inner = &engine.inner;
+    clear_folder(&inner.options.work).await?;
+    let policy = RetryPolicy {
+        attempts_max: inner.options.attempts_max,
+        crashes_max: retry::CRASHES_MAX,
+        base_ms: retry::RETRY_BASE_MS,
+        max_ms: retry::RETRY_DELAY_MS_MAX,
+    };
+    if inner.options.role != Role::Web {
+        let taken_back = inner.store.reclaim(&[], policy).await?;
+        if !taken_back.is_empty() {
+            tracing::info!(batches = taken_back.len(), "took back what an earlier process had in hand");
+        }
+        for batch in
+            inner.store.unfinished().await?.into_iter().filter(|batch| !batch.sealed && !batch.options.open)
+        {
+            inner.store.cancel(batch.key, Some(CUT_OFF.to_owned())).await?;
+        }
+    }
+    inner.store.node_started(&inner.node_record()).await?;
+    watch(inner, "beat", nodes::beat_loop(Arc::clone(inner)));
+    watch(inner, "show", nodes::show_loop(Arc::clone(inner)));
+    if inner.options.role != Role::Web {
+        watch(inner, "record", recorder::record_loop(Arc::clone(inner)));
+        watch(inner, "load", slots::load_loop(Arc::clone(inner)));
+        for at in 0..inner.desk.boards.len() {
+            watch(inner, "slot", slots::slot_loop(Arc::clone(inner), at));
+        }
+        watch(inner, "claim", claims::claim_loop(Arc::clone(inner)));
+        watch(inner, "schedule", nodes::schedule_loop(Arc::clone(inner)));
+        watch(inner, "tidy", nodes::tidy_loop(Arc::clone(inner)));
+    }
+    Ok(())
+}
+
+/// Runs a loop; one that panics makes the node not ready.
+fn watch(inner: &Arc<Inner>, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+    let watched = Arc::clone(inner);
+    let running = inner.loops.spawn(work);
+    inner.loops.spawn(async move {
+        if let Err(fault) = running.await {
+            tracing::error!(name, %fault, "a loop of the engine broke");
+            watched.break_down(format!("The engine's {name} loop broke; see the log."));
+        }
+    });
+}
+
+/// Makes the folder of running attempts, without what an earlier process left in it.
+async fn clear_folder(work: &Path) -> Result<(), EngineError> {
+    let files = |fault| EngineError::Store(StoreError::Io(fault));
+    tokio::fs::create_dir_all(work).await.map_err(files)?;
+    let mut entries = tokio::fs::read_dir(work).await.map_err(files)?;
+    while let Some(entry) = entries.next_entry().await.map_err(files)? {
+        let name = entry.file_name();
+        // Only what is named like an attempt is ours to remove.
+        let ours =
+            name.to_str().and_then(|name| name.get(..36)).is_some_and(|id| id.parse::<BatchId>().is_ok());
+        if ours && let Err(fault) = tokio::fs::remove_dir_all(entry.path()).await {
+            tracing::warn!(folder = %entry.path().display(), %fault, "the folder of an old attempt stays behind");
+        }
+    }
+    Ok(())
+}
+
+/// Stops claiming, finishes within the grace, hands back the rest, stops all loops.
+pub(super) async fn end(inner: &Inner) {
+    inner.leaving.store(true, Ordering::Release);
+    inner.desk.close();
+    let grace = Duration::from_secs(u64::from(inner.options.drain_seconds));
+    if !becomes(grace, || inner.desk.busy() == 0).await {
+        tracing::info!(items = inner.desk.busy(), "the grace is over: running items go back");
+        inner.desk.release();
+        becomes(LAST_WORDS, || inner.desk.busy() == 0).await;
+    }
+    let told = becomes(LAST_WORDS, || {
+        inner.desk.report.notify_one();
+        !inner.desk.holds()
+    });
+    if told.await {
+        if let Err(error) = inner.store.node_stopped(&inner.node).await {
+            tracing::warn!(%error, "the node could not say that it leaves");
+        }
+    } else {
+        tracing::warn!("leases are left behind: the next start takes them back");
+    }
+    inner.stop.cancel();
+    inner.loops.close();
+    if tokio::time::timeout(LAST_WORDS, inner.loops.wait()).await.is_err() {
+        tracing::warn!("loops of the engine are still at work; the process goes on without them");
+    }
+}
+
+/// Waits up to `most` until `holds`.
+async fn becomes(most: Duration, holds: impl Fn() -> bool) -> bool {
+    let until = tokio::time::Instant::now() + most;
+    while !holds() {
+        if tokio::time::Instant::now() >= until {
+            return false;
+        }
+        tokio::time::sleep(DRAIN_LOOK).await;
+    }
+    true
+}

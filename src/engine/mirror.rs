@@ -1,0 +1,238 @@
+//! The feeder of windows and single items: what somebody looks at, read from the store once a tick.
+//!
+//! Owns the loop that reads watched windows whose batch has moved, and lays progress over running items. Started by
+//! the server beside the hub. Invariant: at most one read per window and tick, whatever the number of items that end
+//! or of people who look; the hub's tick never waits for it. Deliberately keeps nothing that nobody looks at.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::Engine;
+use crate::hub::{Audience, Hub, LookedAt};
+use crate::protocol::limits::WINDOW_ITEMS_MAX;
+use crate::protocol::{BatchId, ItemDetail, ItemProgress, ItemRow, ItemState, Rev, Row, Seq, Topic};
+use crate::store::{BatchRecord, Store, StoreError};
+
+/// Batches that are read at once.
+const READS_MAX: usize = 4;
+/// A batch that has finished is looked at this often: only a retry or a rename moves it.
+const FINISHED_EVERY: Duration = Duration::from_secs(1);
+/// An item with a log of so many bytes is told less often.
+const LOG_LONG_BYTES: usize = 8 * 1024;
+/// How often, then.
+const LOG_LONG_EVERY: Duration = Duration::from_millis(500);
+
+/// Feeds `hub` with the rows of watched windows and items until `stop`.
+pub fn start_mirror(engine: Engine, store: Store, hub: Hub, stop: CancellationToken) {
+    let mirror = Mirror { engine, store, hub };
+    tokio::spawn(async move {
+        let mut views = Views::default();
+        let mut ticks = interval(mirror.hub.tick());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => mirror.round(&mut views, Instant::now()).await,
+            }
+        }
+    });
+}
+
+struct Mirror {
+    engine: Engine,
+    store: Store,
+    hub: Hub,
+}
+
+/// What is looked at, by batch. Bounded by the subscriptions of all connections.
+#[derive(Default)]
+struct Views {
+    batches: HashMap<BatchId, View>,
+}
+
+/// What is looked at of one batch.
+#[derive(Default)]
+struct View {
+    /// Not before.
+    due: Option<Instant>,
+    windows: HashMap<(Seq, Seq), Window>,
+    items: HashMap<Seq, Item>,
+}
+
+/// What was told of a single item.
+#[derive(Default)]
+struct Item {
+    reports: u64,
+    /// Not before: a long log does not go out at every tick.
+    due: Option<Instant>,
+}
+
+/// Running rows of one window as last read, so that progress alone costs no read: at most a window's rows.
+#[derive(Default)]
+struct Window {
+    /// As of which revision; 0: never read.
+    rev: Rev,
+    running: BTreeMap<Seq, (ItemRow, u64)>,
+}
+
+impl Mirror {
+    async fn round(&self, views: &mut Views, now: Instant) {
+        let mut before = std::mem::take(&mut views.batches);
+        let due: Vec<(BatchId, LookedAt, View)> = self
+            .hub
+            .looked_at()
+            .into_iter()
+            .map(|(batch, looked)| (batch, looked, before.remove(&batch).unwrap_or_default()))
+            .collect();
+        views.batches = stream::iter(due)
+            .map(|(batch, looked, view)| async move { (batch, self.look(batch, &looked, view, now).await) })
+            .buffer_unordered(READS_MAX)
+            .collect()
+            .await;
+    }
+
+    async fn look(&self, id: BatchId, looked: &LookedAt, mut view: View, now: Instant) -> View {
+        if view.due.is_some_and(|due| due > now) {
+            return view;
+        }
+        view.due = None;
+        match self.store.batch(id).await {
+            Ok(batch) => {
+                if batch.state.is_finished() {
+                    view.due = Some(now + FINISHED_EVERY);
+                }
+                if let Err(error) = self.feed(&batch, looked, &mut view, now).await {
+                    tracing::warn!(%error, batch = %id, "a watched window could not be read");
+                    view.due = Some(now + FINISHED_EVERY);
+                }
+            }
+            // Deleted: its own topic says so.
+            Err(StoreError::NotFound(_)) => view.due = Some(now + FINISHED_EVERY),
+            Err(error) => {
+                tracing::warn!(%error, batch = %id, "a watched batch could not be read");
+                view.due = Some(now + FINISHED_EVERY);
+            }
+        }
+        view
+    }
+
+    async fn feed(
+        &self,
+        batch: &BatchRecord,
+        looked: &LookedAt,
+        view: &mut View,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        view.windows.retain(|window, _| looked.windows.contains(window));
+        for (from, to) in &looked.windows {
+            if to - from < WINDOW_ITEMS_MAX {
+                let window = view.windows.entry((*from, *to)).or_default();
+                self.feed_window(batch, *from, *to, window).await?;
+            }
+        }
+        view.items.retain(|seq, _| looked.items.contains(seq));
+        for seq in &looked.items {
+            self.feed_item(batch, *seq, view.items.entry(*seq).or_default(), now).await?;
+        }
+        Ok(())
+    }
+
+    async fn feed_window(
+        &self,
+        batch: &BatchRecord,
+        from: Seq,
+        to: Seq,
+        window: &mut Window,
+    ) -> Result<(), StoreError> {
+        let topic = Topic::Items { batch: batch.id, from, to };
+        let told = self.hub.told_rev(topic);
+        if told == 0 {
+            return Ok(());
+        }
+        // The hub drops what it is told twice: rows that have not changed go nowhere. What others were answered may
+        // have moved the topic on, and still this must learn which items run.
+        if batch.rev > told || (batch.rev > window.rev && !batch.state.is_finished()) {
+            let list = self.store.window(batch, from, to).await?;
+            window.rev = list.rev;
+            window.running.clear();
+            let mut rows = Vec::with_capacity(list.items.len());
+            for item in list.items {
+                let mut row = item.row;
+                row.shorten();
+                if row.state == ItemState::Running {
+                    let reports = self.lay_progress(batch.id, &mut row).unwrap_or(0);
+                    window.running.insert(row.seq, (row.clone(), reports));
+                }
+                rows.push((Row::Item(Box::new(row)), Audience::Everyone));
+            }
+            self.hub.publish(topic, list.rev, rows, &[]);
+            return Ok(());
+        }
+        let mut rows = Vec::new();
+        for (row, told) in window.running.values_mut() {
+            if let Some(reports) = self.lay_progress(batch.id, row)
+                && reports != *told
+            {
+                *told = reports;
+                rows.push((Row::Item(Box::new(row.clone())), Audience::Everyone));
+            }
+        }
+        if !rows.is_empty() {
+            self.hub.publish(topic, window.rev, rows, &[]);
+        }
+        Ok(())
+    }
+
+    /// The row keeps the revision of its committed state: progress is only indicative.
+    fn lay_progress(&self, batch: BatchId, row: &mut ItemRow) -> Option<u64> {
+        let cell = self.engine.work_cell(batch, row.seq)?;
+        let reports = cell.reports();
+        row.progress = cell.progress().map(|(fraction, note)| ItemProgress { fraction, note });
+        Some(reports)
+    }
+
+    async fn feed_item(
+        &self,
+        batch: &BatchRecord,
+        seq: Seq,
+        told: &mut Item,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        let topic = Topic::Item { batch: batch.id, seq };
+        let told_rev = self.hub.told_rev(topic);
+        if told_rev == 0 || told.due.is_some_and(|due| due > now) {
+            return Ok(());
+        }
+        let cell = self.engine.work_cell(batch.id, seq);
+        let reports = cell.as_ref().map_or(0, |cell| cell.reports());
+        if batch.rev <= told_rev && reports == told.reports {
+            return Ok(());
+        }
+        let item = match self.store.item(batch, seq).await {
+            Ok(item) => item,
+            Err(StoreError::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let (mut row, mut log) = (item.row, item.log);
+        if row.state == ItemState::Running
+            && let Some(cell) = cell
+        {
+            self.lay_progress(batch.id, &mut row);
+            log = cell.log().1;
+        }
+        told.reports = reports;
+        told.due = (log.len() > LOG_LONG_BYTES).then(|| now + LOG_LONG_EVERY);
+        let detail = ItemDetail { row, history: item.history, log };
+        self.hub.publish(
+            topic,
+            batch.rev,
+            vec![(Row::ItemDetail(Box::new(detail)), Audience::Everyone)],
+            &[],
+        );
+        Ok(())
+    }
+}

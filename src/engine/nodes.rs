@@ -1,0 +1,221 @@
+//! This process among the others: its beat, what it shows, and the hourly tidying.
+//!
+//! Owns the loops that beat, show nodes and delete what is too old. Started by the engine. Invariant: beats come at
+//! least every third of the lease. Deliberately takes nothing from a living node.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::{Engine, EngineError, Inner};
+use crate::hub::Audience;
+use crate::protocol::{BatchState, Node, NodeState, Role, Row, SlotWork, Topic, limits};
+use crate::store::{BatchFilter, BatchKey, NodeRecord, StoreError, Viewer};
+
+/// Longest time between beats.
+const BEAT_MAX: Duration = Duration::from_secs(5);
+/// How often nodes are shown while somebody looks.
+const SHOW_INTERVAL: Duration = Duration::from_secs(1);
+/// How often old batches are looked for.
+const TIDY_INTERVAL: Duration = Duration::from_secs(3_600);
+/// Pause between two steps of a sweep, so that work goes before tidying.
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+/// Batches looked at per step.
+const TIDY_PAGE: u32 = 500;
+const DAY_MS: i64 = 86_400_000;
+
+impl Engine {
+    /// All nodes, as everybody sees them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn nodes(&self) -> Result<Vec<Node>, EngineError> {
+        let inner = &self.inner;
+        let (now, rev) = (inner.store.now(), self.list_rev());
+        let lost_ms = u64::from(inner.options.lease_seconds) * 1_000;
+        let mut nodes: Vec<Node> = Vec::new();
+        for record in inner.store.nodes().await? {
+            let here = record.id == inner.node;
+            let heartbeat_age_ms = now.ms_since(record.heartbeat_at);
+            let work = if here { self.running(limits::SLOT_WORK_SHOWN_MAX) } else { Vec::new() };
+            nodes.push(Node {
+                state: if heartbeat_age_ms > lost_ms { NodeState::Down } else { record.state },
+                busy: if here { inner.desk.busy() } else { record.busy },
+                rate_per_s: if here { inner.rate() } else { record.rate_per_s },
+                id: record.id,
+                name: record.name,
+                role: record.role,
+                version: record.version,
+                slots: record.slots,
+                heartbeat_age_ms,
+                work: work.into_iter().map(|(batch, seq)| SlotWork { batch, seq }).collect(),
+                rev,
+            });
+        }
+        nodes.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
+        Ok(nodes)
+    }
+}
+
+impl Inner {
+    /// This node as it registers.
+    pub(super) fn node_record(&self) -> NodeRecord {
+        NodeRecord {
+            id: self.node.clone(),
+            name: self.options.node_name.clone(),
+            role: self.options.role,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            slots: if self.options.role == Role::Web { 0 } else { self.options.slots },
+            busy: 0,
+            state: NodeState::Up,
+            heartbeat_at: self.store.now(),
+            rate_per_s: 0.0,
+        }
+    }
+
+    /// Items ended per second on this node, as of the last beat.
+    pub(super) fn rate(&self) -> f64 {
+        f64::from_bits(self.rate_bits.load(Ordering::Relaxed))
+    }
+
+    /// Takes note of ends, for the rate.
+    pub(super) fn count_ended(&self, ended: u64) {
+        self.ended.fetch_add(ended, Ordering::Relaxed);
+    }
+}
+
+/// Beats until the engine stops.
+pub(super) async fn beat_loop(inner: Arc<Inner>) {
+    let interval = Duration::from_secs(u64::from(inner.options.lease_seconds)) / 3;
+    let interval = interval.clamp(Duration::from_millis(100), BEAT_MAX);
+    let (mut last, mut ended) = (Instant::now(), 0);
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(interval) => {}
+            () = inner.stop.cancelled() => return,
+        }
+        let now_ended = inner.ended.load(Ordering::Relaxed);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for a card")]
+        let rate = (now_ended - ended) as f64 / last.elapsed().as_secs_f64().max(0.001);
+        (last, ended) = (Instant::now(), now_ended);
+        inner.rate_bits.store(rate.to_bits(), Ordering::Relaxed);
+        let state = if inner.is_leaving() { NodeState::Draining } else { NodeState::Up };
+        match inner.store.node_beat(&inner.node, inner.desk.busy(), rate, state).await {
+            Ok(()) => inner.recovered(),
+            Err(error) => inner.trouble("the node cannot beat", &error),
+        }
+    }
+}
+
+/// Shows the nodes while somebody looks, until the engine stops.
+pub(super) async fn show_loop(inner: Arc<Inner>) {
+    let engine = Engine { inner: Arc::clone(&inner) };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(SHOW_INTERVAL) => {}
+            () = inner.stop.cancelled() => return,
+        }
+        if !inner.hub.is_watched(Topic::Nodes) {
+            continue;
+        }
+        match engine.nodes().await {
+            Ok(nodes) => {
+                let rev = nodes.iter().map(|node| node.rev).max().unwrap_or_else(|| engine.list_rev());
+                let rows = nodes.into_iter().map(|node| (Row::Node(Box::new(node)), Audience::Everyone));
+                inner.hub.publish(Topic::Nodes, rev, rows.collect(), &[]);
+            }
+            Err(error) => tracing::warn!(%error, "the nodes cannot be shown"),
+        }
+    }
+}
+
+/// Starts what was scheduled, as it comes due, until the engine stops.
+pub(super) async fn schedule_loop(inner: Arc<Inner>) {
+    let engine = Engine { inner: Arc::clone(&inner) };
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            () = inner.stop.cancelled() => return,
+        }
+        match inner.store.start_due().await {
+            Ok(changes) if changes.is_empty() => {}
+            Ok(changes) => {
+                for change in &changes {
+                    engine.publish(change);
+                }
+                inner.desk.nudge.notify_one();
+            }
+            Err(error) => inner.trouble("scheduled batches cannot be started", &error),
+        }
+    }
+}
+
+/// Deletes old batches and sweeps up after deleted ones, hourly and when asked, until the engine stops.
+pub(super) async fn tidy_loop(inner: Arc<Inner>) {
+    let engine = Engine { inner: Arc::clone(&inner) };
+    let mut looks = Looks::Everywhere;
+    loop {
+        if let Err(error) = tidy(&engine, looks).await {
+            tracing::warn!(%error, "old batches stay for now");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(TIDY_INTERVAL) => looks = Looks::Everywhere,
+            () = inner.sweep.notified() => looks = Looks::AtDeleted,
+            () = inner.stop.cancelled() => return,
+        }
+    }
+}
+
+/// How thoroughly is tidied.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Looks {
+    /// For what deleted batches left.
+    AtDeleted,
+    /// On every shelf, for files that nobody names: those of a cut upload, or of an attempt that was lost.
+    Everywhere,
+}
+
+async fn tidy(engine: &Engine, looks: Looks) -> Result<(), EngineError> {
+    let inner = &engine.inner;
+    let keep_ms = i64::from(inner.options.retention_days) * DAY_MS;
+    let (oldest, mut before): (_, Option<BatchKey>) = (inner.store.now().plus_ms(-keep_ms), None);
+    loop {
+        let list = inner.store.list(finished(before)).await?;
+        for batch in list.batches.iter().filter(|batch| batch.finished_at.is_some_and(|at| at < oldest)) {
+            let mut change = match inner.store.delete(batch.key).await {
+                Ok(change) => change,
+                // Retried or deleted meanwhile: the others are still too old.
+                Err(StoreError::NotFinished | StoreError::NotFound(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            change.batch.deleted = true;
+            engine.publish(&change);
+        }
+        before = list.next;
+        if before.is_none() || inner.stop.is_cancelled() {
+            break;
+        }
+    }
+    while inner.store.sweep().await? && !inner.stop.is_cancelled() {
+        tokio::time::sleep(SWEEP_PAUSE).await;
+    }
+    while looks == Looks::Everywhere && inner.store.sweep_unnamed().await? && !inner.stop.is_cancelled() {
+        tokio::time::sleep(SWEEP_PAUSE).await;
+    }
+    Ok(())
+}
+
+/// Finished batches of everybody, older than `before`.
+fn finished(before: Option<BatchKey>) -> BatchFilter {
+    BatchFilter {
+        viewer: Viewer { name: String::new(), sees_all: true },
+        states: BatchState::ALL.into_iter().filter(|state| state.is_finished()).collect(),
+        with_failures: false,
+        task: None,
+        owner: None,
+        text: None,
+        number: None,
+        before,
+        limit: TIDY_PAGE,
+    }
+}

@@ -1,0 +1,167 @@
+//! What acts, ends and starts of the engine do to batches under way.
+//!
+//! Uses the bench of its parent. Invariant: nothing is lost or counted twice by any of them.
+//! Deliberately reads committed state only.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::*;
+use crate::engine::claims::prepare;
+use crate::engine::desk::Desk;
+use crate::engine::lease::Course;
+use crate::protocol::BatchId;
+use crate::store::{Claim, ClaimRequest, CreateBatch, Source};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
+    let bench = Bench::new(1).await;
+    bench.engine.drain().await;
+    let new = CreateBatch {
+        id: BatchId::from_u128(7),
+        name: "late".to_owned(),
+        task: "probe".to_owned(),
+        input: InputKind::Line,
+        source: Source::Generated,
+        generated: 10,
+        params: Json::parse("{}").unwrap(),
+        options: Options::default(),
+        owner: "ada".to_owned(),
+        columns: Vec::new(),
+    };
+    let batch = bench.store.create(new).await.unwrap();
+    let items_per_slot = HashMap::from([(batch.key, 10)]);
+    let request = ClaimRequest {
+        node: bench.engine.node(),
+        slots_free: 1,
+        items_per_slot: &items_per_slot,
+        lease_items_max: 100,
+    };
+    let (claim, _change) = bench.store.claim(&request).await.unwrap().unwrap();
+    let paused = bench.store.pause(batch.key, None).await.unwrap().batch;
+    let Ok(work) = prepare(&bench.engine.inner, &claim.batch) else { panic!("the probe is there") };
+    let desk = Desk::new(1);
+    desk.steer(batch.key, paused.rev, Course::HandBack);
+    desk.grant(claim.clone(), Arc::clone(&work), Course::Run);
+    assert!(desk.turn(0, None).is_none(), "nothing starts after the pause");
+    let group = desk.collect(Instant::now());
+    assert_eq!(group.reports[0].handback, [claim.range]);
+    // A lease granted after the resume is not meant.
+    let resumed = bench.store.resume(batch.key).await.unwrap().batch;
+    let desk = Desk::new(1);
+    desk.steer(batch.key, paused.rev, Course::HandBack);
+    desk.grant(Claim { batch: resumed, ..claim }, work, Course::Run);
+    assert!(desk.turn(0, None).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancel_ends_everything() {
+    let bench = Bench::new(4).await;
+    let batch = bench.submit(100_000, r#"{"wait_ms":20}"#, Options::default()).await;
+    bench.until(&batch, |batch| batch.succeeded > 8).await;
+    bench.engine.cancel(batch.key).await.unwrap();
+    let ended = bench.ended(&batch).await;
+    assert_eq!(ended.state, BatchState::Cancelled);
+    assert!(ended.succeeded > 8 && ended.cancelled > 90_000);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_batch_starts_nothing_until_it_is_resumed() {
+    let bench = Bench::new(4).await;
+    let batch = bench.submit(400, r#"{"wait_ms":5}"#, Options::default()).await;
+    bench.until(&batch, |batch| batch.succeeded > 8).await;
+    bench.engine.pause(batch.key).await.unwrap();
+    bench.until(&batch, |batch| batch.running == 0).await;
+    let runs = bench.counts.runs.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(bench.counts.runs.load(Ordering::Relaxed), runs);
+    bench.engine.resume(batch.key).await.unwrap();
+    assert_eq!(bench.ended(&batch).await.succeeded, 400);
+    assert_eq!(bench.counts.runs.load(Ordering::Relaxed), 400);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_loses_nothing() {
+    let mut bench = Bench::new(4).await;
+    let batch = bench.submit(600, r#"{"wait_ms":10}"#, Options::default()).await;
+    bench.until(&batch, |batch| batch.succeeded > 8).await;
+    bench.engine.drain().await;
+    let left = bench.store.batch_by_key(batch.key).await.unwrap();
+    assert!(left.succeeded < 600 && left.running == 0);
+    bench.store.audit(batch.key).await.unwrap();
+    bench.engine = start(&bench.store, &bench.counts, &bench.options).await;
+    assert_eq!(bench.ended(&batch).await.succeeded, 600);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_spent_budget_pauses() {
+    let bench = Bench::new(2).await;
+    let budget = crate::protocol::Budget { failed_percent: None, failed_in_a_row: Some(5) };
+    let options = Options { budget: Some(budget), attempts_max: Some(1), ..Options::default() };
+    let batch = bench.submit(5_000, r#"{"fail_each":1,"wait_ms":1}"#, options).await;
+    let paused = bench.until(&batch, |batch| batch.state == BatchState::Paused).await;
+    assert_eq!(paused.reason.as_deref(), Some("budget"));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dead_process_held_runs_again() {
+    let mut bench = Bench::new(4).await;
+    let batch = bench.submit(300, r#"{"wait_ms":10}"#, Options::default()).await;
+    bench.until(&batch, |batch| batch.succeeded > 8).await;
+    // As a kill would leave it: leases are held, items started, nothing more is recorded.
+    bench.engine.inner.stop.cancel();
+    bench.engine.inner.desk.close();
+    let left = bench.store.batch_by_key(batch.key).await.unwrap();
+    assert!(left.succeeded < 300);
+    bench.engine = start(&bench.store, &bench.counts, &bench.options).await;
+    let ended = bench.ended(&batch).await;
+    assert_eq!((ended.state, ended.succeeded), (BatchState::Succeeded, 300));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trial_pauses_and_goes_on() {
+    let bench = Bench::new(4).await;
+    let options = Options { try_first: Some(50), ..Options::default() };
+    let batch = bench.submit(500, "{}", options).await;
+    let paused = bench.until(&batch, |batch| batch.state == BatchState::Paused).await;
+    assert_eq!((paused.succeeded, paused.reason.as_deref()), (50, Some("tried_first")));
+    bench.engine.resume(batch.key).await.unwrap();
+    assert_eq!(bench.ended(&batch).await.succeeded, 500);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rate_and_start_are_kept() {
+    let bench = Bench::new(4).await;
+    let start_at = bench.store.now().plus_ms(300);
+    let options = Options { rate_per_s: Some(100.0), start_at: Some(start_at), ..Options::default() };
+    let batch = bench.submit(130, "{}", options).await;
+    assert_eq!(batch.state, BatchState::Scheduled);
+    let ended = bench.ended(&batch).await;
+    let started_at = ended.started_at.unwrap();
+    assert!(started_at >= start_at);
+    // The bucket holds a second's worth from the start.
+    assert!(ended.finished_at.unwrap().ms_since(started_at) >= 250);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failed_items_can_be_run_again_and_the_batch_deleted() {
+    let bench = Bench::new(4).await;
+    let once = Options { attempts_max: Some(1), ..Options::default() };
+    let batch = bench.submit(100, r#"{"fail_each":4}"#, once).await;
+    assert_eq!(bench.ended(&batch).await.failed, 25);
+    let before = bench.counts.runs.load(Ordering::Relaxed);
+    bench.engine.retry(batch.key, &crate::protocol::RetryRequest::default()).await.unwrap();
+    bench.until(&batch, |batch| batch.finishes == 2 && batch.state.is_finished()).await;
+    bench.ended(&batch).await;
+    assert_eq!(bench.counts.runs.load(Ordering::Relaxed), before + 25);
+    bench.engine.delete(batch.key).await.unwrap();
+    assert!(bench.store.batch(batch.id).await.is_err());
+    bench.engine.drain().await;
+}

@@ -1,0 +1,140 @@
+//! How items come in: lines, files, open batches, and what is refused or cut off.
+//!
+//! Uses the bench of its parent. Invariant: only whole items ever run. Deliberately knows no HTTP body.
+
+use super::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_batch_that_could_not_be_ended_is_ended_later() {
+    let bench = Bench::new(1).await;
+    let asked = asked("{}", Options::default());
+    let mut intake = bench.engine.create(asked, "ada".to_owned(), Vec::new()).await.unwrap();
+    bench.store.only_reads("ON").await;
+    intake.push(&Json::string("a")).await.unwrap();
+    let cut = intake.abort("cut".to_owned()).await.unwrap();
+    assert!(!cut.state.is_finished());
+    bench.store.only_reads("OFF").await;
+    let ended = bench.ended(&cut).await;
+    assert_eq!((ended.state, ended.reason.as_deref(), ended.total), (BatchState::Cancelled, Some("cut"), 0));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pushed_lines_run_while_more_come() {
+    let bench = Bench::new(4).await;
+    let mut intake =
+        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let batch = intake.batch().clone();
+    intake.push(&Json::string("first")).await.unwrap();
+    bench.until(&batch, |batch| batch.succeeded == 1).await;
+    for line in 0..5_000 {
+        intake.push(&Json::parse(&format!("{{\"a\":\n{line}}}")).unwrap()).await.unwrap();
+    }
+    let total = intake.finish().await.unwrap().total;
+    let ended = bench.ended(&batch).await;
+    assert_eq!((total, ended.succeeded), (5_001, 5_001));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_intake_that_is_dropped_cancels_and_an_empty_one_leaves_nothing() {
+    let bench = Bench::new(2).await;
+    let mut intake =
+        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let batch = intake.batch().clone();
+    intake.push(&Json::string("first")).await.unwrap();
+    bench.until(&batch, |batch| batch.succeeded == 1).await;
+    drop(intake);
+    let ended = bench.until(&batch, |batch| batch.sealed).await;
+    assert_eq!(ended.reason.as_deref(), Some("the upload was cut off"));
+    let empty =
+        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let id = empty.batch().id;
+    assert!(matches!(empty.finish().await, Err(EngineError::NoItems)));
+    assert!(bench.store.batch(id).await.is_err());
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_is_refused() {
+    let bench = Bench::new(1).await;
+    let bad = [
+        Options { attempts_max: Some(0), ..Options::default() },
+        Options { timeout_seconds: Some(-1.0), ..Options::default() },
+        Options { concurrency: Some(0), ..Options::default() },
+        Options { rate_per_s: Some(0.0), ..Options::default() },
+        Options { try_first: Some(0), ..Options::default() },
+        Options { then: Some(Json::parse(r#"{"task":"nope"}"#).unwrap()), ..Options::default() },
+        Options { webhook: Some("ftp://x".to_owned()), ..Options::default() },
+    ];
+    for options in bad {
+        let refused = bench.engine.create_generated(asked("{}", options.clone()), "ada".to_owned(), 1).await;
+        assert!(matches!(refused, Err(EngineError::Invalid { .. })), "{options:?}");
+    }
+    let refused =
+        bench.engine.create_generated(asked(r#"{"nope":1}"#, Options::default()), "ada".to_owned(), 1).await;
+    assert!(matches!(refused, Err(EngineError::Invalid { .. })));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_batches_grow_until_they_are_sealed() {
+    let bench = Bench::new(2).await;
+    let open = Options { open: true, ..Options::default() };
+    let mut intake = bench.engine.create(asked("{}", open), "ada".to_owned(), Vec::new()).await.unwrap();
+    intake.push(&Json::string("first")).await.unwrap();
+    let batch = intake.finish().await.unwrap();
+    bench.until(&batch, |batch| batch.succeeded == 1).await;
+    assert!(bench.engine.append(batch.key, 1).await.is_err());
+    let mut intake = bench.engine.append(batch.key, 2).await.unwrap();
+    for _ in 0..2_000 {
+        intake.push(&Json::string("more")).await.unwrap();
+    }
+    intake.finish().await.unwrap();
+    bench.engine.seal(batch.key).await.unwrap();
+    assert_eq!(bench.ended(&batch).await.succeeded, 2_001);
+    assert!(bench.engine.append(batch.key, 2_002).await.is_err());
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_stops_the_intake() {
+    let bench = Bench::new(2).await;
+    let mut intake =
+        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let batch = intake.batch().clone();
+    intake.push(&Json::string("first")).await.unwrap();
+    bench.until(&batch, |batch| batch.total == 1).await;
+    bench.engine.cancel(batch.key).await.unwrap();
+    let refused = loop {
+        if let Err(refused) = intake.push(&Json::string("more")).await {
+            break refused;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    };
+    assert!(matches!(refused, EngineError::Store(crate::store::StoreError::WrongState(_))), "{refused:?}");
+    drop(intake);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_come_in_and_results_go_out() {
+    let bench = Bench::new(2).await;
+    let new = NewBatch { task: "reader".to_owned(), name: None, params: None, options: Options::default() };
+    let mut intake = bench.engine.create(new, "ada".to_owned(), Vec::new()).await.unwrap();
+    assert!(matches!(intake.push(&Json::string("x")).await, Err(EngineError::Invalid { .. })));
+    for number in 1..=1_030 {
+        let mut draft = bench.store.vault().draft().await.unwrap();
+        draft.write(format!("file {number}").as_bytes()).await.unwrap();
+        let stored = draft.keep("a.txt").await.unwrap();
+        intake.push_file(&format!("in/{number}.txt"), stored).await.unwrap();
+    }
+    let batch = intake.finish().await.unwrap();
+    let ended = bench.ended(&batch).await;
+    assert_eq!(ended.succeeded, 1_030);
+    let item = bench.store.item(&ended, 1_030).await.unwrap();
+    assert_eq!(item.row.result.unwrap().display_text(), "in/1030.txt 9 file 1030");
+    let file = bench.store.item_file(&ended, 7, "in/7.txt").await.unwrap();
+    assert_eq!(std::fs::read(bench.store.vault().path(&file.key)).unwrap(), b"file 7");
+    bench.engine.drain().await;
+}

@@ -1,0 +1,153 @@
+//! How items run: quick and slow ones, failures, limits, fairness.
+//!
+//! Uses the bench of its parent. Invariant: every batch that ended passes the store's audit.
+//! Deliberately measures nothing.
+
+use super::*;
+use crate::engine::recorder::catch_up;
+use crate::engine::told::Group;
+use crate::protocol::ItemQuery;
+use crate::store::Recorded;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_quick_items_succeed_once() {
+    let bench = Bench::new(4).await;
+    let batch = bench.submit(10_000, "{}", Options::default()).await;
+    let ended = bench.ended(&batch).await;
+    assert_eq!((ended.state, ended.succeeded), (BatchState::Succeeded, 10_000));
+    assert_eq!(bench.counts.runs.load(Ordering::Relaxed), 10_000);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_are_tried_again_and_counted_by_family() {
+    let bench = Bench::new(4).await;
+    let passing = bench.submit(200, r#"{"fail_each":10,"fail_attempts":2}"#, quick_retries()).await;
+    assert_eq!(bench.ended(&passing).await.state, BatchState::Succeeded);
+    let lasting = bench.submit(200, r#"{"fail_each":10}"#, quick_retries()).await;
+    let ended = bench.ended(&lasting).await;
+    assert_eq!((ended.state, ended.failed, ended.succeeded), (BatchState::Failed, 20, 180));
+    let families = bench.store.families(&ended).await.unwrap().families;
+    assert_eq!((families.len(), families[0].count), (1, 20));
+    let item = bench.store.item(&ended, 10).await.unwrap();
+    assert_eq!((item.row.attempts, item.history.len()), (3, 3));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn panics_and_time_limits_fail_one_item() {
+    let bench = Bench::new(4).await;
+    let once = Options { attempts_max: Some(1), timeout_seconds: Some(0.05), ..Options::default() };
+    let panicking = bench.submit(3, r#"{"panic":true}"#, once.clone()).await;
+    let ended = bench.ended(&panicking).await;
+    let items = bench.store.items(&ended, &ItemQuery::default()).await.unwrap().items;
+    assert!(items.iter().all(|item| item.row.error.as_deref() == Some("The task panicked: as asked")));
+    let hanging = bench.submit(3, r#"{"wait_ms":60000}"#, once).await;
+    let ended = bench.ended(&hanging).await;
+    assert_eq!((ended.failed, ended.state), (3, BatchState::Failed));
+    assert!(bench.engine.unready().is_none());
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_that_left_files_leave_no_folder_behind() {
+    let bench = Bench::new(2).await;
+    let batch = bench.submit(3, r#"{"talk":true,"fail_each":1}"#, quick_retries()).await;
+    assert_eq!(bench.ended(&batch).await.failed, 3);
+    assert_eq!(std::fs::read_dir(&bench.options.work).unwrap().count(), 0);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_very_long_error_is_cut() {
+    let bench = Bench::new(2).await;
+    let once = Options { attempts_max: Some(1), ..Options::default() };
+    let batch = bench.submit(1, r#"{"fail_each":1,"shout_bytes":1000000}"#, once).await;
+    let item = bench.store.item(&bench.ended(&batch).await, 1).await.unwrap();
+    let error = item.row.error.unwrap();
+    assert!(error.starts_with("item 1 does") && error.ends_with("!…") && error.len() < 17_000);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_whose_answer_was_lost_is_still_told() {
+    let bench = Bench::new(2).await;
+    let once = Options { attempts_max: Some(1), ..Options::default() };
+    let batch = bench.submit(20, r#"{"fail_each":10}"#, once).await;
+    let ended = bench.ended(&batch).await;
+    let group = Group { reports: Vec::new(), batches: vec![batch.key, batch.key], frees: false };
+    let mut recorded = Recorded { answers: Vec::new(), changes: Vec::new() };
+    catch_up(&bench.engine, &group, &mut recorded).await;
+    let [change] = recorded.changes.as_slice() else { panic!("{:?}", recorded.changes) };
+    assert_eq!((&change.batch, change.families.len()), (&ended, 1));
+    catch_up(&bench.engine, &group, &mut recorded).await;
+    assert_eq!(recorded.changes.len(), 1);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_and_logs_are_kept() {
+    let bench = Bench::new(2).await;
+    let batch = bench.submit(3, r#"{"talk":true}"#, Options::default()).await;
+    let ended = bench.ended(&batch).await;
+    let file = bench.store.item_file(&ended, 2, "a.txt").await.unwrap();
+    assert_eq!(std::fs::read(bench.store.vault().path(&file.key)).unwrap(), b"text");
+    assert!(bench.store.item(&ended, 2).await.unwrap().log.contains("hello"));
+    assert_eq!(std::fs::read_dir(&bench.options.work).unwrap().count(), 0);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn concurrency_is_kept() {
+    let bench = Bench::new(8).await;
+    let options = Options { concurrency: Some(3), ..Options::default() };
+    let batch = bench.submit(120, r#"{"wait_ms":3}"#, options).await;
+    bench.ended(&batch).await;
+    assert!(bench.counts.most.load(Ordering::Relaxed) <= 3);
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_items_start_soon_beside_many() {
+    let bench = Bench::new(4).await;
+    let many = bench.submit(100_000, r#"{"wait_ms":2}"#, Options::default()).await;
+    bench.until(&many, |batch| batch.succeeded > 100).await;
+    let few = bench.submit(10, "{}", Options::default()).await;
+    bench.ended(&few).await;
+    assert!(!bench.store.batch_by_key(many.key).await.unwrap().state.is_finished());
+    bench.engine.cancel(many.key).await.unwrap();
+    bench.ended(&many).await;
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_start_soon_goes_back() {
+    let bench = Bench::new(2).await;
+    let batch = bench.submit(50_000, r#"{"wait_ms":200,"wait_after":1000}"#, Options::default()).await;
+    bench.until(&batch, |batch| batch.succeeded > 1_000).await;
+    let waiting = || {
+        bench.engine.inner.desk.lock().leases.values().map(crate::engine::lease::Lease::waiting).sum::<u64>()
+    };
+    for _ in 0..1_000 {
+        if waiting() < 100 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(waiting() < 100, "{}", waiting());
+    bench.store.audit(batch.key).await.unwrap();
+    bench.engine.cancel(batch.key).await.unwrap();
+    bench.ended(&batch).await;
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stretch_of_failures_is_tried_again_as_one() {
+    let bench = Bench::new(4).await;
+    let options = Options { retry_base_ms: Some(400), attempts_max: Some(2), ..Options::default() };
+    let batch = bench.submit(5_000, r#"{"fail_each":1,"fail_attempts":1}"#, options).await;
+    let ended = bench.ended(&batch).await;
+    assert_eq!((ended.succeeded, bench.counts.runs.load(Ordering::Relaxed)), (5_000, 10_000));
+    assert!(ended.rev < 500, "{} commits", ended.rev);
+    bench.engine.drain().await;
+}

@@ -1,0 +1,107 @@
+//! What the desk tells the recorder, and what it learns from the answers.
+//!
+//! Owns how a group is collected and how answers steer the leases. Called by the recorder. Invariant: a lease is told
+//! of once per group, and forgotten only when it is closed or lost. Deliberately commits nothing.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::board::{Board, Why};
+use super::desk::Desk;
+use super::lease::{Course, REFRESH};
+use super::work::ranges;
+use crate::protocol::{BatchState, Seq};
+use crate::store::{BatchKey, LeaseAnswer, LeaseId, LeaseReport};
+
+/// A group for the recorder.
+pub(super) struct Group {
+    pub reports: Vec<LeaseReport>,
+    /// The batch of each report.
+    pub batches: Vec<BatchKey>,
+    /// True where ranges go back or are to be tried again: there may be something to claim after the commit.
+    pub frees: bool,
+}
+
+/// What the answers to a group said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Learned {
+    pub closed: u32,
+    pub lost: u32,
+    /// The answers made news of their own.
+    pub more: bool,
+}
+
+impl Desk {
+    /// What is to be recorded now: leases with news, with other items under way than told, or not heard of for long.
+    pub fn collect(&self, now: Instant) -> Group {
+        let mut state = self.lock();
+        let mut started: BTreeMap<LeaseId, Vec<Seq>> = BTreeMap::new();
+        for (lease, seq) in self.boards.iter().filter_map(Board::started) {
+            started.entry(lease).or_default().push(seq);
+        }
+        let mut group = Group { reports: Vec::new(), batches: Vec::new(), frees: false };
+        for (id, lease) in &mut state.leases {
+            let mut seqs = started.remove(id).unwrap_or_default();
+            seqs.sort_unstable();
+            let started = ranges(seqs);
+            let since = now.saturating_duration_since(lease.told_at);
+            lease.trim(now);
+            if lease.has_news() || started != lease.told || since >= REFRESH {
+                let report = lease.report(started, now);
+                group.frees |= !report.retries.is_empty() || !report.handback.is_empty();
+                group.reports.push(report);
+                group.batches.push(lease.work.key);
+            }
+        }
+        state.weight = 0;
+        group
+    }
+
+    /// Learns how a group was taken; true where a lease ended.
+    pub fn learn(&self, answers: &[(LeaseId, LeaseAnswer)]) -> Learned {
+        let mut state = self.lock();
+        let mut learned = Learned::default();
+        for (id, answer) in answers {
+            match answer {
+                LeaseAnswer::Lost => {
+                    self.boards.iter().for_each(|board| board.pull(Why::Lost, |hand| hand.lease == *id));
+                    learned.lost += u32::from(state.leases.remove(id).is_some());
+                }
+                LeaseAnswer::Applied { closed: true, .. } => {
+                    state.leases.remove(id);
+                    learned.closed += 1;
+                }
+                LeaseAnswer::Applied { version, state: batch, closed: false } => {
+                    let Some(lease) = state.leases.get_mut(id) else { continue };
+                    lease.claim.version = *version;
+                    match course_in(*batch) {
+                        Course::Run => {}
+                        Course::HandBack => lease.steer(Course::HandBack),
+                        Course::Cancel => {
+                            lease.steer(Course::Cancel);
+                            self.boards
+                                .iter()
+                                .for_each(|board| board.pull(Why::Cancel, |hand| hand.lease == *id));
+                        }
+                    }
+                    learned.more |= lease.has_news();
+                }
+            }
+        }
+        drop(state);
+        // The buffer is empty again.
+        self.work.notify_one();
+        learned
+    }
+}
+
+/// What a node does with the waiting items of a batch in `state`.
+pub(super) fn course_in(state: BatchState) -> Course {
+    match state {
+        BatchState::Pending | BatchState::Running => Course::Run,
+        BatchState::Scheduled | BatchState::Paused => Course::HandBack,
+        BatchState::Cancelling | BatchState::Succeeded | BatchState::Failed | BatchState::Cancelled => {
+            Course::Cancel
+        }
+    }
+}
