@@ -1,0 +1,44 @@
+//! Who is asking: a name, a role, and by what they came in.
+//!
+//! Owns [`Caller`]. Made by [`super::people`] only (and by the command line for itself); read by every use case.
+//! Invariant: a caller was known at the moment it was made; [`super::Service::still_valid`] says whether it still
+//! is. Deliberately knows neither cookies nor headers.
+
+use crate::protocol::PersonRole;
+use crate::store::Viewer;
+
+/// Who is asking: known, with a role. There is no anonymous caller: what is open needs no caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Name of the person, or `token:NAME`.
+    pub name: String,
+    /// What they may do.
+    pub role: PersonRole,
+    /// By what they came in.
+    pub via: Via,
+}
+
+/// By what a caller came in; a revoked one closes its sockets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// A login cookie, by the hash of its id.
+    Login(String),
+    /// A bearer token, by the hash of its secret.
+    Token(String),
+    /// The process itself (command line, tests).
+    Local,
+}
+
+impl Caller {
+    /// The process itself: may do everything, and cannot be revoked.
+    #[must_use]
+    pub fn local() -> Self {
+        Self { name: "local".to_owned(), role: PersonRole::Admin, via: Via::Local }
+    }
+
+    /// What the caller sees in lists.
+    #[must_use]
+    pub fn viewer(&self) -> Viewer {
+        Viewer { name: self.name.clone(), sees_all: self.role == PersonRole::Admin }
+    }
+}

@@ -1,0 +1,113 @@
+//! What went wrong below, as a client may learn it.
+//!
+//! Owns the translation of every lower error into [`ApiError`]. Called by every use case. Invariant: a cause that
+//! is not the request's fault is logged here, once, and its text never reaches a client. Deliberately knows no HTTP.
+
+use crate::engine::EngineError;
+use crate::protocol::{ApiError, ErrorCode};
+use crate::store::StoreError;
+
+/// Seconds after which trying again may help, where the database is busy or the engine claims nothing.
+const BUSY_RETRY_SECONDS: u64 = 2;
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::NotFound(thing) => Self::not_found(thing),
+            StoreError::WrongState(state) => {
+                Self::new(ErrorCode::WrongState, format!("The batch is {}.", state.as_str()))
+            }
+            StoreError::NotFinished => Self::new(ErrorCode::NotFinished, "The batch has not finished."),
+            StoreError::WrongFirstSeq { total } => {
+                let mut refusal = Self::new(
+                    ErrorCode::WrongFirstSeq,
+                    format!("The batch has {total} items: first_seq must be {}.", total + 1),
+                );
+                refusal.total = Some(total);
+                refusal
+            }
+            StoreError::Taken(what) => Self::invalid(format!("{what} is taken.")),
+            StoreError::DiskFull => {
+                tracing::error!("the disk is full");
+                Self::new(ErrorCode::DiskFull, "There is no room on the disk; nothing was changed.")
+            }
+            StoreError::Busy(reason) => {
+                tracing::warn!(reason, "the database is busy");
+                busy("The database is busy; try again.")
+            }
+            StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                tracing::error!("the disk is full");
+                Self::new(ErrorCode::DiskFull, "There is no room on the disk; nothing was changed.")
+            }
+            error @ (StoreError::Invariant(_) | StoreError::Database(_) | StoreError::Io(_)) => {
+                internal(&error)
+            }
+        }
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::Store(error) => error.into(),
+            EngineError::UnknownTask(name) => {
+                Self::new(ErrorCode::UnknownTask, format!("There is no task named {name:?}."))
+            }
+            EngineError::Invalid { detail, line } => {
+                let mut refusal = Self::invalid(detail);
+                refusal.line = line;
+                refusal
+            }
+            EngineError::TooLarge(detail) => Self::new(ErrorCode::TooLarge, detail),
+            EngineError::NoItems => Self::new(ErrorCode::NoItems, "A batch needs at least one item."),
+            EngineError::Unready(reason) => busy(&reason),
+        }
+    }
+}
+
+/// `busy`, with when to try again.
+fn busy(detail: &str) -> ApiError {
+    let mut refusal = ApiError::new(ErrorCode::Busy, detail);
+    refusal.retry_after_seconds = Some(BUSY_RETRY_SECONDS);
+    refusal
+}
+
+/// Logs a defect or an outage with its chain of causes; the client learns only that there is one.
+pub(crate) fn internal(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    let mut chain = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        chain.push_str(": ");
+        chain.push_str(&next.to_string());
+        cause = next.source();
+    }
+    tracing::error!(error = chain, "a request failed");
+    ApiError::internal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_stay_here() {
+        let error: ApiError = StoreError::Invariant("secret".to_owned()).into();
+        assert_eq!(error.code, ErrorCode::Internal);
+        assert!(!error.detail.contains("secret"));
+    }
+
+    #[test]
+    fn an_append_learns_the_total() {
+        let error: ApiError = EngineError::Store(StoreError::WrongFirstSeq { total: 7 }).into();
+        assert_eq!((error.code, error.total), (ErrorCode::WrongFirstSeq, Some(7)));
+        assert!(error.detail.contains('8'));
+    }
+
+    #[test]
+    fn an_outage_says_when_to_come_back() {
+        let error: ApiError = StoreError::Busy("locked".to_owned()).into();
+        assert_eq!((error.code, error.retry_after_seconds), (ErrorCode::Busy, Some(2)));
+        let full = StoreError::Io(std::io::Error::from(std::io::ErrorKind::StorageFull));
+        assert_eq!(ApiError::from(full).code, ErrorCode::DiskFull);
+    }
+}

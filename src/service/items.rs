@@ -1,0 +1,120 @@
+//! Items, families, strip and files of a batch the caller may see.
+//!
+//! Owns the use cases below a batch. Called by app, server and live. Invariant: as [`super`]; rows are committed
+//! state, and only the progress inside an item that runs on this node is laid over them. Deliberately streams
+//! nothing: downloads are the server's.
+
+use super::{Caller, Service};
+use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WINDOW_ITEMS_MAX};
+use crate::protocol::{
+    ApiError, BatchId, ErrorCode, FamilyPage, ItemDetail, ItemPage, ItemProgress, ItemQuery, ItemRow,
+    ItemState, Rev, Seq, StripCell,
+};
+use crate::store::{FileRecord, ItemList};
+
+impl Service {
+    /// Items by filter.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn items(&self, caller: &Caller, id: BatchId, query: &ItemQuery) -> Result<ItemPage, ApiError> {
+        let batch = self.visible(caller, id).await?;
+        let limit = query.limit.unwrap_or(PAGE_ROWS_DEFAULT).clamp(1, PAGE_ROWS_MAX);
+        let query = ItemQuery { limit: Some(limit), ..query.clone() };
+        let list = self.inner.store.items(&batch, &query).await?;
+        Ok(self.page(id, list))
+    }
+
+    /// Items of a window, both ends included, with progress of running ones. It may lie beyond the batch's end.
+    ///
+    /// # Errors
+    /// `not_found`, `invalid` for a window that is none, `too_large` for one over 500.
+    pub async fn window(
+        &self,
+        caller: &Caller,
+        id: BatchId,
+        from: Seq,
+        to: Seq,
+    ) -> Result<ItemPage, ApiError> {
+        let batch = self.visible(caller, id).await?;
+        if from == 0 || to < from {
+            return Err(ApiError::invalid(
+                "A window begins at 1 or later and does not end before it begins.",
+            ));
+        }
+        if to - from >= WINDOW_ITEMS_MAX {
+            let detail = format!("A window has at most {WINDOW_ITEMS_MAX} items.");
+            return Err(ApiError::new(ErrorCode::TooLarge, detail));
+        }
+        let list = self.inner.store.window(&batch, from, to).await?;
+        Ok(self.page(id, list))
+    }
+
+    /// One item.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn item(&self, caller: &Caller, id: BatchId, seq: Seq) -> Result<ItemDetail, ApiError> {
+        let batch = self.visible(caller, id).await?;
+        let item = self.inner.store.item(&batch, seq).await?;
+        let mut log = item.log;
+        if item.row.state == ItemState::Running
+            && let Some(cell) = self.inner.engine.work_cell(id, seq)
+        {
+            log = cell.log().1;
+        }
+        Ok(ItemDetail { row: self.with_progress(id, item.row), history: item.history, log })
+    }
+
+    /// Families of failures.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn families(&self, caller: &Caller, id: BatchId) -> Result<FamilyPage, ApiError> {
+        let batch = self.visible(caller, id).await?;
+        Ok(self.inner.store.families(&batch).await?)
+    }
+
+    /// The strip.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn strip(&self, caller: &Caller, id: BatchId) -> Result<(Rev, Vec<StripCell>), ApiError> {
+        let batch = self.visible(caller, id).await?;
+        Ok(self.inner.store.strip(&batch).await?)
+    }
+
+    /// A file of an item, for download.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn file(
+        &self,
+        caller: &Caller,
+        id: BatchId,
+        seq: Seq,
+        name: &str,
+    ) -> Result<FileRecord, ApiError> {
+        let batch = self.visible(caller, id).await?;
+        Ok(self.inner.store.item_file(&batch, seq, name).await?)
+    }
+
+    fn page(&self, id: BatchId, list: ItemList) -> ItemPage {
+        ItemPage {
+            items: list.items.into_iter().map(|item| self.with_progress(id, item.row)).collect(),
+            next: list.next,
+            searched_to: list.searched_to,
+            rev: list.rev,
+        }
+    }
+
+    /// The row, with how far the item is if it runs on this node.
+    fn with_progress(&self, id: BatchId, mut row: ItemRow) -> ItemRow {
+        if row.state == ItemState::Running {
+            let cell = self.inner.engine.work_cell(id, row.seq);
+            row.progress =
+                cell.and_then(|cell| cell.progress()).map(|(fraction, note)| ItemProgress { fraction, note });
+        }
+        row
+    }
+}

@@ -1,0 +1,149 @@
+//! The one policy: caller × action × object.
+//!
+//! Owns who may do what. Called by every use case before it does anything. Invariant: what is not visible answers
+//! `not_found`, exactly as what is not there; what is visible but not allowed answers `not_allowed`. Deliberately
+//! pure: it reads no table, and no use case decides for itself.
+
+use super::caller::Caller;
+use crate::protocol::{ApiError, ErrorCode, PersonRole};
+use crate::store::BatchRecord;
+
+/// Every use case there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Look at what can be run.
+    SeeTasks,
+    /// Look at nodes and their work.
+    SeeNodes,
+    /// Look at the figures of this process.
+    SeeMetrics,
+    /// Look at lists of batches; each batch is asked for on its own.
+    SeeBatches,
+    /// Look at one batch: its items, results, files, topics.
+    SeeBatch,
+    /// Make a batch.
+    Submit,
+    /// Pause, resume, cancel, retry, change, extend, seal, delete a batch.
+    ActOnBatch,
+    /// Stop a node from taking work.
+    DrainNode,
+    /// Look at and change who may come in.
+    ManagePeople,
+}
+
+impl Action {
+    /// Every action.
+    pub const ALL: [Self; 9] = [
+        Self::SeeTasks,
+        Self::SeeNodes,
+        Self::SeeMetrics,
+        Self::SeeBatches,
+        Self::SeeBatch,
+        Self::Submit,
+        Self::ActOnBatch,
+        Self::DrainNode,
+        Self::ManagePeople,
+    ];
+
+    /// The least role that may do it at all.
+    #[must_use]
+    pub fn least_role(self) -> PersonRole {
+        match self {
+            Self::SeeTasks | Self::SeeNodes | Self::SeeMetrics | Self::SeeBatches | Self::SeeBatch => {
+                PersonRole::Viewer
+            }
+            Self::Submit | Self::ActOnBatch => PersonRole::Operator,
+            Self::DrainNode | Self::ManagePeople => PersonRole::Admin,
+        }
+    }
+}
+
+/// What an action is done to.
+#[derive(Clone, Copy, Debug)]
+pub enum Object<'a> {
+    /// The installation as a whole.
+    Installation,
+    /// One batch.
+    Batch {
+        /// Who it belongs to.
+        owner: &'a str,
+        /// Seen by its owner and admins only.
+        private: bool,
+    },
+}
+
+impl<'a> From<&'a BatchRecord> for Object<'a> {
+    fn from(batch: &'a BatchRecord) -> Self {
+        Self::Batch { owner: &batch.owner, private: batch.options.private }
+    }
+}
+
+/// Whether `caller` may do `action` to `object`.
+///
+/// # Errors
+/// `not_found` where the object is not visible to the caller, else `not_allowed` with what it would take.
+pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> Result<(), ApiError> {
+    let admin = caller.role == PersonRole::Admin;
+    if let Object::Batch { owner, private: true } = object
+        && !admin
+        && owner != caller.name
+    {
+        return Err(ApiError::not_found("batch"));
+    }
+    if caller.role < action.least_role() {
+        let least = action.least_role().as_str();
+        return Err(ApiError::new(ErrorCode::NotAllowed, format!("This takes the role {least}.")));
+    }
+    match object {
+        Object::Batch { owner, .. } if action == Action::ActOnBatch && !admin && owner != caller.name => {
+            Err(ApiError::new(ErrorCode::NotAllowed, "This batch belongs to somebody else."))
+        }
+        Object::Installation | Object::Batch { .. } => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::Via;
+
+    fn caller(role: PersonRole) -> Caller {
+        Caller { name: "ada".to_owned(), role, via: Via::Local }
+    }
+
+    /// One letter per role, least first: `.` allowed, `4` not found, `3` not allowed.
+    fn row(action: Action, object: Object<'_>) -> String {
+        PersonRole::ALL
+            .into_iter()
+            .map(|role| match may(&caller(role), action, object).map_err(|error| error.code) {
+                Ok(()) => '.',
+                Err(ErrorCode::NotFound) => '4',
+                Err(ErrorCode::NotAllowed) => '3',
+                Err(other) => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_whole_matrix() {
+        let own = Object::Batch { owner: "ada", private: false };
+        let own_private = Object::Batch { owner: "ada", private: true };
+        let others = Object::Batch { owner: "bob", private: false };
+        let others_private = Object::Batch { owner: "bob", private: true };
+        for action in Action::ALL {
+            let expected = match action {
+                Action::SeeTasks
+                | Action::SeeNodes
+                | Action::SeeMetrics
+                | Action::SeeBatches
+                | Action::SeeBatch => ["...", "...", "...", "...", "44."],
+                Action::Submit => ["3..", "3..", "3..", "3..", "44."],
+                Action::ActOnBatch => ["3..", "3..", "3..", "33.", "44."],
+                Action::DrainNode | Action::ManagePeople => ["33.", "33.", "33.", "33.", "44."],
+            };
+            let found = [Object::Installation, own, own_private, others, others_private]
+                .map(|object| row(action, object));
+            assert_eq!(found, expected, "{action:?}");
+        }
+    }
+}

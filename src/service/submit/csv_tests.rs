@@ -1,0 +1,102 @@
+//! Tests of the CSV decoder: quirks by example, chunking and agreement with the `csv` crate by property.
+//!
+//! Owns no code. Invariant: what the `csv` crate reads from well-formed text, our machine reads too.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::ErrorCode;
+
+fn decode<'a>(
+    delimiter: u8,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(Vec<String>, Vec<String>), ApiError> {
+    let (mut decoder, mut items) = (CsvDecoder::new(delimiter), Vec::new());
+    for chunk in chunks {
+        decoder.push(chunk, &mut items)?;
+    }
+    decoder.finish(&mut items)?;
+    let texts = items.iter().map(|item| item.as_str().to_owned()).collect();
+    Ok((decoder.columns().to_vec(), texts))
+}
+
+#[test]
+fn records_are_objects_in_header_order() {
+    let body = "\u{feff}name,age\r\nada,36\r\n\r\n\"a \"\"b\"\",\r\nc\",\n\"\",\"\"";
+    let (columns, items) = decode(b',', [body.as_bytes()]).unwrap();
+    assert_eq!(columns, ["name", "age"]);
+    assert_eq!(
+        items,
+        [r#"{"name":"ada","age":"36"}"#, r#"{"name":"a \"b\",\r\nc","age":""}"#, r#"{"name":"","age":""}"#]
+    );
+}
+
+#[test]
+fn other_delimiters_and_old_line_ends_are_read() {
+    assert_eq!(decode(b';', [&b"a;b\r1;2,0\r"[..]]).unwrap().1, [r#"{"a":"1","b":"2,0"}"#]);
+    assert_eq!(decode(b'\t', [&b"z\ta\n1\t2\n"[..]]).unwrap().1, [r#"{"z":"1","a":"2"}"#]);
+    assert!(decode(b',', [&b""[..]]).unwrap().0.is_empty());
+    assert_eq!(decode(b',', [&b"a,b"[..]]).unwrap(), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+}
+
+#[test]
+fn faults_name_the_line_on_which_the_record_begins() {
+    for (body, line) in [
+        (&b"a,b\n1,2\n3\n"[..], 3),
+        (b"a,b\r\n1,2\r\n3,4,5\r\n", 3),
+        (b"a,b\n\"1\n\n\",2\n\nx\n", 6),
+        (b"a,b\n\"1\r\n\r\n\",2\r\nx\r\n", 5),
+        (b"a,b\n1,2\n3,\"open\n\n", 3),
+        (b"a,a\n", 1),
+        (b"\n\na,\n", 3),
+        (b"a\n\xFF\n", 2),
+        (b"a,b\nx\xC3,\xA9y\n", 2),
+    ] {
+        let fault = decode(b',', [body]).unwrap_err();
+        assert_eq!((fault.code, fault.line), (ErrorCode::Invalid, Some(line)), "{body:?}");
+    }
+}
+
+#[test]
+fn bounds_hold_without_an_end_in_sight() {
+    let mut body = b"a\n\"".to_vec();
+    body.resize(ITEM_BYTES_MAX + 10, b'\n');
+    let fault = decode(b',', [&body[..]]).unwrap_err();
+    assert_eq!((fault.code, fault.line), (ErrorCode::TooLarge, Some(2)));
+    let fault = decode(b',', [&vec![b','; COLUMNS_MAX + 5][..]]).unwrap_err();
+    assert_eq!(fault.code, ErrorCode::Invalid);
+}
+
+proptest! {
+    #[test]
+    fn chunking_changes_nothing_and_the_csv_crate_agrees(
+        rows in proptest::collection::vec(proptest::collection::vec("[a-z\",;\r\né ]{0,5}", 3), 1..6),
+        crlf in any::<bool>(),
+        cut in 1usize..6,
+    ) {
+        let terminator = if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+        let mut writer = csv::WriterBuilder::new().terminator(terminator).from_writer(Vec::new());
+        writer.write_record(["x", "y", "z"]).unwrap();
+        for row in &rows {
+            writer.write_record(row).unwrap();
+        }
+        let body = writer.into_inner().unwrap();
+        let (_, whole) = decode(b',', [&body[..]]).unwrap();
+        let (_, pieces) = decode(b',', body.chunks(cut)).unwrap();
+        prop_assert_eq!(&whole, &pieces);
+        let expected: Vec<serde_json::Value> = rows
+            .iter()
+            .map(|row| serde_json::json!({"x": row[0], "y": row[1], "z": row[2]}))
+            .collect();
+        let found: Vec<serde_json::Value> =
+            whole.iter().map(|item| serde_json::from_str(item).unwrap()).collect();
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn no_bytes_upset_it(body in proptest::collection::vec(any::<u8>(), 0..64), cut in 1usize..9) {
+        let whole = decode(b',', [&body[..]]);
+        let pieces = decode(b',', body.chunks(cut));
+        prop_assert_eq!(whole, pieces);
+    }
+}

@@ -1,0 +1,166 @@
+//! `Idempotency-Key`: the same request twice makes one batch.
+//!
+//! Owns the life of a key: claimed, arrived (the body is whole, its hash and batch are known), bound (the batch is
+//! complete). Called by creates. Invariant: a key is bound only to a batch whose body came whole; a refused or cut
+//! body frees it. Deliberately does not read headers.
+
+use futures_util::StreamExt;
+
+use super::form;
+use super::{Submission, Submitted};
+use crate::protocol::{ApiError, BatchId, ErrorCode};
+use crate::service::{Caller, Service};
+use crate::store::idempotency::KeyClaim;
+
+/// Bytes of a key at most; a longer one is refused as `malformed`.
+const KEY_BYTES_MAX: usize = 255;
+
+/// A key as sent, and what of the request counts beside its body.
+#[derive(Clone, Debug)]
+pub struct IdempotencyKey {
+    key: String,
+    salt: String,
+}
+
+impl IdempotencyKey {
+    /// A key, with the query and the content type of its request.
+    ///
+    /// # Errors
+    /// `malformed` unless it is 1 to 255 visible ASCII characters.
+    pub fn new(key: &str, salt: String) -> Result<Self, ApiError> {
+        let fits =
+            (1..=KEY_BYTES_MAX).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fits {
+            let detail = format!("Idempotency-Key: expected 1 to {KEY_BYTES_MAX} visible ASCII characters.");
+            return Err(ApiError::malformed(detail));
+        }
+        Ok(Self { key: key.to_owned(), salt })
+    }
+}
+
+/// The hash of a body as it passes.
+#[derive(Debug)]
+pub(super) struct Digest(blake3::Hasher);
+
+impl Digest {
+    fn new(salt: &str) -> Self {
+        let mut digest = Self(blake3::Hasher::new());
+        digest.part(salt.as_bytes());
+        digest
+    }
+
+    /// Takes bytes, if there is a digest to be made.
+    pub(super) fn feed(digest: Option<&mut Self>, bytes: &[u8]) {
+        if let Some(digest) = digest {
+            digest.0.update(bytes);
+        }
+    }
+
+    /// Takes bytes as one part: with their length, so that parts cannot run into one another.
+    pub(super) fn part(&mut self, bytes: &[u8]) {
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
+        self.0.update(bytes);
+    }
+
+    fn hex(&self) -> String {
+        self.0.finalize().to_hex().to_string()
+    }
+}
+
+/// A claimed key whose body is coming in.
+pub(super) struct Arrival {
+    /// Of the body so far.
+    pub(super) digest: Digest,
+    caller: String,
+    key: String,
+}
+
+impl Arrival {
+    /// The body is whole: from here on the key stands for `batch`.
+    pub(super) async fn arrived(&mut self, service: &Service, batch: BatchId) -> Result<(), ApiError> {
+        let hash = self.digest.hex();
+        Ok(service.parts().store.key_arrived(&self.caller, &self.key, &hash, batch).await?)
+    }
+}
+
+impl Service {
+    /// A create under a key.
+    pub(super) async fn submit_once(
+        &self,
+        caller: &Caller,
+        submission: Submission,
+        key: IdempotencyKey,
+    ) -> Result<Submitted, ApiError> {
+        let (store, holder) = (&self.parts().store, self.parts().engine.node().clone());
+        let digest = Digest::new(&key.salt);
+        match store.key_claim(&caller.name, &key.key, &holder).await? {
+            KeyClaim::InFlight => {
+                let detail = "A request with this key has not ended; try again.";
+                Err(ApiError::new(ErrorCode::IdempotencyInFlight, detail))
+            }
+            KeyClaim::Bound { batch, body_hash } => {
+                let found = digest_of(submission, digest).await?;
+                if found != body_hash {
+                    let detail = "This key was used for a request with another body, query or content type.";
+                    return Err(ApiError::new(ErrorCode::IdempotencyMismatch, detail));
+                }
+                self.batch(caller, batch).await.map(Submitted::Replayed)
+            }
+            KeyClaim::Fresh => {
+                let mut arrival = Arrival { digest, caller: caller.name.clone(), key: key.key };
+                let made = self.create_from(caller, submission, Some(&mut arrival)).await;
+                let kept = match &made {
+                    Ok(_batch) => store.key_bound(&arrival.caller, &arrival.key).await,
+                    Err(_refusal) => store.key_freed(&arrival.caller, &arrival.key, &holder).await,
+                };
+                if let Err(fault) = kept {
+                    // The claim is settled when it is next looked at, by the state of its batch.
+                    tracing::warn!(%fault, "an idempotency key could not be settled");
+                }
+                made.map(Submitted::Created)
+            }
+        }
+    }
+}
+
+/// Reads a body to its end for its hash alone.
+async fn digest_of(submission: Submission, mut digest: Digest) -> Result<String, ApiError> {
+    match submission {
+        Submission::Json(body) => Digest::feed(Some(&mut digest), &body),
+        Submission::Stream(_settings_are_in_the_salt, mut stream) => {
+            while let Some(chunk) = stream.bytes.next().await {
+                let chunk = chunk.map_err(|_cut| ApiError::malformed("The body was cut short."))?;
+                Digest::feed(Some(&mut digest), &chunk);
+            }
+        }
+        Submission::Form(form) => form::digest(form, &mut digest).await?,
+    }
+    Ok(digest.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_plain_text() {
+        for bad in ["", "a b", "ä", &"x".repeat(256)] {
+            assert!(IdempotencyKey::new(bad, String::new()).is_err(), "{bad}");
+        }
+        assert!(IdempotencyKey::new("9c1f-01", String::new()).is_ok());
+    }
+
+    #[test]
+    fn the_query_counts_and_parts_do_not_run_together() {
+        let hash = |salt: &str, parts: &[&str]| {
+            let mut digest = Digest::new(salt);
+            for part in parts {
+                digest.part(part.as_bytes());
+            }
+            digest.hex()
+        };
+        assert_ne!(hash("a", &["x"]), hash("b", &["x"]));
+        assert_ne!(hash("a", &["xy", "z"]), hash("a", &["x", "yz"]));
+        assert_eq!(hash("a", &["x"]), hash("a", &["x"]));
+    }
+}
