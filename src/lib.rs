@@ -1,13 +1,51 @@
 //! Milepost runs a task over many items and shows, live, how far it has come.
+//!
+//! The rooms in reading order; each knows only rooms above it (`app` reaches `service` from server functions alone).
+//! Owns the only gates between the two targets: what people see and what crosses the wire are built for both, all
+//! else for the server. Called by `main.rs` (native) and by the browser ([`hydrate`]).
 
-#[cfg(feature = "ssr")]
-pub mod engine;
-#[cfg(feature = "ssr")]
-pub mod hub;
+/// What crosses the wire.
 pub mod protocol;
-#[cfg(feature = "ssr")]
-pub mod service;
+
+/// Tables and queries: the tape.
 #[cfg(feature = "ssr")]
 pub mod store;
+
+/// What work is.
 #[cfg(feature = "ssr")]
 pub mod tasks;
+
+/// Who hears what.
+#[cfg(feature = "ssr")]
+pub mod hub;
+
+/// Makes work happen.
+#[cfg(feature = "ssr")]
+pub mod engine;
+
+/// The one door to every use case.
+#[cfg(feature = "ssr")]
+pub mod service;
+
+/// What people see.
+pub mod app;
+
+/// Settings, handed down as plain values.
+#[cfg(feature = "ssr")]
+pub mod config;
+
+/// HTTP.
+#[cfg(feature = "ssr")]
+pub mod server;
+
+/// Commands.
+#[cfg(feature = "ssr")]
+pub mod cli;
+
+/// Where the browser comes in: brings the server's HTML to life.
+#[cfg(feature = "hydrate")]
+#[wasm_bindgen::prelude::wasm_bindgen]
+pub fn hydrate() {
+    console_error_panic_hook::set_once();
+    leptos::mount::hydrate_body(app::App);
+}

@@ -1,0 +1,66 @@
+//! What people do to batches and nodes.
+//!
+//! Owns the acts as forms post them. Called by buttons on pages, with and without scripts. Invariant: plain
+//! posts end with a redirect (to where they came from, unless said). Deliberately checks nothing: service does.
+
+use leptos::prelude::*;
+
+use crate::protocol::{ApiError, Batch, BatchAct, BatchId, FamilyId, ItemState};
+
+/// Pause, resume, cancel, delete. After a delete the list is shown.
+#[server]
+pub async fn act_on(batch: BatchId, act: BatchAct) -> Result<(), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.act(&caller, batch, act).await?;
+    if act == BatchAct::Delete {
+        leptos_axum::redirect("/");
+    }
+    Ok(())
+}
+
+/// Runs failed items again: all, those of a family, or those in a state.
+#[server]
+pub async fn retry_items(
+    batch: BatchId,
+    family: Option<FamilyId>,
+    state: Option<ItemState>,
+    seq: Option<u64>,
+) -> Result<Batch, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    let request = crate::protocol::RetryRequest {
+        family,
+        seqs: seq.map(|seq| vec![seq]),
+        states: state.map(|state| vec![state]),
+    };
+    service.retry(&caller, batch, &request).await
+}
+
+/// Name, concurrency, priority; an empty field changes nothing.
+#[server]
+pub async fn patch_batch(
+    batch: BatchId,
+    name: Option<String>,
+    concurrency: Option<String>,
+    priority: Option<String>,
+) -> Result<Batch, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    let name = name.filter(|name| !name.trim().is_empty());
+    let concurrency = super::door::number("Slots", concurrency)?;
+    let priority = super::door::number("Priority", priority)?;
+    service.patch(&caller, batch, &crate::protocol::BatchPatch { name, concurrency, priority }).await
+}
+
+/// Stops a node from taking work.
+#[server]
+pub async fn drain_node(node: String) -> Result<(), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.drain_node(&caller, &node).await
+}
+
+/// Light, dark, or (empty) what the system says.
+#[server]
+pub async fn set_theme(theme: String) -> Result<(), ApiError> {
+    let known = ["light", "dark"].contains(&theme.as_str());
+    super::door::remember(crate::app::theme::COOKIE, if known { &theme } else { "" });
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The way from a page's request to the service: who asks, and what the answer's status is.
+//!
+//! Owns what server functions need of the request. Called by the bodies of server functions only. Invariant:
+//! there is no caller but the one the server put into the request. Deliberately decides nothing.
+
+use axum::Extension;
+use axum::http::{HeaderValue, StatusCode, header};
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+
+use crate::protocol::{ApiError, ErrorCode, Json, NewBatch, Options};
+use crate::service::{Caller, Service};
+
+/// Items of the demonstration.
+const DEMO_ITEMS: u64 = 2_000;
+
+/// The service, and who asks.
+///
+/// # Errors
+/// `not_signed_in` where the request has no caller.
+pub async fn open() -> Result<(Service, Caller), ApiError> {
+    let service = use_context::<Service>().ok_or_else(ApiError::internal)?;
+    let Extension(caller) = leptos_axum::extract::<Extension<Caller>>()
+        .await
+        .map_err(|_none| ApiError::new(ErrorCode::NotSignedIn, "Sign in first."))?;
+    Ok((service, caller))
+}
+
+/// The same result; a refusal becomes the status of the page.
+pub fn page<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
+    if let (Err(error), Some(response)) = (&result, use_context::<ResponseOptions>()) {
+        response.set_status(
+            StatusCode::from_u16(error.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        );
+    }
+    result
+}
+
+/// Keeps `value` in a cookie that scripts may read, for a year.
+pub fn remember(name: &str, value: &str) {
+    let cookie = format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax");
+    if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), HeaderValue::from_str(&cookie)) {
+        response.append_header(header::SET_COOKIE, cookie);
+    }
+}
+
+/// A number in a form's field; none where it was left empty.
+///
+/// # Errors
+/// `invalid`, naming the field.
+pub fn number<T: std::str::FromStr>(label: &str, text: Option<String>) -> Result<Option<T>, ApiError> {
+    text.as_deref()
+        .map(str::trim)
+        .filter(|text| !text.is_empty())
+        .map(|text| {
+            text.parse().map_err(|_form| {
+                ApiError::invalid(format!("{label}: expected a whole number, not {text:?}."))
+            })
+        })
+        .transpose()
+}
+
+/// The demonstration and its number of items: long enough to be watched, with failures that a retry can look at.
+#[must_use]
+pub fn demonstration() -> (NewBatch, u64) {
+    let params = r#"{"duration_ms":40,"jitter":0.9,"fail_rate":0.03,"steps":0}"#;
+    let (name, params) = (Some("Demo".into()), Json::parse(params).ok());
+    (NewBatch { task: "demo".into(), name, params, options: Options::default() }, DEMO_ITEMS)
+}

@@ -1,0 +1,96 @@
+//! What pages read.
+//!
+//! Owns one function per panel, so that a panel can fail alone. Called by pages' resources. Invariant: reads
+//! only. Deliberately not polled: after the first load, live rows replace what these return.
+
+use leptos::prelude::*;
+use leptos::server_fn::codec::Json;
+
+use crate::protocol::{
+    ApiError, Batch, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage, ItemDetail,
+    ItemPage, ItemQuery, Me, NodePage, Rev, Seq, StripCell, TaskPage,
+};
+
+/// Who is signed in.
+#[server(input = Json)]
+pub async fn load_me() -> Result<Me, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    Ok(service.me(&caller))
+}
+
+/// Tasks that can be run.
+#[server(input = Json)]
+pub async fn load_tasks() -> Result<TaskPage, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.tasks(&caller)
+}
+
+/// Nodes.
+#[server(input = Json)]
+pub async fn load_nodes() -> Result<NodePage, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.nodes(&caller).await
+}
+
+/// Batches, newest first.
+#[server(input = Json)]
+pub async fn load_batches(query: BatchQuery) -> Result<BatchPage, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.batches(&caller, &query).await
+}
+
+/// How many batches of each kind.
+#[server(input = Json)]
+pub async fn load_counts() -> Result<BatchCounts, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.batch_counts(&caller).await
+}
+
+/// One batch; its absence is the page's.
+#[server(input = Json)]
+pub async fn load_batch(batch: BatchId) -> Result<Batch, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    super::door::page(service.batch(&caller, batch).await)
+}
+
+/// How a batch is run, and what may be done now.
+#[server(input = Json)]
+pub async fn load_settings(batch: BatchId) -> Result<BatchSettings, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.batch_settings(&caller, batch).await
+}
+
+/// Items by filter.
+#[server(input = Json)]
+pub async fn load_items(batch: BatchId, query: ItemQuery) -> Result<ItemPage, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.items(&caller, batch, &query).await
+}
+
+/// Items of a window, both ends included.
+#[server(input = Json)]
+pub async fn load_window(batch: BatchId, from: Seq, to: Seq) -> Result<ItemPage, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.window(&caller, batch, from, to).await
+}
+
+/// One item; its absence is the page's.
+#[server(input = Json)]
+pub async fn load_item(batch: BatchId, seq: Seq) -> Result<ItemDetail, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    super::door::page(service.item(&caller, batch, seq).await)
+}
+
+/// Families of failures.
+#[server(input = Json)]
+pub async fn load_families(batch: BatchId) -> Result<FamilyPage, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.families(&caller, batch).await
+}
+
+/// The strip.
+#[server(input = Json)]
+pub async fn load_strip(batch: BatchId) -> Result<(Rev, Vec<StripCell>), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.strip(&caller, batch).await
+}

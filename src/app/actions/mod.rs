@@ -1,0 +1,39 @@
+//! Server functions: the pages' thin doors to the service.
+//!
+//! Owns how pages ask. Called by pages. Invariant: a body is caller, one call, error. Functions that forms post
+//! to work without scripts: they answer with a redirect to where they came from, errors in its query.
+//! Deliberately holds no rules: those are in service.
+
+#[cfg(feature = "ssr")]
+mod door;
+
+mod act;
+mod load;
+mod submit;
+
+pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SetTheme};
+pub use load::{
+    load_batch, load_batches, load_counts, load_families, load_item, load_items, load_me, load_nodes,
+    load_settings, load_strip, load_tasks, load_window,
+};
+pub use submit::{Preview, PreviewCsv, RunDemo, SubmitForm};
+
+use leptos::server_fn::codec::JsonEncoding;
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+
+use crate::protocol::{ApiError, ErrorCode};
+
+impl FromServerFnError for ApiError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        let code = match error {
+            ServerFnErrorErr::Args(_)
+            | ServerFnErrorErr::MissingArg(_)
+            | ServerFnErrorErr::Deserialization(_) => ErrorCode::Malformed,
+            ServerFnErrorErr::Request(_) => ErrorCode::Busy,
+            _ => ErrorCode::Internal,
+        };
+        Self::new(code, error.to_string())
+    }
+}

@@ -1,0 +1,49 @@
+//! How pages make batches.
+//!
+//! Owns the forms' way in. Called by New batch without scripts (with scripts it streams to the API) and by the
+//! empty list. Invariant: after success, the batch's page. Deliberately reads no field: service does.
+
+use leptos::prelude::*;
+use leptos::server_fn::codec::{Json, MultipartData, MultipartFormData};
+use serde::{Deserialize, Serialize};
+
+use crate::protocol::ApiError;
+
+/// Takes the form of New batch with its files.
+#[server(input = MultipartFormData)]
+pub async fn submit_form(data: MultipartData) -> Result<(), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    let form = data.into_inner().ok_or_else(|| ApiError::malformed("Expected a form with files."))?;
+    let batch = service.submit_form(&caller, form).await?;
+    leptos_axum::redirect(&format!("/batches/{}", batch.id));
+    Ok(())
+}
+
+/// The first rows of a CSV, before anything is submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// What parts the fields.
+    pub delimiter: char,
+    /// The header.
+    pub columns: Vec<String>,
+    /// Rows, each with a field per column.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// Reads the first rows of a CSV from its first bytes.
+#[server(input = Json)]
+pub async fn preview_csv(text: String) -> Result<Preview, ApiError> {
+    let _signed_in = super::door::open().await?;
+    let head = crate::service::submit::csv_preview(text.as_bytes())?;
+    Ok(Preview { delimiter: head.delimiter, columns: head.columns, rows: head.rows })
+}
+
+/// Runs the demonstration.
+#[server]
+pub async fn run_demo() -> Result<(), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    let (new, count) = super::door::demonstration();
+    let batch = service.create_generated(&caller, new, count).await?;
+    leptos_axum::redirect(&format!("/batches/{}", batch.id));
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! States as a mark and a word, never colour alone.
+//!
+//! Owns the look of a state. Called by lists, heads and timelines. Invariant: the mark is hidden from screen
+//! readers, the word is not. Deliberately holds no logic of states.
+
+use leptos::prelude::*;
+
+use crate::app::format;
+use crate::protocol::{Batch, BatchState, ItemState};
+
+/// The class and mark of a batch's state.
+fn batch_look(state: BatchState) -> (&'static str, &'static str) {
+    match state {
+        BatchState::Scheduled => ("pending", "◷"),
+        BatchState::Pending => ("pending", "·"),
+        BatchState::Running => ("running", "▸"),
+        BatchState::Paused => ("retrying", "‖"),
+        BatchState::Cancelling => ("cancelled", "⊘"),
+        BatchState::Succeeded => ("succeeded", "✓"),
+        BatchState::Failed => ("failed", "✕"),
+        BatchState::Cancelled => ("cancelled", "⊘"),
+    }
+}
+
+/// Where a batch stands.
+pub fn batch_badge(batch: Signal<Batch>) -> impl IntoView {
+    badge_saying(batch, format::batch_state)
+}
+
+/// The same where the number of failures stands beside it.
+pub fn short_badge(batch: Signal<Batch>) -> impl IntoView {
+    badge_saying(batch, |batch| match batch.state {
+        BatchState::Failed => "finished".to_owned(),
+        _ => format::batch_state(batch),
+    })
+}
+
+fn badge_saying(batch: Signal<Batch>, words: fn(&Batch) -> String) -> impl IntoView {
+    let look = move || batch.with(|batch| batch_look(batch.state));
+    view! {
+        <span class=move || format!("badge badge-{}", look().0)>
+            <span class="badge-mark" aria-hidden="true">{move || look().1}</span>
+            <span>{move || batch.with(words)}</span>
+        </span>
+    }
+}
+
+/// Where an item stands.
+pub fn item_badge(state: ItemState) -> impl IntoView {
+    view! {
+        <span class=format!("badge badge-{}", state.as_str())>
+            <span class="badge-mark" aria-hidden="true">{format::item_mark(state)}</span>
+            <span>{state.as_str()}</span>
+        </span>
+    }
+}

@@ -1,0 +1,64 @@
+//! The connection chip: how true the numbers are.
+//!
+//! Owns the words for the states of the connection. Called by the frame. Invariant: it never claims live without
+//! frames. Deliberately opens and closes nothing: it asks the client to try now, at most.
+
+use leptos::prelude::*;
+
+use crate::app::clock;
+use crate::app::format;
+use crate::app::live::{ConnectionState, use_live};
+
+/// No contact for so long makes a banner.
+const BANNER_AFTER_MS: u64 = 5_000;
+
+fn words(state: ConnectionState) -> (&'static str, String) {
+    match state {
+        ConnectionState::Connecting => ("connecting", "connecting".into()),
+        ConnectionState::Live { age_ms } => ("live", format!("live {}", age(age_ms))),
+        ConnectionState::Slow { age_ms } => ("slow", format!("slow {}", age(age_ms))),
+        ConnectionState::Reconnecting { seconds: 0 } => ("reconnecting", "reconnecting".into()),
+        ConnectionState::Reconnecting { seconds } => ("reconnecting", format!("reconnecting in {seconds} s")),
+        ConnectionState::Offline { since } => {
+            let at = since.to_string();
+            ("offline", format!("offline since {} UTC", at.get(11..16).unwrap_or_default()))
+        }
+        ConnectionState::SignedOut => ("offline", "signed out".into()),
+        ConnectionState::NotAllowed => ("offline", "not allowed".into()),
+    }
+}
+
+fn age(ms: u32) -> String {
+    if ms < 1_000 { String::new() } else { format!("{} s", ms / 1_000) }
+}
+
+/// The chip, and the banner below it when contact is lost for longer.
+#[component]
+pub fn ConnectionChip() -> impl IntoView {
+    let live = use_live();
+    let (state, away) = (live.state(), live.away());
+    let waits = move || matches!(state.get(), ConnectionState::Reconnecting { seconds } if seconds > 0);
+    let retry = move |_| live.retry_now();
+    view! {
+        <span class=move || format!("chip chip-{}", words(state.get()).0)>
+            <span class="chip-dot" aria-hidden="true"></span>
+            <span class="chip-words">{move || words(state.get()).1}</span>
+            <Show when=waits>
+                <button type="button" class="button-link" on:click={let retry = retry.clone(); move |event| retry(event)}>"now"</button>
+            </Show>
+        </span>
+        <div class="banner-place" role="status">{move || banner(away.get())}</div>
+    }
+}
+
+fn banner(away: Option<crate::protocol::Timestamp>) -> Option<impl IntoView> {
+    let since = away?;
+    let gone = clock::now()?.ms_since(since);
+    (gone >= BANNER_AFTER_MS).then(|| {
+        view! {
+            <p class="banner">
+                "No contact for " {format::duration(gone)} ". The numbers below are as of then; work goes on."
+            </p>
+        }
+    })
+}

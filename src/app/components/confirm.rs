@@ -1,0 +1,29 @@
+//! A destructive button that asks once more, with and without scripts.
+//!
+//! Owns the two steps: a summary that opens, and the button that repeats what will happen. Called by heads and
+//! rows. Invariant: the form is a plain one. Deliberately does not know what is posted: its children are.
+
+use leptos::prelude::*;
+
+/// Opens to the button given as children (a form).
+#[component]
+pub fn Confirm(
+    /// What the closed button says.
+    #[prop(into)]
+    label: Signal<String>,
+    /// What will happen, in a sentence.
+    #[prop(into)]
+    warning: Signal<String>,
+    /// The form with its button.
+    children: Children,
+) -> impl IntoView {
+    view! {
+        <details class="confirm">
+            <summary class="button">{move || label.get()}</summary>
+            <div class="confirm-body">
+                <p>{move || warning.get()}</p>
+                {children()}
+            </div>
+        </details>
+    }
+}

@@ -1,0 +1,21 @@
+//! Pieces of pages: what one row, bar, badge or panel looks like.
+//!
+//! Owns markup and its accessibility. Called by pages. Invariant: data comes in as values or signals; no piece
+//! calls a server function. No piece writes a `style` attribute into HTML (`style-src 'self'`): widths are SVG
+//! attributes, the rest is classes, and heights known only in the browser are set through the CSSOM.
+
+mod badge;
+mod chip;
+mod confirm;
+mod panel;
+mod params_form;
+mod progress_bar;
+mod time;
+
+pub use badge::{batch_badge, item_badge, short_badge};
+pub use chip::ConnectionChip;
+pub use confirm::Confirm;
+pub use panel::{empty_panel, error_panel, flash, panel};
+pub use params_form::{ParamField, ParamsForm, param_fields};
+pub use progress_bar::ProgressBar;
+pub use time::When;

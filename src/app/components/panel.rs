@@ -1,0 +1,55 @@
+//! A panel that loads, shows, or fails alone.
+//!
+//! Owns the frame around one resource. Called by pages for each thing they read. Invariant: a failure says so
+//! here and leaves the rest of the page alive. Deliberately does not know what is shown.
+
+use leptos::prelude::*;
+
+use crate::protocol::ApiError;
+
+/// Shows `resource` with `show`, or its error with a way to try again.
+pub fn panel<T, S>(resource: Resource<Result<T, ApiError>>, show: S) -> AnyView
+where
+    T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
+    S: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+{
+    let shown = move || {
+        let show = show.clone();
+        Suspend::new(async move {
+            match resource.await {
+                Ok(value) => show(value),
+                Err(error) => error_panel(&error, move || resource.refetch()),
+            }
+        })
+    };
+    view! { <Transition fallback=|| view! { <p class="loading">"Loading…"</p> }>{shown}</Transition> }
+        .into_any()
+}
+
+/// An error in words, with a button that tries again (with scripts) and the same as a link (without).
+pub fn error_panel(error: &ApiError, retry: impl Fn() + 'static) -> AnyView {
+    let (title, detail) = (error.code.title(), error.to_string());
+    view! {
+        <div class="panel panel-error" role="alert">
+            <p><strong>{title}</strong>" — "{detail}</p>
+            <button type="button" class="button" on:click=move |_| retry()>"Try again"</button>
+        </div>
+    }
+    .into_any()
+}
+
+/// Nothing to show, said in a sentence.
+pub fn empty_panel(sentence: &'static str) -> AnyView {
+    view! { <p class="panel panel-empty">{sentence}</p> }.into_any()
+}
+
+/// What the last post was refused for.
+pub fn flash(error: Option<ApiError>) -> impl IntoView {
+    error.map(|error| {
+        view! {
+            <div class="flash" role="alert">
+                <strong>{error.code.title()}</strong>" — "{error.to_string()}
+            </div>
+        }
+    })
+}

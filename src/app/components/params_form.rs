@@ -1,0 +1,235 @@
+//! A form from a task's JSON Schema.
+//!
+//! Owns the reading of the schema into fields, and their look. Called by New batch. Invariant: a field is named
+//! `param.NAME`, and an empty one is a parameter not given. Deliberately validates nothing beyond the browser's
+//! own checks: the server does, against the same schema.
+
+use leptos::prelude::*;
+use serde_json::Value;
+
+use crate::protocol::Json;
+
+/// What a parameter takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldKind {
+    /// Whole numbers.
+    Integer,
+    /// Numbers.
+    Number,
+    /// Yes or no.
+    Boolean,
+    /// One of these texts.
+    Choice(Vec<String>),
+    /// Text.
+    Text,
+    /// Any JSON.
+    Json,
+}
+
+/// One parameter as a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamField {
+    /// Name of the parameter.
+    pub name: String,
+    /// Title for people.
+    pub title: String,
+    /// One sentence, may be empty.
+    pub description: String,
+    /// What it takes.
+    pub kind: FieldKind,
+    /// Least number.
+    pub minimum: Option<String>,
+    /// Greatest number.
+    pub maximum: Option<String>,
+    /// What it is when not given, as text; empty without one.
+    pub default: String,
+    /// True where it must be given.
+    pub required: bool,
+}
+
+impl ParamField {
+    /// The value that `text` stands for; none where it is empty.
+    ///
+    /// # Errors
+    /// What was expected, in a sentence.
+    pub fn value(&self, text: &str) -> Result<Option<Value>, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let parsed = match self.kind {
+            FieldKind::Text | FieldKind::Choice(_) => return Ok(Some(text.into())),
+            FieldKind::Integer => text.parse::<i64>().ok().map(Value::from),
+            FieldKind::Number => text.parse::<f64>().ok().map(Value::from),
+            FieldKind::Boolean => text.parse::<bool>().ok().map(Value::from),
+            FieldKind::Json => serde_json::from_str(text).ok(),
+        };
+        parsed.map(Some).ok_or_else(|| format!("{}: {text:?} is not what it takes.", self.title))
+    }
+}
+
+/// The fields of `schema`, in its order.
+#[must_use]
+pub fn param_fields(schema: &Json) -> Vec<ParamField> {
+    let schema = schema.to_value();
+    let required: Vec<&str> =
+        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
+    properties
+        .iter()
+        .map(|(name, property)| field(name, property, &schema, required.contains(&name.as_str())))
+        .collect()
+}
+
+fn field(name: &str, property: &Value, schema: &Value, required: bool) -> ParamField {
+    let target = referred(property, schema);
+    let text = |key: &str| property[key].as_str().or_else(|| target[key].as_str()).map(str::to_owned);
+    let number = |key: &str| target[key].as_number().map(ToString::to_string);
+    ParamField {
+        name: name.to_owned(),
+        title: text("title").filter(|_| property["title"].is_string()).unwrap_or_else(|| titled(name)),
+        description: text("description").unwrap_or_default(),
+        kind: kind(target),
+        minimum: number("minimum"),
+        maximum: number("maximum"),
+        default: match &property["default"] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        },
+        required: required && property["default"].is_null(),
+    }
+}
+
+/// The schema that `property` refers to (a local `$ref`, or the part of `anyOf` that is not null), or itself.
+fn referred<'a>(property: &'a Value, schema: &'a Value) -> &'a Value {
+    let part = property["anyOf"]
+        .as_array()
+        .and_then(|parts| parts.iter().find(|part| part["type"] != "null"))
+        .unwrap_or(property);
+    part["$ref"].as_str().and_then(|path| schema.pointer(path.strip_prefix('#')?)).unwrap_or(part)
+}
+
+fn kind(target: &Value) -> FieldKind {
+    if let Some(choices) = target["enum"].as_array() {
+        return FieldKind::Choice(choices.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+    }
+    if let Some(choices) = target["oneOf"].as_array() {
+        return FieldKind::Choice(
+            choices.iter().filter_map(|one| one["const"].as_str()).map(str::to_owned).collect(),
+        );
+    }
+    let name = target["type"]
+        .as_str()
+        .or_else(|| target["type"].as_array()?.iter().filter_map(Value::as_str).find(|name| *name != "null"));
+    match name {
+        Some("integer") => FieldKind::Integer,
+        Some("number") => FieldKind::Number,
+        Some("boolean") => FieldKind::Boolean,
+        Some("string") => FieldKind::Text,
+        _ => FieldKind::Json,
+    }
+}
+
+/// `duration_ms` as `Duration ms`.
+fn titled(name: &str) -> String {
+    let spaced = name.replace(['_', '-'], " ");
+    let mut letters = spaced.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// The fields as a form's part.
+#[component]
+pub fn ParamsForm(
+    /// The fields.
+    fields: Vec<ParamField>,
+) -> impl IntoView {
+    if fields.is_empty() {
+        return view! { <p class="hint">"This task takes no parameters."</p> }.into_any();
+    }
+    let rows = fields.into_iter().map(|field| {
+        let name = format!("param.{}", field.name);
+        let hint = (!field.description.is_empty()).then(
+            || view! { <span class="hint" id=format!("{name}-hint")>{field.description.clone()}</span> },
+        );
+        view! {
+            <div class="field">
+                <label for=name.clone()>{field.title.clone()}</label>
+                {control(&field, name)}
+                {hint}
+            </div>
+        }
+    });
+    view! { <div class="fields">{rows.collect::<Vec<_>>()}</div> }.into_any()
+}
+
+fn control(field: &ParamField, name: String) -> AnyView {
+    let (id, required, default) = (name.clone(), field.required, field.default.clone());
+    let described = (!field.description.is_empty()).then(|| format!("{name}-hint"));
+    let options = |choices: Vec<String>| {
+        let free = default.is_empty().then(|| view! { <option value="">"—"</option> });
+        let choices: Vec<_> = choices
+            .into_iter()
+            .map(|choice| {
+                let chosen = choice == default;
+                view! { <option value=choice.clone() selected=chosen>{choice.clone()}</option> }
+            })
+            .collect();
+        (free, choices)
+    };
+    match &field.kind {
+        FieldKind::Integer | FieldKind::Number => {
+            let step = if field.kind == FieldKind::Integer { "1" } else { "any" };
+            view! {
+                <input type="number" id=id name=name step=step min=field.minimum.clone() max=field.maximum.clone()
+                    value=default required=required aria-describedby=described />
+            }
+            .into_any()
+        }
+        FieldKind::Boolean => {
+            let (free, choices) = options(vec!["true".into(), "false".into()]);
+            view! { <select id=id name=name aria-describedby=described>{free}{choices}</select> }.into_any()
+        }
+        FieldKind::Choice(choices) => {
+            let (free, choices) = options(choices.clone());
+            view! { <select id=id name=name required=required aria-describedby=described>{free}{choices}</select> }
+                .into_any()
+        }
+        FieldKind::Text => view! {
+            <input type="text" id=id name=name value=default required=required aria-describedby=described />
+        }
+        .into_any(),
+        FieldKind::Json => view! {
+            <textarea id=id name=name rows="4" spellcheck="false" required=required aria-describedby=described>{default}</textarea>
+        }
+        .into_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_becomes_fields() {
+        let schema = Json::parse(
+            r##"{"type":"object","required":["width"],"properties":{
+                "fit":{"$ref":"#/$defs/Fit","default":"inside"},
+                "quality":{"type":["integer","null"],"minimum":1,"maximum":100},
+                "rules":{"type":"object"},
+                "width":{"type":"integer","title":"Width","minimum":16}},
+                "$defs":{"Fit":{"enum":["inside","cover"]}}}"##,
+        )
+        .unwrap();
+        let fields = param_fields(&schema);
+        assert_eq!(fields[0].kind, FieldKind::Choice(vec!["inside".into(), "cover".into()]));
+        assert_eq!(fields[0].default, "inside");
+        assert_eq!((fields[1].kind.clone(), fields[1].maximum.as_deref()), (FieldKind::Integer, Some("100")));
+        assert_eq!(fields[2].kind, FieldKind::Json);
+        assert!(fields[3].required && !fields[1].required);
+        assert_eq!(fields[3].value("20"), Ok(Some(20.into())));
+        assert_eq!(fields[3].value(" "), Ok(None));
+        assert!(fields[3].value("wide").is_err());
+        assert_eq!(fields[1].title, "Quality");
+    }
+}

@@ -1,0 +1,377 @@
+//! Numbers, times and states as words and figures.
+//!
+//! Owns every textual form that people read. Called by pages and components. Invariant: pure, the same text on
+//! both sides of hydration, no clock and no locale. Deliberately knows no markup.
+
+use crate::protocol::{AttemptOutcome, Batch, BatchState, ItemState, Json, Timestamp};
+
+/// Characters of an input or result shown in one cell of a list; the item's page shows all.
+const CELL_CHARS_MAX: usize = 160;
+/// Per mille shown while anything is open: 100.0 % is said at the end only.
+const PER_MILLE_BEFORE_END_MAX: u64 = 999;
+
+/// `37580` as `37,580`.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 item`, `2,000 items`.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    let plural = match noun.strip_suffix('y') {
+        Some(stem) if number != 1 => format!("{stem}ies"),
+        _ if number != 1 && noun.ends_with("ch") => format!("{noun}es"),
+        _ if number != 1 => format!("{noun}s"),
+        _ => noun.to_owned(),
+    };
+    format!("{} {plural}", thousands(number))
+}
+
+/// Part of a whole in tenths of a percent, rounded down; at most 99.9 before the end. None without a whole.
+#[must_use]
+pub fn per_mille(ended: u64, total: u64) -> Option<u64> {
+    if total == 0 {
+        return None;
+    }
+    let floor = u128::from(ended) * 1_000 / u128::from(total);
+    let floor = u64::try_from(floor).unwrap_or(1_000).min(1_000);
+    Some(if ended < total { floor.min(PER_MILLE_BEFORE_END_MAX) } else { floor })
+}
+
+/// How much of a batch has ended, as `24.8 %`. None while more items may come: never a false percent.
+#[must_use]
+pub fn percent(batch: &Batch) -> Option<String> {
+    let tenths = per_mille(batch.ended(), batch.total).filter(|_| batch.sealed)?;
+    if tenths == 1_000 && !batch.state.is_finished() {
+        return Some("99.9 %".into());
+    }
+    Some(if tenths == 1_000 { "100 %".into() } else { format!("{}.{} %", tenths / 10, tenths % 10) })
+}
+
+/// `41/s`, `0.4/s`, `12/min`.
+#[must_use]
+pub fn rate(per_second: f64) -> String {
+    if per_second >= 9.95 {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rates are far below 2^53"
+        )]
+        let whole = per_second.round() as u64;
+        format!("{}/s", thousands(whole))
+    } else if per_second >= 0.095 {
+        format!("{per_second:.1}/s")
+    } else {
+        format!("{:.1}/min", per_second * 60.0)
+    }
+}
+
+/// `812 ms`, `4.2 s`, `3 min 20 s`, `2 h 14 min`, `3 d 4 h`.
+#[must_use]
+pub fn duration(ms: u64) -> String {
+    let seconds = ms / 1_000;
+    match seconds {
+        0 if ms == 0 => "<1 ms".into(),
+        0 => format!("{ms} ms"),
+        1..=9 => format!("{}.{} s", seconds, ms % 1_000 / 100),
+        10..=59 => format!("{seconds} s"),
+        60..=3_599 => two_units(seconds / 60, "min", seconds % 60, "s"),
+        3_600..=86_399 => two_units(seconds / 3_600, "h", seconds % 3_600 / 60, "min"),
+        _ => two_units(seconds / 86_400, "d", seconds % 86_400 / 3_600, "h"),
+    }
+}
+
+fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> String {
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
+    }
+}
+
+/// A range of time to go: `under 2 s`, `8–12 s`, `14–19 min`, `2–3 h`. One unit for both ends, rounded outwards.
+#[must_use]
+pub fn eta((low_ms, high_ms): (u64, u64)) -> String {
+    let (unit_ms, unit) = match high_ms {
+        0..=2_000 => return "under 2 s".into(),
+        2_001..=120_000 => (1_000, "s"),
+        120_001..=7_200_000 => (60_000, "min"),
+        7_200_001..=172_800_000 => (3_600_000, "h"),
+        _ => (86_400_000, "d"),
+    };
+    let (low, high) = (low_ms / unit_ms, high_ms.div_ceil(unit_ms));
+    if low == high || low == 0 { format!("about {high} {unit}") } else { format!("{low}–{high} {unit}") }
+}
+
+/// `1.8 kB`, `12 MB`.
+#[must_use]
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if count < 1_000 {
+        return format!("{count} B");
+    }
+    let (mut tenths, mut at) = (count / 100, 0);
+    while tenths >= 10_000 && at + 1 < UNITS.len() {
+        tenths /= 1_000;
+        at += 1;
+    }
+    if tenths < 100 {
+        format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[at])
+    } else {
+        format!("{} {}", thousands(tenths / 10), UNITS[at])
+    }
+}
+
+/// `2026-01-31 09:41:00 UTC`: absolute, the same for everybody.
+#[must_use]
+pub fn absolute(at: Timestamp) -> String {
+    let text = at.to_string();
+    match (text.get(..10), text.get(11..19)) {
+        (Some(day), Some(clock)) => format!("{day} {clock} UTC"),
+        _ => text,
+    }
+}
+
+/// `just now`, `40 s ago`, `in 3 min`: for enhancement in the browser only.
+#[must_use]
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
+    let coarse = |ms: u64| match ms / 1_000 {
+        seconds @ 0..=59 => format!("{seconds} s"),
+        seconds @ 60..=3_599 => format!("{} min", seconds / 60),
+        seconds @ 3_600..=86_399 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} d", seconds / 86_400),
+    };
+    match (now.ms_since(at), at.ms_since(now)) {
+        (0..=4_999, 0..=4_999) => "just now".into(),
+        (past, 0) => format!("{} ago", coarse(past)),
+        (_, future) => format!("in {}", coarse(future)),
+    }
+}
+
+/// Where a batch stands, in words: `running`, `finished`, `finished, 37 failed`.
+#[must_use]
+pub fn batch_state(batch: &Batch) -> String {
+    match batch.state {
+        BatchState::Succeeded => "finished".into(),
+        BatchState::Failed => format!("finished, {} failed", thousands(batch.failed)),
+        state => state.as_str().into(),
+    }
+}
+
+/// How an attempt ended, in words.
+#[must_use]
+pub fn attempt_outcome(outcome: AttemptOutcome) -> &'static str {
+    match outcome {
+        AttemptOutcome::TimedOut => "timed out",
+        AttemptOutcome::Released => "handed back",
+        other => other.as_str(),
+    }
+}
+
+/// Why a batch is paused or was ended, in words.
+#[must_use]
+pub fn reason(word: &str) -> String {
+    match word {
+        "tried_first" => "the first items have been tried; resume to run the rest".into(),
+        "budget" => "too many failures; resume to go on".into(),
+        other => other.to_owned(),
+    }
+}
+
+/// What is to come, in words: the range of the end, or why there is none. Empty for finished batches.
+#[must_use]
+pub fn outlook(batch: &Batch) -> String {
+    match batch.state {
+        BatchState::Succeeded | BatchState::Failed | BatchState::Cancelled => String::new(),
+        BatchState::Scheduled => "waits for its start".into(),
+        BatchState::Cancelling => "cancelling".into(),
+        BatchState::Paused => match &batch.reason {
+            Some(word) => format!("paused: {}", reason(word)),
+            None => "paused".into(),
+        },
+        BatchState::Pending | BatchState::Running => under_way(batch),
+    }
+}
+
+fn under_way(batch: &Batch) -> String {
+    match batch.eta_ms {
+        Some(range) if batch.sealed => format!("done in {}", eta(range)),
+        _ if !batch.sealed && batch.ended() == batch.total => "waiting for more items".into(),
+        _ if batch.running == 0 => "waiting for a slot".into(),
+        _ if !batch.sealed => "still growing".into(),
+        _ => "too early to say when".into(),
+    }
+}
+
+/// What an item works on, as a person names it: a file by its name, a text by itself, else its JSON.
+#[must_use]
+pub fn input(json: &Json) -> String {
+    let text = match json.to_value() {
+        serde_json::Value::Object(map) if map.contains_key("bytes") && map.contains_key("name") => {
+            map["name"].as_str().unwrap_or_default().to_owned()
+        }
+        serde_json::Value::Object(map) => map.values().map(plain).collect::<Vec<_>>().join(" · "),
+        other => plain(&other),
+    };
+    shortened(&text)
+}
+
+fn plain(value: &serde_json::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// A result in one cell.
+#[must_use]
+pub fn result(json: &Json) -> String {
+    shortened(&json.display_text())
+}
+
+/// `text` in one cell: at most 160 characters.
+#[must_use]
+pub fn shortened(text: &str) -> String {
+    match text.char_indices().nth(CELL_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// `name` as one segment of an address: everything but plain letters and digits is escaped.
+#[must_use]
+pub fn path_segment(name: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(escaped).collect()
+}
+
+/// One character that tells a state apart without colour.
+#[must_use]
+pub fn item_mark(state: ItemState) -> &'static str {
+    match state {
+        ItemState::Succeeded => "✓",
+        ItemState::Running => "▸",
+        ItemState::Retrying => "↻",
+        ItemState::Pending => "·",
+        ItemState::Failed => "✕",
+        ItemState::Cancelled => "⊘",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::BatchId;
+
+    fn batch(total: u64, succeeded: u64, failed: u64) -> Batch {
+        Batch {
+            id: BatchId::from_u128(1),
+            number: 1,
+            name: "b".into(),
+            task: "demo".into(),
+            params: Json::default(),
+            owner: "ada".into(),
+            state: BatchState::Running,
+            reason: None,
+            sealed: true,
+            rev: 1,
+            total,
+            pending: total - succeeded - failed,
+            running: 0,
+            retrying: 0,
+            succeeded,
+            failed,
+            cancelled: 0,
+            rate_per_s: None,
+            eta_ms: None,
+            created_at: Timestamp(0),
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(thousands(0), "0");
+        assert_eq!(thousands(999), "999");
+        assert_eq!(thousands(1_000_000), "1,000,000");
+        assert_eq!(counted(1, "item"), "1 item");
+        assert_eq!(counted(2, "family"), "2 families");
+        assert_eq!(counted(2, "batch"), "2 batches");
+        assert_eq!(rate(41.2), "41/s");
+        assert_eq!(rate(0.42), "0.4/s");
+        assert_eq!(rate(0.05), "3.0/min");
+        assert_eq!(bytes(999), "999 B");
+        assert_eq!(bytes(1_834), "1.8 kB");
+        assert_eq!(bytes(12_400_000), "12 MB");
+    }
+
+    #[test]
+    fn times_read_well() {
+        assert_eq!(duration(812), "812 ms");
+        assert_eq!(duration(4_200), "4.2 s");
+        assert_eq!(duration(200_000), "3 min 20 s");
+        assert_eq!(duration(7_200_000), "2 h");
+        assert_eq!(eta((870_000, 1_140_000)), "14–19 min");
+        assert_eq!(eta((500, 1_500)), "under 2 s");
+        assert_eq!(eta((100, 9_000)), "about 9 s");
+        assert_eq!(absolute(Timestamp(1_769_852_460_123)), "2026-01-31 09:41:00 UTC");
+        assert_eq!(relative(Timestamp(0), Timestamp(40_000)), "40 s ago");
+        assert_eq!(relative(Timestamp(180_000), Timestamp(0)), "in 3 min");
+    }
+
+    #[test]
+    fn percent_is_never_100_before_the_end() {
+        assert_eq!(percent(&batch(1_000_000, 999_999, 0)).unwrap(), "99.9 %");
+        assert_eq!(percent(&batch(50_000, 12_400, 10)).unwrap(), "24.8 %");
+        let mut done = batch(3, 3, 0);
+        assert_eq!(percent(&done).unwrap(), "99.9 %");
+        done.state = BatchState::Succeeded;
+        assert_eq!(percent(&done).unwrap(), "100 %");
+        done.sealed = false;
+        assert_eq!(percent(&done), None);
+        assert_eq!(percent(&batch(0, 0, 0)), None);
+    }
+
+    #[test]
+    fn percent_does_not_rise_with_a_retry() {
+        let before = per_mille(batch(100, 60, 40).ended(), 100);
+        assert!(per_mille(batch(100, 60, 0).ended(), 100) < before);
+    }
+
+    #[test]
+    fn outlook_says_its_ground() {
+        let mut running = batch(10, 1, 0);
+        assert_eq!(outlook(&running), "waiting for a slot");
+        running.running = 2;
+        assert_eq!(outlook(&running), "too early to say when");
+        running.eta_ms = Some((870_000, 1_140_000));
+        assert_eq!(outlook(&running), "done in 14–19 min");
+        running.state = BatchState::Paused;
+        running.reason = Some("budget".into());
+        assert_eq!(outlook(&running), "paused: too many failures; resume to go on");
+    }
+
+    #[test]
+    fn names_become_segments() {
+        assert_eq!(path_segment("a/b c?.png"), "a%2Fb%20c%3F.png");
+    }
+
+    #[test]
+    fn inputs_are_named() {
+        let file = Json::parse(r#"{"name":"a/b.png","bytes":3,"type":"image/png"}"#).unwrap();
+        assert_eq!(input(&file), "a/b.png");
+        assert_eq!(input(&Json::string("line")), "line");
+        assert_eq!(input(&Json::parse(r#"{"a":"x","b":2}"#).unwrap()), "x · 2");
+        assert_eq!(input(&Json::parse("41").unwrap()), "41");
+    }
+}

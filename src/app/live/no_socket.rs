@@ -1,0 +1,15 @@
+//! The socket's place while the server renders: nothing happens.
+//!
+//! Owns nothing. Called by the connection in place of the browser's socket. Invariant: signals keep their initial
+//! values. Deliberately does not connect.
+
+use super::connection::LiveClient;
+
+/// Would open the connection.
+pub(super) fn start(_client: &LiveClient) {}
+
+/// Would tell the server what is wanted.
+pub(super) fn wanted_changed() {}
+
+/// Would try at once.
+pub(super) fn retry_now() {}

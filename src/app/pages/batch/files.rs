@@ -1,0 +1,68 @@
+//! Results as they came in, and the files that items left.
+//!
+//! Owns the downloads. Called by the page. Invariant: links leave the router, so that the browser downloads.
+//! Deliberately lists a bounded number of files: all of them are in the zip.
+
+use leptos::prelude::*;
+
+use super::Scene;
+use crate::app::actions::load_items;
+use crate::app::components::panel;
+use crate::app::format;
+use crate::protocol::{BatchId, ItemPage, ItemQuery, ItemState};
+
+/// The panel.
+pub fn files_panel(scene: Scene) -> AnyView {
+    let query = ItemQuery { state: Some(ItemState::Succeeded), ..ItemQuery::default() };
+    let items = Resource::new(move || query.clone(), move |query| load_items(scene.id, query));
+    let link = |format: &str, title: &'static str, what: &'static str| {
+        let href = format!("/api/v1/batches/{}/results?format={format}", scene.id);
+        view! {
+            <li>
+                <a class="button" href=href rel="external" download="">{title}</a>
+                <span class="hint">{what}</span>
+            </li>
+        }
+    };
+    view! {
+        <h2>"Results"</h2>
+        <ul class="downloads">
+            {link("csv", "CSV", "the input columns as they came, then state, error and result")}
+            {link("ndjson", "NDJSON", "one item a line, in order")}
+            {link("zip", "Zip", "all files that items left, with a manifest")}
+            {link("ndjson&only=failed", "Failed only", "the failed items, as NDJSON")}
+        </ul>
+        <h2>"Files"</h2>
+        {panel(items, move |page| files(scene.id, &page))}
+    }
+    .into_any()
+}
+
+/// Address of a file of an item.
+pub fn file_address(batch: BatchId, seq: u64, name: &str) -> String {
+    format!("/api/v1/batches/{batch}/items/{seq}/files/{}", format::path_segment(name))
+}
+
+fn files(id: BatchId, page: &ItemPage) -> AnyView {
+    let rows: Vec<_> = page
+        .items
+        .iter()
+        .flat_map(|row| row.files.iter().map(move |file| (row.seq, file)))
+        .map(|(seq, file)| {
+            view! {
+                <li>
+                    <a href=file_address(id, seq, &file.name) rel="external" download="">{file.name.clone()}</a>
+                    " " <span class="hint">{format!("{} · {} · item ", format::bytes(file.bytes), file.media_type)}</span>
+                    <a href=format!("/batches/{id}/items/{seq}")>{format!("#{}", format::thousands(seq))}</a>
+                </li>
+            }
+        })
+        .collect();
+    if rows.is_empty() {
+        return view! { <p class="panel panel-empty">"The first items that succeeded left no files."</p> }
+            .into_any();
+    }
+    let more =
+        page.next.is_some().then(|| view! { <p class="hint">"And more: all of them are in the zip."</p> });
+    view! { <ul class="files">{rows}</ul> {more} }.into_any()
+}

@@ -1,0 +1,187 @@
+//! The head of a batch: what it is, how far, how fast, when done, and what may be done to it.
+//!
+//! Owns acts, bar, numbers and outlook. Called by the page. Invariant: destructive buttons repeat their count.
+//! Deliberately computes nothing but words.
+
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+
+use super::{Scene, pace};
+use crate::app::clock;
+use crate::app::components::{Confirm, ProgressBar, When, batch_badge};
+use crate::app::format;
+use crate::app::frame::offers;
+use crate::protocol::{Batch, BatchAct, BatchState, ItemState, Timestamp};
+
+/// Running without an end for so long is said.
+const STALLED_AFTER_MS: u64 = 20_000;
+
+/// The head.
+pub fn head(scene: Scene) -> impl IntoView {
+    let batch = scene.batch;
+    let fixed = batch.get_untracked();
+    let href = format!("/batches/{}?state=", scene.id);
+    let started = Memo::new(move |_| batch.with(|batch| batch.started_at));
+    let finished = Memo::new(move |_| batch.with(|batch| batch.finished_at));
+    view! {
+        <header class="head batch-head">
+            <div class="batch-title">
+                <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| batch.name.clone())}</h1>
+                <p class="hint">
+                    {batch_badge(batch)} " " {fixed.task.clone()} " · " {fixed.owner.clone()} " · submitted "
+                    <When at=fixed.created_at />
+                    {move || started.get().map(|at| view! { " · started " <When at=at /> })}
+                    {move || finished.get().map(|at| view! { " · ended " <When at=at /> })}
+                </p>
+            </div>
+            <div class="acts">{acts(scene)}</div>
+        </header>
+        <div class="batch-bar">
+            <span class="percent">{move || batch.with(|batch| format::percent(batch).unwrap_or_else(|| format::thousands(batch.ended())))}</span>
+            <ProgressBar batch=batch filter_href=href.clone() />
+        </div>
+        <div class="batch-numbers">
+            <p class="numbers">{numbers(batch, &href)}</p>
+            <p class="outlook">
+                <span class="pace">{move || batch.with(rate)}</span> " " {outlook(batch)}
+            </p>
+        </div>
+        {pace::pace(scene)}
+    }
+}
+
+/// Each count a link to its items.
+fn numbers(batch: Signal<Batch>, href: &str) -> Vec<AnyView> {
+    let shown = |state: ItemState| {
+        let href = format!("{href}{}", state.as_str());
+        let count = move || batch.with(|batch| format::thousands(batch.count(state)));
+        let none = move || batch.with(|batch| batch.count(state) == 0);
+        view! {
+            <a class=format!("number number-{}", state.as_str()) class:number-none=none href=href>
+                <span class="badge-mark" aria-hidden="true">{format::item_mark(state)}</span>
+                <span class="count">{count}</span> " " {state.as_str()}
+            </a>
+        }
+        .into_any()
+    };
+    ItemState::ALL.into_iter().map(shown).collect()
+}
+
+fn rate(batch: &Batch) -> String {
+    match (batch.finished_at, batch.started_at, batch.rate_per_s) {
+        (Some(finished), Some(started), _) => {
+            let ms = finished.ms_since(started);
+            format!("{} items in {}", format::thousands(batch.total), format::duration(ms))
+        }
+        (None, _, Some(rate)) => format::rate(rate),
+        _ => String::new(),
+    }
+}
+
+/// The outlook in words; in the browser also that nothing has ended for a while.
+fn outlook(batch: Signal<Batch>) -> impl IntoView {
+    let now = clock::use_clock();
+    let last = RwSignal::new(None::<(u64, Timestamp)>);
+    Effect::new(move |_| {
+        let Some(now) = now.get() else { return };
+        let ended = batch.with_untracked(Batch::ended);
+        if last.with_untracked(|last| last.is_none_or(|(held, _)| held != ended)) {
+            last.set(Some((ended, now)));
+        }
+    });
+    let stalled = Memo::new(move |_| {
+        let (_, since) = last.get()?;
+        let ms = now.get()?.ms_since(since);
+        let runs = batch.with(|batch| batch.state == BatchState::Running && batch.running > 0);
+        (runs && ms >= STALLED_AFTER_MS).then(|| format!("stalled {} s", ms / 1_000))
+    });
+    let words = Memo::new(move |_| batch.with(format::outlook));
+    let ground = Memo::new(move |_| {
+        batch.with(|batch| {
+            (batch.eta_ms.is_some() && batch.running > 0).then(|| format!(" ({} running)", batch.running))
+        })
+    });
+    view! {
+        <span class="eta">{move || stalled.get().unwrap_or_else(|| words.get())}</span>
+        <span class="hint">{move || ground.get()}</span>
+    }
+}
+
+fn acts(scene: Scene) -> impl IntoView {
+    let offered = Memo::new(move |_| {
+        let all = [BatchAct::Pause, BatchAct::Resume, BatchAct::Cancel, BatchAct::Retry, BatchAct::Delete];
+        scene.me.with_value(|me| all.map(|one| scene.batch.with(|batch| offers(me.as_ref(), batch, one))))
+    });
+    let failed = Memo::new(move |_| scene.batch.with(|batch| batch.failed));
+    let cancelled = Memo::new(move |_| scene.batch.with(|batch| batch.cancelled));
+    let items = |count: u64| format::counted(count, "item");
+    let open = move || scene.batch.with(|batch| items(batch.total - batch.ended()));
+    let all = move || scene.batch.with(|batch| items(batch.total));
+    let to_cancel = Signal::derive(move || format!("Cancel {}", open()));
+    let to_delete = Signal::derive(move || format!("Delete {} and their results", all()));
+    move || {
+        let [pause, resume, cancel, retry, delete] = offered.get();
+        view! {
+            {pause.then(|| act_form(scene, "pause", "button", Signal::stored("Pause".into())))}
+            {resume.then(|| act_form(scene, "resume", "button button-primary", Signal::stored("Resume".into())))}
+            {move || (retry && failed.get() > 0).then(|| {
+                retry_form(scene, ItemState::Failed, move || format!("Retry {} failed", format::thousands(failed.get())))
+            })}
+            {move || (retry && cancelled.get() > 0).then(|| {
+                retry_form(scene, ItemState::Cancelled, move || format!("Run {} cancelled", format::thousands(cancelled.get())))
+            })}
+            {results(scene)}
+            {cancel.then(|| view! {
+                <Confirm label=Signal::stored("Cancel".to_owned()) warning=Signal::stored("What runs is stopped. What has ended stays as it is.".to_owned())>
+                    {act_form(scene, "cancel", "button button-danger", to_cancel)}
+                </Confirm>
+            })}
+            {delete.then(|| view! {
+                <Confirm label=Signal::stored("Delete".to_owned()) warning=Signal::stored("This cannot be undone.".to_owned())>
+                    {act_form(scene, "delete", "button button-danger", to_delete)}
+                </Confirm>
+            })}
+        }
+    }
+}
+
+/// Results as files; links leave the router, so that the browser downloads.
+fn results(scene: Scene) -> impl IntoView {
+    let link = move |format: &'static str, title: &'static str| {
+        let href = format!("/api/v1/batches/{}/results?format={format}", scene.id);
+        view! { <a class="button button-quiet" href=href rel="external" download="">{title}</a> }
+    };
+    view! {
+        <details class="confirm menu">
+            <summary class="button">"Results"</summary>
+            <div class="confirm-body">
+                {link("csv", "As CSV")} {link("ndjson", "As NDJSON")} {link("zip", "Files as zip")}
+                {link("ndjson&only=failed", "Failed only")}
+            </div>
+        </details>
+    }
+}
+
+fn act_form(scene: Scene, word: &'static str, class: &'static str, label: Signal<String>) -> impl IntoView {
+    view! {
+        <ActionForm action=scene.act>
+            <input type="hidden" name="batch" value=scene.id.to_string() />
+            <input type="hidden" name="act" value=word />
+            <button class=class>{move || label.get()}</button>
+        </ActionForm>
+    }
+}
+
+fn retry_form(
+    scene: Scene,
+    state: ItemState,
+    label: impl Fn() -> String + Send + Sync + 'static,
+) -> impl IntoView {
+    view! {
+        <ActionForm action=scene.retry>
+            <input type="hidden" name="batch" value=scene.id.to_string() />
+            <input type="hidden" name="state" value=state.as_str() />
+            <button class="button">{label}</button>
+        </ActionForm>
+    }
+}

@@ -1,0 +1,164 @@
+//! One batch: how far, how fast, when done, what failed and why.
+//!
+//! ```text
+//! head      name, acts, bar, numbers, outlook      families  failures by cause, with retry
+//! strip     the batch as ~1,000 cells              items     every item, windowed or filtered
+//! settings  parameters, options, name, concurrency files     results and what items left
+//! away      what happened while nobody looked      pace      how many slots at once, live
+//! ```
+//! Called by the routes. Invariant: the batch is read once and live from then on; each panel fails alone.
+//! Deliberately shows the same for finished batches as for running ones.
+
+mod away;
+mod families;
+mod files;
+mod head;
+mod items;
+mod items_filtered;
+mod items_window;
+mod pace;
+mod settings;
+mod strip;
+
+pub use files::file_address;
+
+use std::collections::HashMap;
+
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+use super::title::{progress_icon, refreshes, titled};
+use crate::app::actions::{ActOn, PatchBatch, RetryItems, load_batch};
+use crate::app::components::{flash, panel};
+use crate::app::format;
+use crate::app::frame::me;
+use crate::app::live::use_batch;
+use crate::protocol::{ApiError, Batch, BatchId, FamilyId, Me};
+
+/// What the page's parts share: the live batch, who looks at it, and what may be asked.
+#[derive(Clone, Copy)]
+pub struct Scene {
+    /// Which batch.
+    pub id: BatchId,
+    /// The batch, live.
+    pub batch: Signal<Batch>,
+    /// Who is signed in.
+    pub me: StoredValue<Option<Me>>,
+    /// Pause, resume, cancel, delete.
+    pub act: ServerAction<ActOn>,
+    /// Retry.
+    pub retry: ServerAction<RetryItems>,
+    /// Failures of each family, while a panel shows them.
+    pub families: RwSignal<HashMap<FamilyId, u64>>,
+    /// Name, concurrency, priority.
+    pub patch: ServerAction<PatchBatch>,
+}
+
+/// The tabs: what the URL says, and the title.
+const TABS: [(&str, &str); 4] =
+    [("items", "Items"), ("failures", "Failures"), ("files", "Files"), ("settings", "Settings")];
+
+/// The page.
+#[component]
+pub fn BatchPage() -> impl IntoView {
+    let params = use_params_map();
+    let id =
+        Memo::new(move |_| params.with(|params| params.get("id")).and_then(|id| id.parse::<BatchId>().ok()));
+    let batch = Resource::new(
+        move || id.get(),
+        |id| async move {
+            match id {
+                Some(id) => load_batch(id).await,
+                None => Err(ApiError::not_found("batch")),
+            }
+        },
+    );
+    let (act, retry, patch) = (ServerAction::new(), ServerAction::new(), ServerAction::new());
+    view! {
+        <section class="page">
+            {panel(batch, move |batch| {
+                Suspend::new(async move { scene(batch, me().await, act, retry, patch) }).into_any()
+            })}
+        </section>
+    }
+}
+
+fn scene(
+    initial: Batch,
+    me: Option<Me>,
+    act: ServerAction<ActOn>,
+    retry: ServerAction<RetryItems>,
+    patch: ServerAction<PatchBatch>,
+) -> AnyView {
+    let id = initial.id;
+    let running = !initial.state.is_finished();
+    let live = use_batch(initial);
+    let families = RwSignal::new(HashMap::new());
+    let scene = Scene { id, batch: live.row, me: StoredValue::new(me), act, retry, families, patch };
+    let refused = move || {
+        let errors = [
+            act.value().get().and_then(Result::err),
+            retry.value().get().and_then(Result::err),
+            patch.value().get().and_then(Result::err),
+        ];
+        flash(errors.into_iter().flatten().next())
+    };
+    view! {
+        {titled(move || scene.batch.with(title))}
+        {progress_icon(move || scene.batch.with(icon))}
+        {refreshes(running)}
+        <Show when=move || live.gone.get()>
+            <p class="flash" role="alert">"This batch was deleted, or is no longer visible to you. What you see is its last state."</p>
+        </Show>
+        {refused}
+        {away::away(scene)}
+        {head::head(scene)}
+        {strip::strip_panel(scene)}
+        {tabs(scene)}
+    }
+    .into_any()
+}
+
+fn title(batch: &Batch) -> String {
+    match format::percent(batch).filter(|_| !batch.state.is_finished()) {
+        Some(percent) => format!("{percent} {}", batch.name),
+        None => format!("{} · {}", batch.name, format::batch_state(batch)),
+    }
+}
+
+/// Per mille for the tab's icon, while it runs.
+fn icon(batch: &Batch) -> Option<u64> {
+    format::per_mille(batch.ended(), batch.total).filter(|_| !batch.state.is_finished())
+}
+
+fn tabs(scene: Scene) -> impl IntoView {
+    let query = use_query_map();
+    let chosen = Memo::new(move |_| {
+        let asked = query.with(|query| query.get("tab")).unwrap_or_default();
+        TABS.iter().map(|(name, _)| *name).find(|name| *name == asked).unwrap_or("items")
+    });
+    let links = TABS.map(|(name, title)| {
+        let count = move || match name {
+            "items" => Some(scene.batch.with(|batch| format::thousands(batch.total))),
+            "failures" => {
+                Some(scene.batch.with(|batch| format::thousands(batch.failed))).filter(|text| text != "0")
+            }
+            _ => None,
+        };
+        let current = move || (chosen.get() == name).then_some("page");
+        view! {
+            <a class="tab" href=format!("/batches/{}?tab={name}", scene.id) aria-current=current>
+                {title} " " <span class="count">{count}</span>
+            </a>
+        }
+    });
+    view! {
+        <nav class="tabs" aria-label="Parts of the batch">{links.into_iter().collect::<Vec<_>>()}</nav>
+        {move || match chosen.get() {
+            "failures" => families::families_panel(scene),
+            "files" => files::files_panel(scene),
+            "settings" => settings::settings_panel(scene),
+            _ => view! { {families::families_brief(scene)} {items::items_panel(scene)} }.into_any(),
+        }}
+    }
+}

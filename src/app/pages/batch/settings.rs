@@ -1,0 +1,112 @@
+//! How a batch is run: parameters, options, and the three that can be changed.
+//!
+//! Owns their look and the form. Called by the page. Invariant: an empty field changes nothing. Deliberately
+//! shows options as they were asked: defaults are said as such.
+
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+
+use super::Scene;
+use crate::app::actions::load_settings;
+use crate::app::components::panel;
+use crate::app::format;
+use crate::protocol::{BatchSettings, Me, Options, PersonRole};
+
+/// The panel.
+pub fn settings_panel(scene: Scene) -> AnyView {
+    let settings = Resource::new(move || scene.id, load_settings);
+    panel(settings, move |settings| show(scene, &settings))
+}
+
+fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
+    let params: Vec<_> =
+        settings.params.iter().map(|(name, value)| pair(name.clone(), value.clone())).collect();
+    let columns = (!settings.columns.is_empty()).then(|| pair("columns".into(), settings.columns.join(", ")));
+    let options = options(&settings.options, settings.slots);
+    let options: Vec<_> = options.into_iter().map(|(name, value)| pair(name.into(), value)).collect();
+    view! {
+        <div class="settings">
+            <section>
+                <h2>{settings.task_title.clone()}</h2>
+                <dl class="pairs">{params} {columns}</dl>
+            </section>
+            <section>
+                <h2>"Options"</h2>
+                <dl class="pairs">{options}</dl>
+            </section>
+            {may_change(scene).then(|| change(scene, settings))}
+        </div>
+    }
+    .into_any()
+}
+
+fn pair(name: String, value: String) -> impl IntoView {
+    view! { <div class="pair"><dt>{name}</dt><dd>{value}</dd></div> }
+}
+
+fn options(options: &Options, slots: u32) -> Vec<(&'static str, String)> {
+    let given = |value: Option<String>, otherwise: &str| value.unwrap_or_else(|| otherwise.to_owned());
+    let mut rows = vec![
+        ("priority", options.priority.to_string()),
+        ("attempts", given(options.attempts_max.map(|n| format!("at most {n}")), "as the engine is set")),
+        (
+            "time limit",
+            given(options.timeout_seconds.map(|s| format!("{s} s an attempt")), "as the task says"),
+        ),
+        (
+            "slots",
+            given(options.concurrency.map(|n| format!("at most {n} of {slots}")), &format!("any of {slots}")),
+        ),
+        ("rate", given(options.rate_per_s.map(|rate| format!("at most {}", format::rate(rate))), "no limit")),
+    ];
+    rows.extend(options.try_first.map(|n| ("try first", format::counted(n, "item"))));
+    if let Some(budget) = options.budget {
+        rows.extend(budget.failed_percent.map(|percent| ("pauses at", format!("{percent} % failed"))));
+        rows.extend(budget.failed_in_a_row.map(|n| ("pauses after", format!("{n} failed in a row"))));
+    }
+    rows.extend(options.start_at.map(|at| ("starts at", format::absolute(at))));
+    rows.extend(options.private.then(|| ("seen by", "its owner and admins".to_owned())));
+    rows.extend(options.webhook.clone().map(|address| ("tells", address)));
+    rows
+}
+
+/// True where the person may change how this batch is run.
+pub fn may_change(scene: Scene) -> bool {
+    let owner = scene.batch.with_untracked(|batch| batch.owner.clone());
+    scene.me.with_value(|me| {
+        me.as_ref().is_some_and(|Me { name, role }| match role {
+            PersonRole::Viewer => false,
+            PersonRole::Operator => *name == owner,
+            PersonRole::Admin => true,
+        })
+    })
+}
+
+fn change(scene: Scene, settings: &BatchSettings) -> impl IntoView + use<> {
+    let name = scene.batch.with_untracked(|batch| batch.name.clone());
+    let concurrency = settings.options.concurrency.map(|n| n.to_string()).unwrap_or_default();
+    let priority = settings.options.priority.to_string();
+    view! {
+        <section>
+            <h2>"Change"</h2>
+            <ActionForm action=scene.patch>
+                <input type="hidden" name="batch" value=scene.id.to_string() />
+                <div class="fields">
+                    <div class="field">
+                        <label for="patch-name">"Name"</label>
+                        <input id="patch-name" name="name" maxlength="200" value=name />
+                    </div>
+                    <div class="field">
+                        <label for="patch-concurrency">"Slots at once"</label>
+                        <input id="patch-concurrency" type="number" min="1" name="concurrency" value=concurrency />
+                    </div>
+                    <div class="field">
+                        <label for="patch-priority">"Priority"</label>
+                        <input id="patch-priority" type="number" name="priority" value=priority />
+                    </div>
+                </div>
+                <button class="button">"Save"</button>
+            </ActionForm>
+        </section>
+    }
+}

@@ -1,0 +1,222 @@
+//! The list of batches.
+//!
+//! Owns the filter row, the rows and the empty state. Reads a page of batches once, then live; newer ones are
+//! counted on a chip and do not push rows under the pointer. Invariant: filter and position are in the URL.
+//! Deliberately reads no items.
+
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+use leptos_router::hooks::{use_navigate, use_query_map};
+use leptos_router::params::ParamsMap;
+
+use super::batch_row::batch_row;
+use super::title::{progress_icon, refreshes, titled};
+use crate::app::actions::{ActOn, RunDemo, load_batches, load_counts, load_tasks};
+use crate::app::components::{flash, panel};
+use crate::app::format;
+use crate::app::frame::me;
+use crate::app::live::{LiveRows, use_listed_batches};
+use crate::protocol::{Batch, BatchCounts, BatchPage, BatchQuery, Me, TaskPage};
+
+/// What the URL asks for.
+fn asked(query: &ParamsMap) -> BatchQuery {
+    let text = |key: &str| query.get(key).filter(|text| !text.is_empty());
+    BatchQuery {
+        state: text("state"),
+        task: text("task"),
+        owner: text("owner"),
+        q: text("q"),
+        cursor: text("cursor"),
+        limit: None,
+    }
+}
+
+/// The address of `query`, without its position.
+fn address(query: &BatchQuery) -> String {
+    let pairs = [("state", &query.state), ("task", &query.task), ("owner", &query.owner), ("q", &query.q)];
+    let mut map = ParamsMap::new();
+    for (key, value) in pairs {
+        if let Some(value) = value {
+            map.insert(key, value.clone());
+        }
+    }
+    format!("/{}", map.to_query_string())
+}
+
+/// The page.
+#[component]
+pub fn BatchesPage() -> impl IntoView {
+    let url = use_query_map();
+    let query = Memo::new(move |_| url.with(asked));
+    let batches = Resource::new(move || query.get(), load_batches);
+    let counts = Resource::new(|| (), |()| load_counts());
+    let tasks = Resource::new(|| (), |()| load_tasks());
+    let act = ServerAction::<ActOn>::new();
+    let refresh = Callback::new(move |()| {
+        batches.refetch();
+        counts.refetch();
+    });
+    view! {
+        <section class="page">
+            <header class="head">
+                <h1>"Batches"</h1>
+                <a class="button button-primary" href="/new">"+ New batch"</a>
+            </header>
+            {move || flash(act.value().get().and_then(Result::err))}
+            <div class="filters">
+                {panel(counts, move |counts| filter_row(counts, query))}
+                {panel(tasks, move |tasks| search(&tasks, &query.get_untracked()))}
+            </div>
+            {panel(batches, move |page| {
+                let asked = query.get_untracked();
+                Suspend::new(async move { list(page, &asked, me().await, act, refresh) }).into_any()
+            })}
+        </section>
+    }
+}
+
+fn filter_row(counts: BatchCounts, query: Memo<BatchQuery>) -> AnyView {
+    let choices = [
+        ("Active", "active", counts.active),
+        ("Finished", "finished", counts.finished),
+        ("With failures", "with_failures", counts.with_failures),
+        ("All", "", counts.all),
+    ];
+    let links = choices.map(|(title, state, count)| {
+        let chosen = move || query.with(|query| query.state.as_deref().unwrap_or_default() == state);
+        let href = move || {
+            let state = (!state.is_empty()).then(|| state.to_owned());
+            query.with(|query| address(&BatchQuery { state, ..query.clone() }))
+        };
+        view! {
+            <a class="filter" href=href aria-current=move || chosen().then_some("true")>
+                {title} " " <span class="count">{format::thousands(count)}</span>
+            </a>
+        }
+    });
+    view! { <nav class="filter-row" aria-label="Filter by state">{links.into_iter().collect::<Vec<_>>()}</nav> }.into_any()
+}
+
+fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
+    let options: Vec<_> = tasks
+        .tasks
+        .iter()
+        .map(|task| {
+            let chosen = query.task.as_deref() == Some(task.name.as_str());
+            view! { <option value=task.name.clone() selected=chosen>{task.title.clone()}</option> }
+        })
+        .collect();
+    let state = query.state.clone().map(|state| view! { <input type="hidden" name="state" value=state /> });
+    view! {
+        <form class="search" method="get" action="/" role="search">
+            {state}
+            <input type="search" name="q" aria-label="Search by name or #number" placeholder="name or #number" value=query.q.clone().unwrap_or_default() />
+            <select name="task" aria-label="Task">
+                <option value="">"Any task"</option>
+                {options}
+            </select>
+            <input class="owner" name="owner" aria-label="Owner" placeholder="owner" value=query.owner.clone().unwrap_or_default() />
+            <button class="button">"Find"</button>
+        </form>
+    }
+    .into_any()
+}
+
+fn list(
+    page: BatchPage,
+    query: &BatchQuery,
+    me: Option<Me>,
+    act: ServerAction<ActOn>,
+    refresh: Callback<()>,
+) -> AnyView {
+    let running = page.batches.iter().any(|batch| !batch.state.is_finished());
+    let plain = *query == BatchQuery::default();
+    if page.batches.is_empty() {
+        return if plain { empty(refresh) } else { nothing_found() };
+    }
+    let older = page.next.clone().map(|cursor| {
+        let base = address(query);
+        let joint = if base.contains('?') { '&' } else { '?' };
+        view! { <a class="button" href=format!("{base}{joint}cursor={cursor}")>"Older"</a> }
+    });
+    let newest = query.cursor.is_some().then(|| view! { <a class="button" href=address(query)>"Newest"</a> });
+    let rows = use_listed_batches(page.batches);
+    let row = move |id| rows.row(&id).map(|batch| batch_row(batch, me.as_ref(), act));
+    view! {
+        {titled(move || list_title(&rows.list()))}
+        {progress_icon(move || list_part(&rows.list()))}
+        {refreshes(running)}
+        {unseen_chip(rows, refresh)}
+        <ol class="rows" aria-label="Batches">
+            <For each=move || rows.order.get() key=|id| *id children=row />
+        </ol>
+        <nav class="pager" aria-label="Pages of the list">{newest}{older}</nav>
+    }
+    .into_any()
+}
+
+/// The tab carries the progress of what runs.
+fn list_title(batches: &[Batch]) -> String {
+    let running = batches.iter().filter(|batch| !batch.state.is_finished()).count() as u64;
+    match list_part(batches) {
+        Some(tenths) => format!("{} % of {}", tenths / 10, format::counted(running, "batch")),
+        None => "Batches".into(),
+    }
+}
+
+/// How much of all that runs has ended, in per mille.
+fn list_part(batches: &[Batch]) -> Option<u64> {
+    let running = batches.iter().filter(|batch| !batch.state.is_finished());
+    let (ended, total) =
+        running.fold((0, 0), |(ended, total), batch| (ended + batch.ended(), total + batch.total));
+    format::per_mille(ended, total)
+}
+
+fn unseen_chip(rows: LiveRows<Batch>, refresh: Callback<()>) -> impl IntoView {
+    view! {
+        <div class="unseen" role="status">
+            <Show when=move || rows.unseen.get() != 0>
+                <button type="button" class="button chip-new" on:click=move |_| refresh.run(())>
+                    {move || format!("{} new", rows.unseen.get())}
+                </button>
+            </Show>
+        </div>
+    }
+}
+
+fn nothing_found() -> AnyView {
+    view! {
+        {titled(|| "Batches".into())}
+        <p class="panel panel-empty">"No batch is like that. " <a href="/">"Show all"</a></p>
+    }
+    .into_any()
+}
+
+/// Nothing yet: one sentence, a place to drop files, and a demonstration. A first batch by others appears by itself.
+fn empty(refresh: Callback<()>) -> AnyView {
+    let demo = ServerAction::<RunDemo>::new();
+    let rows = use_listed_batches(Vec::new());
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        if rows.unseen.get() != 0 {
+            refresh.run(());
+        }
+    });
+    let open = move |_| navigate("/new", leptos_router::NavigateOptions::default());
+    view! {
+        {titled(|| "Batches".into())}
+        <div class="welcome">
+            <p class="lead">"Milepost runs a task over many items and shows, live, how far it has come."</p>
+            <div class="drop-zone" on:dblclick=open>
+                <p><strong>"Drop files or a folder anywhere"</strong></p>
+                <p class="hint">"or " <a href="/new">"choose files, paste lines, or take a CSV"</a></p>
+            </div>
+            {move || flash(demo.value().get().and_then(Result::err))}
+            <ActionForm action=demo>
+                <button class="button button-primary">"Run the demo"</button>
+                <p class="hint">"2,000 small items, a few of which fail: bar, families and retry within 30 seconds."</p>
+            </ActionForm>
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,26 @@
+//! The screens: one file or folder each.
+//!
+//! Owns what is read for a screen and how it is laid out. Called by the routes. Invariant: the server's HTML is
+//! complete; what is live starts from the same rows. Deliberately holds no look: that is in components and style.
+
+mod batch;
+mod batch_row;
+mod batches;
+mod first;
+mod item;
+mod item_log;
+mod item_ways;
+mod login;
+mod new_batch;
+mod nodes;
+mod not_found;
+mod title;
+
+pub use batch::BatchPage;
+pub use batches::BatchesPage;
+pub use first::FirstPage;
+pub use item::ItemPage;
+pub use login::LoginPage;
+pub use new_batch::NewBatchPage;
+pub use nodes::NodesPage;
+pub use not_found::NotFoundPage;

@@ -1,0 +1,163 @@
+//! New batch: what, how, over what; one button that says what will happen.
+//!
+//! ```text
+//! mod      the task cards and the form      options   the folded options
+//! sources  files, lines, numbers, a CSV     queue     the files of this tab and their progress
+//! ```
+//! Called by the routes. Invariant: without scripts it is one multipart form with its settings before its files,
+//! since the server streams it. Deliberately validates what the browser can: the rest is the server's answer.
+
+mod options;
+mod queue;
+mod sources;
+
+use leptos::ev::SubmitEvent;
+use leptos::html::Form;
+use leptos::prelude::*;
+use leptos::server_fn::ServerFn;
+use leptos::server_fn::error::ServerFnUrlError;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::{use_navigate, use_query_map};
+
+use super::title::titled;
+use crate::app::actions::{SubmitForm, load_tasks};
+use crate::app::components::{ParamsForm, empty_panel, flash, panel, param_fields};
+use crate::app::format;
+use crate::app::upload::{self, Phase, What, use_upload};
+use crate::protocol::{ApiError, InputKind, TaskInfo, TaskPage};
+
+/// The page.
+#[component]
+pub fn NewBatchPage() -> impl IntoView {
+    let tasks = Resource::new(|| (), |()| load_tasks());
+    view! {
+        {titled(|| "New batch".into())}
+        <section class="page">
+            <h1>"New batch"</h1>
+            {flash(refused())}
+            {panel(tasks, choose)}
+        </section>
+    }
+}
+
+/// What the last post without scripts was refused for: the router hands it on from the address.
+fn refused() -> Option<ApiError> {
+    let error = use_context::<leptos::server::ServerActionError>()?;
+    (error.path() == SubmitForm::PATH).then(|| ServerFnUrlError::<ApiError>::decode_err(error.err()))
+}
+
+/// What: one card a task, each a link, so that it works without scripts.
+fn choose(page: TaskPage) -> AnyView {
+    if page.tasks.is_empty() {
+        return empty_panel("No task is declared: ask whoever runs this installation.");
+    }
+    let query = use_query_map();
+    let held = use_upload();
+    let tasks = StoredValue::new(page.tasks);
+    let chosen = Memo::new(move |_| {
+        let asked = query.with(|query| query.get("task"));
+        let has_files = held.entries.with(|entries| !entries.is_empty());
+        tasks.with_value(|tasks| {
+            let named = tasks.iter().find(|task| asked.as_deref() == Some(task.name.as_str()));
+            let fitting = || tasks.iter().find(|task| has_files && task.input == InputKind::File);
+            named.or_else(fitting).or_else(|| tasks.first()).cloned()
+        })
+    });
+    let card = |task: &TaskInfo| {
+        let name = task.name.clone();
+        let current = move || chosen.with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == name));
+        view! {
+            <a class="card task-card" href=format!("/new?task={}", task.name) aria-current=move || current().then_some("true")>
+                <strong>{task.title.clone()}</strong>
+                <span>{task.description.clone()}</span>
+                <span class="hint">{takes(task.input)}</span>
+            </a>
+        }
+    };
+    let cards: Vec<_> = tasks.with_value(|tasks| tasks.iter().map(card).collect());
+    view! {
+        <section class="part">
+            <h2><span class="part-number">"1"</span> " What"</h2>
+            <nav class="cards" aria-label="Task">{cards}</nav>
+        </section>
+        {move || chosen.get().map(|task| TaskForm(TaskFormProps { task }))}
+    }
+    .into_any()
+}
+
+fn takes(input: InputKind) -> &'static str {
+    match input {
+        InputKind::File => "takes files",
+        InputKind::Line => "takes lines",
+        InputKind::Record => "takes the rows of a CSV",
+    }
+}
+
+/// How many items there are to be, as far as the page knows: none before scripts run.
+#[derive(Clone, Copy)]
+pub struct Over(pub RwSignal<Option<String>>);
+
+/// How, over what, and the button.
+#[component]
+fn TaskForm(task: TaskInfo) -> impl IntoView {
+    let held = use_upload();
+    let form = NodeRef::<Form>::new();
+    let over = Over(RwSignal::new(None));
+    let navigate = use_navigate();
+    let input = task.input;
+    let submit = move |event: SubmitEvent| {
+        let Some(form) = form.get_untracked() else { return };
+        event.prevent_default();
+        if held.is_busy() {
+            return;
+        }
+        if input == InputKind::File && held.entries.with_untracked(Vec::is_empty) {
+            held.phase.set(Phase::Refused("Choose or drop at least one file.".into()));
+            return;
+        }
+        let navigate = navigate.clone();
+        let what = if input == InputKind::File { What::Queue } else { What::Form };
+        upload::send(held, form, what, move |batch| {
+            navigate(&format!("/batches/{batch}"), NavigateOptions::default());
+        });
+    };
+    let title = task.title.clone();
+    let label = move || match (input, over.0.get(), held.entries.with(Vec::len)) {
+        (InputKind::File, _, 0) | (InputKind::Line | InputKind::Record, None, _) => format!("Run {title}"),
+        (InputKind::File, _, files) => format!("Run {title} over {}", format::counted(files as u64, "file")),
+        (_, Some(over), _) => format!("Run {title} over {over}"),
+    };
+    view! {
+        <form class="new-batch" method="post" enctype="multipart/form-data" action=SubmitForm::url() node_ref=form on:submit=submit>
+            <input type="hidden" name="task" value=task.name.clone() />
+            <section class="part">
+                <h2><span class="part-number">"2"</span> " How"</h2>
+                <ParamsForm fields=param_fields(&task.params) />
+                {options::options()}
+            </section>
+            <section class="part">
+                <h2><span class="part-number">"3"</span> " Over what"</h2>
+                {sources::sources(input, over)}
+            </section>
+            <div class="submit-row">
+                <button class="button button-primary button-large" disabled=move || held.is_busy()>{label}</button>
+                <span role="status">{move || phase_words(&held.phase.get(), held.done.get(), held.entries.with(Vec::len), held.sent_bytes.get())}</span>
+            </div>
+        </form>
+    }
+}
+
+fn phase_words(phase: &Phase, done: usize, files: usize, sent: u64) -> AnyView {
+    match phase {
+        Phase::Idle => ().into_any(),
+        Phase::Sending if files == 0 => view! { <span class="hint">{format!("Sent {}", format::bytes(sent))}</span> }.into_any(),
+        Phase::Sending => {
+            let words = format!("{} of {} sent", format::thousands(done as u64), format::counted(files as u64, "file"));
+            view! { <span class="hint">{words}</span> }.into_any()
+        }
+        Phase::Waiting { seconds } => {
+            view! { <span class="hint">{format!("No contact. Goes on by itself in {seconds} s; nothing is sent twice.")}</span> }.into_any()
+        }
+        Phase::Refused(reason) => view! { <span class="flash" role="alert">{reason.clone()}</span> }.into_any(),
+    }
+}

@@ -1,0 +1,63 @@
+//! The files of this tab and how far each is.
+//!
+//! Owns the list. Called by the sources. Invariant: a bounded number of rows is in the document, whatever is
+//! queued. Deliberately removes no single file: clearing starts over.
+
+use leptos::prelude::*;
+
+use crate::app::format;
+use crate::app::upload::{self, Entry, FILES_MAX, Upload};
+
+/// Files shown; the rest is counted.
+const SHOWN_MAX: usize = 100;
+
+/// The list; empty before anything was chosen.
+pub fn queue(held: Upload) -> impl IntoView {
+    let count = Memo::new(move |_| held.entries.with(Vec::len));
+    let first = Memo::new(move |_| {
+        // While sending, the list follows what is being sent.
+        held.done.get().saturating_sub(3).min(count.get().saturating_sub(SHOWN_MAX))
+    });
+    let total = move || {
+        let bytes = held.entries.with(|entries| entries.iter().map(|entry| entry.bytes).sum());
+        format!("{} · {}", format::counted(count.get() as u64, "file"), format::bytes(bytes))
+    };
+    let shown = move || {
+        let from = first.get();
+        (from..(from + SHOWN_MAX).min(count.get())).collect::<Vec<_>>()
+    };
+    let more = move || {
+        let left = count.get().saturating_sub(first.get() + SHOWN_MAX);
+        (left > 0).then(|| format!("and {} more", format::thousands(left as u64)))
+    };
+    view! {
+        <Show when=move || count.get() != 0>
+            <div class="queue">
+                <p class="queue-head">
+                    <span class="count">{total}</span>
+                    <button type="button" class="button button-quiet" disabled=move || held.is_busy() on:click=move |_| upload::clear(held)>"Clear"</button>
+                </p>
+                <ol class="queue-rows">
+                    <For each=shown key=|at| *at let:at>{row(held, at)}</For>
+                </ol>
+                <p class="hint">{more}</p>
+                <Show when=move || held.left_out.get()>
+                    <p class="flash" role="alert">{format!("One batch of files takes {} from a page. The rest was left out: send it as another batch.", format::thousands(FILES_MAX as u64))}</p>
+                </Show>
+            </div>
+        </Show>
+    }
+}
+
+fn row(held: Upload, at: usize) -> impl IntoView {
+    let entry = held.entries.with_untracked(|entries| entries.get(at).cloned());
+    let Entry { name, bytes } = entry.unwrap_or(Entry { name: String::new(), bytes: 0 });
+    let percent = Memo::new(move |_| held.percent_of(at));
+    view! {
+        <li class="queue-row">
+            <span class="queue-name">{name.clone()}</span>
+            <span class="hint">{format::bytes(bytes)}</span>
+            <progress max="100" value=move || percent.get().to_string() aria-label=format!("Upload of {name}")></progress>
+        </li>
+    }
+}

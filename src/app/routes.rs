@@ -1,0 +1,45 @@
+//! The addresses of the pages, and the frame around them.
+//!
+//! Owns the route table and what is on every page. Called by the shell and by the browser's entry. Invariant:
+//! every page is rendered whole before it is sent, so that it is complete without scripts. Deliberately knows
+//! no data.
+
+use leptos::prelude::*;
+use leptos_meta::provide_meta_context;
+use leptos_router::SsrMode::Async;
+use leptos_router::components::{Route, Router, Routes};
+use leptos_router::path;
+
+use super::clock::provide_clock;
+use super::frame::{Header, provide_signed_in};
+use super::live::LiveClient;
+use super::pages::{
+    BatchPage, BatchesPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage, NotFoundPage,
+};
+use super::upload::Upload;
+
+/// Everything in the body.
+#[component]
+pub fn App() -> impl IntoView {
+    provide_meta_context();
+    provide_clock();
+    provide_signed_in();
+    LiveClient::provide();
+    Upload::provide();
+    view! {
+        <Router>
+            <Header />
+            <main id="main">
+                <Routes fallback=NotFoundPage>
+                    <Route path=path!("/") view=BatchesPage ssr=Async />
+                    <Route path=path!("/new") view=NewBatchPage ssr=Async />
+                    <Route path=path!("/batches/:id") view=BatchPage ssr=Async />
+                    <Route path=path!("/batches/:id/items/:seq") view=ItemPage ssr=Async />
+                    <Route path=path!("/nodes") view=NodesPage ssr=Async />
+                    <Route path=path!("/login") view=LoginPage ssr=Async />
+                    <Route path=path!("/first/:code") view=FirstPage ssr=Async />
+                </Routes>
+            </main>
+        </Router>
+    }
+}

@@ -1,0 +1,294 @@
+//! Uploads in the browser: drops, inputs, groups, and going on after a cut.
+//!
+//! Owns the files themselves (they cannot leave this thread) and the loop that sends them. Called by the frame and
+//! by New batch. Invariant: `entries` and the files here are the same in number and order. Deliberately never
+//! holds a file's bytes: the browser streams them.
+
+use std::cell::RefCell;
+
+use gloo_timers::future::TimeoutFuture;
+use leptos::ev;
+use leptos::ev::Event;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos::wasm_bindgen::{JsCast, JsValue};
+use leptos::web_sys::js_sys::Reflect;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{DragEvent, File, FileList, FormData, HtmlFormElement, HtmlInputElement};
+
+use super::folders;
+use super::request::{self, Answer};
+use super::{Entry, FILES_MAX, Phase, Upload, What};
+
+/// Files in one request: a cut costs one group.
+const GROUP_FILES_MAX: usize = 64;
+/// Bytes in one request, unless a single file has more.
+const GROUP_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes of a CSV that are looked at before the start.
+const HEAD_BYTES: f64 = 65_536.0;
+/// Longest wait before another try, in seconds.
+const WAIT_SECONDS_MAX: u32 = 30;
+
+thread_local! {
+    static FILES: RefCell<Vec<(File, String)>> = const { RefCell::new(Vec::new()) };
+}
+
+fn add(upload: Upload, files: &FileList) {
+    let files = (0..files.length()).filter_map(|at| files.get(at));
+    take(
+        upload,
+        files.map(|file| {
+            let name = name_of(&file);
+            (file, name)
+        }),
+    );
+}
+
+/// Holds files under their names; false once there is no room for more.
+fn take(upload: Upload, files: impl Iterator<Item = (File, String)>) -> bool {
+    let mut entries = Vec::new();
+    let room = FILES.with_borrow_mut(|held| {
+        for (file, name) in files {
+            if held.len() >= FILES_MAX {
+                return false;
+            }
+            entries.push(Entry { name: name.clone(), bytes: bytes_of(&file) });
+            held.push((file, name));
+        }
+        true
+    });
+    upload.entries.update(|all| all.append(&mut entries));
+    if !room {
+        upload.left_out.set(true);
+    }
+    room
+}
+
+/// With its folder, where a folder was chosen.
+fn name_of(file: &File) -> String {
+    Reflect::get(file, &JsValue::from_str("webkitRelativePath"))
+        .ok()
+        .and_then(|path| path.as_string())
+        .filter(|path| !path.is_empty())
+        .unwrap_or_else(|| file.name())
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sizes are whole and below 2^53")]
+fn bytes_of(file: &File) -> u64 {
+    file.size() as u64
+}
+
+fn carries_files(event: &DragEvent) -> bool {
+    event
+        .data_transfer()
+        .is_some_and(|data| data.types().iter().any(|kind| kind == JsValue::from_str("Files")))
+}
+
+/// Files dropped on the page, until the owner goes.
+pub fn accept_drops(upload: Upload, over: RwSignal<bool>, dropped: impl Fn() + 'static) {
+    let moves = window_event_listener(ev::dragover, move |event| {
+        if carries_files(&event) && !upload.is_busy() {
+            event.prevent_default();
+            over.set(true);
+        }
+    });
+    let leaves = window_event_listener(ev::dragleave, move |event| {
+        if event.related_target().is_none() {
+            over.set(false);
+        }
+    });
+    let drops = window_event_listener(ev::drop, move |event| {
+        let Some(data) = event.data_transfer() else { return };
+        over.set(false);
+        let files = data.files().filter(|files| files.length() > 0);
+        let dropped_in = folders::entries(&data);
+        if upload.is_busy() || (files.is_none() && dropped_in.is_empty()) {
+            return;
+        }
+        event.prevent_default();
+        if dropped_in.iter().any(folders::is_folder) {
+            spawn_local(folders::walk(dropped_in, move |found| take(upload, found.into_iter())));
+        } else if let Some(files) = files {
+            add(upload, &files);
+        }
+        dropped();
+    });
+    on_cleanup(move || {
+        moves.remove();
+        leaves.remove();
+        drops.remove();
+    });
+}
+
+fn input_of(event: &Event) -> Option<HtmlInputElement> {
+    event.target()?.dyn_into().ok()
+}
+
+/// Files chosen in an input; the input is emptied, so that nothing is sent twice.
+pub fn take_input(upload: Upload, event: &Event) {
+    let Some(input) = input_of(event) else { return };
+    if let Some(files) = input.files() {
+        add(upload, &files);
+    }
+    input.set_value("");
+}
+
+/// Forgets the queue.
+pub fn clear(upload: Upload) {
+    FILES.with_borrow_mut(Vec::clear);
+    upload.entries.set(Vec::new());
+    upload.done.set(0);
+    upload.left_out.set(false);
+    upload.sent_bytes.set(0);
+    upload.phase.set(Phase::Idle);
+}
+
+/// The first bytes of the file chosen in an input, as text.
+pub fn csv_head(event: &Event, then: impl FnOnce(String) + 'static) {
+    let file = input_of(event).and_then(|input| input.files()).and_then(|files| files.get(0));
+    let Some(head) = file.and_then(|file| file.slice_with_f64_and_f64(0.0, HEAD_BYTES).ok()) else { return };
+    spawn_local(async move {
+        if let Ok(text) = JsFuture::from(head.text()).await {
+            then(text.as_string().unwrap_or_default());
+        }
+    });
+}
+
+/// Sends the form; `arrived` is told the batch's id.
+pub fn send(upload: Upload, form: HtmlFormElement, what: What, arrived: impl FnOnce(String) + 'static) {
+    upload.phase.set(Phase::Sending);
+    spawn_local(async move {
+        let sent = match what {
+            What::Queue => send_queue(upload, &form).await,
+            What::Form => send_form(upload, &form).await,
+        };
+        match sent {
+            Ok(batch) => {
+                clear(upload);
+                arrived(batch);
+            }
+            Err(reason) => upload.phase.set(Phase::Refused(reason)),
+        }
+    });
+}
+
+fn unexpected(_fault: JsValue) -> String {
+    "The browser could not send this.".to_owned()
+}
+
+async fn send_form(upload: Upload, form: &HtmlFormElement) -> Result<String, String> {
+    let data = FormData::new_with_form(form).map_err(unexpected)?;
+    let answer = request::send("POST", "/api/v1/batches", Some(&data), move |sent| {
+        upload.sent_bytes.set(whole(sent));
+    })
+    .await
+    .map_err(unexpected)?;
+    created(&answer)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of bytes are below 2^53")]
+fn whole(bytes: f64) -> u64 {
+    bytes as u64
+}
+
+fn created(answer: &Answer) -> Result<String, String> {
+    match (answer.status, answer.body["id"].as_str()) {
+        (200 | 201, Some(id)) => Ok(id.to_owned()),
+        (0, _) => Err("No contact with the server. Nothing was submitted; try again.".to_owned()),
+        _ => Err(answer.reason()),
+    }
+}
+
+/// An open batch, filled in groups, then sealed.
+async fn send_queue(upload: Upload, form: &HtmlFormElement) -> Result<String, String> {
+    let data = FormData::new_with_form(form).map_err(unexpected)?;
+    data.delete("file");
+    data.append_with_str("option.open", "true").map_err(unexpected)?;
+    let answer = request::send("POST", "/api/v1/batches", Some(&data), |_| ()).await.map_err(unexpected)?;
+    let batch = created(&answer)?;
+    let mut waited = 0;
+    while upload.done.get_untracked() < FILES.with_borrow(Vec::len) {
+        let first = upload.done.get_untracked();
+        let (group, count) = next_group(first).map_err(unexpected)?;
+        let address = format!("/api/v1/batches/{batch}/items?first_seq={}", first + 1);
+        let answer = request::send("POST", &address, Some(&group), move |sent| {
+            upload.sent_bytes.set(whole(sent));
+        })
+        .await
+        .map_err(unexpected)?;
+        upload.sent_bytes.set(0);
+        match answer.status {
+            200..=299 => {
+                waited = 0;
+                upload.done.set(first + count);
+            }
+            409 if answer.body["total"].is_u64() => upload.done.set(total(&answer)),
+            _ if answer.is_passing() => {
+                waited = pause(upload, waited).await;
+                ask_total(upload, &batch).await?;
+            }
+            _ => return Err(answer.reason()),
+        }
+    }
+    seal(upload, &batch).await?;
+    Ok(batch)
+}
+
+fn total(answer: &Answer) -> usize {
+    answer.body["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
+}
+
+/// The files from `first` on that go together.
+fn next_group(first: usize) -> Result<(FormData, usize), JsValue> {
+    let group = FormData::new()?;
+    let (mut count, mut bytes) = (0, 0);
+    FILES.with_borrow(|files| {
+        for (file, name) in files.iter().skip(first) {
+            bytes += bytes_of(file);
+            if count > 0 && (count >= GROUP_FILES_MAX || bytes > GROUP_BYTES_MAX) {
+                break;
+            }
+            group.append_with_blob_and_filename("file", file, name)?;
+            count += 1;
+        }
+        Ok((group, count))
+    })
+}
+
+/// Waits longer each time; the page counts down.
+async fn pause(upload: Upload, waited: u32) -> u32 {
+    let seconds = (waited * 2).clamp(1, WAIT_SECONDS_MAX);
+    for left in (1..=seconds).rev() {
+        upload.phase.set(Phase::Waiting { seconds: left });
+        TimeoutFuture::new(1_000).await;
+    }
+    upload.phase.set(Phase::Sending);
+    seconds
+}
+
+/// Where to go on, as the server says it; no answer leaves it to the next try.
+async fn ask_total(upload: Upload, batch: &str) -> Result<(), String> {
+    let answer =
+        request::send("GET", &format!("/api/v1/batches/{batch}"), None, |_| ()).await.map_err(unexpected)?;
+    match answer.status {
+        200 => {
+            upload.done.set(total(&answer));
+            Ok(())
+        }
+        _ if answer.is_passing() => Ok(()),
+        _ => Err(answer.reason()),
+    }
+}
+
+async fn seal(upload: Upload, batch: &str) -> Result<(), String> {
+    let mut waited = 0;
+    loop {
+        let address = format!("/api/v1/batches/{batch}/seal");
+        let answer = request::send("POST", &address, None, |_| ()).await.map_err(unexpected)?;
+        match answer.status {
+            200..=299 => return Ok(()),
+            _ if answer.is_passing() => waited = pause(upload, waited).await,
+            _ => return Err(answer.reason()),
+        }
+    }
+}

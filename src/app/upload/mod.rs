@@ -1,0 +1,119 @@
+//! Files on their way from this tab to the server.
+//!
+//! Owns the queue, its progress, and going on after a cut. Called by the frame (drops) and by New batch. Invariant:
+//! a file is sent once; after any cut the server's total says where to go on. Deliberately touches the network
+//! only in `browser`: elsewhere the same calls do nothing.
+//!
+//! With scripts a batch of files is made open, filled in groups, and sealed: each group is one request, so that a
+//! cut costs one group. Anything else is the form itself, posted as it stands.
+
+use leptos::prelude::*;
+
+#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
+mod browser;
+#[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
+#[path = "nowhere.rs"]
+mod browser;
+#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
+mod folders;
+#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
+mod request;
+
+pub use browser::{accept_drops, clear, csv_head, send, take_input};
+
+/// Files held by one tab; more are left out, and the page says so.
+pub const FILES_MAX: usize = 200_000;
+
+/// What a form's items are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The queue's files.
+    Queue,
+    /// What the form itself holds.
+    Form,
+}
+
+/// A file in the queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Name as it will be called: with its folder, if it came with one.
+    pub name: String,
+    /// Size.
+    pub bytes: u64,
+}
+
+/// How far the sending is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Phase {
+    /// Nothing is being sent.
+    #[default]
+    Idle,
+    /// Under way.
+    Sending,
+    /// Cut; goes on by itself.
+    Waiting {
+        /// In so many seconds.
+        seconds: u32,
+    },
+    /// Given up, with the reason.
+    Refused(String),
+}
+
+/// The queue of this tab as signals.
+#[derive(Clone, Copy)]
+pub struct Upload {
+    /// Files in order; item n is the n-th.
+    pub entries: RwSignal<Vec<Entry>>,
+    /// How far the sending is.
+    pub phase: RwSignal<Phase>,
+    /// Files that the server has.
+    pub done: RwSignal<usize>,
+    /// True once files were left out: there are more than [`FILES_MAX`].
+    pub left_out: RwSignal<bool>,
+    /// Bytes sent of the group after those, 0 to its size.
+    pub sent_bytes: RwSignal<u64>,
+}
+
+impl Upload {
+    /// Puts an empty queue into the context of the root component: it outlives pages.
+    pub fn provide() {
+        provide_context(Self::empty());
+    }
+
+    fn empty() -> Self {
+        Self {
+            entries: RwSignal::new(Vec::new()),
+            phase: RwSignal::new(Phase::Idle),
+            done: RwSignal::new(0),
+            left_out: RwSignal::new(false),
+            sent_bytes: RwSignal::new(0),
+        }
+    }
+
+    /// True while something is being sent.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.phase.with(|phase| matches!(phase, Phase::Sending | Phase::Waiting { .. }))
+    }
+
+    /// Percent of file `at` that the server has or is being sent.
+    #[must_use]
+    pub fn percent_of(&self, at: usize) -> u64 {
+        let done = self.done.get();
+        if at < done {
+            return 100;
+        }
+        let sent = self.sent_bytes.get();
+        self.entries.with(|entries| {
+            let before: u64 = entries.iter().take(at).skip(done).map(|entry| entry.bytes).sum();
+            let bytes = entries.get(at).map_or(1, |entry| entry.bytes.max(1));
+            (sent.saturating_sub(before).min(bytes) * 100 / bytes).min(99)
+        })
+    }
+}
+
+/// The queue of this tab.
+#[must_use]
+pub fn use_upload() -> Upload {
+    use_context::<Upload>().unwrap_or_else(Upload::empty)
+}

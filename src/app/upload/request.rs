@@ -1,0 +1,59 @@
+//! One request with progress, as a future.
+//!
+//! Owns the use of `XMLHttpRequest` (fetch tells no upload progress). Called by `browser`. Invariant: it always
+//! ends; status 0 means that there was no answer. Deliberately retries nothing.
+
+use leptos::wasm_bindgen::closure::Closure;
+use leptos::wasm_bindgen::{JsCast, JsValue};
+use leptos::web_sys::js_sys::{Function, Promise};
+use serde_json::Value;
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{FormData, ProgressEvent, XmlHttpRequest};
+
+/// What came back.
+pub struct Answer {
+    /// HTTP status; 0 without an answer.
+    pub status: u16,
+    /// The body, if it is JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// True where trying again later may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self.status, 0 | 429 | 502 | 503 | 504)
+    }
+
+    /// Why it was refused, in words.
+    pub fn reason(&self) -> String {
+        match self.body["detail"].as_str() {
+            Some(detail) => detail.to_owned(),
+            None => format!("The server answered {}.", self.status),
+        }
+    }
+}
+
+/// Sends `form` (or nothing) to `address`; `sent` is told the bytes sent so far.
+pub async fn send(
+    method: &str,
+    address: &str,
+    form: Option<&FormData>,
+    sent: impl Fn(f64) + 'static,
+) -> Result<Answer, JsValue> {
+    let request = XmlHttpRequest::new()?;
+    request.open(method, address)?;
+    request.set_request_header("Accept", "application/json")?;
+    let progress = Closure::<dyn Fn(ProgressEvent)>::new(move |event: ProgressEvent| sent(event.loaded()));
+    request.upload()?.set_onprogress(Some(progress.as_ref().unchecked_ref()));
+    let ended = Promise::new(&mut |resolve: Function, _reject| {
+        let told = Closure::once_into_js(move || {
+            let _nothing = resolve.call0(&JsValue::NULL);
+        });
+        request.set_onloadend(Some(told.unchecked_ref()));
+    });
+    request.send_with_opt_form_data(form)?;
+    JsFuture::from(ended).await?;
+    let text = request.response_text()?.unwrap_or_default();
+    let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+    Ok(Answer { status: request.status()?, body })
+}
