@@ -1,2 +1,56 @@
-//! Entry.
-fn main() {}
+//! The executable: reads the command line, does what it says, and prints why not.
+//!
+//! Owns the process: its runtime, its log on standard error, its exit code. Calls [`milepost::cli`]. Invariant: exit
+//! code 0 = done, 1 = not done and said why, 2 = the command line was not understood. Deliberately does nothing else.
+
+use std::error::Error;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use milepost::cli::{self, Cli};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged, as `MILEPOST_LOG` says (`debug`, `milepost=debug,info`); by default `info`.
+const LOG: &str = "MILEPOST_LOG";
+/// `json` = one JSON object per line; anything else = text.
+const LOG_FORMAT: &str = "MILEPOST_LOG_FORMAT";
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error),
+    };
+    match runtime.block_on(cli::run(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error),
+    }
+}
+
+fn start_log() {
+    let filter = EnvFilter::try_from_env(LOG)
+        .unwrap_or_else(|_unset| EnvFilter::new("info,sqlx=warn,sea_orm=warn,sea_orm_migration=warn"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        // Told on standard error, which is what cannot be written: that panics, and takes a request with it.
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
+    if std::env::var(LOG_FORMAT).is_ok_and(|format| format == "json") {
+        log.json().init();
+    } else {
+        log.init();
+    }
+}
+
+fn failed(error: &dyn Error) -> ExitCode {
+    eprintln!("error: {error}");
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        eprintln!("  because: {next}");
+        cause = next.source();
+    }
+    ExitCode::FAILURE
+}

@@ -1,0 +1,154 @@
+//! The settings by name: table, key, what is expected, how it is taken.
+//!
+//! Owns the one list that file, environment and flags go through. Called by [`super::read`]. Invariant: `expected` is
+//! what `take` accepts. Deliberately does not know where a value came from.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use super::Config;
+use crate::protocol::Role;
+
+/// A value as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Raw {
+    /// From the environment or the command line, where everything is text.
+    Untyped(String),
+    Text(String),
+    Whole(i64),
+    List(Vec<String>),
+    /// Of a type that no setting has.
+    Other,
+}
+
+/// One setting.
+pub(super) struct Field {
+    pub table: &'static str,
+    pub key: &'static str,
+    /// A noun phrase.
+    pub expected: &'static str,
+    /// Puts the value in its place; none where it is not as expected.
+    pub take: fn(&mut Config, &Raw) -> Option<()>,
+}
+
+fn whole<T: TryFrom<i64>>(raw: &Raw, range: RangeInclusive<i64>) -> Option<T> {
+    let value = match raw {
+        Raw::Whole(value) => *value,
+        Raw::Untyped(text) => text.trim().parse().ok()?,
+        Raw::Text(_) | Raw::List(_) | Raw::Other => return None,
+    };
+    range.contains(&value).then(|| T::try_from(value).ok()).flatten()
+}
+
+fn text(raw: &Raw) -> Option<&str> {
+    match raw {
+        Raw::Text(text) | Raw::Untyped(text) if !text.is_empty() => Some(text),
+        Raw::Text(_) | Raw::Untyped(_) | Raw::Whole(_) | Raw::List(_) | Raw::Other => None,
+    }
+}
+
+fn addresses(raw: &Raw) -> Option<Vec<IpAddr>> {
+    match raw {
+        Raw::List(list) => list.iter().map(|text| text.parse().ok()).collect(),
+        Raw::Untyped(text) => text
+            .split(',')
+            .map(str::trim)
+            .filter(|text| !text.is_empty())
+            .map(|text| text.parse().ok())
+            .collect(),
+        Raw::Text(_) | Raw::Whole(_) | Raw::Other => None,
+    }
+}
+
+/// An origin: scheme and authority, nothing after.
+fn origin(text: &str) -> Option<String> {
+    let plain = text.trim_end_matches('/');
+    let uri: http::Uri = plain.parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let whole = matches!(scheme, "http" | "https") && format!("{scheme}://{}", uri.authority()?) == plain;
+    whole.then(|| plain.to_owned())
+}
+
+fn role(text: &str) -> Option<Role> {
+    match text {
+        "all" => Some(Role::All),
+        "web" => Some(Role::Web),
+        "worker" => Some(Role::Worker),
+        _ => None,
+    }
+}
+
+/// Makes one [`Field`]: table, key, what is expected, the place, and the value made of the raw one.
+macro_rules! field {
+    ($table:ident . $key:ident, $expected:literal, $take:expr) => {
+        Field {
+            table: stringify!($table),
+            key: stringify!($key),
+            expected: $expected,
+            take: |config, raw| {
+                let take: fn(&Raw) -> Option<_> = $take;
+                config.$table.$key = take(raw)?;
+                Some(())
+            },
+        }
+    };
+}
+
+/// Every setting.
+pub(super) const FIELDS: &[Field] = &[
+    field!(server.listen, "an address and port, like \"127.0.0.1:3000\"", |raw| text(raw)?.parse().ok()),
+    field!(server.base_url, "a URL without a path, like \"https://milepost.example\"", |raw| {
+        origin(text(raw)?).map(Some)
+    }),
+    field!(server.role, "\"all\", \"web\" or \"worker\"", |raw| role(text(raw)?)),
+    field!(server.slots, "a whole number from 1 to 1024", |raw| whole(raw, 1..=1_024)),
+    field!(server.name, "a name of 1 to 64 characters", |raw| {
+        text(raw).filter(|name| name.chars().count() <= 64).map(|name| Some(name.to_owned()))
+    }),
+    field!(server.data, "the path of a folder", |raw| text(raw).map(PathBuf::from)),
+    field!(server.trusted_proxies, "a list of IP addresses, like [\"10.0.0.1\"]", addresses),
+    field!(server.connections_max, "a whole number from 16 to 1000000", |raw| whole(raw, 16..=1_000_000)),
+    field!(database.url, "a URL, like \"sqlite://data/milepost.db\"", |raw| {
+        text(raw).filter(|url| url.contains("://")).map(|url| Some(url.to_owned()))
+    }),
+    field!(database.readers, "a whole number from 1 to 64", |raw| whole(raw, 1..=64)),
+    field!(engine.lease_seconds, "a whole number of seconds from 5 to 3600", |raw| whole(raw, 5..=3_600)),
+    field!(engine.reclaim_seconds, "a whole number of seconds from 1 to 600", |raw| whole(raw, 1..=600)),
+    field!(engine.drain_seconds, "a whole number of seconds from 0 to 3600", |raw| whole(raw, 0..=3_600)),
+    field!(engine.attempts_max, "a whole number from 1 to 100", |raw| whole(raw, 1..=100)),
+    field!(engine.retention_days, "a whole number of days from 1 to 36500", |raw| whole(raw, 1..=36_500)),
+    field!(live.ping_seconds, "a whole number of seconds from 1 to 300", |raw| whole(raw, 1..=300)),
+    field!(live.tick_ms, "a whole number of milliseconds from 10 to 10000", |raw| whole(raw, 10..=10_000)),
+    field!(live.connections_max, "a whole number from 1 to 1000000", |raw| whole(raw, 1..=1_000_000)),
+    field!(live.connections_per_user_max, "a whole number from 1 to 1000000", |raw| whole(
+        raw,
+        1..=1_000_000
+    )),
+    field!(live.message_bytes_max, "a whole number of bytes from 256 to 1048576", |raw| {
+        whole(raw, 256..=1_048_576)
+    }),
+    field!(limits.upload_bytes_max, "a whole number of bytes from 1024 to 9007199254740992", |raw| {
+        whole(raw, 1_024..=1 << 53)
+    }),
+    field!(limits.items_per_batch_max, "a whole number from 1 to 1000000000", |raw| {
+        whole(raw, 1..=1_000_000_000)
+    }),
+    field!(limits.json_body_bytes_max, "a whole number of bytes from 1024 to 1073741824", |raw| {
+        whole(raw, 1_024..=1 << 30)
+    }),
+];
+
+/// The setting `table.key`, if there is one.
+pub(super) fn find(table: &str, key: &str) -> Option<&'static Field> {
+    FIELDS.iter().find(|field| field.table == table && field.key == key)
+}
+
+/// The keys of `table`, for a message.
+pub(super) fn keys(table: &str) -> String {
+    let keys: Vec<_> = FIELDS.iter().filter(|field| field.table == table).map(|field| field.key).collect();
+    keys.join(", ")
+}
+
+/// The tables, in order.
+pub(super) const TABLES: [&str; 5] = ["server", "database", "engine", "live", "limits"];

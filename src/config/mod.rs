@@ -1,0 +1,163 @@
+//! Typed settings: defaults, then `milepost.toml`, then `MILEPOST_<TABLE>_<KEY>`, then flags.
+//!
+//! Owns every setting's name, unit, default and range. Called by the command line, which passes plain values down.
+//! Invariant: a setting that is unknown, of the wrong type or out of range stops the start, and the message names
+//! the place and what was expected. Deliberately opens no database and no socket.
+
+mod fields;
+mod read;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+pub use read::{ConfigError, Sources};
+
+use crate::protocol::Role;
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[database]`
+    pub database: DatabaseConfig,
+    /// `[engine]`
+    pub engine: EngineConfig,
+    /// `[live]`
+    pub live: LiveConfig,
+    /// `[limits]`
+    pub limits: LimitsConfig,
+}
+
+/// `[server]`: where the process listens and what it does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// Address and port to listen on; port 0 = any free one. `127.0.0.1:3000`.
+    pub listen: SocketAddr,
+    /// Where people reach it from outside, `https://host` or `http://host:port`, without a path. By default none: the
+    /// `Host` of each request. With https, cookies are `Secure`.
+    pub base_url: Option<String>,
+    /// `all`, `web` or `worker`. `all`; the others need Postgres.
+    pub role: Role,
+    /// Items at once, 1 to 1,024. By default the number of processors.
+    pub slots: u32,
+    /// Name of the node, 1 to 64 characters. By default the host's name and a short suffix.
+    pub name: Option<String>,
+    /// Folder of the database, files and work. `data`.
+    pub data: PathBuf,
+    /// Addresses of proxies whose `X-Forwarded-For` is believed. None.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// Connections at once, sockets included, 16 to 1,000,000; more wait to be accepted. 12,000.
+    pub connections_max: usize,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3_000)),
+            base_url: None,
+            role: Role::All,
+            slots: u32::try_from(processors).unwrap_or(1).clamp(1, 1_024),
+            name: None,
+            data: PathBuf::from("data"),
+            trusted_proxies: Vec::new(),
+            connections_max: 12_000,
+        }
+    }
+}
+
+/// `[database]`: where the tape is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseConfig {
+    /// `sqlite://PATH`. By default `milepost.db` in the data folder. `postgres://…` is not supported yet.
+    pub url: Option<String>,
+    /// Connections that read, 1 to 64; one more writes. 4.
+    pub readers: u32,
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self { url: None, readers: 4 }
+    }
+}
+
+/// `[engine]`: how work is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineConfig {
+    /// A node that has not beaten for so many seconds is lost, 5 to 3,600. 30.
+    pub lease_seconds: u32,
+    /// Seconds between two looks for lost nodes, 1 to 600. 5.
+    pub reclaim_seconds: u32,
+    /// Seconds that running items get on a stop, 0 to 3,600. 30.
+    pub drain_seconds: u32,
+    /// Attempts per item where a batch says nothing, 1 to 100. 3.
+    pub attempts_max: u32,
+    /// Days after which finished batches are deleted, 1 to 36,500. 30.
+    pub retention_days: u32,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self { lease_seconds: 30, reclaim_seconds: 5, drain_seconds: 30, attempts_max: 3, retention_days: 30 }
+    }
+}
+
+/// `[live]`: how the live connections are run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveConfig {
+    /// Seconds between two pings, 1 to 300. 20.
+    pub ping_seconds: u32,
+    /// Milliseconds between two updates of one topic at least, 10 to 10,000. 100.
+    pub tick_ms: u32,
+    /// Live connections at once, 1 to 1,000,000. 10,000.
+    pub connections_max: usize,
+    /// Live connections of one caller at once, 1 to 1,000,000. 100.
+    pub connections_per_user_max: usize,
+    /// Bytes of one message from a client, 256 to 1,048,576. 8,192.
+    pub message_bytes_max: usize,
+}
+
+impl Default for LiveConfig {
+    fn default() -> Self {
+        Self {
+            ping_seconds: 20,
+            tick_ms: 100,
+            connections_max: 10_000,
+            connections_per_user_max: 100,
+            message_bytes_max: crate::protocol::limits::CLIENT_MESSAGE_BYTES_MAX,
+        }
+    }
+}
+
+/// `[limits]`: how much may come in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Bytes of one body that carries items, 1,024 to 2^53. 17,179,869,184 (16 GiB).
+    pub upload_bytes_max: u64,
+    /// Items of one batch, 1 to 1,000,000,000. 100,000,000.
+    pub items_per_batch_max: u64,
+    /// Bytes of a JSON body, held in memory, 1,024 to 1,073,741,824. 16,777,216 (16 MiB).
+    pub json_body_bytes_max: usize,
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            upload_bytes_max: 16 * 1024 * 1024 * 1024,
+            items_per_batch_max: 100_000_000,
+            json_body_bytes_max: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl Config {
+    /// Where the database is, in full.
+    #[must_use]
+    pub fn database_url(&self) -> String {
+        self.database
+            .url
+            .clone()
+            .unwrap_or_else(|| format!("sqlite://{}", self.server.data.join("milepost.db").display()))
+    }
+}

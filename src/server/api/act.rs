@@ -1,0 +1,78 @@
+//! What can be asked of a batch or node that is there.
+//!
+//! Owns the handlers of acts. Called by the router of the API. Invariant: one call of the service each, answered with
+//! the batch as it then is. Deliberately decides nothing.
+
+use axum::Json;
+use axum::extract::State;
+use http::StatusCode;
+
+use super::extract::{Place, Told, Who};
+use crate::protocol::{ApiError, Batch, BatchAct, BatchPatch, Node, RetryRequest};
+use crate::server::AppState;
+use crate::service::Caller;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+async fn act(state: &AppState, caller: &Caller, place: &Place, act: BatchAct) -> Answer<Batch> {
+    state.service.act(caller, place.batch()?, act).await.map(Json)
+}
+
+/// `POST /batches/{id}/pause`
+pub async fn pause(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Batch> {
+    act(&state, &caller, &place, BatchAct::Pause).await
+}
+
+/// `POST /batches/{id}/resume`
+pub async fn resume(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Batch> {
+    act(&state, &caller, &place, BatchAct::Resume).await
+}
+
+/// `POST /batches/{id}/cancel`
+pub async fn cancel(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Batch> {
+    act(&state, &caller, &place, BatchAct::Cancel).await
+}
+
+/// `DELETE /batches/{id}`
+pub async fn delete(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: Place,
+) -> Result<StatusCode, ApiError> {
+    act(&state, &caller, &place, BatchAct::Delete).await.map(|_batch| StatusCode::NO_CONTENT)
+}
+
+/// `POST /batches/{id}/retry`
+pub async fn retry(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: Place,
+    Told(request): Told<RetryRequest>,
+) -> Answer<Batch> {
+    state.service.retry(&caller, place.batch()?, &request.unwrap_or_default()).await.map(Json)
+}
+
+/// `PATCH /batches/{id}`
+pub async fn patch(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: Place,
+    Told(patch): Told<BatchPatch>,
+) -> Answer<Batch> {
+    let patch = patch
+        .ok_or_else(|| ApiError::malformed("Expected a JSON object with name, concurrency or priority."))?;
+    state.service.patch(&caller, place.batch()?, &patch).await.map(Json)
+}
+
+/// `POST /batches/{id}/seal`
+pub async fn seal(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Batch> {
+    state.service.seal(&caller, place.batch()?).await.map(Json)
+}
+
+/// `POST /nodes/{id}/drain`: answered with the node as it then is.
+pub async fn drain(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Node> {
+    state.service.drain_node(&caller, place.text("id")).await?;
+    let nodes = state.service.nodes(&caller).await?.nodes;
+    let node = nodes.into_iter().find(|node| node.id.0 == place.text("id"));
+    node.map(Json).ok_or_else(|| ApiError::not_found("node"))
+}

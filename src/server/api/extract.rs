@@ -1,0 +1,225 @@
+//! What a request says, read once at the door: caller, place, query, JSON body.
+//!
+//! Owns the extractors of the API. Used by every handler of it. Invariant: what cannot be read is `malformed` with what
+//! was expected; a readable value of another shape is `invalid`. Deliberately looks nothing up.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
+use crate::protocol::{ApiError, BatchId, ErrorCode, Object, Seq};
+use crate::server::AppState;
+use crate::service::Caller;
+
+/// Who asks: put into the request by the gate in front of the API.
+pub struct Who(pub Caller);
+
+impl<S: Sync> FromRequestParts<S> for Who {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, ApiError> {
+        let refused = || ApiError::new(ErrorCode::NotSignedIn, "Send a bearer token, or sign in.");
+        parts.extensions.get::<Caller>().cloned().map(Self).ok_or_else(refused)
+    }
+}
+
+/// The named parts of the path.
+pub struct Place(HashMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Place {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let named = RawPathParams::from_request_parts(parts, state)
+            .await
+            .map_err(|fault| ApiError::malformed(format!("The path could not be read: {fault}.")))?;
+        Ok(Self(named.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()))
+    }
+}
+
+impl Place {
+    /// `{id}` as a batch.
+    pub fn batch(&self) -> Result<BatchId, ApiError> {
+        read("id", self.text("id"))
+    }
+
+    /// `{seq}` as an item's position.
+    pub fn seq(&self) -> Result<Seq, ApiError> {
+        self.text("seq").parse().map_err(|_form| ApiError::malformed("seq: expected a whole number from 1."))
+    }
+
+    /// The part named `name`; empty where the route has none.
+    pub fn text(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+fn read<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, ApiError> {
+    text.parse().map_err(|fault| ApiError::malformed(format!("{name}: {fault}.")))
+}
+
+/// The query; an empty value is a missing one, and the last of several counts.
+pub struct Asked(HashMap<String, String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Asked {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|fault| ApiError::malformed(format!("The query could not be read: {fault}.")))?;
+        Ok(Self(pairs.into_iter().filter(|(_name, value)| !value.is_empty()).collect()))
+    }
+}
+
+impl Asked {
+    /// The parameter `name`.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// The parameter `name`, owned.
+    pub fn owned(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+
+    /// The parameter `name` as a whole number.
+    pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
+        self.text(name)
+            .map(|text| {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                match text.parse::<u64>() {
+                    Ok(number) => Ok(number),
+                    // Larger than any number here can be.
+                    Err(_range) if digits => Ok(u64::MAX),
+                    Err(_form) => {
+                        Err(ApiError::malformed(format!("{name}: expected a whole number, not {text:?}.")))
+                    }
+                }
+            })
+            .transpose()
+    }
+
+    /// The parameter `name` as one of a list of words.
+    pub fn word<T>(
+        &self,
+        name: &str,
+        expected: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Option<T>, ApiError> {
+        self.text(name)
+            .map(|text| {
+                parse(text).ok_or_else(|| {
+                    ApiError::malformed(format!("{name}: expected one of {expected}, not {text:?}."))
+                })
+            })
+            .transpose()
+    }
+
+    /// `limit`, clamped.
+    pub fn limit(&self) -> Result<u32, ApiError> {
+        let asked = self.number("limit")?.unwrap_or(u64::from(PAGE_ROWS_DEFAULT));
+        Ok(u32::try_from(asked).unwrap_or(u32::MAX).clamp(1, PAGE_ROWS_MAX))
+    }
+}
+
+/// A JSON body of a known shape; no body at all is `None`.
+pub struct Told<T>(pub Option<T>);
+
+impl<T: DeserializeOwned> FromRequest<AppState> for Told<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = whole_body(body, &parts.headers, state.limits.json_body_bytes_max).await?;
+        if bytes.is_empty() {
+            return Ok(Self(None));
+        }
+        match essence(&parts.headers).as_str() {
+            "application/json" => {}
+            other => return Err(unsupported(other, "application/json")),
+        }
+        serde_json::from_slice(&bytes).map(|Object(told)| Self(Some(told))).map_err(|fault| {
+            if fault.is_data() {
+                ApiError::invalid(format!("The body is not as expected: {fault}."))
+            } else {
+                ApiError::malformed(format!("The body is not JSON: {fault}."))
+            }
+        })
+    }
+}
+
+/// A whole body, held in memory.
+///
+/// # Errors
+/// `too_large` beyond `bytes_max`, `malformed` where it was cut short.
+pub async fn whole_body(body: Body, headers: &HeaderMap, bytes_max: usize) -> Result<bytes::Bytes, ApiError> {
+    let too_large =
+        || ApiError::new(ErrorCode::TooLarge, format!("A body of this kind may have {bytes_max} bytes."));
+    if content_length(headers).is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large());
+    }
+    axum::body::to_bytes(body, bytes_max).await.map_err(|fault| {
+        if is_limit(&fault) { too_large() } else { ApiError::malformed("The body was cut short.") }
+    })
+}
+
+/// True where a body was not read on because it is over a bound.
+pub fn is_limit(fault: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(fault);
+    while let Some(fault) = cause {
+        if fault.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = fault.source();
+    }
+    false
+}
+
+/// Bytes that the request announces.
+pub fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Type and subtype of the body, in lower case; empty where none is named.
+pub fn essence(headers: &HeaderMap) -> String {
+    let named = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    named.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The refusal of a body of an unknown kind.
+pub fn unsupported(found: &str, expected: &str) -> ApiError {
+    let found = if found.is_empty() { "none" } else { found };
+    ApiError::new(ErrorCode::UnsupportedType, format!("Content-Type: expected {expected}, not {found}."))
+}
+
+/// No such address.
+pub async fn unknown_address() -> ApiError {
+    ApiError::not_found("address")
+}
+
+/// The address is there, but not for this method; the router adds `Allow`.
+pub async fn wrong_method() -> (StatusCode, ApiProblem) {
+    let error = ApiError::new(ErrorCode::NotFound, "This address does not take this method.");
+    (StatusCode::METHOD_NOT_ALLOWED, ApiProblem(error))
+}
+
+/// A problem whose status is another than its code's.
+pub struct ApiProblem(ApiError);
+
+impl axum::response::IntoResponse for ApiProblem {
+    fn into_response(self) -> axum::response::Response {
+        let mut body = self.0.problem();
+        body["status"] = StatusCode::METHOD_NOT_ALLOWED.as_u16().into();
+        body["title"] = "Method not allowed".into();
+        ([(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+    }
+}

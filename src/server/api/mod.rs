@@ -1,0 +1,64 @@
+//! The HTTP API, `/api/v1`.
+//!
+//! ```text
+//! extract   caller, place, query, body     submit   bodies that bring items     openapi   the document
+//! read      what can be looked at          act      what can be asked           routes    all of it, one table
+//! ```
+//!
+//! Called by the server's router. Invariant: [`ROUTES`] is the only list of addresses; the document is compared with
+//! it. Deliberately decides nothing: handlers read, call the service once, and answer.
+
+mod act;
+pub(super) mod extract;
+mod openapi;
+mod read;
+mod submit;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{MethodRouter, delete, get, patch, post};
+
+pub use self::extract::unknown_address;
+pub use self::openapi::openapi;
+use super::results;
+use super::state::AppState;
+
+/// One address: method, path below `/api/v1`, and what answers it.
+type Route = (&'static str, &'static str, fn() -> MethodRouter<AppState>);
+
+/// Every address of the API.
+const ROUTES: &[Route] = &[
+    ("GET", "/tasks", || get(read::tasks)),
+    ("GET", "/batches", || get(read::batches)),
+    ("POST", "/batches", || post(submit::create)),
+    ("GET", "/batches/{id}", || get(read::batch)),
+    ("PATCH", "/batches/{id}", || patch(act::patch)),
+    ("DELETE", "/batches/{id}", || delete(act::delete)),
+    ("POST", "/batches/{id}/pause", || post(act::pause)),
+    ("POST", "/batches/{id}/resume", || post(act::resume)),
+    ("POST", "/batches/{id}/cancel", || post(act::cancel)),
+    ("POST", "/batches/{id}/retry", || post(act::retry)),
+    ("POST", "/batches/{id}/seal", || post(act::seal)),
+    ("GET", "/batches/{id}/items", || get(read::items)),
+    ("POST", "/batches/{id}/items", || post(submit::append)),
+    ("GET", "/batches/{id}/items/{seq}", || get(read::item)),
+    ("GET", "/batches/{id}/items/{seq}/log", || get(read::log)),
+    ("GET", "/batches/{id}/items/{seq}/files/{*name}", || get(results::file)),
+    ("GET", "/batches/{id}/families", || get(read::families)),
+    ("GET", "/batches/{id}/results", || get(results::results)),
+    ("GET", "/nodes", || get(read::nodes)),
+    ("POST", "/nodes/{id}/drain", || post(act::drain)),
+];
+
+/// Every route of the API, relative to `/api/v1`. All behind a caller: the router that nests this one sees to it.
+/// Bounds on bodies are those of each handler; unknown addresses and methods answer problems.
+pub fn router() -> Router<AppState> {
+    let mut router = Router::new();
+    for (_method, path, answer) in ROUTES {
+        router = router.route(path, answer());
+    }
+    router
+        .method_not_allowed_fallback(extract::wrong_method)
+        .fallback(unknown_address)
+        .layer(DefaultBodyLimit::disable())
+}

@@ -1,0 +1,186 @@
+//! Who is asking, for every request: bearer token or cookie, once, before anything else.
+//!
+//! Owns the layers that put a [`Caller`] into the request, that turn away requests without one, and that turn away
+//! other sites' requests. Called by the router. Invariant: with a bearer token the cookie is not looked at; a cookie
+//! changes nothing unless the request comes from the installation's own pages. Deliberately decides no rights.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum_extra::extract::CookieJar;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+
+use super::state::{AppState, OriginVerdict, Site};
+use crate::protocol::{ApiError, ErrorCode};
+use crate::service::{Caller, Via};
+
+/// The name of the cookie, by how the installation is reached.
+#[must_use]
+pub fn cookie_name(site: &Site) -> &'static str {
+    if site.is_https() { "__Host-milepost" } else { "milepost" }
+}
+
+/// Puts the [`Caller`] into the request's extensions, if there is one.
+pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    match caller_of(&state, request.headers()).await {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+        }
+        Ok(None) => {}
+        Err(outage) => return outage.into_response(),
+    }
+    next.run(request).await
+}
+
+async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+    let people = state.service.people();
+    if let Some(value) = headers.get(header::AUTHORIZATION) {
+        return match value.to_str().ok().and_then(bearer) {
+            Some(token) => people.by_token(token).await,
+            None => Ok(None),
+        };
+    }
+    match CookieJar::from_headers(headers).get(cookie_name(&state.site)) {
+        Some(cookie) => people.by_login(cookie.value()).await,
+        None => Ok(None),
+    }
+}
+
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Turns away what another site's page sends: fetch metadata first, then `Origin`. Safe methods pass, and so does a
+/// bearer token, which no browser sends by itself; so does a request with neither header, which no browser makes.
+pub async fn same_site(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let by_token =
+        request.extensions().get::<Caller>().is_some_and(|caller| matches!(caller.via, Via::Token(_)));
+    if safe || by_token || is_same_site(&state.site, request.headers()) {
+        return next.run(request).await;
+    }
+    ApiError::new(ErrorCode::NotAllowed, "The request comes from another site.").into_response()
+}
+
+fn is_same_site(site: &Site, headers: &HeaderMap) -> bool {
+    let verdict = site.judge(headers);
+    match headers.get("sec-fetch-site").map(HeaderValue::as_bytes) {
+        Some(b"same-origin" | b"none") => true,
+        Some(_) => verdict == OriginVerdict::Same && site.origin().is_some(),
+        None => verdict != OriginVerdict::Foreign,
+    }
+}
+
+/// Turns away whoever is not signed in: people to the sign-in page, programs by a problem, pages' own calls by the
+/// error in the form that they read.
+pub async fn require_caller(request: Request, next: Next) -> Response {
+    if request.extensions().get::<Caller>().is_some() {
+        return next.run(request).await;
+    }
+    turn_away(request.method(), request.uri(), request.headers())
+}
+
+/// As [`require_caller`], but for the pages that are there to sign in.
+pub async fn require_caller_but_to_sign_in(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let open = path == "/login" || path.starts_with("/first/");
+    if open || request.extensions().get::<Caller>().is_some() {
+        return next.run(request).await;
+    }
+    turn_away(request.method(), request.uri(), request.headers())
+}
+
+/// The answer to whoever is not signed in.
+#[must_use]
+pub fn turn_away(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
+    let refusal = ApiError::new(ErrorCode::NotSignedIn, "Sign in first, or send a bearer token.");
+    let path = uri.path();
+    let for_programs = path.starts_with("/api/v1") || path == "/metrics" || path == "/api/openapi.json";
+    if accepts_html(headers) && !for_programs {
+        let next = if *method == Method::GET {
+            uri.path_and_query().map_or("/", |whole| whole.as_str()).to_owned()
+        } else {
+            "/".to_owned()
+        };
+        return Redirect::to(&format!("/login?next={}", percent_encode(&next))).into_response();
+    }
+    let mut response = if path.starts_with("/api/") && !for_programs {
+        let body = serde_json::to_string(&refusal).expect("a refusal is plain data");
+        (StatusCode::UNAUTHORIZED, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    } else {
+        refusal.into_response()
+    };
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// True where a person's browser asks for a page.
+#[must_use]
+pub fn accepts_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Everything but unreserved characters and `/` as `%XX`.
+#[must_use]
+pub fn percent_encode(text: &str) -> String {
+    use std::fmt::Write as _;
+    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
+        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail");
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        let named = pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse()));
+        named.map(|(name, value)| (name, value.unwrap())).collect()
+    }
+
+    #[test]
+    fn other_sites_are_turned_away() {
+        let open = Site::new(None);
+        let fixed = Site::new(Some("https://m.example"));
+        for (site, pairs, same) in [
+            (&open, vec![("host", "m")], true),
+            (&open, vec![("host", "m"), ("sec-fetch-site", "same-origin")], true),
+            (&open, vec![("host", "m"), ("sec-fetch-site", "none")], true),
+            (&open, vec![("host", "m"), ("sec-fetch-site", "cross-site")], false),
+            (&open, vec![("host", "m"), ("sec-fetch-site", "same-site"), ("origin", "https://m")], false),
+            (&open, vec![("host", "m"), ("origin", "https://m")], true),
+            (&open, vec![("host", "m"), ("origin", "https://e")], false),
+            (&fixed, vec![("host", "inside"), ("origin", "https://m.example")], true),
+            (&fixed, vec![("host", "inside"), ("origin", "https://inside")], false),
+        ] {
+            assert_eq!(is_same_site(site, &headers(&pairs)), same, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn people_go_to_sign_in_and_programs_get_a_problem() {
+        let html = headers(&[("accept", "text/html,*/*")]);
+        let page = turn_away(&Method::GET, &Uri::from_static("/batches/1?a=b&c"), &html);
+        assert_eq!(page.status(), StatusCode::SEE_OTHER);
+        assert_eq!(page.headers()[header::LOCATION], "/login?next=/batches/1%3Fa%3Db%26c");
+        let api = turn_away(&Method::GET, &Uri::from_static("/api/v1/batches"), &html);
+        assert_eq!(api.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(api.headers()[header::CONTENT_TYPE], "application/problem+json");
+        let own = turn_away(&Method::POST, &Uri::from_static("/api/load_me12"), &HeaderMap::new());
+        assert_eq!(own.headers()[header::CONTENT_TYPE], "application/json");
+    }
+
+    #[test]
+    fn bearers_are_read() {
+        assert_eq!(bearer("Bearer mp_1"), Some("mp_1"));
+        assert_eq!(bearer("bearer  mp_1"), Some("mp_1"));
+        assert_eq!(bearer("Basic x"), None);
+    }
+}

@@ -1,0 +1,129 @@
+//! Whether the process is well: for load balancers, and figures for whoever is signed in.
+//!
+//! Owns `/healthz`, `/readyz`, `/metrics`. Called by the router. Invariant: what is open tells nothing but ready or
+//! a reason, and costs at most one commit a second. Deliberately measures nothing itself.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use http::{StatusCode, header};
+use tokio::sync::Mutex;
+use tokio::time::{Duration, Instant};
+
+use super::state::AppState;
+use crate::protocol::{ApiError, NodeState};
+use crate::service::{Caller, Figures};
+
+/// For how long an answer of `/readyz` is given again.
+const READY_FOR: Duration = Duration::from_secs(1);
+
+/// Connections that are open now; written by the listener only.
+pub static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// The newest answer of `/readyz`, and one that is being found at a time.
+#[derive(Default)]
+pub struct Readiness {
+    newest: Mutex<Option<Answer>>,
+}
+
+/// An answer: why not, if not.
+struct Answer {
+    at: Instant,
+    reason: Option<String>,
+}
+
+impl Readiness {
+    /// Why the process is not ready; at most a second old.
+    async fn reason(&self, state: &AppState) -> Option<String> {
+        if state.stop.is_cancelled() {
+            return Some("stopping".to_owned());
+        }
+        // An async lock on purpose: whoever comes while the answer is being found waits for that one.
+        let mut newest = self.newest.lock().await;
+        if let Some(answer) = &*newest
+            && answer.at.elapsed() < READY_FOR
+        {
+            return answer.reason.clone();
+        }
+        let reason = state.service.unready().await;
+        *newest = Some(Answer { at: Instant::now(), reason: reason.clone() });
+        reason
+    }
+}
+
+/// `GET /healthz`: the process answers.
+pub async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// `GET /readyz`.
+pub async fn readyz(State(state): State<AppState>) -> Response {
+    match state.readiness.reason(&state).await {
+        None => Json(serde_json::json!({"ready": true})).into_response(),
+        Some(reason) => {
+            let body = Json(serde_json::json!({"ready": false, "reason": reason}));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+/// `GET /metrics`: Prometheus text.
+///
+/// # Errors
+/// Outages only.
+pub async fn metrics(
+    State(state): State<AppState>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, ApiError> {
+    let figures = state.service.figures(&caller).await?;
+    let body = exposition(&figures, CONNECTIONS.load(Ordering::Relaxed));
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response())
+}
+
+fn exposition(figures: &Figures, connections: usize) -> String {
+    let up = figures.nodes.iter().filter(|node| node.state == NodeState::Up);
+    let (mut nodes, mut slots, mut busy, mut rate) = (0_u64, 0_u64, 0_u64, 0.0_f64);
+    for node in up {
+        nodes += 1;
+        slots += u64::from(node.slots);
+        busy += u64::from(node.busy);
+        rate += node.rate_per_s;
+    }
+    let counts = &figures.counts;
+    let mut text = String::new();
+    for (name, help, value) in [
+        ("milepost_nodes_up", "Nodes that beat.", nodes.to_string()),
+        ("milepost_slots", "Items that living nodes can run at once.", slots.to_string()),
+        ("milepost_slots_busy", "Items that living nodes run now.", busy.to_string()),
+        (
+            "milepost_items_ended_per_second",
+            "Items ended per second, over the last seconds.",
+            rate.to_string(),
+        ),
+        ("milepost_batches_active", "Batches that have not finished.", counts.active.to_string()),
+        ("milepost_batches_finished", "Batches that have finished.", counts.finished.to_string()),
+        ("milepost_batches_with_failures", "Batches with failed items.", counts.with_failures.to_string()),
+        ("milepost_connections", "Connections open on this process.", connections.to_string()),
+    ] {
+        writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")
+            .expect("writing to a String cannot fail");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::BatchCounts;
+
+    #[test]
+    fn figures_are_prometheus_text() {
+        let counts = BatchCounts { active: 2, finished: 3, with_failures: 1, all: 5 };
+        let text = exposition(&Figures { nodes: Vec::new(), counts }, 7);
+        assert!(text.contains("# TYPE milepost_batches_active gauge\nmilepost_batches_active 2\n"));
+        assert!(text.ends_with("milepost_connections 7\n"));
+    }
+}

@@ -1,0 +1,83 @@
+//! What every answer carries and what every request is held to.
+//!
+//! Owns the security headers and the bounds on bodies and time. Called by the router. Invariant: no answer leaves
+//! without a content security policy; no request can hold a connection by saying nothing. Deliberately knows no
+//! address: what is special to one is set there and wins.
+
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderName, HeaderValue, header};
+
+use super::state::AppState;
+use crate::protocol::{ApiError, ErrorCode};
+
+/// How long a request's head may take, from the first byte to the last.
+pub const HEAD_MAX: Duration = Duration::from_secs(15);
+/// How long a body may say nothing.
+pub const BODY_IDLE_MAX: Duration = Duration::from_mins(1);
+/// Bytes of a request's head; a larger one is answered 431.
+pub const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// For whatever is no page: nothing may run, nothing may frame it.
+const POLICY_ELSEWHERE: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; base-uri 'none'; frame-ancestors 'none'");
+
+const ALWAYS: [(HeaderName, HeaderValue); 7] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (header::CONTENT_SECURITY_POLICY, POLICY_ELSEWHERE),
+    (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+];
+
+/// The policy of a page: only scripts with this answer's nonce, and what they load.
+#[must_use]
+pub fn page_policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
+         style-src 'self' 'nonce-{nonce}'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; \
+         manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+}
+
+/// Refuses a body that says itself to be larger than `bytes_max`; one that does not say is held to it as it comes.
+pub async fn refuse_large(State(bytes_max): State<u64>, request: Request, next: Next) -> Response {
+    let said =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if said.is_some_and(|bytes: u64| bytes > bytes_max) {
+        let detail = format!("A body here has at most {bytes_max} bytes.");
+        return ApiError::new(ErrorCode::TooLarge, detail).into_response();
+    }
+    next.run(request).await
+}
+
+/// Gives every answer the headers that it has not set itself.
+pub async fn harden(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.entry(name).or_insert(value);
+    }
+    if state.site.is_https() {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(year);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_allow_no_inline_script() {
+        let policy = page_policy("abc");
+        assert!(policy.contains("script-src 'nonce-abc' 'strict-dynamic' 'wasm-unsafe-eval';"));
+        assert!(!policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"));
+    }
+}

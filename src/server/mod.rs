@@ -1,0 +1,299 @@
+//! HTTP: every URL, who may reach it, and how the process starts and stops.
+//!
+//! ```text
+//! router   every URL on one screen       state    what every handler may use
+//! auth     who is asking                  sign_in, doorman   coming in, and the brake on guessing
+//! limits   bodies, time, headers          page, assets       the app and its files
+//! api, results, live_socket               programs, downloads, pages' live connection
+//! health   ready, figures                 problem  refusals  lock, listen   the folder, the connections
+//! ```
+//!
+//! Called by the command line. Invariant: no route without a policy. Deliberately decides nothing: the service does.
+
+pub mod api;
+mod assets;
+pub mod auth;
+pub mod doorman;
+pub mod health;
+mod limits;
+mod listen;
+pub mod live_socket;
+pub mod lock;
+mod page;
+pub mod problem;
+pub mod results;
+pub mod router;
+mod sign_in;
+pub mod state;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use state::AppState;
+
+use self::doorman::Doorman;
+use self::lock::{FolderLock, LockError};
+use self::state::{Limits, LiveOptions, Site};
+use crate::config::Config;
+use crate::engine::{Engine, EngineError, EngineOptions, start_mirror};
+use crate::hub::Hub;
+use crate::protocol::{ApiError, Role};
+use crate::service::{Parts, People, Service};
+use crate::store::{Store, StoreError, StoreOptions};
+use crate::tasks::Registry;
+
+/// Bytes of a posted form.
+const FORM_BODY_BYTES_MAX: usize = 64 * 1024;
+/// How long answers and sockets may take to end at a stop.
+const CONNECTIONS_END_MAX: Duration = Duration::from_secs(5);
+/// Name of the lock in the data folder.
+const LOCK_NAME: &str = "milepost.lock";
+
+/// Why the process did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder is not to be had.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The database cannot be opened.
+    #[error("cannot open the database {url}")]
+    Database {
+        /// Which one.
+        url: String,
+        /// Why.
+        source: StoreError,
+    },
+    /// The engine did not start.
+    #[error("the engine did not start")]
+    Engine(#[source] EngineError),
+    /// The address is not to be had.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which one.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Signals cannot be received.
+    #[error("cannot receive signals")]
+    Signals(#[source] std::io::Error),
+    /// A configuration that is refused; what to do instead.
+    #[error("{0}")]
+    Refused(String),
+    /// Who may come in cannot be read.
+    #[error("cannot read who may come in: {0}")]
+    People(ApiError),
+}
+
+/// Opens the store that the configuration names, for the one process that holds the data folder.
+async fn open_store(config: &Config) -> Result<Store, StartError> {
+    let (url, options) = store_options(config)?;
+    Store::open(options).await.map_err(|source| StartError::Database { url, source })
+}
+
+/// Opens the store that the configuration names, for a command that runs before or beside the process.
+///
+/// # Errors
+/// If the database is of a kind that is not supported, or cannot be opened.
+pub async fn open_store_beside(config: &Config) -> Result<Store, StartError> {
+    let (url, options) = store_options(config)?;
+    Store::open_beside(options).await.map_err(|source| StartError::Database { url, source })
+}
+
+fn store_options(config: &Config) -> Result<(String, StoreOptions), StartError> {
+    let url = config.database_url();
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Err(StartError::Refused(
+            "Postgres is not supported yet: use sqlite://PATH, or leave the database out".to_owned(),
+        ));
+    }
+    if !url.starts_with("sqlite://") {
+        return Err(StartError::Refused(format!("database.url: expected sqlite://PATH, not {url}")));
+    }
+    let files = config.server.data.join("files");
+    Ok((url.clone(), StoreOptions { url, readers: config.database.readers, files }))
+}
+
+/// Runs the process from start to stop: store → hub → engine → service → router, and back on SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it did not start. After the start it ends well.
+pub async fn run(config: &Config, tasks: Registry) -> Result<(), StartError> {
+    if config.server.role != Role::All {
+        return Err(StartError::Refused(
+            "the roles web and worker need several nodes on one database: use Postgres (not supported yet), or the role all"
+                .to_owned(),
+        ));
+    }
+    store_options(config)?;
+    let mut signals = Signals::new().map_err(StartError::Signals)?;
+    let _lock = FolderLock::take(&config.server.data, LOCK_NAME)?;
+    let store = open_store(config).await?;
+    let ended = run_with(config, tasks, store.clone(), &mut signals).await;
+    store.close().await;
+    ended
+}
+
+async fn run_with(
+    config: &Config,
+    tasks: Registry,
+    store: Store,
+    signals: &mut Signals,
+) -> Result<(), StartError> {
+    refuse_open_house(config, &People::new(store.clone())).await?;
+    let address = config.server.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
+
+    let hub = Hub::new(Duration::from_millis(u64::from(config.live.tick_ms)));
+    let tasks = Arc::new(tasks);
+    let engine = Engine::start(store.clone(), Arc::clone(&tasks), hub.clone(), engine_options(config))
+        .await
+        .map_err(StartError::Engine)?;
+    let mirrored = (store.clone(), hub.clone());
+    let service = Service::new(Parts {
+        store,
+        engine: engine.clone(),
+        tasks,
+        hub,
+        upload_bytes_max: config.limits.upload_bytes_max,
+    });
+    let first = service.people().open_first_link().await.map_err(StartError::People)?;
+    let state = state(config, service);
+    let (stop, tracker) = (state.stop.clone(), state.tracker.clone());
+    start_mirror(engine.clone(), mirrored.0, mirrored.1, stop.clone());
+    let accepting = tokio::spawn(listen::accept(
+        listener,
+        router::router(state),
+        config.server.connections_max,
+        stop.clone(),
+        tracker.clone(),
+    ));
+    announce(config, address, first.as_deref());
+
+    signals.next().await;
+    tracing::info!("stopping: a second signal stops at once");
+    stop.cancel();
+    tracker.close();
+    let calm = async {
+        let connections = tokio::time::timeout(CONNECTIONS_END_MAX, tracker.wait());
+        let ((), ended) = tokio::join!(engine.drain(), connections);
+        if ended.is_err() {
+            tracing::warn!(open = tracker.len(), "connections did not end in time");
+        }
+        if let Err(error) = accepting.await {
+            tracing::error!(%error, "the listener ended badly");
+        }
+    };
+    tokio::select! {
+        () = calm => tracing::info!("stopped"),
+        () = signals.next() => tracing::warn!("stopped at once: what ran is taken back at the next start"),
+    }
+    Ok(())
+}
+
+/// Beyond loopback there must be somebody who can sign in, and nobody else who could.
+async fn refuse_open_house(config: &Config, people: &People) -> Result<(), StartError> {
+    let address = config.server.listen;
+    if address.ip().to_canonical().is_loopback() || people.can_sign_in().await.map_err(StartError::People)? {
+        return Ok(());
+    }
+    Err(StartError::Refused(format!(
+        "listening on {address}, beyond this machine, needs somebody who can sign in: first run \
+         `milepost user add NAME --role admin --password-stdin`"
+    )))
+}
+
+/// Says where it listens, on standard output. Nobody may be reading any more: that stops nothing.
+fn announce(config: &Config, address: SocketAddr, first: Option<&str>) {
+    let mut lines = format!("listening on http://{address}\n");
+    if let Some(code) = first {
+        let base = config.server.base_url.clone().unwrap_or_else(|| format!("http://{address}"));
+        lines = format!("{lines}sign in once: {base}/first/{code}\n");
+    }
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(lines.as_bytes()).and_then(|()| out.flush()) {
+        tracing::warn!(%error, "nobody reads the standard output");
+    }
+}
+
+fn engine_options(config: &Config) -> EngineOptions {
+    EngineOptions {
+        node_name: config.server.name.clone().unwrap_or_else(default_node_name),
+        role: config.server.role,
+        slots: config.server.slots,
+        lease_seconds: config.engine.lease_seconds,
+        reclaim_seconds: config.engine.reclaim_seconds,
+        drain_seconds: config.engine.drain_seconds,
+        attempts_max: config.engine.attempts_max,
+        retention_days: config.engine.retention_days,
+        items_per_batch_max: config.limits.items_per_batch_max,
+        work: config.server.data.join("work"),
+    }
+}
+
+/// The host's name and a short suffix.
+fn default_node_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .ok()
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "node".to_owned());
+    format!("{host}-{}", &crate::service::secret::fresh()[..4])
+}
+
+fn state(config: &Config, service: Service) -> AppState {
+    let live = &config.live;
+    AppState {
+        service,
+        limits: Limits {
+            upload_bytes_max: config.limits.upload_bytes_max,
+            json_body_bytes_max: config.limits.json_body_bytes_max,
+            form_body_bytes_max: FORM_BODY_BYTES_MAX,
+        },
+        live: LiveOptions {
+            ping_ms: u64::from(live.ping_seconds) * 1_000,
+            tick_ms: u64::from(live.tick_ms),
+            connections_max: live.connections_max,
+            connections_per_user_max: live.connections_per_user_max,
+            message_bytes_max: live.message_bytes_max,
+        },
+        site: Arc::new(Site::new(config.server.base_url.as_deref())),
+        doorman: Arc::new(Doorman::new(config.server.trusted_proxies.clone())),
+        readiness: Arc::default(),
+        leptos: leptos::config::LeptosOptions::builder().output_name("milepost").build(),
+        stop: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+    }
+}
+
+/// SIGTERM and SIGINT, as one.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    /// The next of either. Cancel-safe.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

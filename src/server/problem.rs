@@ -1,0 +1,23 @@
+//! Refusals as HTTP answers: RFC 9457, `application/problem+json`.
+//!
+//! Owns the one way in which an [`ApiError`] becomes a response. Used by every handler that answers programs.
+//! Invariant: status, code and `Retry-After` are the error's own. Deliberately makes no page.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use crate::protocol::ApiError;
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.status()).expect("every code has a valid status");
+        let mut response = (status, self.problem().to_string()).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

@@ -1,0 +1,73 @@
+//! File names that any system takes.
+//!
+//! Owns the making of names for downloads and of entries in an archive. Called by the downloads. Invariant: no name
+//! leads out of a folder, and no header can be broken by one. Deliberately keeps what people can read.
+
+use http::HeaderValue;
+
+/// Characters of a name made from a batch's name at most.
+const STEM_CHARS_MAX: usize = 60;
+
+/// The start of a file name for a batch.
+pub(super) fn stem(batch_name: &str, number: i64) -> String {
+    let mut stem = String::new();
+    for c in batch_name.chars().take(STEM_CHARS_MAX) {
+        if c.is_alphanumeric() || matches!(c, '.' | '_') {
+            stem.push(c);
+        } else if !stem.ends_with('-') {
+            stem.push('-');
+        }
+    }
+    let stem = stem.trim_matches(['-', '.']);
+    if stem.is_empty() { format!("batch-{number}") } else { stem.to_owned() }
+}
+
+/// `Content-Disposition: attachment` with the last part of `name`.
+pub(super) fn disposition(name: &str) -> HeaderValue {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name = if name.is_empty() { "file" } else { name };
+    let plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })
+        .collect();
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    HeaderValue::try_from(format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"))
+        .expect("only graphic ASCII is left")
+}
+
+/// The name of an item's file in an archive: `NNNNNN-name`, no part of which leads elsewhere.
+pub(super) fn entry(seq: u64, name: &str) -> String {
+    let parts: Vec<String> = name
+        .split(['/', '\\'])
+        .filter(|part| !matches!(*part, "" | "." | ".."))
+        .map(|part| part.chars().map(|c| if c.is_control() || c == ':' { '_' } else { c }).collect())
+        .collect();
+    let name = if parts.is_empty() { "file".to_owned() } else { parts.join("/") };
+    format!("{seq:06}-{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_safe() {
+        assert_eq!(stem("June photos / 2026", 7), "June-photos-2026");
+        assert_eq!(stem("../..", 7), "batch-7");
+        assert_eq!(entry(41, "a.png"), "000041-a.png");
+        assert_eq!(entry(1_234_567, "../../etc/./pass:wd"), "1234567-etc/pass_wd");
+        assert_eq!(entry(1, "/"), "000001-file");
+        assert_eq!(
+            disposition("x/Grüße \"1\".txt").to_str().unwrap(),
+            "attachment; filename=\"Gr__e _1_.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%221%22.txt"
+        );
+        assert!(disposition("a\r\nb").to_str().unwrap().contains("a__b"));
+    }
+}

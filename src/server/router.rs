@@ -1,0 +1,126 @@
+//! Every URL on one screen, each with who may reach it.
+//!
+//! Owns the table of routes. Called by [`super::run`] and by tests. Invariant: a route is either open or for callers,
+//! and there is no third way to add one. Deliberately holds no handler.
+
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, any, get, post};
+use axum::{Extension, Router};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::RequestBodyTimeoutLayer;
+use tower_http::trace::TraceLayer;
+
+use super::auth::{identify, require_caller, require_caller_but_to_sign_in, same_site, turn_away};
+use super::limits::{BODY_IDLE_MAX, harden, refuse_large};
+use super::state::{AppState, Limits};
+use super::{api, assets, auth, health, live_socket, page, sign_in};
+use crate::protocol::ApiError;
+use crate::service::Caller;
+
+/// The whole of it.
+pub fn router(state: AppState) -> Router {
+    Gate::new(&state)
+        .open("/healthz", get(health::healthz))
+        .open("/readyz", get(health::readyz))
+        .open("/login", post(sign_in::login))
+        .open("/logout", post(sign_in::logout))
+        .open("/first/{code}", post(sign_in::first))
+        .open("/pkg/{*file}", get(file))
+        .open("/api/openapi.json", get(api::openapi))
+        .open("/live", any(live_socket::live))
+        .caller("/metrics", get(health::metrics))
+        .callers("/api/v1", api::router())
+        .pages(page::router(&state))
+        .finish(state)
+}
+
+/// The only way to add a route: by naming who may reach it.
+struct Gate {
+    routes: Router<AppState>,
+    limits: Limits,
+}
+
+impl Gate {
+    fn new(state: &AppState) -> Self {
+        Self { routes: Router::new(), limits: state.limits }
+    }
+
+    /// For everybody.
+    fn open(mut self, path: &str, handler: MethodRouter<AppState>) -> Self {
+        let limit = DefaultBodyLimit::max(self.limits.form_body_bytes_max);
+        self.routes = self.routes.route(path, handler.layer(limit));
+        self
+    }
+
+    /// For whoever is signed in.
+    fn caller(mut self, path: &str, handler: MethodRouter<AppState>) -> Self {
+        let limit = DefaultBodyLimit::max(self.limits.form_body_bytes_max);
+        self.routes = self.routes.route(path, handler.layer(limit).layer(from_fn(require_caller)));
+        self
+    }
+
+    /// Many, for whoever is signed in; bodies may carry items.
+    fn callers(mut self, path: &str, inner: Router<AppState>) -> Self {
+        let inner = inner.fallback(async || ApiError::not_found("address")).layer(from_fn(require_caller));
+        let inner = self.limited(inner);
+        self.routes = self.routes.nest(path, inner);
+        self
+    }
+
+    /// The app: for whoever is signed in, but for the pages to sign in.
+    fn pages(mut self, inner: Router<AppState>) -> Self {
+        let inner = self.limited(inner.route_layer(from_fn(require_caller_but_to_sign_in)));
+        self.routes = self.routes.merge(inner);
+        self
+    }
+
+    /// What is read into memory is held to the bound of JSON, what is streamed to that of uploads.
+    fn limited(&self, inner: Router<AppState>) -> Router<AppState> {
+        let streamed = usize::try_from(self.limits.upload_bytes_max).unwrap_or(usize::MAX);
+        inner
+            .layer(DefaultBodyLimit::max(self.limits.json_body_bytes_max))
+            .layer(RequestBodyLimitLayer::new(streamed))
+            .layer(from_fn_with_state(self.limits.upload_bytes_max, refuse_large))
+    }
+
+    /// Adds what holds for every request; the last layer here is the first that a request meets.
+    fn finish(self, state: AppState) -> Router {
+        let worth_it = DefaultPredicate::new()
+            .and(NotForContentType::new("application/zip"))
+            .and(NotForContentType::new("application/octet-stream"));
+        self.routes
+            .fallback(elsewhere)
+            .layer(from_fn_with_state(state.clone(), same_site))
+            .layer(from_fn_with_state(state.clone(), identify))
+            .layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))
+            .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it))
+            .layer(TraceLayer::new_for_http())
+            .layer(from_fn_with_state(state.clone(), harden))
+            .with_state(state)
+    }
+}
+
+/// `GET /pkg/…`.
+async fn file(request: Request) -> Response {
+    assets::answer(request.uri().path(), request.headers())
+        .unwrap_or_else(|| ApiError::not_found("file").into_response())
+}
+
+/// What no route takes: a file of the site, else a page that there is not.
+async fn elsewhere(state: State<AppState>, caller: Option<Extension<Caller>>, request: Request) -> Response {
+    if let Some(file) = assets::answer(request.uri().path(), request.headers()) {
+        return file;
+    }
+    if request.uri().path().starts_with("/api/") || !auth::accepts_html(request.headers()) {
+        return ApiError::not_found("address").into_response();
+    }
+    match caller {
+        Some(_) => page::not_found(state, request).await,
+        None => turn_away(request.method(), request.uri(), request.headers()),
+    }
+}

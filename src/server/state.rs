@@ -1,0 +1,154 @@
+//! What every handler may use.
+//!
+//! Owns [`AppState`]: made once at start by [`super::run`], cloned per request (a few reference counts). Invariant:
+//! plain values and handles only; nothing here changes after start but the stop token. Deliberately holds no
+//! configuration type: settings arrive as values.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use http::{HeaderMap, Uri, header};
+use leptos::config::LeptosOptions;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::doorman::Doorman;
+use super::health::Readiness;
+use crate::service::Service;
+
+/// What every handler may use. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState {
+    /// The door to every use case.
+    pub service: Service,
+    /// Bounds on bodies.
+    pub limits: Limits,
+    /// How the live connection is run.
+    pub live: LiveOptions,
+    /// Where the installation is reached.
+    pub site: Arc<Site>,
+    /// Brake on sign-in, and which proxies are believed.
+    pub doorman: Arc<Doorman>,
+    /// The newest answer of `/readyz`.
+    pub readiness: Arc<Readiness>,
+    /// What the page renderer wants to know.
+    pub leptos: LeptosOptions,
+    /// Cancelled once the process is to stop: long answers and sockets end on it (sockets: close 1001).
+    pub stop: CancellationToken,
+    /// Counts sockets and other tasks that outlive their request; the stop waits for them, bounded.
+    pub tracker: TaskTracker,
+}
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.leptos.clone()
+    }
+}
+
+/// Bounds on what comes in, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A body that carries items (files, lines, rows), streamed.
+    pub upload_bytes_max: u64,
+    /// A JSON body, held in memory.
+    pub json_body_bytes_max: usize,
+    /// A posted form (sign-in and the like), held in memory.
+    pub form_body_bytes_max: usize,
+}
+
+/// How the live connection is run.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveOptions {
+    /// Between pings, in milliseconds.
+    pub ping_ms: u64,
+    /// Between two updates of one topic at least, in milliseconds.
+    pub tick_ms: u64,
+    /// Connections of this process; one more is answered 503.
+    pub connections_max: usize,
+    /// Connections of one caller; one more is closed with 4429.
+    pub connections_per_user_max: usize,
+    /// Bytes of one message from a client; a larger one is closed with 1009.
+    pub message_bytes_max: usize,
+}
+
+/// Where the installation is reached from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// `scheme://authority` of the configured `base_url`, if there is one.
+    origin: Option<String>,
+}
+
+/// What a request's `Origin` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OriginVerdict {
+    /// The installation's own pages.
+    Same,
+    /// None was sent: a program, not a page. Fit for bearer tokens only.
+    Missing,
+    /// Another site's page.
+    Foreign,
+}
+
+impl Site {
+    /// The site at `base_url`; none = whatever the `Host` header of a request says.
+    #[must_use]
+    pub fn new(base_url: Option<&str>) -> Self {
+        Self { origin: base_url.map(|url| url.trim_end_matches('/').to_ascii_lowercase()) }
+    }
+
+    /// `scheme://authority` of the configured `base_url`, if there is one.
+    #[must_use]
+    pub fn origin(&self) -> Option<&str> {
+        self.origin.as_deref()
+    }
+
+    /// True where pages are reached by https, so that cookies can be `Secure`.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.origin.as_deref().is_some_and(|origin| origin.starts_with("https://"))
+    }
+
+    /// Compares the `Origin` of a request with the configured origin, or else with its `Host`.
+    #[must_use]
+    pub fn judge(&self, headers: &HeaderMap) -> OriginVerdict {
+        let Some(sent) = headers.get(header::ORIGIN) else { return OriginVerdict::Missing };
+        let Ok(sent) = sent.to_str() else { return OriginVerdict::Foreign };
+        let same = match &self.origin {
+            Some(origin) => sent.eq_ignore_ascii_case(origin),
+            None => {
+                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+                let authority = sent.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority);
+                matches!((host, authority), (Some(host), Some(authority))
+                    if authority.as_str().eq_ignore_ascii_case(host))
+            }
+        };
+        if same { OriginVerdict::Same } else { OriginVerdict::Foreign }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn origins_are_judged() {
+        let open = Site::new(None);
+        let own = headers(&[("host", "127.0.0.1:3000"), ("origin", "http://127.0.0.1:3000")]);
+        assert_eq!(open.judge(&own), OriginVerdict::Same);
+        let other = headers(&[("host", "127.0.0.1:3000"), ("origin", "http://127.0.0.1:3000.evil.example")]);
+        assert_eq!(open.judge(&other), OriginVerdict::Foreign);
+        assert_eq!(open.judge(&headers(&[("host", "a"), ("origin", "null")])), OriginVerdict::Foreign);
+        assert_eq!(open.judge(&headers(&[("host", "a")])), OriginVerdict::Missing);
+        let fixed = Site::new(Some("https://Milepost.example/"));
+        assert_eq!(fixed.judge(&own), OriginVerdict::Foreign);
+        assert_eq!(fixed.judge(&headers(&[("origin", "https://milepost.example")])), OriginVerdict::Same);
+        assert!(fixed.is_https() && !open.is_https());
+    }
+}

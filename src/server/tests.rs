@@ -1,0 +1,220 @@
+//! The gate from outside: requests in, answers out, on a real database in a temporary folder.
+//!
+//! Owns the check that every door opens to whom it should. Invariant of these tests: nothing is reached but by a
+//! request. Deliberately tests no use case: those have their own.
+
+use axum::Router;
+use axum::body::Body;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use super::{engine_options, open_store, router, state};
+use crate::config::Config;
+use crate::engine::Engine;
+use crate::hub::Hub;
+use crate::protocol::PersonRole;
+use crate::service::{Caller, Parts, People, Service};
+use crate::tasks::built_in;
+
+/// A process without a socket.
+struct House {
+    _folder: tempfile::TempDir,
+    router: Router,
+    service: Service,
+    people: People,
+    engine: Engine,
+}
+
+impl House {
+    async fn open(base_url: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::default();
+        config.server.data = folder.path().join("data");
+        config.server.slots = 1;
+        config.server.base_url = base_url.map(str::to_owned);
+        let store = open_store(&config).await.unwrap();
+        let (hub, tasks) = (Hub::default(), std::sync::Arc::new(built_in()));
+        let engine =
+            Engine::start(store.clone(), tasks.clone(), hub.clone(), engine_options(&config)).await.unwrap();
+        let service =
+            Service::new(Parts { store, engine: engine.clone(), tasks, hub, upload_bytes_max: 1_024 });
+        let people = service.people().clone();
+        let router = router::router(state(&config, service.clone()));
+        Self { _folder: folder, router, service, people, engine }
+    }
+
+    async fn token(&self, role: PersonRole) -> String {
+        let token = self.people.create_token(&Caller::local(), role.as_str(), role).await.unwrap();
+        format!("Bearer {token}")
+    }
+
+    async fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &'static str,
+    ) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "m.example");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+    }
+
+    async fn status(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> StatusCode {
+        self.ask(method, path, headers, "").await.status()
+    }
+}
+
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+const HTML: (&str, &str) = ("accept", "text/html");
+
+async fn text(response: Response<Body>) -> String {
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+fn cookie_of(response: &Response<Body>) -> String {
+    let line = response.headers()[header::SET_COOKIE].to_str().unwrap();
+    line.split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn the_form_of_a_page_is_held_to_the_configured_bytes_a_file() {
+    let house = House::open(None).await;
+    let form = |bytes: usize| {
+        let part = "--b\r\nContent-Disposition: form-data; name=";
+        let content = "x".repeat(bytes);
+        let text = format!(
+            "{part}\"task\"\r\n\r\nchecksum\r\n{part}\"file\"; filename=\"a\"\r\n\r\n{content}\r\n--b--\r\n"
+        );
+        let body = futures_util::stream::iter([Ok::<_, std::io::Error>(bytes::Bytes::from(text))]);
+        multer::Multipart::new(body, "b")
+    };
+    let me = Caller::local();
+    assert_eq!(house.service.submit_form(&me, form(1_024)).await.unwrap().total, 1);
+    let refusal = house.service.submit_form(&me, form(1_025)).await.unwrap_err();
+    assert_eq!(refusal.code, crate::protocol::ErrorCode::TooLarge);
+    house.engine.drain().await;
+}
+
+#[tokio::test]
+async fn what_is_open_is_open_and_nothing_else() {
+    let house = House::open(None).await;
+    let well = house.ask("GET", "/healthz", &[], "").await;
+    assert_eq!(well.status(), StatusCode::OK);
+    for name in ["content-security-policy", "x-content-type-options", "cross-origin-opener-policy"] {
+        assert!(well.headers().contains_key(name), "{name}");
+    }
+    assert_eq!(text(house.ask("GET", "/readyz", &[], "").await).await, r#"{"ready":true}"#);
+    assert_eq!(house.status("GET", "/login", &[HTML]).await, StatusCode::OK);
+    for path in ["/metrics", "/api/v1/batches", "/api/v1/nothing-here", "/", "/new", "/nodes"] {
+        assert_eq!(house.status("GET", path, &[]).await, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["/", "/nothing-here"] {
+        let page = house.ask("GET", path, &[HTML], "").await;
+        assert_eq!(page.headers()[header::LOCATION], format!("/login?next={path}"));
+    }
+    house.engine.drain().await;
+}
+
+#[tokio::test]
+async fn a_bearer_token_opens_api_and_pages_until_it_is_revoked() {
+    let house = House::open(None).await;
+    let token = house.token(PersonRole::Viewer).await;
+    let bearer = ("authorization", token.as_str());
+    let figures = house.ask("GET", "/metrics", &[bearer], "").await;
+    assert!(text(figures).await.contains("milepost_batches_active 0"));
+    let page = house.ask("GET", "/", &[bearer, HTML], "").await;
+    assert_eq!(page.status(), StatusCode::OK);
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert!(text(page).await.contains(&format!("nonce=\"{nonce}\"")), "{policy}");
+    assert_eq!(house.status("GET", "/nothing-here", &[bearer, HTML]).await, StatusCode::NOT_FOUND);
+    let caller = house.people.by_token(token.strip_prefix("Bearer ").unwrap()).await.unwrap().unwrap();
+    assert_eq!((caller.name.as_str(), caller.role), ("token:viewer", PersonRole::Viewer));
+    assert!(house.people.still_valid(&caller).await);
+    house.people.revoke_token(&Caller::local(), "viewer").await.unwrap();
+    assert!(!house.people.still_valid(&caller).await);
+    assert_eq!(house.status("GET", "/metrics", &[bearer]).await, StatusCode::UNAUTHORIZED);
+    house.engine.drain().await;
+}
+
+#[tokio::test]
+async fn the_first_link_signs_in_once_and_only_by_its_button() {
+    let house = House::open(None).await;
+    let code = house.people.open_first_link().await.unwrap().unwrap();
+    let path = format!("/first/{code}");
+    for _ in 0..2 {
+        assert_eq!(house.status("GET", &path, &[HTML]).await, StatusCode::OK);
+    }
+    assert_eq!(house.status("POST", "/first/0000", &[]).await, StatusCode::NOT_FOUND);
+    let entered = house.ask("POST", &path, &[], "").await;
+    assert_eq!(entered.status(), StatusCode::SEE_OTHER);
+    let cookie = cookie_of(&entered);
+    assert!(cookie.starts_with("milepost="));
+    assert_eq!(house.status("GET", "/metrics", &[("cookie", &cookie)]).await, StatusCode::OK);
+    assert_eq!(house.status("POST", &path, &[]).await, StatusCode::NOT_FOUND);
+    house
+        .people
+        .add_person(&Caller::local(), "ada", PersonRole::Admin, "correct horse".into())
+        .await
+        .unwrap();
+    assert_eq!(house.people.open_first_link().await.unwrap(), None);
+    house.engine.drain().await;
+}
+
+#[tokio::test]
+async fn people_sign_in_and_out() {
+    let house = House::open(Some("https://m.example")).await;
+    let me = Caller::local();
+    house.people.add_person(&me, "ada", PersonRole::Operator, "correct horse".into()).await.unwrap();
+    assert!(house.people.add_person(&me, "ada", PersonRole::Admin, "correct horse".into()).await.is_err());
+    let wrong = "name=ada&password=correct+horsf&next=/new";
+    assert_eq!(house.ask("POST", "/login", &[FORM], wrong).await.status(), StatusCode::UNAUTHORIZED);
+    let unknown = "name=eve&password=correct+horse";
+    assert_eq!(house.ask("POST", "/login", &[FORM], unknown).await.status(), StatusCode::UNAUTHORIZED);
+    let back = house.ask("POST", "/login", &[FORM, HTML], wrong).await;
+    assert_eq!(back.headers()[header::LOCATION], "/login?error=not_signed_in&next=/new");
+    let right = "name=ada&password=correct+horse&next=/new";
+    let entered = house.ask("POST", "/login", &[FORM], right).await;
+    assert_eq!(entered.headers()[header::LOCATION], "/new");
+    let cookie = cookie_of(&entered);
+    assert!(cookie.starts_with("__Host-milepost="));
+    let cookie = ("cookie", cookie.as_str());
+    assert_eq!(house.status("GET", "/metrics", &[cookie]).await, StatusCode::OK);
+    let evil = [cookie, ("origin", "https://evil.example"), ("sec-fetch-site", "cross-site")];
+    assert_eq!(house.status("POST", "/logout", &evil).await, StatusCode::FORBIDDEN);
+    assert_eq!(house.status("GET", "/metrics", &[cookie]).await, StatusCode::OK);
+    let own = [cookie, ("origin", "https://m.example"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(house.status("POST", "/logout", &own).await, StatusCode::SEE_OTHER);
+    assert_eq!(house.status("GET", "/metrics", &[cookie]).await, StatusCode::UNAUTHORIZED);
+    house.engine.drain().await;
+}
+
+#[tokio::test]
+async fn a_disabled_person_is_out_at_once() {
+    let house = House::open(None).await;
+    let me = Caller::local();
+    house.people.add_person(&me, "ada", PersonRole::Operator, "correct horse".into()).await.unwrap();
+    let signed_in = house.people.sign_in("ada", "correct horse".into()).await.unwrap();
+    assert!(house.people.still_valid(&signed_in.caller).await);
+    house.people.disable(&me, "ada").await.unwrap();
+    assert!(!house.people.still_valid(&signed_in.caller).await);
+    assert_eq!(house.people.by_login(&signed_in.secret).await.unwrap(), None);
+    assert!(house.people.sign_in("ada", "correct horse".into()).await.is_err());
+    assert!(!house.people.can_sign_in().await.unwrap());
+    house.engine.drain().await;
+}
+
+#[tokio::test]
+async fn guessing_is_answered_with_too_many() {
+    let house = House::open(None).await;
+    let mut last = StatusCode::OK;
+    for _ in 0..40 {
+        last = house.status("POST", "/first/00", &[]).await;
+    }
+    assert_eq!(last, StatusCode::TOO_MANY_REQUESTS);
+    house.engine.drain().await;
+}
