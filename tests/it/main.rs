@@ -1,3 +1,18 @@
-//! Tests of Milepost from outside, in one binary.
+//! What a program sees from outside: the real executable, over the wire, on a real database file.
+//!
+//! Owns nothing but the list. Run by `cargo test`. Invariant: tests know SURFACE.md, not the code. Deliberately one
+//! binary: linking once is what takes long.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod api_bodies;
+mod api_forms;
+mod api_once;
+mod api_read;
+mod api_refuse;
+mod api_results;
+mod crash;
+mod golden;
+mod live;
+mod support;
 mod tidy;

@@ -1,0 +1,273 @@
+//! A running server of its own for a test, and the ways to talk to it.
+//!
+//! Owns the child process, its folder and its clients. Used by every test here. Invariant: the folder outlives a killed
+//! server, so that a test may start it again on the same data. Deliberately knows only what SURFACE.md says.
+
+pub mod raw;
+pub mod socket;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use reqwest::{Method, RequestBuilder, StatusCode};
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// Longest wait for anything.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The server, its folder, and an admin's token.
+pub struct TestServer {
+    pub folder: tempfile::TempDir,
+    pub base: String,
+    pub token: String,
+    pub client: reqwest::Client,
+    settings: Vec<(String, String)>,
+    child: Option<Child>,
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Reply {
+    /// The answer as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|fault| panic!("{fault}: {self:?}"))
+    }
+
+    /// The header `name`, empty where there is none.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The answer as JSON, where it is a success.
+    #[track_caller]
+    pub fn ok(&self) -> Value {
+        assert!(self.status.is_success(), "{self:?}");
+        self.json()
+    }
+
+    /// Asserts that it is a problem of this status and code, and gives it.
+    #[track_caller]
+    pub fn problem(&self, status: u16, code: &str) -> Value {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{self:?}");
+        assert_eq!(problem["status"], status, "{self:?}");
+        for member in ["type", "title", "detail"] {
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{self:?}");
+        }
+        problem
+    }
+}
+
+impl TestServer {
+    /// A fresh installation.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// A fresh installation with settings from the environment.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
+        let (base, token) = (String::new(), String::new());
+        let mut server = Self { folder, base, token, client, settings, child: None };
+        server.token = server.make_token("admin", "admin").await;
+        server.spawn().await;
+        server
+    }
+
+    /// A token, made by the command line.
+    pub async fn make_token(&self, name: &str, role: &str) -> String {
+        let output = self
+            .command(&["token", "create", "--name", name, "--role", role, "--data", "data"])
+            .output()
+            .await
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_milepost"));
+        command.args(arguments).current_dir(self.folder.path()).kill_on_drop(true);
+        for (key, _value) in std::env::vars_os() {
+            if key.to_str().is_some_and(|key| key.starts_with("MILEPOST_")) {
+                command.env_remove(key);
+            }
+        }
+        command.env("RUST_BACKTRACE", "0").envs(self.settings.iter().cloned());
+        command
+    }
+
+    /// Starts the server on the folder, and waits for it to listen.
+    pub async fn spawn(&mut self) {
+        assert!(self.child.is_none(), "one server at a time");
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.path().join("server.log"))
+            .unwrap();
+        let mut child = self
+            .command(&[
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--data",
+                "data",
+                "--slots",
+                "8",
+                "--name",
+                "test",
+            ])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        self.child = Some(child);
+        let listening = async {
+            while let Some(line) = lines.next_line().await.unwrap() {
+                if let Some(at) = line.find("listening on ") {
+                    return line[at + "listening on ".len()..].trim().to_owned();
+                }
+            }
+            panic!("the server ended: {}", self.log());
+        };
+        self.base = tokio::time::timeout(PATIENCE, listening).await.expect("it listens");
+        // Whatever else it prints must not fill the pipe.
+        tokio::spawn(async move { while let Ok(Some(_line)) = lines.next_line().await {} });
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+    }
+
+    /// Ends it at once, as a power cut of the process: SIGKILL.
+    pub async fn kill(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        child.kill().await.unwrap();
+    }
+
+    /// Where `path` of the API is.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/api/v1{path}", self.base)
+    }
+
+    /// Host and port.
+    pub fn authority(&self) -> &str {
+        self.base.strip_prefix("http://").expect("plain HTTP on loopback")
+    }
+
+    /// A request by the admin.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.url(path)).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> Reply {
+        send(self.request(Method::GET, path)).await
+    }
+
+    /// A POST without a body.
+    pub async fn post(&self, path: &str) -> Reply {
+        send(self.request(Method::POST, path)).await
+    }
+
+    pub async fn post_json(&self, path: &str, body: &Value) -> Reply {
+        send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// A body of a content type.
+    pub async fn post_body(&self, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> Reply {
+        send(self.request(Method::POST, path).header("content-type", content_type).body(body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Reply {
+        send(self.request(Method::DELETE, path)).await
+    }
+
+    /// A batch of `count` numbers of the demo task.
+    pub async fn demo(&self, count: u64, params: Value) -> Value {
+        let body = serde_json::json!({"task": "demo", "params": params, "items": {"count": count}});
+        self.post_json("/batches", &body).await.ok()
+    }
+
+    /// The batch, once `done` says so of it.
+    pub async fn until(&self, batch: &Value, what: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let now = self.get(&format!("/batches/{}", id(batch))).await.ok();
+            assert_sums(&now);
+            if done(&now) {
+                return now;
+            }
+            assert!(Instant::now() < deadline, "never {what}: {now}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// The batch, once it has finished.
+    pub async fn finished(&self, batch: &Value) -> Value {
+        self.until(batch, "finished", |now| {
+            matches!(now["state"].as_str(), Some("succeeded" | "failed" | "cancelled"))
+        })
+        .await
+    }
+
+    /// All rows by NDJSON.
+    pub async fn rows(&self, batch: &Value) -> Vec<Value> {
+        let reply = self.get(&format!("/batches/{}/results?format=ndjson", id(batch))).await;
+        assert!(reply.status.is_success(), "{reply:?}");
+        reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The inputs of all rows.
+    pub async fn inputs(&self, batch: &Value) -> Vec<Value> {
+        self.rows(batch).await.into_iter().map(|row| row["input"].clone()).collect()
+    }
+
+    /// The newest batch with this name.
+    pub async fn named(&self, name: &str) -> Option<Value> {
+        let page = self.get("/batches?limit=500").await.ok();
+        page["batches"].as_array().unwrap().iter().find(|batch| batch["name"] == name).cloned()
+    }
+}
+
+/// Sends, and reads the whole answer.
+pub async fn send(request: RequestBuilder) -> Reply {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Reply { status, headers, text: String::from_utf8_lossy(&response.bytes().await.unwrap()).into_owned() }
+}
+
+/// The id of a batch.
+pub fn id(batch: &Value) -> &str {
+    batch["id"].as_str().unwrap_or_else(|| panic!("no batch: {batch}"))
+}
+
+/// A number of a batch.
+#[track_caller]
+pub fn number(batch: &Value, name: &str) -> u64 {
+    batch[name].as_u64().unwrap_or_else(|| panic!("{name} of {batch}"))
+}
+
+/// Always: the states add up to the total.
+#[track_caller]
+pub fn assert_sums(batch: &Value) {
+    let sum: u64 = ["pending", "running", "retrying", "succeeded", "failed", "cancelled"]
+        .iter()
+        .map(|state| number(batch, state))
+        .sum();
+    assert_eq!(sum, number(batch, "total"), "{batch}");
+}
