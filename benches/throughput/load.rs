@@ -1,0 +1,193 @@
+//! The load: a million lines in one body, and single items on a quiet server.
+//!
+//! Owns the lines and what is timed. Called by the plan. Invariant: the clock starts when the first byte is handed
+//! to the connection and stops when a frame has been read. Deliberately prints nothing.
+
+use std::convert::Infallible;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use milepost::protocol::Timestamp;
+use serde_json::{Value, json};
+
+use crate::Fault;
+use crate::live::Live;
+use crate::server::Server;
+
+/// Bytes of a piece of the body.
+const PIECE_BYTES: usize = 64 * 1024;
+/// How long a quiet item takes: longer than any tick, so that the frame of its start is long gone.
+const QUIET_MS: u64 = 250;
+/// How long a quiet item may take to be seen.
+const QUIET_PATIENCE: Duration = Duration::from_secs(30);
+
+/// The items of a submit.
+pub struct Lines {
+    /// One JSON text an item, without line ends.
+    pub items: Vec<Box<str>>,
+    body: Vec<Bytes>,
+}
+
+/// Makes `count` lines like those of a list of files.
+pub fn lines(count: u64) -> Lines {
+    let line = |seq: u64| format!("\"archive/{:04}/recording-{seq:07}.flac\"", seq % 1_000);
+    let items: Vec<Box<str>> = (1..=count).map(|seq| line(seq).into_boxed_str()).collect();
+    let mut body = Vec::new();
+    let mut piece = Vec::with_capacity(PIECE_BYTES + 64);
+    for item in &items {
+        piece.extend_from_slice(item.as_bytes());
+        piece.push(b'\n');
+        if piece.len() >= PIECE_BYTES {
+            body.push(Bytes::from(std::mem::replace(&mut piece, Vec::with_capacity(PIECE_BYTES + 64))));
+        }
+    }
+    body.push(Bytes::from(piece));
+    Lines { items, body }
+}
+
+/// What one submit took, each from the first byte.
+pub struct Run {
+    /// Until the 201.
+    pub answered: Duration,
+    /// Until a frame with the first ended item.
+    pub first_end: Duration,
+    /// Until the frame that says `succeeded`.
+    pub done: Duration,
+    /// Frames that the watching socket got.
+    pub frames: f64,
+    /// Their bytes.
+    pub frame_bytes: f64,
+}
+
+/// When a watched batch moved.
+struct Watched {
+    first_end: Instant,
+    done: Instant,
+    frames: f64,
+    frame_bytes: f64,
+}
+
+/// Submits all lines as one streamed body and waits for the end of the batch.
+pub async fn submit(server: &Server, lines: &Lines, patience: Duration) -> Result<Run, Fault> {
+    let name = "throughput";
+    let mut live = Live::connect(server).await?;
+    live.subscribe("batches").await?;
+    let watching = tokio::spawn(tokio::time::timeout(patience, watch(live, name, lines.items.len() as u64)));
+    let start = Arc::new(OnceLock::new());
+    let first_byte = Arc::clone(&start);
+    let pieces = lines.body.clone().into_iter().map(move |piece| {
+        first_byte.get_or_init(Instant::now);
+        Ok::<_, Infallible>(piece)
+    });
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let answer = client
+        .post(format!("{}/api/v1/batches", server.base))
+        .query(&[("task", "demo"), ("name", name)])
+        .bearer_auth(&server.token)
+        .header("content-type", "application/x-ndjson")
+        .body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)))
+        .send()
+        .await?;
+    let answered = Instant::now();
+    let start = *start.get().ok_or("the body was never asked for")?;
+    if answer.status() != 201 {
+        return Err(format!("submit: {}: {}", answer.status(), answer.text().await?).into());
+    }
+    let watched = watching.await?.map_err(|_late| "the batch did not end in time")??;
+    Ok(Run {
+        answered: answered - start,
+        first_end: watched.first_end.saturating_duration_since(start),
+        done: watched.done - start,
+        frames: watched.frames,
+        frame_bytes: watched.frame_bytes,
+    })
+}
+
+/// Follows the batch named `name` until it has ended: first on the list, then on its own topic.
+async fn watch(mut live: Live, name: &str, items: u64) -> Result<Watched, Fault> {
+    let mut followed = None;
+    let mut first_end = None;
+    let (mut frames, mut frame_bytes) = (0.0, 0.0);
+    loop {
+        let seen = live.next().await?;
+        let Some(row) = seen.rows.into_iter().find(|row| row.name == name) else { continue };
+        frames += 1.0;
+        #[expect(clippy::cast_precision_loss, reason = "a sum for a table")]
+        {
+            frame_bytes += seen.bytes as f64;
+        }
+        if followed.is_none() {
+            live.subscribe(&format!("batch/{}", row.id)).await?;
+            live.unsubscribe("batches").await?;
+            followed = Some(row.id.clone());
+        }
+        if row.ended() > 0 {
+            first_end.get_or_insert(seen.at);
+        }
+        if row.is_finished() {
+            if row.state != "succeeded" || row.succeeded != items {
+                return Err(format!("{items} items were expected to succeed: {row:?}").into());
+            }
+            let first_end = first_end.unwrap_or(seen.at);
+            return Ok(Watched { first_end, done: seen.at, frames, frame_bytes });
+        }
+    }
+}
+
+/// Runs `count` items one at a time; answers the milliseconds from each item's end to the frame that shows it.
+pub async fn quiet_items(server: &Server, count: usize) -> Result<Vec<f64>, Fault> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let mut live = Live::connect(server).await?;
+    let mut samples = Vec::with_capacity(count);
+    let mut late = 0;
+    while samples.len() < count {
+        let sample = tokio::time::timeout(QUIET_PATIENCE, quiet_item(server, &client, &mut live)).await;
+        match sample.map_err(|_late| "a single item was not seen to end in time")?? {
+            Some(ms) => samples.push(ms),
+            None => late += 1,
+        }
+        if late > count {
+            return Err("items end before their batch can be subscribed to".into());
+        }
+        // Uneven, so that no tick of the server falls into step with the samples.
+        let rest_ms = 40 + samples.len() as u64 * 17 % 60;
+        tokio::time::sleep(Duration::from_millis(rest_ms)).await;
+    }
+    Ok(samples)
+}
+
+/// One item; none if its end was already there when the topic answered for the first time.
+async fn quiet_item(
+    server: &Server,
+    client: &reqwest::Client,
+    live: &mut Live,
+) -> Result<Option<f64>, Fault> {
+    let api = format!("{}/api/v1/batches", server.base);
+    let batch = json!({ "task": "demo", "items": { "count": 1 }, "params": { "duration_ms": QUIET_MS } });
+    let answer = client.post(&api).bearer_auth(&server.token).json(&batch).send().await?;
+    if answer.status() != 201 {
+        return Err(format!("one item: {}: {}", answer.status(), answer.text().await?).into());
+    }
+    let batch: Value = answer.json().await?;
+    let id = batch["id"].as_str().ok_or("a batch without id")?;
+    let topic = format!("batch/{id}");
+    live.subscribe(&topic).await?;
+    let (arrived_ms, whole) = loop {
+        let seen = live.next().await?;
+        if seen.topic == topic && seen.rows.iter().any(|row| row.succeeded == 1) {
+            break (seen.wall_ms, seen.whole);
+        }
+    };
+    live.unsubscribe(&topic).await?;
+    if whole {
+        return Ok(None);
+    }
+    let answer = client.get(format!("{api}/{id}/items/1")).bearer_auth(&server.token).send().await?;
+    let item: Value = answer.error_for_status()?.json().await?;
+    let ended_at = item["history"][0]["ended_at"].as_str().ok_or("an ended item without ended_at")?;
+    let Timestamp(ended_ms) = ended_at.parse().map_err(|fault| format!("ended_at: {fault}"))?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]
+    let ended_ms = ended_ms as f64;
+    Ok(Some((arrived_ms - ended_ms).max(0.0)))
+}

@@ -1,0 +1,112 @@
+//! A Milepost of its own: started in a fresh folder on a free port, watched through `/proc`, stopped politely.
+//!
+//! Owns the child process. Called by the plan and by the load. Invariant: no server outlives its value. Deliberately
+//! knows nothing of what is measured.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::Fault;
+
+/// How long a server may take to say where it listens, and to go.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Bytes of the server's own words that are shown when something went wrong.
+const SHOWN_BYTES: usize = 4_000;
+
+/// A running server.
+pub struct Server {
+    child: Child,
+    process: u32,
+    words: PathBuf,
+    /// `http://ADDR`.
+    pub base: String,
+    /// Of an admin.
+    pub token: String,
+}
+
+impl Server {
+    /// Makes a token, starts the server in `folder`, and waits until it listens.
+    pub async fn start(binary: &Path, folder: &Path) -> Result<Self, Fault> {
+        let data = folder.join("data");
+        let made = Command::new(binary)
+            .args(["token", "create", "--name", "bench", "--role", "admin", "--data"])
+            .arg(&data)
+            .current_dir(folder)
+            .output()
+            .await?;
+        if !made.status.success() {
+            return Err(format!("token create: {}", String::from_utf8_lossy(&made.stderr)).into());
+        }
+        let token = String::from_utf8(made.stdout)?.trim().to_owned();
+        let words = folder.join("server.log");
+        let mut child = Command::new(binary)
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data)
+            .current_dir(folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(&words)?)
+            .kill_on_drop(true)
+            .spawn()?;
+        let process = child.id().ok_or("the server ended at once")?;
+        let stdout = child.stdout.take().ok_or("the server has no standard output")?;
+        let mut server = Self { child, process, words, base: String::new(), token };
+        let mut lines = BufReader::new(stdout).lines();
+        let listening = async {
+            while let Some(line) = lines.next_line().await? {
+                if let Some((_, address)) = line.split_once("listening on http://") {
+                    return Ok::<_, Fault>(format!("http://{}", address.trim()));
+                }
+            }
+            Err("the server ended before it listened".into())
+        };
+        server.base = match tokio::time::timeout(PATIENCE, listening).await {
+            Ok(Ok(base)) => base,
+            Ok(Err(fault)) => return Err(server.explain(fault)),
+            Err(_late) => return Err(server.explain("the server did not listen in time".into())),
+        };
+        // Read on, so that the server never waits for somebody to read.
+        tokio::spawn(async move { while let Ok(Some(_line)) = lines.next_line().await {} });
+        Ok(server)
+    }
+
+    /// The most memory that the server has held, in bytes (`VmHWM`).
+    pub fn peak_bytes(&self) -> Result<f64, Fault> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
+        let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
+        Ok(kibibytes * 1024.0)
+    }
+
+    /// Processor time that the server has taken, in seconds (user and system).
+    pub fn cpu_seconds(&self) -> Result<f64, Fault> {
+        /// Clock ticks a second of `/proc`: 100 on every Linux that is built today.
+        const TICKS: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process))?;
+        // The name in brackets may hold blanks; what follows it starts at the third field.
+        let (_, fields) = stat.rsplit_once(") ").ok_or("no process name")?;
+        let mut fields = fields.split(' ').skip(11);
+        let mut ticks = || -> Result<f64, Fault> { Ok(fields.next().ok_or("too few fields")?.parse()?) };
+        Ok((ticks()? + ticks()?) / TICKS)
+    }
+
+    /// Adds what the server said to a fault.
+    pub fn explain(&self, fault: Fault) -> Fault {
+        let words = std::fs::read(&self.words).unwrap_or_default();
+        let tail = &words[words.len().saturating_sub(SHOWN_BYTES)..];
+        format!("{fault}\nthe server said:\n{}", String::from_utf8_lossy(tail)).into()
+    }
+
+    /// Asks the server to go, and waits for it.
+    pub async fn stop(mut self) -> Result<(), Fault> {
+        Command::new("kill").args(["-TERM", &self.process.to_string()]).status().await?;
+        if tokio::time::timeout(PATIENCE, self.child.wait()).await.is_err() {
+            self.child.kill().await?;
+        }
+        Ok(())
+    }
+}
