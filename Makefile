@@ -25,6 +25,8 @@ run: build ## build and serve on http://127.0.0.1:3000, data in ./data
 
 dev: tools ## serve and rebuild on change, with cargo-leptos (install it yourself: cargo install cargo-leptos)
 	@command -v cargo-leptos >/dev/null || { echo "cargo-leptos is missing: cargo install cargo-leptos --version 0.3.10 --locked"; exit 1; }
+	@# cargo-leptos writes unhashed names: a manifest of hashed ones would hide them.
+	@rm -rf $(TARGET)/site $(TARGET)/site.stamp
 	@PATH="$$PWD/node_modules/.bin:$$PATH" cargo leptos watch -- serve
 
 fmt: ## format all code
