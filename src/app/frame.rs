@@ -22,12 +22,10 @@ pub fn provide_signed_in() {
     provide_context(SignedIn(Resource::new(|| (), |()| load_me())));
 }
 
-/// Who is signed in; none where nobody is.
-pub async fn me() -> Option<Me> {
-    match use_context::<SignedIn>() {
-        Some(SignedIn(resource)) => resource.await.ok(),
-        None => None,
-    }
+/// Who is signed in; none where nobody is, or it is not known yet. Tracks, and the panel around waits for it.
+#[must_use]
+pub fn me() -> Option<Me> {
+    use_context::<SignedIn>().and_then(|SignedIn(resource)| resource.get()).and_then(Result::ok)
 }
 
 /// Whether to offer `act` on `batch` to `me`: what the state allows, to its owner and to admins.
@@ -82,20 +80,18 @@ pub fn Header() -> impl IntoView {
 }
 
 fn who() -> impl IntoView {
-    Suspend::new(async move {
-        me().await.map(|me| {
-            view! {
-                <details class="who">
-                    <summary>{me.name}</summary>
-                    <div class="who-menu">
-                        <p class="hint">{me.role.as_str()}</p>
-                        <form method="post" action="/logout">
-                            <button class="button button-quiet">"Sign out"</button>
-                        </form>
-                    </div>
-                </details>
-            }
-        })
+    me().map(|me| {
+        view! {
+            <details class="who">
+                <summary>{me.name}</summary>
+                <div class="who-menu">
+                    <p class="hint">{me.role.as_str()}</p>
+                    <form method="post" action="/logout">
+                        <button class="button button-quiet">"Sign out"</button>
+                    </form>
+                </div>
+            </details>
+        }
     })
 }
 

@@ -13,13 +13,12 @@ where
     T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
     S: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
 {
+    // Read here and now, not awaited: a view that was awaited is put into the page a tick later, and where the
+    // panel went away in that tick it would look at signals that went with it.
     let shown = move || {
-        let show = show.clone();
-        Suspend::new(async move {
-            match resource.await {
-                Ok(value) => show(value),
-                Err(error) => error_panel(&error, move || resource.refetch()),
-            }
+        resource.get().map(|loaded| match loaded {
+            Ok(value) => show(value),
+            Err(error) => error_panel(&error, move || resource.refetch()),
         })
     };
     view! { <Transition fallback=|| view! { <p class="loading">"Loading…"</p> }>{shown}</Transition> }

@@ -69,7 +69,7 @@ pub fn BatchesPage() -> impl IntoView {
             </div>
             {panel(batches, move |page| {
                 let asked = query.get_untracked();
-                Suspend::new(async move { list(page, &asked, me().await, act, refresh) }).into_any()
+                list(page, &asked, me(), act, refresh)
             })}
         </section>
     }
@@ -198,7 +198,8 @@ fn empty(refresh: Callback<()>) -> AnyView {
     let rows = use_listed_batches(Vec::new());
     let navigate = use_navigate();
     Effect::new(move |_| {
-        if rows.unseen.get() != 0 {
+        // The demo goes to its own batch: nothing is to be read anew for it.
+        if rows.unseen.get() != 0 && demo.version().get_untracked() == 0 && !demo.pending().get_untracked() {
             refresh.run(());
         }
     });

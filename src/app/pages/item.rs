@@ -43,11 +43,8 @@ pub fn ItemPage() -> impl IntoView {
         <section class="page">
             {move || flash(retry.value().get().and_then(Result::err))}
             {panel(item, move |(batch, item)| {
-                Suspend::new(async move {
-                    let offered = offers(me().await.as_ref(), &batch, BatchAct::Retry);
-                    show(&batch, item, offered, retry)
-                })
-                .into_any()
+                let offered = offers(me().as_ref(), &batch, BatchAct::Retry);
+                show(&batch, item, offered, retry)
             })}
         </section>
     }

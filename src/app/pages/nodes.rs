@@ -54,17 +54,16 @@ fn card(node: Signal<Node>, drain: ServerAction<DrainNode>) -> impl IntoView {
         NodeState::Draining => ("retrying", "draining: finishes what it has"),
         NodeState::Down => ("failed", "down: has stopped beating"),
     };
+    let up = Memo::new(move |_| node.with(|node| node.state == NodeState::Up));
     let may_drain = move || {
-        Suspend::new(async move {
-            let admin = me().await.is_some_and(|me| me.role == PersonRole::Admin);
-            (admin && node.with(|node| node.state == NodeState::Up)).then(|| {
-                view! {
-                    <ActionForm action=drain>
-                        <input type="hidden" name="node" value=node.with_untracked(|node| node.id.to_string()) />
-                        <button class="button button-quiet">"Drain"</button>
-                    </ActionForm>
-                }
-            })
+        let admin = me().is_some_and(|me| me.role == PersonRole::Admin);
+        (admin && up.get()).then(|| {
+            view! {
+                <ActionForm action=drain>
+                    <input type="hidden" name="node" value=node.with_untracked(|node| node.id.to_string()) />
+                    <button class="button button-quiet">"Drain"</button>
+                </ActionForm>
+            }
         })
     };
     view! {

@@ -29,11 +29,15 @@ pub fn families_panel(scene: Scene) -> AnyView {
 /// The first few families, above the items, while there are failures and no filter.
 pub fn families_brief(scene: Scene) -> AnyView {
     let query = use_query_map();
+    // Once there were failures the section stays, also while a retry takes the last one away.
+    let failed = Memo::new(move |before: Option<&bool>| {
+        before.copied().unwrap_or(false) || scene.batch.with(|batch| batch.failed > 0)
+    });
     let shown = Memo::new(move |_| {
         let filtered = ["state", "family", "q"];
         let plain =
             query.with(|query| filtered.iter().all(|key| query.get(key).is_none_or(|text| text.is_empty())));
-        plain && scene.batch.with(|batch| batch.failed > 0)
+        plain && failed.get()
     });
     view! {
         <Show when=move || shown.get()>

@@ -76,9 +76,7 @@ pub fn BatchPage() -> impl IntoView {
     let (act, retry, patch) = (ServerAction::new(), ServerAction::new(), ServerAction::new());
     view! {
         <section class="page">
-            {panel(batch, move |batch| {
-                Suspend::new(async move { scene(batch, me().await, act, retry, patch) }).into_any()
-            })}
+            {panel(batch, move |batch| scene(batch, me(), act, retry, patch))}
         </section>
     }
 }
