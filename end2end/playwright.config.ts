@@ -8,7 +8,8 @@ export default defineConfig({
   // Two cores: the server under test needs one of them.
   workers: 1,
   forbidOnly: Boolean(process.env.CI),
-  retries: 0,
+  // A second try tells a busy machine from a defect; the report names what needed one.
+  retries: process.env.CI ? 1 : 0,
   reporter: [["list"]],
   use: {
     trace: "retain-on-failure",

@@ -5,6 +5,7 @@
 
 use leptos::prelude::*;
 
+use crate::app::frame::SignedIn;
 use crate::protocol::ApiError;
 
 /// Shows `resource` with `show`, or its error with a way to try again.
@@ -15,8 +16,13 @@ where
 {
     // Read here and now, not awaited: a view that was awaited is put into the page a tick later, and where the
     // panel went away in that tick it would look at signals that went with it.
+    // Who looks is read first, and shown only once both are known: what is inside is made exactly once, on the server
+    // as in the browser, so that both count its resources alike.
+    let signed_in = use_context::<SignedIn>();
     let shown = move || {
-        resource.get().map(|loaded| match loaded {
+        let loaded = resource.get();
+        let known = signed_in.is_none_or(|SignedIn(me)| me.get().is_some());
+        loaded.filter(|_| known).map(|loaded| match loaded {
             Ok(value) => show(value),
             Err(error) => error_panel(&error, move || resource.refetch()),
         })
