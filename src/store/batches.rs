@@ -109,6 +109,13 @@ fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
         created_at: now.0,
         started_at: None,
         finished_at: None,
+        intake_node: None,
+        acts: 0,
+        follow: None,
+        budget_ended: 0,
+        budget_failed: 0,
+        budget_row: 0,
+        budget_longest: 0,
     }
 }
 

@@ -84,6 +84,20 @@ pub struct Model {
     pub started_at: Option<i64>,
     /// When its last item ended, in ms.
     pub finished_at: Option<i64>,
+    /// The node that fills it, while it is neither sealed nor open.
+    pub intake_node: Option<String>,
+    /// Acts in steps that have not ended.
+    pub acts: i64,
+    /// Of a follow-up batch: `waits`, `due`, `done`.
+    pub follow: Option<String>,
+    /// Items ended since the budget was last renewed.
+    pub budget_ended: i64,
+    /// Items failed since then.
+    pub budget_failed: i64,
+    /// Items failed in a row, up to now.
+    pub budget_row: i64,
+    /// The longest such row since then.
+    pub budget_longest: i64,
 }
 
 /// None: rows are joined by hand where they are.

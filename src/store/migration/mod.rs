@@ -8,6 +8,7 @@ use sea_orm_migration::prelude::*;
 mod m0001_tape;
 mod m0002_people;
 mod m0003_idempotency;
+mod m0004_many;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_tape::Migration),
             Box::new(m0002_people::Migration),
             Box::new(m0003_idempotency::Migration),
+            Box::new(m0004_many::Migration),
         ]
     }
 }
