@@ -72,6 +72,7 @@ impl Lease {
     pub fn report(&mut self, started: Vec<SeqRange>, now: Instant) -> LeaseReport {
         let mut report = mem::take(&mut self.news);
         report.lease = self.claim.lease;
+        report.batch = self.claim.batch.key;
         report.version = self.claim.version;
         report.outcomes.sort_unstable_by_key(|run| run.range);
         let mut joined: Vec<OutcomeRun> = Vec::with_capacity(report.outcomes.len());

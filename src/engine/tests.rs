@@ -127,6 +127,7 @@ impl Bench {
         let store = Store::open(StoreOptions {
             url: format!("sqlite://{}", folder.path().join("a.db").display()),
             readers: 2,
+            writers: 1,
             files: folder.path().join("files"),
         })
         .await

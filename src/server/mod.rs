@@ -119,7 +119,7 @@ fn store_options(config: &Config) -> Result<(String, StoreOptions), StartError> 
         return Err(StartError::Refused(format!("database.url: expected sqlite://PATH, not {url}")));
     }
     let files = config.server.data.join("files");
-    Ok((url.clone(), StoreOptions { url, readers: config.database.readers, files }))
+    Ok((url.clone(), StoreOptions { url, readers: config.database.readers, writers: 8, files }))
 }
 
 /// Runs the process from start to stop: store → hub → engine → service → router, and back on SIGTERM or SIGINT.

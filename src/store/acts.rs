@@ -5,7 +5,7 @@
 //! work: the next record tells its node.
 
 use super::Store;
-use super::backend::{Durability, all, count, run};
+use super::backend::{Durability, all, count, locking, run};
 use super::entity::{batches, requeue};
 use super::error::StoreError;
 use super::record::cancel;
@@ -141,14 +141,14 @@ impl Store {
     pub async fn start_due(&self) -> Result<Vec<BatchChange>, StoreError> {
         /// Batches started in one transaction at most; the rest comes with the next call.
         const DUE: &str = "SELECT * FROM batches WHERE state = 'scheduled' AND start_at <= $1 AND NOT deleted \
-             ORDER BY start_at, id LIMIT 100";
+             ORDER BY id LIMIT 100";
         let now = self.now();
         let due: Vec<batches::Model> = all(self.inner.backend.reader(), DUE, vec![now.0.into()]).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
         let tx = self.inner.backend.write().await?;
-        let due: Vec<batches::Model> = all(&tx, DUE, vec![now.0.into()]).await?;
+        let due: Vec<batches::Model> = all(&tx, &locking(&tx, DUE), vec![now.0.into()]).await?;
         let mut changes = Vec::with_capacity(due.len());
         for batch in due {
             let mut tape = Tape::of(&tx, batch, now);

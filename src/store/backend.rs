@@ -1,44 +1,29 @@
-//! All that differs between databases: connections, transactions, durability, bulk rows, errors.
+//! All that differs between databases: connections, transactions, locks, durability, bulk rows, time, errors.
 //!
-//! Owns the writer, the pool of readers and the words of each SQL dialect. Called by every file of the store.
-//! Invariant: one transaction writes at a time and takes the write lock at its start, so none ever loses it half
-//! way. Deliberately knows no table.
-//!
-//! Durability on SQLite: WAL with `synchronous=NORMAL`, so a commit survives the end of the process but the last ones
-//! may not survive a power cut; [`Durability::PowerCut`] then syncs the WAL itself before the answer, which makes it
-//! and every commit before it durable at the price of one `fdatasync`, without a second kind of connection.
+//! Owns the connections and the words of each SQL dialect. Called by every file of the store. Invariant: whoever
+//! changes a batch holds its row from the first look to the commit: on SQLite because one transaction writes at a time,
+//! on Postgres because [`locking`] reads wait for each other. Deliberately knows no row.
 
-use std::fs::File;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+mod bulk;
+mod postgres;
+mod sqlite;
 
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use std::future::Future;
+
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    FromQueryResult, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult,
+    IsolationLevel, QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
     Value,
 };
+use sea_orm_migration::MigratorTrait as _;
 
+pub(super) use self::bulk::{KEYS_IN_MAX, insert_many, keys_filled, keys_in};
+pub(super) use self::postgres::DatabaseClock;
 use super::error::StoreError;
+use super::migration::Migrator;
 
-/// Longest wait for a connection before a call is answered with [`StoreError::Busy`].
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Longest wait for a lock that another process holds.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages of WAL after which a commit copies them to the database (16 MiB).
-const CHECKPOINT_PAGES: &str = "4000";
-/// Bytes that the WAL keeps on disk after a checkpoint.
-const WAL_BYTES_KEPT: &str = "67108864";
-/// Bytes of the database read through memory maps.
-const MMAP_BYTES: &str = "268435456";
 /// Prepared statements kept per connection.
 const STATEMENTS_CACHED: usize = 256;
-/// Values in one statement (SQLite allows 32,766).
-const BINDS_MAX: usize = 30_000;
-/// Rows of one bulk statement at most.
-const BULK_ROWS_MAX: usize = 512;
 
 /// Words that differ in table definitions.
 pub(super) struct ColumnWords {
@@ -76,38 +61,51 @@ pub(super) fn column_words(database: DbBackend) -> ColumnWords {
 /// What a commit survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// The end of this process.
+    /// The end of this process. On Postgres: as the other.
     Process,
     /// A power cut: acts and the ends of batches.
     PowerCut,
 }
 
-/// One writer, many readers.
+/// What kind of database it is.
+enum Kind {
+    /// A file of this process alone.
+    Sqlite(sqlite::Wal),
+    /// A server that other processes use too.
+    Postgres {
+        /// Connections of the thread that beats: they wait for no work, and belong to its runtime.
+        beats: DatabaseConnection,
+    },
+}
+
+/// Connections that write, that read, and on a shared database those that beat.
 pub(super) struct Backend {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
-    wal: PathBuf,
-    wal_file: OnceLock<Arc<File>>,
+    kind: Kind,
 }
 
 impl Backend {
-    /// Connects to `sqlite://PATH`; the file and its folder are made if missing.
-    pub(super) async fn connect(url: &str, readers: u32) -> Result<Self, StoreError> {
-        let path = url
-            .strip_prefix("sqlite://")
-            .ok_or_else(|| std::io::Error::new(ErrorKind::InvalidInput, "a database is sqlite://PATH"))?;
-        let path = Path::new(path.split('?').next().unwrap_or(path));
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            tokio::fs::create_dir_all(folder).await?;
+    /// Connects to `sqlite://PATH` (the file and its folder are made if missing) or `postgres://…`, and applies
+    /// migrations.
+    pub(super) async fn connect(url: &str, readers: u32, writers: u32) -> Result<Self, StoreError> {
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            postgres::migrate(url).await?;
+            let pools = postgres::open(url, readers, writers).await?;
+            let kind = Kind::Postgres { beats: pools.beats };
+            return Ok(Self { writer: pools.writers, readers: pools.readers, kind });
         }
-        let writer = connect_sqlite(path, 1, "-65536", false).await?;
-        let readers = connect_sqlite(path, readers.max(1), "-16384", true).await?;
-        let mut wal = path.as_os_str().to_owned();
-        wal.push("-wal");
-        Ok(Self { writer, readers, wal: wal.into(), wal_file: OnceLock::new() })
+        let (writer, readers, wal) = sqlite::open(url, readers).await?;
+        Migrator::up(&writer, None).await?;
+        Ok(Self { writer, readers, kind: Kind::Sqlite(wal) })
     }
 
-    /// The connection that may change things outside of a transaction (migrations).
+    /// True where other processes may work on the same database.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self.kind, Kind::Postgres { .. })
+    }
+
+    /// The connection that may change things outside of a transaction.
     pub(super) fn writer(&self) -> &DatabaseConnection {
         &self.writer
     }
@@ -117,18 +115,33 @@ impl Backend {
         &self.readers
     }
 
+    /// A connection for beats: on Postgres of a pool of its own, which only the thread that beats may use.
+    pub(super) fn beats(&self) -> &DatabaseConnection {
+        match &self.kind {
+            Kind::Sqlite(_) => &self.writer,
+            Kind::Postgres { beats } => beats,
+        }
+    }
+
     /// Begins a transaction that writes.
     pub(super) async fn write(&self) -> Result<DatabaseTransaction, StoreError> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        Ok(self.writer.begin_with_options(options).await?)
+        in_time(&self.writer, self.writer.begin_with_options(options)).await
     }
 
     /// Begins a transaction that reads one snapshot.
     pub(super) async fn snapshot(&self) -> Result<DatabaseTransaction, StoreError> {
-        Ok(self.readers.begin().await?)
+        match &self.kind {
+            Kind::Sqlite(_) => Ok(self.readers.begin().await?),
+            Kind::Postgres { .. } => {
+                let one_snapshot = Some(IsolationLevel::RepeatableRead);
+                let begun = self.readers.begin_with_config(one_snapshot, Some(AccessMode::ReadOnly));
+                in_time(&self.readers, begun).await
+            }
+        }
     }
 
     /// Commits; returns when the commit survives what `durability` says.
@@ -137,29 +150,20 @@ impl Backend {
         transaction: DatabaseTransaction,
         durability: Durability,
     ) -> Result<(), StoreError> {
-        transaction.commit().await?;
-        if durability == Durability::PowerCut {
-            self.sync_wal().await?;
+        in_time(&self.writer, transaction.commit()).await?;
+        match (&self.kind, durability) {
+            (Kind::Sqlite(wal), Durability::PowerCut) => wal.sync().await,
+            (Kind::Sqlite(_), Durability::Process) | (Kind::Postgres { .. }, _) => Ok(()),
         }
-        Ok(())
     }
 
-    /// Syncs the WAL; a checkpoint that took it meanwhile has synced the same pages.
-    async fn sync_wal(&self) -> Result<(), StoreError> {
-        let file = if let Some(file) = self.wal_file.get() {
-            file.clone()
-        } else {
-            let file = Arc::new(File::open(&self.wal)?);
-            self.wal_file.get_or_init(|| file).clone()
-        };
-        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
-        synced.map_err(|ended| StoreError::Io(std::io::Error::other(ended)))??;
-        Ok(())
-    }
-
-    /// Closes all connections; the last one takes the WAL into the database.
+    /// Closes all connections; on SQLite the last one takes the WAL into the database.
     pub(super) async fn close(&self) {
-        for pool in [&self.readers, &self.writer] {
+        let beats = match &self.kind {
+            Kind::Sqlite(_) => None,
+            Kind::Postgres { beats } => Some(beats),
+        };
+        for pool in [&self.readers, &self.writer].into_iter().chain(beats) {
             if let Err(error) = pool.close_by_ref().await {
                 tracing::warn!(%error, "closing the database");
             }
@@ -167,56 +171,43 @@ impl Backend {
     }
 }
 
-async fn connect_sqlite(
-    path: &Path,
-    connections: u32,
-    cache_size: &'static str,
-    reads_only: bool,
-) -> Result<DatabaseConnection, StoreError> {
-    let path = path.to_owned();
-    let mut options = ConnectOptions::new("sqlite::memory:");
-    options
-        .max_connections(connections)
-        .min_connections(1)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_pool_opts(|options| {
-            options.after_release(|connection, _meta| Box::pin(is_between_transactions(connection)))
-        })
-        .map_sqlx_sqlite_opts(move |_from_url| {
-            use sea_orm::sqlx::ConnectOptions as _;
-            SqliteConnectOptions::new()
-                .disable_statement_logging()
-                .filename(&path)
-                .create_if_missing(!reads_only)
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Normal)
-                .busy_timeout(BUSY_TIMEOUT)
-                .foreign_keys(true)
-                .statement_cache_capacity(STATEMENTS_CACHED)
-                .pragma("journal_size_limit", WAL_BYTES_KEPT)
-                .pragma("wal_autocheckpoint", CHECKPOINT_PAGES)
-                .pragma("cache_size", cache_size)
-                .pragma("mmap_size", MMAP_BYTES)
-                .pragma("temp_store", "MEMORY")
-                .pragma("query_only", if reads_only { "ON" } else { "OFF" })
-        });
-    Ok(Database::connect(options).await?)
+/// Waits for an answer, on Postgres no longer than the bound: the server may be beyond reach without a sign.
+async fn in_time<C: ConnectionTrait, T>(
+    connection: &C,
+    answer: impl Future<Output = Result<T, DbErr>>,
+) -> Result<T, StoreError> {
+    if connection.get_database_backend() != DbBackend::Postgres {
+        return Ok(answer.await?);
+    }
+    match tokio::time::timeout(postgres::ANSWER_TIMEOUT, answer).await {
+        Ok(answer) => Ok(answer?),
+        Err(_elapsed) => Err(StoreError::Busy("no answer in time".to_owned())),
+    }
 }
 
-/// Whether a connection that comes back may be used again; one that may not is closed, and another opened.
-///
-/// Where the disk is full SQLite rolls the whole transaction back by itself, and the roll-back that follows fails. The
-/// driver then counts itself inside a transaction for ever: what it begins next is a savepoint, what it commits reaches
-/// nobody, and all of it is lost with the process.
-async fn is_between_transactions(connection: &mut SqliteConnection) -> Result<bool, sea_orm::sqlx::Error> {
-    use sea_orm::sqlx::Connection as _;
-    // The roll-back of a dropped transaction waits in the connection's queue: a ping is answered after it.
-    connection.ping().await?;
-    Ok(!connection.is_in_transaction())
+/// A query whose rows nobody else changes until the transaction ends.
+pub(super) fn locking<C: ConnectionTrait>(connection: &C, text: &str) -> String {
+    match connection.get_database_backend() {
+        DbBackend::Postgres => format!("{text} FOR UPDATE"),
+        _ => text.to_owned(),
+    }
+}
+
+fn statement<C: ConnectionTrait>(connection: &C, text: &str, mut values: Vec<Value>) -> Statement {
+    let database = connection.get_database_backend();
+    if database == DbBackend::Postgres {
+        values.iter_mut().for_each(without_nul);
+    }
+    Statement::from_sql_and_values(database, text, values)
+}
+
+/// Postgres stores no NUL in text; what a task wrote may hold one.
+fn without_nul(value: &mut Value) {
+    if let Value::String(Some(text)) = value
+        && text.contains('\0')
+    {
+        *text = text.replace('\0', "\u{fffd}");
+    }
 }
 
 /// Runs one statement; how many rows it touched.
@@ -225,8 +216,8 @@ pub(super) async fn run<C: ConnectionTrait>(
     text: &str,
     values: Vec<Value>,
 ) -> Result<u64, StoreError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
-    Ok(connection.execute_raw(statement).await?.rows_affected())
+    let statement = statement(connection, text, values);
+    Ok(in_time(connection, connection.execute_raw(statement)).await?.rows_affected())
 }
 
 /// All rows of a query.
@@ -235,8 +226,7 @@ pub(super) async fn rows<C: ConnectionTrait>(
     text: &str,
     values: Vec<Value>,
 ) -> Result<Vec<QueryResult>, StoreError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
-    Ok(connection.query_all_raw(statement).await?)
+    in_time(connection, connection.query_all_raw(statement(connection, text, values))).await
 }
 
 /// The first row of a query.
@@ -245,8 +235,7 @@ pub(super) async fn row<C: ConnectionTrait>(
     text: &str,
     values: Vec<Value>,
 ) -> Result<Option<QueryResult>, StoreError> {
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), text, values);
-    Ok(connection.query_one_raw(statement).await?)
+    in_time(connection, connection.query_one_raw(statement(connection, text, values))).await
 }
 
 /// All rows of a query, as entities.
@@ -279,72 +268,6 @@ pub(super) async fn number<C: ConnectionTrait>(
     Ok(row.map(|row| row.try_get_by_index::<Option<i64>>(0)).transpose()?.flatten())
 }
 
-/// Inserts many rows: `head` is the text up to `VALUES`, `tail` what follows (an upsert, or nothing).
-///
-/// Rows go in statements of 1 to 16, 32, 64 … rows, so that their texts are few and stay prepared.
-pub(super) async fn insert_many<C: ConnectionTrait>(
-    connection: &C,
-    head: &str,
-    tail: &str,
-    rows: Vec<Vec<Value>>,
-) -> Result<(), StoreError> {
-    // SQLite looks a numbered placeholder up among all before it: thousands of them cost their square.
-    let numbered = connection.get_database_backend() == DbBackend::Postgres;
-    let marks = if numbered { Marks::From(1) } else { Marks::Plain };
-    let mut rows = rows.into_iter();
-    while let Some(first) = rows.as_slice().first() {
-        let width = first.len();
-        let most = rows.len().min(BULK_ROWS_MAX).min(BINDS_MAX / width.max(1));
-        let size = if most <= 16 { most } else { 1 << most.ilog2() };
-        let text = format!("{head} VALUES {} {tail}", tuples(size, width, marks));
-        run(connection, &text, rows.by_ref().take(size).flatten().collect()).await?;
-    }
-    Ok(())
-}
-
-/// How placeholders are written.
-#[derive(Clone, Copy)]
-enum Marks {
-    /// `?`
-    Plain,
-    /// `$n`, counted from a number.
-    From(usize),
-}
-
-/// `($1,$2),($3,$4)`: `count` tuples of `width` placeholders.
-fn tuples(count: usize, width: usize, marks: Marks) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(count * width * 6);
-    for at in 0..count * width {
-        text.push_str(match at {
-            0 => "(",
-            at if at % width == 0 => "),(",
-            _ => ",",
-        });
-        match marks {
-            Marks::Plain => text.push('?'),
-            Marks::From(first) => write!(text, "${}", first + at).expect("writing to a text never fails"),
-        }
-    }
-    text.push(')');
-    text
-}
-
-/// Keys named in one `IN`; the last is repeated up to a full one, so that the text stays prepared.
-pub(super) const KEYS_IN_MAX: usize = 256;
-
-/// `($2,$3,…)` for [`KEYS_IN_MAX`] keys after `$1`.
-pub(super) fn keys_in() -> String {
-    tuples(1, KEYS_IN_MAX, Marks::From(2))
-}
-
-/// Fills `keys` (not empty) up to [`KEYS_IN_MAX`] by repeating the last.
-pub(super) fn keys_filled(first: i64, keys: &[i64]) -> Vec<Value> {
-    let last = *keys.last().expect("chunks are never empty");
-    let filled = keys.iter().copied().chain(std::iter::repeat(last)).take(KEYS_IN_MAX);
-    std::iter::once(first).chain(filled).map(Value::from).collect()
-}
-
 /// As stored: positions and counts fit, and what somebody asked beyond them is as good as the largest.
 pub(super) fn int(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
@@ -360,37 +283,59 @@ pub(super) fn small(number: i64) -> Result<u32, StoreError> {
     u32::try_from(number).map_err(|_range| StoreError::Invariant(format!("a small count is {number}")))
 }
 
+/// What the driver said, if it was the driver.
+fn driver_error(error: &DbErr) -> Option<&sea_orm::sqlx::Error> {
+    use sea_orm::RuntimeErr::SqlxError;
+    match error {
+        DbErr::Conn(SqlxError(cause)) | DbErr::Exec(SqlxError(cause)) | DbErr::Query(SqlxError(cause)) => {
+            Some(cause)
+        }
+        _ => None,
+    }
+}
+
+/// What an answer of the database means, by its code; none where it says nothing of its own.
+fn meaning(code: &str, text: &str) -> Option<StoreError> {
+    // SQLite: the low byte of an extended code is the kind; 5 busy, 6 locked, 13 full.
+    match (code.parse::<u32>().unwrap_or(0) & 0xff, code.len()) {
+        (5 | 6, 1..=4) => return Some(StoreError::Busy(text.to_owned())),
+        (13, 1..=4) => return Some(StoreError::DiskFull),
+        _ => {}
+    }
+    // Postgres: https://www.postgresql.org/docs/current/errcodes-appendix.html. Class 08: the connection; 53: too
+    // little of something; 57P: shut down or starting; 25006: not the primary any more.
+    match code {
+        "53100" => Some(StoreError::DiskFull),
+        "40001" | "40P01" | "55P03" | "57014" | "25006" | "25P03" => Some(StoreError::Busy(text.to_owned())),
+        code if code.len() == 5 && ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => {
+            Some(StoreError::Busy(text.to_owned()))
+        }
+        _ => None,
+    }
+}
+
 impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
-        use sea_orm::RuntimeErr;
+        use sea_orm::sqlx::Error as Driver;
         let text = error.to_string();
-        match &error {
-            DbErr::ConnectionAcquire(_) => return Self::Busy(text),
-            DbErr::Conn(RuntimeErr::SqlxError(cause))
-            | DbErr::Exec(RuntimeErr::SqlxError(cause))
-            | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
-                let code = cause
-                    .as_database_error()
-                    .and_then(sea_orm::sqlx::error::DatabaseError::code)
-                    .unwrap_or_default();
-                // SQLite: the low byte of an extended code is the kind; 5 busy, 6 locked, 13 full.
-                match (code.parse::<u32>().unwrap_or(0) & 0xff, code.len()) {
-                    (5 | 6, 1..=4) => return Self::Busy(text),
-                    (13, 1..=4) => return Self::DiskFull,
-                    _ => {}
-                }
-                match code.as_ref() {
-                    "53100" => return Self::DiskFull,
-                    "40001" | "40P01" | "55P03" | "57014" | "57P03" => return Self::Busy(text),
-                    _ => {}
-                }
-                if matches!(
-                    cause.as_ref(),
-                    sea_orm::sqlx::Error::PoolTimedOut | sea_orm::sqlx::Error::PoolClosed
-                ) {
-                    return Self::Busy(text);
+        if matches!(error, DbErr::ConnectionAcquire(_)) {
+            return Self::Busy(text);
+        }
+        match driver_error(&error) {
+            Some(Driver::Database(answer)) => {
+                let code = answer.code().unwrap_or_default();
+                if let Some(known) = meaning(&code, &text) {
+                    return known;
                 }
             }
+            Some(
+                Driver::PoolTimedOut
+                | Driver::PoolClosed
+                | Driver::Io(_)
+                | Driver::Tls(_)
+                | Driver::Protocol(_)
+                | Driver::WorkerCrashed,
+            ) => return Self::Busy(text),
             _ => {}
         }
         Self::Database(error)

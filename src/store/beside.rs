@@ -4,10 +4,8 @@
 //! Invariant: whoever opens beside neither marks a stop as clean nor raises a revision: both belong to the process
 //! that holds the data folder. Deliberately offers no other calls: the caller keeps off the tape.
 
-use std::sync::Arc;
-
 use super::error::StoreError;
-use super::{Store, StoreOptions, system_clock};
+use super::{Store, StoreOptions};
 
 impl Store {
     /// Connects and applies migrations, and nothing else. To be closed by [`Store::close_beside`].
@@ -15,7 +13,7 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_beside(options: StoreOptions) -> Result<Self, StoreError> {
-        Self::connect(options, Arc::new(system_clock)).await
+        Self::connect(options, None).await
     }
 
     /// Closes all connections of a store that was opened beside.

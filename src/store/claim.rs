@@ -4,10 +4,10 @@
 //! granted was pending or waiting a moment before, and is in exactly one lease after. Deliberately does not know
 //! what tasks are or how long they take.
 
-use sea_orm::ConnectionTrait;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use super::Store;
-use super::backend::{Durability, all, count, int, number, one, row, run, small};
+use super::backend::{Durability, all, count, int, locking, number, one, row, run, small};
 use super::batches::to_record;
 use super::entity::{batches, requeue};
 use super::error::StoreError;
@@ -50,6 +50,16 @@ async fn candidates<C: ConnectionTrait>(
     all(connection, CANDIDATES, values).await
 }
 
+/// Locks the row of a batch, plainly, so that a claim waits its turn behind records instead of starving; none where it
+/// hands nothing out any more.
+async fn lock_handing_out(
+    tx: &DatabaseTransaction,
+    batch: i64,
+) -> Result<Option<batches::Model>, StoreError> {
+    let text = "SELECT * FROM batches WHERE id = $1 AND state IN ('pending', 'running') AND NOT deleted";
+    one(tx, &locking(tx, text), vec![batch.into()]).await
+}
+
 impl Store {
     /// Leases one range to a node, if there is one to be had. Chooses the batch by priority, then least lately served.
     ///
@@ -61,18 +71,18 @@ impl Store {
     ) -> Result<Option<(Claim, BatchChange)>, StoreError> {
         const BEFORE_ALL: Place = (i64::MAX, -1, 0);
         let now = self.now();
-        let looks = request.slots_free > 0
-            && !candidates(self.inner.backend.reader(), now, BEFORE_ALL).await?.is_empty();
-        if !looks {
+        let mut after = BEFORE_ALL;
+        if request.slots_free == 0 {
             return Ok(None);
         }
-        let tx = self.inner.backend.write().await?;
-        let mut after = BEFORE_ALL;
         loop {
-            let found = candidates(&tx, now, after).await?;
+            // Chosen without a lock: what has changed since is seen under it.
+            let found = candidates(self.inner.backend.reader(), now, after).await?;
             let Some(last) = found.last() else { return Ok(None) };
             after = (last.priority, last.served, last.id);
             for batch in found {
+                let tx = self.inner.backend.write().await?;
+                let Some(batch) = lock_handing_out(&tx, batch.id).await? else { continue };
                 let mut tape = Tape::of(&tx, batch, now);
                 let Some(grant) = grant(&mut tape, request).await? else { continue };
                 let Some(picked) = pick(&mut tape, &grant).await? else { continue };

@@ -177,6 +177,7 @@ mod tests {
         let options = StoreOptions {
             url: format!("sqlite://{}", folder.join("t.db").display()),
             readers: 1,
+            writers: 1,
             files: folder.join("files"),
         };
         let now = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));

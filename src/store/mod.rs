@@ -46,13 +46,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use sea_orm_migration::MigratorTrait as _;
-
 pub use error::StoreError;
 pub use records::*;
 pub use vault::{Draft, Stored, Vault};
 
-use self::backend::{Backend, Durability, row, run};
+use self::backend::{Backend, DatabaseClock, Durability, row, run};
 use self::inputs::BlockCache;
 use self::sweep::SweepPlace;
 use crate::protocol::Timestamp;
@@ -60,16 +58,26 @@ use crate::protocol::Timestamp;
 /// How a store is opened.
 #[derive(Clone, Debug)]
 pub struct StoreOptions {
-    /// `sqlite://PATH` (or `postgres://…`, later).
+    /// `sqlite://PATH` or `postgres://…`.
     pub url: String,
-    /// Connections that read; one more writes.
+    /// Connections that read.
     pub readers: u32,
+    /// Connections that write, on Postgres; on SQLite there is one.
+    pub writers: u32,
     /// Folder of file contents.
     pub files: PathBuf,
 }
 
-/// Where the store takes the time from: the system's clock, or a test's.
+/// A clock of the caller's.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Where the store takes the time from.
+enum Time {
+    /// The system's clock, or a test's.
+    Here(Clock),
+    /// The clock of the database, which all nodes share.
+    Database(DatabaseClock),
+}
 
 /// The database and the folder of file contents. Cheap to clone.
 #[derive(Clone)]
@@ -80,7 +88,7 @@ pub struct Store {
 struct Inner {
     backend: Backend,
     vault: Vault,
-    clock: Clock,
+    time: Time,
     blocks: BlockCache,
     sweep: Mutex<SweepPlace>,
 }
@@ -102,7 +110,9 @@ impl Store {
     /// [`StoreError::Io`] for an address that is none of a database; [`StoreError::Busy`] where it does not answer;
     /// outages.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        Self::open_with_clock(options, Arc::new(system_clock)).await
+        let store = Self::connect(options, None).await?;
+        store.raise_revisions().await?;
+        Ok(store)
     }
 
     /// As [`Store::open`], with a clock of the caller's.
@@ -110,28 +120,40 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_with_clock(options: StoreOptions, clock: Clock) -> Result<Self, StoreError> {
-        let store = Self::connect(options, clock).await?;
+        let store = Self::connect(options, Some(clock)).await?;
         store.raise_revisions().await?;
         Ok(store)
     }
 
     /// Connects and applies migrations: what every process does, whether it runs the tape or not.
-    async fn connect(options: StoreOptions, clock: Clock) -> Result<Self, StoreError> {
+    async fn connect(options: StoreOptions, clock: Option<Clock>) -> Result<Self, StoreError> {
         let vault = Vault::open(&options.files).await?;
-        let backend = Backend::connect(&options.url, options.readers).await?;
-        migration::Migrator::up(backend.writer(), None).await?;
+        let backend = Backend::connect(&options.url, options.readers, options.writers).await?;
+        let time = match clock {
+            Some(clock) => Time::Here(clock),
+            None if backend.is_shared() => {
+                let clock = DatabaseClock::new();
+                clock.renew(backend.reader()).await?;
+                Time::Database(clock)
+            }
+            None => Time::Here(Arc::new(system_clock)),
+        };
         Ok(Self {
             inner: Arc::new(Inner {
                 backend,
                 vault,
-                clock,
+                time,
                 blocks: BlockCache::default(),
                 sweep: Mutex::default(),
             }),
         })
     }
 
+    /// On Postgres no commit that was answered is lost, and a start is no sign of a stop.
     async fn raise_revisions(&self) -> Result<(), StoreError> {
+        if self.is_shared() {
+            return Ok(());
+        }
         let tx = self.inner.backend.write().await?;
         let clean = row(&tx, "SELECT value FROM meta WHERE \"key\" = 'clean'", vec![]).await?;
         let clean = clean.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
@@ -149,7 +171,9 @@ impl Store {
 
     /// Closes all connections after a checkpoint.
     pub async fn close(&self) {
-        if let Err(error) = run(self.inner.backend.writer(), SET_CLEAN, vec!["yes".into()]).await {
+        if !self.is_shared()
+            && let Err(error) = run(self.inner.backend.writer(), SET_CLEAN, vec!["yes".into()]).await
+        {
             tracing::warn!(%error, "the stop could not be marked as clean");
         }
         self.inner.backend.close().await;
@@ -158,7 +182,28 @@ impl Store {
     /// The time by the store's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        (self.inner.clock)()
+        match &self.inner.time {
+            Time::Here(clock) => clock(),
+            Time::Database(clock) => clock.now(),
+        }
+    }
+
+    /// Looks at the database's clock where that is the store's; to be called about once a second, by the thread that
+    /// beats.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn renew_clock(&self) -> Result<(), StoreError> {
+        match &self.inner.time {
+            Time::Here(_) => Ok(()),
+            Time::Database(clock) => clock.renew(self.inner.backend.beats()).await,
+        }
+    }
+
+    /// True where other processes may work on the same database.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.inner.backend.is_shared()
     }
 
     /// File contents.

@@ -6,27 +6,29 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
 
 use super::Store;
-use super::backend::{Durability, int, one, run, small};
+use super::backend::{Durability, KEYS_IN_MAX, all, int, keys_filled, keys_in, run, small};
 use super::columns::Columns;
 use super::entity::leases;
 use super::error::StoreError;
 use super::ranges::Ranges;
 use super::records::{BatchChange, LeaseAnswer, LeaseReport, OutcomeRun, Recorded, SeqRange};
 use super::tape::{Again, Tape};
-use crate::protocol::{BatchState, ItemState, NodeId};
+use crate::protocol::{BatchState, ItemState, NodeId, Timestamp};
 
 /// What is to be done with one report.
 enum Case {
     Apply(leases::Model),
-    Answer(LeaseAnswer, i64),
+    Answer { version: u32 },
     Lost,
 }
 
 impl Store {
     /// One transaction for all leases of a node: outcomes, requeues, hand-backs, counters, the end of batches.
+    ///
+    /// Batches are locked in the order of their keys, so that two nodes never wait for each other in a ring.
     ///
     /// # Errors
     /// [`StoreError::Invariant`] where a report is about items that its lease does not hold (nothing is applied);
@@ -35,42 +37,13 @@ impl Store {
         let now = self.now();
         let tx = self.inner.backend.write().await?;
         let mut answers: Vec<LeaseAnswer> = vec![LeaseAnswer::Lost; reports.len()];
-        let mut by_batch: BTreeMap<i64, Vec<(usize, leases::Model)>> = BTreeMap::new();
-        let mut only_asked: Vec<(usize, i64)> = Vec::new();
+        let mut by_batch: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (at, report) in reports.iter().enumerate() {
-            match case(&tx, node, report).await? {
-                Case::Apply(lease) => by_batch.entry(lease.batch).or_default().push((at, lease)),
-                Case::Answer(answer, batch) => {
-                    answers[at] = answer;
-                    only_asked.push((at, batch));
-                }
-                Case::Lost => {}
-            }
+            by_batch.entry(report.batch).or_default().push(at);
         }
         let mut changes = Vec::with_capacity(by_batch.len());
-        for (batch, held) in by_batch {
-            let mut tape = Tape::lock(&tx, batch, now).await?;
-            let mut columns = Columns::of(&tape)?;
-            let mut taken = Vec::with_capacity(held.len());
-            for (at, lease) in held {
-                let version = lease.version + 1;
-                let closed = apply(&mut tape, &mut columns, lease, &reports[at], node).await?;
-                taken.push((at, small(version)?, closed));
-            }
-            columns.write(&mut tape)?;
-            let change = tape.write().await?;
-            for (at, version, closed) in taken {
-                answers[at] = LeaseAnswer::Applied { version, state: change.batch.state, closed };
-            }
-            changes.push(change);
-        }
-        for (at, batch) in only_asked {
-            let state_now = Self::row_by_key(&tx, batch).await?.state;
-            if let (LeaseAnswer::Applied { state, .. }, Some(now)) =
-                (&mut answers[at], BatchState::parse(&state_now))
-            {
-                *state = now;
-            }
+        for (batch, told) in by_batch {
+            changes.extend(record_batch(&tx, batch, node, reports, &told, now, &mut answers).await?);
         }
         self.finish(tx, &changes).await?;
         Ok(Recorded { answers: reports.iter().map(|report| report.lease).zip(answers).collect(), changes })
@@ -91,19 +64,111 @@ impl Store {
     }
 }
 
+/// Takes all that is told of one batch; what has changed, if anything has.
+async fn record_batch(
+    tx: &DatabaseTransaction,
+    batch: i64,
+    node: &NodeId,
+    reports: &[LeaseReport],
+    told: &[usize],
+    now: Timestamp,
+    answers: &mut [LeaseAnswer],
+) -> Result<Option<BatchChange>, StoreError> {
+    let key = |at: &usize| reports[*at].lease;
+    let keys: Vec<i64> = told.iter().map(key).collect();
+    let held = leases_held(tx, batch, node, &keys).await?;
+    let mut cases: Vec<(usize, Case)> = Vec::with_capacity(told.len());
+    for at in told {
+        cases.push((*at, case(held.get(&key(at)), &reports[*at])?));
+    }
+    if !cases.iter().any(|(_at, case)| matches!(case, Case::Apply(_))) {
+        answer_only(tx, batch, &cases, answers).await?;
+        return Ok(None);
+    }
+    let mut tape = match Tape::lock(tx, batch, now).await {
+        Ok(tape) => tape,
+        // Ended by others and deleted since: nothing of it is this node's any more.
+        Err(StoreError::NotFound(_)) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // What was read before the lock may have been taken away while this waited for it.
+        let held = leases_held(tx, batch, node, &keys).await?;
+        for (at, known) in &mut cases {
+            *known = case(held.get(&key(at)), &reports[*at])?;
+        }
+    }
+    let mut columns = Columns::of(&tape)?;
+    let mut taken = Vec::with_capacity(cases.len());
+    for (at, case) in cases {
+        match case {
+            Case::Apply(lease) => {
+                let version = small(lease.version + 1)?;
+                let closed = apply(&mut tape, &mut columns, lease, &reports[at], node).await?;
+                taken.push((at, version, closed));
+            }
+            Case::Answer { version } => taken.push((at, version, false)),
+            Case::Lost => {}
+        }
+    }
+    columns.write(&mut tape)?;
+    let change = tape.write().await?;
+    for (at, version, closed) in taken {
+        answers[at] = LeaseAnswer::Applied { version, state: change.batch.state, closed };
+    }
+    Ok(Some(change))
+}
+
+/// Answers reports that change nothing with the state of the batch.
+async fn answer_only(
+    tx: &DatabaseTransaction,
+    batch: i64,
+    cases: &[(usize, Case)],
+    answers: &mut [LeaseAnswer],
+) -> Result<(), StoreError> {
+    if cases.iter().all(|(_at, case)| matches!(case, Case::Lost)) {
+        return Ok(());
+    }
+    let state = Store::row_by_key(tx, batch).await?.state;
+    let state = BatchState::parse(&state)
+        .ok_or_else(|| StoreError::Invariant(format!("batch {batch} is {state:?}")))?;
+    for (at, case) in cases {
+        if let Case::Answer { version } = case {
+            answers[*at] = LeaseAnswer::Applied { version: *version, state, closed: false };
+        }
+    }
+    Ok(())
+}
+
+/// Those of the leases that are there and the node's own.
+async fn leases_held(
+    tx: &DatabaseTransaction,
+    batch: i64,
+    node: &NodeId,
+    keys: &[i64],
+) -> Result<BTreeMap<i64, leases::Model>, StoreError> {
+    let text = format!("SELECT * FROM leases WHERE batch = $1 AND id IN {}", keys_in());
+    let mut held = BTreeMap::new();
+    for keys in keys.chunks(KEYS_IN_MAX) {
+        let found: Vec<leases::Model> = match keys {
+            [one] => {
+                let key = vec![batch.into(), (*one).into()];
+                all(tx, "SELECT * FROM leases WHERE batch = $1 AND id = $2", key).await?
+            }
+            keys => all(tx, &text, keys_filled(batch, keys)).await?,
+        };
+        held.extend(found.into_iter().filter(|lease| lease.node == node.0).map(|lease| (lease.id, lease)));
+    }
+    Ok(held)
+}
+
 /// Compares the version.
-async fn case(tx: &DatabaseTransaction, node: &NodeId, report: &LeaseReport) -> Result<Case, StoreError> {
-    let lease = one(tx, "SELECT * FROM leases WHERE id = $1", vec![report.lease.into()]).await?;
-    let Some(lease) = lease.filter(|lease: &leases::Model| lease.node == node.0) else {
-        return Ok(Case::Lost);
-    };
+fn case(lease: Option<&leases::Model>, report: &LeaseReport) -> Result<Case, StoreError> {
+    let Some(lease) = lease else { return Ok(Case::Lost) };
     let held = i64::from(report.version);
-    let applied = |version: i64| -> Result<LeaseAnswer, StoreError> {
-        // The state is filled in once the batch has been read.
-        Ok(LeaseAnswer::Applied { version: small(version)?, state: BatchState::Running, closed: false })
-    };
     if lease.version == held + 1 {
-        return Ok(Case::Answer(applied(lease.version)?, lease.batch));
+        // An earlier try whose answer was lost.
+        return Ok(Case::Answer { version: small(lease.version)? });
     }
     if lease.version != held {
         return Ok(Case::Lost);
@@ -114,9 +179,9 @@ async fn case(tx: &DatabaseTransaction, node: &NodeId, report: &LeaseReport) -> 
         && report.handback.is_empty()
         && report.files.is_empty();
     if says_nothing && Ranges::collect(report.started.iter().copied()).print() == lease.started {
-        return Ok(Case::Answer(applied(held)?, lease.batch));
+        return Ok(Case::Answer { version: report.version });
     }
-    Ok(Case::Apply(lease))
+    Ok(Case::Apply(lease.clone()))
 }
 
 /// Moves what one report says; true where the lease is closed.

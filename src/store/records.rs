@@ -264,6 +264,8 @@ pub struct Claim {
 pub struct LeaseReport {
     /// Which lease.
     pub lease: LeaseId,
+    /// Of which batch.
+    pub batch: BatchKey,
     /// Version as last answered.
     pub version: u32,
     /// Ends.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use sea_orm::{DatabaseTransaction, Value};
 
-use super::backend::{count, insert_many, int, one};
+use super::backend::{count, insert_many, int, locking, one};
 use super::batches::to_record;
 use super::cells::{self, CellMoves};
 use super::entity::{batches, outcomes, requeue};
@@ -49,16 +49,18 @@ pub(super) struct Again {
 }
 
 impl<'t> Tape<'t> {
-    /// Takes the next revision of a batch; the transaction holds the write lock already.
+    /// Locks the batch's row and takes its next revision. Of several batches the one with the lower key comes first.
     pub(super) async fn lock(
         tx: &'t DatabaseTransaction,
         key: BatchKey,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
-        let batch = one(tx, "SELECT * FROM batches WHERE id = $1 AND NOT deleted", vec![key.into()]).await?;
+        let text = locking(tx, "SELECT * FROM batches WHERE id = $1 AND NOT deleted");
+        let batch = one(tx, &text, vec![key.into()]).await?;
         Ok(Self::of(tx, batch.ok_or(StoreError::NotFound("batch"))?, now))
     }
 
+    /// Of a row that the transaction has locked.
     pub(super) fn of(tx: &'t DatabaseTransaction, batch: batches::Model, now: Timestamp) -> Self {
         let rev = batch.rev + 1;
         Self {

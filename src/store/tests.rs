@@ -28,6 +28,7 @@ async fn open_at(folder: &Path, clock: &Arc<AtomicI64>) -> Store {
     let options = StoreOptions {
         url: format!("sqlite://{}", folder.join("milepost.db").display()),
         readers: 2,
+        writers: 1,
         files: folder.join("files"),
     };
     let clock = clock.clone();
@@ -132,7 +133,7 @@ fn failure(seq: Seq, family: &str) -> OutcomeRun {
 }
 
 fn report(claim: &Claim, version: u32) -> LeaseReport {
-    LeaseReport { lease: claim.lease, version, ..LeaseReport::default() }
+    LeaseReport { lease: claim.lease, batch: claim.batch.key, version, ..LeaseReport::default() }
 }
 
 const POLICY: RetryPolicy = RetryPolicy { attempts_max: 3, crashes_max: 3, base_ms: 0, max_ms: 0 };

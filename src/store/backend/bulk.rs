@@ -1,0 +1,192 @@
+//! Many rows in one statement.
+//!
+//! Owns the texts of bulk statements in either dialect. Called by the tape. Invariant: texts are few, so they stay
+//! prepared. Deliberately knows no table.
+
+use sea_orm::{ConnectionTrait, DbBackend, Value};
+
+use super::run;
+use crate::store::error::StoreError;
+
+/// Values in one statement (SQLite allows 32,766).
+const BINDS_MAX: usize = 30_000;
+/// Rows of one statement with a placeholder per value at most.
+const BULK_ROWS_MAX: usize = 512;
+/// Rows of one statement with a placeholder per column at most.
+const COLUMN_ROWS_MAX: usize = 4_096;
+
+/// Inserts many rows: `head` is the text up to `VALUES`, `tail` what follows (an upsert, or nothing).
+///
+/// On SQLite rows go in statements of 1 to 16, 32, 64 … rows, so that their texts are few and stay prepared. On
+/// Postgres they go by column, as `unnest` of one array each: one text, whatever the number of rows.
+pub(crate) async fn insert_many<C: ConnectionTrait>(
+    connection: &C,
+    head: &str,
+    tail: &str,
+    rows: Vec<Vec<Value>>,
+) -> Result<(), StoreError> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    if connection.get_database_backend() == DbBackend::Postgres {
+        if let Some(kinds) = first.iter().map(array_type).collect::<Option<Vec<_>>>() {
+            return insert_columns(connection, head, tail, &kinds, rows).await;
+        }
+        return insert_tuples(connection, head, tail, Marks::From(1), rows).await;
+    }
+    // SQLite looks a numbered placeholder up among all before it: thousands of them cost their square.
+    insert_tuples(connection, head, tail, Marks::Plain, rows).await
+}
+
+async fn insert_tuples<C: ConnectionTrait>(
+    connection: &C,
+    head: &str,
+    tail: &str,
+    marks: Marks,
+    rows: Vec<Vec<Value>>,
+) -> Result<(), StoreError> {
+    let mut rows = rows.into_iter();
+    while let Some(first) = rows.as_slice().first() {
+        let width = first.len();
+        let most = rows.len().min(BULK_ROWS_MAX).min(BINDS_MAX / width.max(1));
+        let size = if most <= 16 { most } else { 1 << most.ilog2() };
+        let text = format!("{head} VALUES {} {tail}", tuples(size, width, marks));
+        run(connection, &text, rows.by_ref().take(size).flatten().collect()).await?;
+    }
+    Ok(())
+}
+
+async fn insert_columns<C: ConnectionTrait>(
+    connection: &C,
+    head: &str,
+    tail: &str,
+    kinds: &[&str],
+    rows: Vec<Vec<Value>>,
+) -> Result<(), StoreError> {
+    let arrays: Vec<String> =
+        kinds.iter().enumerate().map(|(at, kind)| format!("${}::{kind}[]", at + 1)).collect();
+    let text = format!("{head} SELECT * FROM unnest({}) {tail}", arrays.join(", "));
+    for rows in rows.chunks(COLUMN_ROWS_MAX) {
+        let mut columns = vec![String::from("{"); kinds.len()];
+        for row in rows {
+            for (column, value) in columns.iter_mut().zip(row) {
+                if column.len() > 1 {
+                    column.push(',');
+                }
+                push_element(column, value)?;
+            }
+        }
+        let values = columns.into_iter().map(|column| Value::from(column + "}")).collect();
+        run(connection, &text, values).await?;
+    }
+    Ok(())
+}
+
+/// The type of an array of such values in Postgres; none for bytes, which would double on the way.
+fn array_type(value: &Value) -> Option<&'static str> {
+    match value {
+        Value::BigInt(_) => Some("bigint"),
+        Value::String(_) => Some("text"),
+        Value::Bool(_) => Some("boolean"),
+        Value::Double(_) => Some("double precision"),
+        _ => None,
+    }
+}
+
+/// Writes a value as an element of an array's text.
+///
+/// The form: <https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO>. The driver's arrays hold no nulls.
+fn push_element(array: &mut String, value: &Value) -> Result<(), StoreError> {
+    use std::fmt::Write as _;
+    let written = match value {
+        Value::BigInt(Some(number)) => write!(array, "{number}"),
+        Value::Double(Some(number)) => write!(array, "{number}"),
+        Value::Bool(Some(flag)) => write!(array, "{flag}"),
+        Value::String(Some(text)) => {
+            push_quoted(array, text);
+            Ok(())
+        }
+        Value::BigInt(None) | Value::Double(None) | Value::Bool(None) | Value::String(None) => {
+            write!(array, "NULL")
+        }
+        other => return Err(StoreError::Invariant(format!("no column holds {other:?} in bulk"))),
+    };
+    written.expect("writing to a text never fails");
+    Ok(())
+}
+
+fn push_quoted(array: &mut String, text: &str) {
+    array.push('"');
+    let mut plain = 0;
+    // Postgres stores no NUL in text.
+    for (at, mark) in text.match_indices(['"', '\\', '\0']) {
+        array.push_str(&text[plain..at]);
+        if mark == "\0" {
+            array.push('\u{fffd}');
+            plain = at + 1;
+        } else {
+            array.push('\\');
+            plain = at;
+        }
+    }
+    array.push_str(&text[plain..]);
+    array.push('"');
+}
+
+/// How placeholders are written.
+#[derive(Clone, Copy)]
+enum Marks {
+    /// `?`
+    Plain,
+    /// `$n`, counted from a number.
+    From(usize),
+}
+
+/// `($1,$2),($3,$4)`: `count` tuples of `width` placeholders.
+fn tuples(count: usize, width: usize, marks: Marks) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(count * width * 6);
+    for at in 0..count * width {
+        text.push_str(match at {
+            0 => "(",
+            at if at % width == 0 => "),(",
+            _ => ",",
+        });
+        match marks {
+            Marks::Plain => text.push('?'),
+            Marks::From(first) => write!(text, "${}", first + at).expect("writing to a text never fails"),
+        }
+    }
+    text.push(')');
+    text
+}
+
+/// Keys named in one `IN`; the last is repeated up to a full one, so that the text stays prepared.
+pub(crate) const KEYS_IN_MAX: usize = 256;
+
+/// `($2,$3,…)` for [`KEYS_IN_MAX`] keys after `$1`.
+pub(crate) fn keys_in() -> String {
+    tuples(1, KEYS_IN_MAX, Marks::From(2))
+}
+
+/// Fills `keys` (not empty) up to [`KEYS_IN_MAX`] by repeating the last.
+pub(crate) fn keys_filled(first: i64, keys: &[i64]) -> Vec<Value> {
+    let last = *keys.last().expect("chunks are never empty");
+    let filled = keys.iter().copied().chain(std::iter::repeat(last)).take(KEYS_IN_MAX);
+    std::iter::once(first).chain(filled).map(Value::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_keep_quotes_and_backslashes() {
+        let mut array = String::new();
+        for value in
+            [Value::from(r#"a"b\c"#), Value::from(Option::<String>::None), Value::from("NULL"), 7_i64.into()]
+        {
+            array.push(',');
+            push_element(&mut array, &value).unwrap();
+        }
+        assert_eq!(array, r#","a\"b\\c",NULL,"NULL",7"#);
+    }
+}
