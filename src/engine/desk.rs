@@ -12,9 +12,9 @@ use tokio::sync::Notify;
 
 use super::board::{Board, Hand, Leash, Why};
 use super::lease::{Course, Lease};
-use super::work::{BatchWork, Chunk, Done};
+use super::work::{BatchWork, Chunk, Done, Load};
 use crate::protocol::{Rev, Seq};
-use crate::store::{BatchKey, BatchRecord, Claim, InputRecord, LeaseId, SeqRange};
+use crate::store::{BatchKey, Claim, InputRecord, LeaseId, SeqRange};
 
 /// Weight of what waits for the recorder at most; beyond, slots take nothing new until a group is committed.
 pub(super) const BUFFER_WEIGHT_MAX: usize = 16_384;
@@ -196,17 +196,22 @@ impl Desk {
         })
     }
 
-    /// The next range to load.
-    pub fn next_load(&self) -> Option<(LeaseId, Arc<BatchWork>, Arc<BatchRecord>, SeqRange)> {
+    /// The next ranges to load.
+    pub fn next_load(&self) -> Option<Load> {
         let mut state = self.lock();
         let slots = self.slots();
-        let (lease, range) = state
+        let (lease, items) = state
             .leases
             .values_mut()
-            .filter_map(|lease| lease.wants_load(slots).map(|range| (lease, range)))
+            .filter_map(|lease| lease.wants_load(slots).map(|items| (lease, items)))
             .min_by_key(|(lease, _)| lease.work.served.load(Ordering::Relaxed))?;
-        lease.begin_load(range);
-        Some((lease.claim.lease, Arc::clone(&lease.work), Arc::clone(&lease.record), range))
+        let ranges = lease.begin_load(items);
+        Some(Load {
+            lease: lease.claim.lease,
+            work: Arc::clone(&lease.work),
+            record: Arc::clone(&lease.record),
+            ranges,
+        })
     }
 
     /// Takes what was loaded.

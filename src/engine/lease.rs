@@ -46,7 +46,8 @@ pub(super) struct Lease {
     pub slots_max: u64,
     pub slots_used: u64,
     pub course: Course,
-    pub loading: Option<SeqRange>,
+    /// What is being read from the store; none: nothing is.
+    pub loading: Vec<SeqRange>,
     pub(super) todo: VecDeque<SeqRange>,
     pub(super) ready: VecDeque<InputRecord>,
     pub news: LeaseReport,
@@ -63,20 +64,16 @@ impl Lease {
     pub fn new(claim: Claim, work: Arc<BatchWork>, slots_node: u64) -> Self {
         let slots_max =
             if claim.batch.options.concurrency.is_some() { u64::from(claim.slots) } else { slots_node };
-        let started = claim.started.min(claim.range.count());
-        let told = (started > 0)
-            .then(|| SeqRange::new(claim.range.first, claim.range.first + started - 1))
-            .into_iter()
-            .collect();
+        let told = claim.started_ranges();
         let now = Instant::now();
         Self {
             record: Arc::new(claim.batch.clone()),
-            todo: VecDeque::from([claim.range]),
+            todo: claim.ranges.iter().copied().collect(),
             ready: VecDeque::new(),
             slots_max,
             slots_used: 0,
             course: Course::Run,
-            loading: None,
+            loading: Vec::new(),
             news: LeaseReport::default(),
             told,
             told_at: now,
@@ -89,7 +86,7 @@ impl Lease {
 
     /// Items that no slot has taken.
     pub fn waiting(&self) -> u64 {
-        self.todo.iter().copied().chain(self.loading).map(SeqRange::count).sum::<u64>()
+        self.todo.iter().chain(&self.loading).map(|range| range.count()).sum::<u64>()
             + self.ready.len() as u64
     }
 
@@ -148,35 +145,41 @@ impl Lease {
         self.divert();
     }
 
-    /// The next range to load, if it is time for it.
-    pub fn wants_load(&self, slots: u64) -> Option<SeqRange> {
-        let idle = self.work.source == Source::Blocks && self.course == Course::Run && self.loading.is_none();
-        let range = *self.todo.front().filter(|_| idle)?;
+    /// How many items to load next, if it is time for it.
+    pub fn wants_load(&self, slots: u64) -> Option<u64> {
+        let idle =
+            self.work.source == Source::Blocks && self.course == Course::Run && self.loading.is_empty();
+        if !idle || self.todo.is_empty() {
+            return None;
+        }
         let stock =
             self.work.items_in(Duration::from_millis(250)).map_or(1, |items| items.saturating_mul(slots));
         let fits = self.work.input_bytes.get().map_or(LOAD_ITEMS_FIRST, |bytes| LOAD_BYTES / bytes.max(1));
         let target = stock.max(2 * slots).min(fits).clamp(1, LOAD_ITEMS_MAX);
-        if self.ready.len() as u64 > target / 2 {
-            return None;
-        }
-        Some(SeqRange::new(range.first, range.last.min(range.first + target - 1)))
+        (self.ready.len() as u64 <= target / 2).then_some(target)
     }
 
-    /// Marks `range`, the front of what waits, as being loaded.
-    pub fn begin_load(&mut self, range: SeqRange) {
-        let Some(front) = self.todo.pop_front() else { return };
-        if front.last > range.last {
-            self.todo.push_front(SeqRange::new(range.last + 1, front.last));
+    /// Marks up to `items` from the front of what waits as being loaded; which.
+    pub fn begin_load(&mut self, items: u64) -> Vec<SeqRange> {
+        let mut left = items;
+        while left > 0 {
+            let Some(front) = self.todo.pop_front() else { break };
+            let part = left.min(front.count());
+            self.loading.push(SeqRange::new(front.first, front.first + part - 1));
+            if part < front.count() {
+                self.todo.push_front(SeqRange::new(front.first + part, front.last));
+            }
+            left -= part;
         }
-        self.loading = Some(range);
+        self.loading.clone()
     }
 
-    /// Takes what was loaded, or puts the range back where it could not be.
+    /// Takes what was loaded, or puts the ranges back where it could not be.
     pub fn end_load(&mut self, loaded: Option<Vec<InputRecord>>) {
-        let Some(range) = self.loading.take() else { return };
+        let ranges = mem::take(&mut self.loading);
         match loaded {
             Some(records) => self.ready.extend(records),
-            None => self.todo.push_front(range),
+            None => ranges.into_iter().rev().for_each(|range| self.todo.push_front(range)),
         }
         self.divert();
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::Inner;
 use super::slot::attempt;
-use super::work::{Chunk, Done, Piece};
+use super::work::{Chunk, Done, Load, Piece};
 use crate::store::StoreError;
 use crate::tasks::WorkCell;
 
@@ -63,13 +63,12 @@ async fn run_chunk(inner: &Inner, at: usize, mut chunk: Chunk, spare: &mut Arc<W
 /// Reads the inputs of leases ahead of the slots, until the engine stops.
 pub(super) async fn load_loop(inner: Arc<Inner>) {
     loop {
-        while let Some((lease, work, record, range)) = inner.desk.next_load() {
-            let loaded = match inner.store.inputs(&record, range).await {
-                Ok(records) if records.len() as u64 == range.count() => Ok(records),
+        while let Some(Load { lease, work, record, ranges }) = inner.desk.next_load() {
+            let items: u64 = ranges.iter().map(|range| range.count()).sum();
+            let loaded = match inner.store.inputs_of(&record, &ranges).await {
+                Ok(records) if records.len() as u64 == items => Ok(records),
                 Ok(records) => Err(StoreError::Invariant(format!(
-                    "items {} to {} of batch {} have {} inputs",
-                    range.first,
-                    range.last,
+                    "{items} items of batch {} have {} inputs",
                     work.key,
                     records.len()
                 ))),
@@ -78,7 +77,7 @@ pub(super) async fn load_loop(inner: Arc<Inner>) {
             match loaded {
                 Ok(records) => {
                     let bytes: usize = records.iter().map(|record| record.json.as_str().len()).sum();
-                    work.input_bytes.note(bytes as u64 / range.count());
+                    work.input_bytes.note(bytes as u64 / items.max(1));
                     inner.desk.loaded(lease, Some(records));
                 }
                 Err(error) => {

@@ -39,7 +39,7 @@ impl Desk {
             let left = lease.waiting();
             if left > 0 {
                 waiting += left;
-                granted += lease.claim.range.count();
+                granted += lease.claim.count();
                 soon += left.min(lease.slots_max - lease.slots_used);
             }
         }
@@ -68,7 +68,7 @@ impl State {
         let (mut waiting, mut granted) = (0, 0);
         for lease in self.leases.values().filter(|lease| lease.waiting() > 0) {
             waiting += lease.waiting();
-            granted += lease.claim.range.count();
+            granted += lease.claim.count();
         }
         waiting * 2 <= granted
     }

@@ -70,6 +70,15 @@ impl BatchWork {
     }
 }
 
+/// Inputs to read ahead of the slots.
+pub(super) struct Load {
+    pub lease: LeaseId,
+    pub work: Arc<BatchWork>,
+    pub record: Arc<BatchRecord>,
+    /// In order, never none.
+    pub ranges: Vec<SeqRange>,
+}
+
 /// Items in order: loaded, or numbers that need no loading.
 pub(super) enum Piece {
     /// Of a generated batch.

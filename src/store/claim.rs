@@ -4,17 +4,89 @@
 //! granted was pending or waiting a moment before, and is in exactly one lease after. Deliberately does not know
 //! what tasks are or how long they take.
 
+use std::collections::HashMap;
+
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use super::Store;
-use super::backend::{Durability, all, count, int, locking, number, one, row, run, small};
+use super::backend::{
+    Durability, KEYS_IN_MAX, all, count, int, keys_filled, keys_in, locking, number, one, row, run, small,
+};
 use super::batches::to_record;
 use super::entity::{batches, requeue};
 use super::error::StoreError;
 use super::ranges::Ranges;
-use super::records::{BatchChange, Claim, ClaimRequest, SeqRange};
+use super::records::{BatchChange, BatchKey, BatchRecord, LeaseId, SeqRange};
 use super::tape::{Again, Tape};
-use crate::protocol::{BatchState, Timestamp};
+use crate::protocol::{BatchState, NodeId, Timestamp};
+
+/// What a node asks for.
+pub struct ClaimRequest<'a> {
+    /// Which node.
+    pub node: &'a NodeId,
+    /// Slots without work.
+    pub slots_free: u32,
+    /// Items of a batch that one slot does in about a second, by what is known; at least 1.
+    pub items_per_slot: &'a HashMap<BatchKey, u64>,
+    /// Slots per batch that this node already holds in other leases are known to the store itself.
+    /// Items of one lease at most.
+    pub lease_items_max: u64,
+}
+
+/// A granted lease.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Which lease.
+    pub lease: LeaseId,
+    /// The batch as of the claim.
+    pub batch: BatchRecord,
+    /// The items, in order, never none.
+    pub ranges: Vec<SeqRange>,
+    /// Generation of the items.
+    pub generation: u32,
+    /// Attempt that each item of the range is about to make, from 1.
+    pub attempt: u32,
+    /// Times a node was lost with these items in its hands.
+    pub crashes: u32,
+    /// Version to compare at the next record.
+    pub version: u32,
+    /// Slots granted, at least 1.
+    pub slots: u32,
+    /// Items counted as started with the claim: the first ones.
+    pub started: u64,
+}
+
+impl Claim {
+    /// How many items.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.ranges.iter().map(|range| range.count()).sum()
+    }
+
+    /// From the first item to the last, with all between that belong to others.
+    #[must_use]
+    pub fn hull(&self) -> SeqRange {
+        let (first, last) = (self.ranges.first(), self.ranges.last());
+        let (first, last) = first.zip(last).expect("a claim is never empty");
+        SeqRange::new(first.first, last.last)
+    }
+
+    /// The items counted as started with the claim.
+    #[must_use]
+    pub fn started_ranges(&self) -> Vec<SeqRange> {
+        let mut left = self.started;
+        let mut started = Vec::new();
+        for range in &self.ranges {
+            let part = left.min(range.count());
+            if part == 0 {
+                break;
+            }
+            started.push(SeqRange::new(range.first, range.first + part - 1));
+            left -= part;
+        }
+        started
+    }
+}
 
 /// Batches looked at in one query of a claim; more come in further ones.
 const CANDIDATES: &str = "SELECT * FROM batches b WHERE state IN ('pending', 'running') AND NOT deleted \
@@ -32,9 +104,9 @@ struct Grant {
     items: i64,
 }
 
-/// A range to lease.
+/// Ranges to lease, never none.
 struct Picked {
-    range: SeqRange,
+    ranges: Ranges,
     again: Again,
     slots: i64,
 }
@@ -173,10 +245,11 @@ async fn grant(tape: &mut Tape<'_>, request: &ClaimRequest<'_>) -> Result<Option
 /// Takes a due requeued range, or moves the cursor.
 async fn pick(tape: &mut Tape<'_>, grant: &Grant) -> Result<Option<Picked>, StoreError> {
     let due =
-        "SELECT * FROM requeue WHERE batch = $1 AND not_before <= $2 ORDER BY not_before, first LIMIT 1";
-    let waiting: Option<requeue::Model> =
-        one(tape.tx, due, vec![tape.batch.id.into(), tape.now.into()]).await?;
-    if let Some(waiting) = waiting {
+        "SELECT * FROM requeue WHERE batch = $1 AND not_before <= $2 ORDER BY not_before, first LIMIT $3";
+    let most = grant.items.min(LEASE_RANGES_MAX);
+    let waiting: Vec<requeue::Model> =
+        all(tape.tx, due, vec![tape.batch.id.into(), tape.now.into(), most.into()]).await?;
+    if !waiting.is_empty() {
         return pick_waiting(tape, grant, waiting).await.map(Some);
     }
     let end = tape.batch.try_first.unwrap_or(i64::MAX).min(tape.batch.total);
@@ -187,7 +260,7 @@ async fn pick(tape: &mut Tape<'_>, grant: &Grant) -> Result<Option<Picked>, Stor
     let last = end.min(first.saturating_add(grant.items - 1));
     tape.batch.next_seq = last + 1;
     Ok(Some(Picked {
-        range: SeqRange::new(count(first)?, count(last)?),
+        ranges: Ranges::one(SeqRange::new(count(first)?, count(last)?)),
         again: Again { generation: tape.batch.generation, attempt: 1, crashes: 0, not_before: 0 },
         slots: grant.slots,
     }))
@@ -202,52 +275,58 @@ fn suspects(waiting: &requeue::Model, slots: i64) -> i64 {
     left.isqrt().max(slots)
 }
 
-/// Takes the start of a waiting range, and of those that follow and agree with it in everything.
+/// Waiting ranges that one lease takes at most.
+const LEASE_RANGES_MAX: i64 = 1_024;
+
+/// Takes the first of the waiting ranges that are due, and of the others those that agree with it in all but their time:
+/// items that failed here and there come back in one lease, not in one each.
 async fn pick_waiting(
     tape: &mut Tape<'_>,
     grant: &Grant,
-    waiting: requeue::Model,
+    due: Vec<requeue::Model>,
 ) -> Result<Picked, StoreError> {
-    let (items, slots) = match waiting.crashes {
+    let first = due.first().ok_or_else(|| StoreError::Invariant("nothing is due".to_owned()))?;
+    let (items, slots) = match first.crashes {
         0 => (grant.items, grant.slots),
-        1 => (grant.items.min(suspects(&waiting, grant.slots)), grant.slots),
+        1 => (grant.items.min(suspects(first, grant.slots)), grant.slots),
         _ => (1, 1),
     };
-    let again = Again {
-        generation: waiting.generation,
-        attempt: waiting.attempt,
-        crashes: waiting.crashes,
-        not_before: waiting.not_before,
-    };
-    let (batch, first) = (waiting.batch, waiting.first);
-    let end = first.saturating_add(items - 1);
-    let mut part = waiting;
-    let last = loop {
-        let last = end.min(part.last);
-        if last == part.last {
-            let key = vec![batch.into(), part.first.into()];
-            run(tape.tx, "DELETE FROM requeue WHERE batch = $1 AND first = $2", key).await?;
+    let agrees = |row: &requeue::Model| (row.generation, row.attempt, row.crashes);
+    let (generation, attempt, crashes) = agrees(first);
+    let batch = tape.batch.id;
+    let (mut taken, mut whole, mut room) = (Vec::new(), Vec::new(), items);
+    for row in due.iter().filter(|row| agrees(row) == (generation, attempt, crashes)) {
+        let last = row.last.min(row.first.saturating_add(room - 1));
+        taken.push(SeqRange::new(count(row.first)?, count(last)?));
+        if last == row.last {
+            whole.push(row.first);
         } else {
             let text = "UPDATE requeue SET first = $3, rev = $4 WHERE batch = $1 AND first = $2";
-            let values = [batch, part.first, last + 1, tape.rev].map(Into::into).to_vec();
-            run(tape.tx, text, values).await?;
+            run(tape.tx, text, [batch, row.first, last + 1, tape.rev].map(Into::into).to_vec()).await?;
         }
-        if last == end {
-            break last;
+        room -= last - row.first + 1;
+        if room == 0 {
+            break;
         }
-        let text = "SELECT * FROM requeue WHERE batch = $1 AND first = $2 AND generation = $3 AND attempt = $4 \
-             AND crashes = $5 AND not_before = $6";
-        let values = [batch, last + 1, again.generation, again.attempt, again.crashes, again.not_before];
-        let Some(next) = one(tape.tx, text, values.map(Into::into).to_vec()).await? else {
-            break last;
-        };
-        part = next;
-    };
-    let range = SeqRange::new(count(first)?, count(last)?);
-    if again.attempt >= 2 {
-        tape.batch.retrying -= int(range.count());
     }
-    Ok(Picked { range, again, slots })
+    match whole.as_slice() {
+        [] => {}
+        [one] => {
+            let key = vec![batch.into(), (*one).into()];
+            run(tape.tx, "DELETE FROM requeue WHERE batch = $1 AND first = $2", key).await?;
+        }
+        whole => {
+            let text = format!("DELETE FROM requeue WHERE batch = $1 AND first IN {}", keys_in());
+            for keys in whole.chunks(KEYS_IN_MAX) {
+                run(tape.tx, &text, keys_filled(batch, keys)).await?;
+            }
+        }
+    }
+    let ranges = Ranges::collect(taken);
+    if attempt >= 2 {
+        tape.batch.retrying -= int(ranges.count());
+    }
+    Ok(Picked { ranges, again: Again { generation, attempt, crashes, not_before: 0 }, slots })
 }
 
 /// Writes the lease and moves the counters of what starts at once.
@@ -256,8 +335,8 @@ async fn lease(
     request: &ClaimRequest<'_>,
     picked: Picked,
 ) -> Result<(Claim, BatchChange), StoreError> {
-    let Picked { range, again, slots } = picked;
-    let items = int(range.count());
+    let Picked { ranges, again, slots } = picked;
+    let items = int(ranges.count());
     let slots = slots.min(items);
     let started = slots;
     tape.batch.running += started;
@@ -272,15 +351,26 @@ async fn lease(
     }
     tape.batch.started_at.get_or_insert(tape.now);
     tape.batch.served = number(tape.tx, "SELECT MAX(served) FROM batches", vec![]).await?.unwrap_or(0) + 1;
-    let started_range = SeqRange::new(range.first, range.first + count(started)? - 1);
+    let claim = Claim {
+        lease: 0,
+        batch: to_record(&tape.batch)?,
+        ranges: ranges.iter().collect(),
+        generation: small(again.generation)?,
+        attempt: small(again.attempt)?,
+        crashes: small(again.crashes)?,
+        version: 1,
+        slots: small(slots)?,
+        started: count(started)?,
+    };
+    let hull = claim.hull();
     let values = vec![
         tape.batch.id.into(),
-        int(range.first).into(),
-        int(range.last).into(),
-        Ranges::one(range).print().into(),
+        int(hull.first).into(),
+        int(hull.last).into(),
+        ranges.print().into(),
         request.node.0.clone().into(),
         slots.into(),
-        Ranges::one(started_range).print().into(),
+        Ranges::collect(claim.started_ranges()).print().into(),
         again.generation.into(),
         again.attempt.into(),
         again.crashes.into(),
@@ -289,17 +379,7 @@ async fn lease(
     let made = row(tape.tx, INSERT_LEASE, values).await?;
     let made = made.ok_or_else(|| StoreError::Invariant("an insert answered no key".to_owned()))?;
     let change = tape.write().await?;
-    let claim = Claim {
-        lease: made.try_get_by_index(0)?,
-        batch: change.batch.clone(),
-        range,
-        generation: small(again.generation)?,
-        attempt: small(again.attempt)?,
-        crashes: small(again.crashes)?,
-        version: 1,
-        slots: small(slots)?,
-        started: count(started)?,
-    };
+    let claim = Claim { lease: made.try_get_by_index(0)?, batch: change.batch.clone(), ..claim };
     Ok((claim, change))
 }
 

@@ -104,6 +104,19 @@ impl Store {
         self.inputs_by(self.inner.backend.reader(), batch, range.first..=range.last).await
     }
 
+    /// As [`Store::inputs`], of several ranges in order.
+    ///
+    /// # Errors
+    /// As [`Store::inputs`].
+    pub async fn inputs_of(
+        &self,
+        batch: &BatchRecord,
+        ranges: &[SeqRange],
+    ) -> Result<Vec<InputRecord>, StoreError> {
+        let seqs: Vec<Seq> = ranges.iter().flat_map(|range| range.first..=range.last).collect();
+        self.inputs_by(self.inner.backend.reader(), batch, seqs).await
+    }
+
     /// As [`Store::inputs`], for positions in order, through `connection`.
     pub(super) async fn inputs_by<C: ConnectionTrait>(
         &self,

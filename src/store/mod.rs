@@ -46,6 +46,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+pub use claim::{Claim, ClaimRequest};
 pub use error::StoreError;
 pub use records::*;
 pub use vault::{Draft, Stored, Vault};

@@ -3,8 +3,6 @@
 //! Owns the shapes between store and its callers. Invariant: entities never leave the store, records do.
 //! Deliberately holds no query.
 
-use std::collections::HashMap;
-
 use crate::protocol::{
     AttemptOutcome, AttemptRow, Batch, BatchId, BatchState, Family, FamilyId, FileRow, InputKind, ItemState,
     Json, NodeId, NodeState, Options, Rev, Role, Seq, StripCell, Timestamp,
@@ -221,42 +219,6 @@ pub enum FileSide {
     Input,
     /// Left by the item.
     Output,
-}
-
-/// What a node asks for.
-pub struct ClaimRequest<'a> {
-    /// Which node.
-    pub node: &'a NodeId,
-    /// Slots without work.
-    pub slots_free: u32,
-    /// Items of a batch that one slot does in about a second, by what is known; at least 1.
-    pub items_per_slot: &'a HashMap<BatchKey, u64>,
-    /// Slots per batch that this node already holds in other leases are known to the store itself.
-    /// Items of one lease at most.
-    pub lease_items_max: u64,
-}
-
-/// A granted lease.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// Which lease.
-    pub lease: LeaseId,
-    /// The batch as of the claim.
-    pub batch: BatchRecord,
-    /// The items.
-    pub range: SeqRange,
-    /// Generation of the items.
-    pub generation: u32,
-    /// Attempt that each item of the range is about to make, from 1.
-    pub attempt: u32,
-    /// Times a node was lost with these items in its hands.
-    pub crashes: u32,
-    /// Version to compare at the next record.
-    pub version: u32,
-    /// Slots granted, at least 1.
-    pub slots: u32,
-    /// Items counted as started with the claim: `first..first + started`.
-    pub started: u64,
 }
 
 /// What a node has done with a lease since its last report.

@@ -45,7 +45,7 @@ async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
     desk.grant(claim.clone(), Arc::clone(&work), Course::Run);
     assert!(desk.turn(0, None).is_none(), "nothing starts after the pause");
     let group = desk.collect(Instant::now());
-    assert_eq!(group.reports[0].handback, [claim.range]);
+    assert_eq!(group.reports[0].handback, claim.ranges);
     // A lease granted after the resume is not meant.
     let resumed = bench.store.resume(batch.key).await.unwrap().batch;
     let desk = Desk::new(1);

@@ -14,15 +14,15 @@ async fn a_streamed_batch_runs_to_its_end() {
     let again = bench.store.append(batch.key, 5, vec![lines(5, 1)], vec![]).await;
     assert!(matches!(again, Err(StoreError::WrongFirstSeq { total: 5 })));
     let (claim, change) = bench.try_claim("a", 2, 10).await.unwrap();
-    assert_eq!((claim.range, claim.slots, claim.started), (SeqRange::new(1, 5), 2, 2));
+    assert_eq!((claim.hull(), claim.slots, claim.started), (SeqRange::new(1, 5), 2, 2));
     assert_eq!((change.batch.running, change.batch.state), (2, BatchState::Running));
-    let inputs = bench.store.inputs(&claim.batch, claim.range).await.unwrap();
+    let inputs = bench.store.inputs(&claim.batch, claim.hull()).await.unwrap();
     assert_eq!(inputs[4].json.as_str(), "\"line 5\"");
     let window = bench.store.window(&batch, 1, 100).await.unwrap();
     let states: Vec<ItemState> = window.items.iter().map(|item| item.row.state).collect();
     assert_eq!(states, [vec![ItemState::Running; 2], vec![ItemState::Pending; 3]].concat());
     assert!(bench.store.seal(batch.key).await.unwrap().batch.sealed);
-    let all = LeaseReport { outcomes: vec![quick(claim.range)], ..report(&claim, 1) };
+    let all = LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) };
     let (answer, changes) = bench.record("a", all.clone()).await;
     assert_eq!(answer, LeaseAnswer::Applied { version: 2, state: BatchState::Succeeded, closed: true });
     assert_eq!((changes[0].ended, changes[0].cells.len()), (5, 5));
@@ -119,8 +119,8 @@ async fn retry_makes_a_new_generation_and_keeps_the_history() {
     let item = bench.store.item(&batch, 2).await.unwrap();
     assert_eq!((item.row.state, item.history.len()), (ItemState::Pending, 1));
     let claim = bench.claim("a", 6, 1).await.unwrap();
-    assert_eq!((claim.range, claim.generation, claim.attempt), (SeqRange::new(2, 3), 2, 1));
-    bench.record("a", LeaseReport { outcomes: vec![quick(claim.range)], ..report(&claim, 1) }).await;
+    assert_eq!((claim.hull(), claim.generation, claim.attempt), (SeqRange::new(2, 3), 2, 1));
+    bench.record("a", LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) }).await;
     assert_eq!(bench.audited(batch.key).await.finishes, 2);
     assert_eq!(bench.store.item(&batch, 3).await.unwrap().history.len(), 2);
     bench.store.delete(batch.key).await.unwrap();
@@ -197,7 +197,7 @@ async fn the_strip_doubles_while_items_come() {
     let batch = bench.store.create(new_batch()).await.unwrap();
     bench.store.append(batch.key, 1, vec![lines(1, 1_000)], vec![]).await.unwrap();
     let claim = bench.claim("a", 1, 10_000).await.unwrap();
-    bench.record("a", LeaseReport { outcomes: vec![quick(claim.range)], ..report(&claim, 1) }).await;
+    bench.record("a", LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) }).await;
     let batch = bench.store.append(batch.key, 1_001, vec![lines(1_001, 1_200)], vec![]).await.unwrap();
     assert_eq!(batch.cell_items, 4);
     bench.audited(batch.key).await;
@@ -230,32 +230,32 @@ async fn claims_take_turns_and_respect_bounds() {
     assert!(bench.claim("a", 2, 1).await.is_none(), "the bucket is empty, the slots are taken");
     assert!(bench.store.next_due().await.unwrap().is_some_and(|due| due.0 == START + 500));
     bench.pass(500);
-    assert_eq!(bench.claim("a", 2, 1).await.unwrap().range, SeqRange::one(3));
+    assert_eq!(bench.claim("a", 2, 1).await.unwrap().hull(), SeqRange::one(3));
     bench.clock.store(0, Ordering::SeqCst);
-    assert_eq!(bench.claim("a", 2, 1).await.unwrap().range, SeqRange::one(4), "no wait for the old time");
+    assert_eq!(bench.claim("a", 2, 1).await.unwrap().hull(), SeqRange::one(4), "no wait for the old time");
     let tried = bench.generated(9, Options { try_first: Some(2), priority: 5, ..Options::default() }).await;
     let claim = bench.claim("a", 9, 9).await.unwrap();
-    assert_eq!(claim.range, SeqRange::new(1, 2));
+    assert_eq!(claim.hull(), SeqRange::new(1, 2));
     let (answer, changes) =
-        bench.record("a", LeaseReport { outcomes: vec![quick(claim.range)], ..report(&claim, 1) }).await;
+        bench.record("a", LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) }).await;
     assert!(matches!(answer, LeaseAnswer::Applied { state: BatchState::Paused, .. }));
     assert_eq!(changes[0].batch.reason.as_deref(), Some("tried_first"));
     bench.store.resume(tried.key).await.unwrap();
-    assert_eq!(bench.claim("a", 9, 9).await.unwrap().range, SeqRange::new(3, 9));
+    assert_eq!(bench.claim("a", 9, 9).await.unwrap().hull(), SeqRange::new(3, 9));
 }
 
 #[tokio::test]
 async fn poison_is_set_aside_alone() {
     let bench = Bench::open().await;
     let batch = bench.generated(8, Options { attempts_max: Some(9), ..Options::default() }).await;
-    assert_eq!(bench.claim("a", 1, 8).await.unwrap().range.count(), 8);
+    assert_eq!(bench.claim("a", 1, 8).await.unwrap().count(), 8);
     bench.store.reclaim(&[], POLICY).await.unwrap();
     let piece = bench.claim("a", 2, 100).await.unwrap();
-    assert_eq!((piece.range, piece.crashes), (SeqRange::new(2, 3), 1));
+    assert_eq!((piece.hull(), piece.crashes), (SeqRange::new(2, 3), 1));
     bench.store.reclaim(&[], POLICY).await.unwrap();
     let mut seen = Vec::new();
     while let Some(claim) = bench.claim("a", 4, 100).await {
-        seen.push((claim.range, claim.attempt, claim.crashes));
+        seen.push((claim.hull(), claim.attempt, claim.crashes));
     }
     assert_eq!(seen[0], (SeqRange::new(4, 7), 1, 1));
     assert!(seen.contains(&(SeqRange::one(2), 2, 2)) && seen.contains(&(SeqRange::one(3), 2, 2)));
@@ -359,4 +359,30 @@ async fn a_full_disk_costs_what_was_written_meanwhile_and_nothing_after() {
     assert_eq!(after.total, 5);
     let seen = bench.store.inputs(&after, SeqRange { first: 1, last: 5 }).await.unwrap();
     assert_eq!(seen.len(), 5, "readers see what was committed");
+}
+
+#[tokio::test]
+async fn items_that_failed_here_and_there_come_back_in_one_lease() {
+    let bench = Bench::open().await;
+    let batch = bench.generated(40, Options::default()).await;
+    let claim = bench.claim("a", 2, 20).await.unwrap();
+    let failed = |seq: Seq| OutcomeRun {
+        state: ItemState::Failed,
+        error: Some("no".to_owned()),
+        family: Some((FamilyId("f".to_owned()), "no".to_owned())),
+        ..quick(SeqRange::one(seq))
+    };
+    let ends = (1..=40).map(|seq| if seq % 3 == 0 { failed(seq) } else { quick(SeqRange::one(seq)) });
+    bench.record("a", LeaseReport { outcomes: ends.collect(), ..report(&claim, 1) }).await;
+    bench.store.retry(batch.key, &RetryRequest::default()).await.unwrap();
+    let claim = bench.claim("a", 2, 5).await.unwrap();
+    let threes: Vec<SeqRange> = (1..=10).map(|third| SeqRange::one(third * 3)).collect();
+    assert_eq!(claim.ranges, threes);
+    assert_eq!(claim.started_ranges(), threes[..2]);
+    bench.audited(batch.key).await;
+    let ends = threes.iter().map(|range| quick(*range)).collect();
+    bench.record("a", LeaseReport { outcomes: ends, ..report(&claim, 1) }).await;
+    let rest = bench.claim("a", 2, 20).await.unwrap();
+    assert_eq!(rest.ranges, [33, 36, 39].map(SeqRange::one));
+    bench.audited(batch.key).await;
 }

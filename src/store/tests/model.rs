@@ -153,9 +153,9 @@ impl Model {
         let claim = bench.claim(&name, slots, per_slot).await;
         assert_eq!(claim.is_some(), expected, "a claim is granted exactly where there is work");
         let Some(claim) = claim else { return };
-        assert!(claim.range.count() <= u64::from(slots) * per_slot && claim.slots <= slots);
-        assert_eq!(claim.started, u64::from(claim.slots).min(claim.range.count()));
-        for seq in claim.range.first..=claim.range.last {
+        assert!(claim.count() <= u64::from(slots) * per_slot && claim.slots <= slots);
+        assert_eq!(claim.started, u64::from(claim.slots).min(claim.count()));
+        for seq in claim.ranges.iter().flat_map(|range| range.first..=range.last) {
             let place = &self.places[seq as usize - 1];
             assert!(free(place), "{seq} was not free: {place:?}");
             let expected = match place {
@@ -163,10 +163,10 @@ impl Model {
                 _ => (self.generation, 1, 0),
             };
             assert_eq!((claim.generation, claim.attempt, claim.crashes), expected);
-            let started = seq < claim.range.first + claim.started;
+            let started = claim.started_ranges().iter().any(|range| range.first <= seq && seq <= range.last);
             self.put(seq, Place::Held { lease: claim.lease, started });
         }
-        assert!(claim.crashes < 2 || claim.range.count() == 1, "a suspect runs alone");
+        assert!(claim.crashes < 2 || claim.count() == 1, "a suspect runs alone");
         self.state = BatchState::Running;
         self.touched = true;
         self.leases.push(Held { claim, node: name, version: 1 });
