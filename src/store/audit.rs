@@ -1,12 +1,12 @@
 //! Audit: everything that is counted, counted again.
 //!
-//! Owns the check of invariants 1, 2 and 4 by scanning. Called by tests and by an operator who doubts. Invariant:
-//! reads one snapshot and changes nothing. Deliberately slow: it is the only place that scans.
+//! Owns the checks of invariants 1 to 4 by scanning. Called by tests and, by sums, by the engine for each batch that
+//! ends. Invariant: reads one snapshot and changes nothing. Deliberately slow: it is the only place that scans.
 
 use sea_orm::DatabaseTransaction;
 
 use super::Store;
-use super::backend::{all, count, number, one};
+use super::backend::{all, count, number, one, rows};
 use super::entity::{batches, families, outcomes, requeue, strip};
 use super::error::StoreError;
 use super::items::leases_of;
@@ -27,6 +27,64 @@ impl Store {
         tx.rollback().await?;
         checked
     }
+}
+
+impl Store {
+    /// Checks by sums what [`Store::audit`] checks row by row: no item has two ends, and the counters are what the rows
+    /// say. Bounded in memory, whatever the number of items: for every batch that ends, in release builds too.
+    ///
+    /// # Errors
+    /// [`StoreError::Invariant`] with what does not fit; [`StoreError::NotFound`]; outages.
+    pub async fn audit_sums(&self, batch: BatchKey) -> Result<(), StoreError> {
+        let tx = self.inner.backend.snapshot().await?;
+        let row = one(&tx, "SELECT * FROM batches WHERE id = $1", vec![batch.into()]).await?;
+        let row: batches::Model = row.ok_or(StoreError::NotFound("batch"))?;
+        let summed = sums(&tx, &row).await;
+        tx.rollback().await?;
+        summed
+    }
+}
+
+async fn sums(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), StoreError> {
+    /// Items by state, and how many rows begin before the one before them has ended.
+    const ENDED: &str = "SELECT state, CAST(SUM(last - first + 1) AS BIGINT), \
+         CAST(SUM(CASE WHEN before >= first THEN 1 ELSE 0 END) AS BIGINT) FROM \
+         (SELECT state, first, last, LAG(last) OVER (ORDER BY first) AS before FROM outcomes WHERE batch = $1) AS o \
+         GROUP BY state";
+    const WAITING: &str = "SELECT CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT), CAST(COALESCE(SUM(CASE \
+         WHEN attempt >= 2 THEN last - first + 1 ELSE 0 END), 0) AS BIGINT) FROM requeue WHERE batch = $1";
+    let key = || vec![batch.id.into()];
+    let (mut ended, mut handed_out) = (Sums::<String, i64>::new(), 0_i64);
+    for row in rows(tx, ENDED, key()).await? {
+        let (items, twice): (i64, i64) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+        if twice > 0 {
+            return Err(StoreError::Invariant(format!("batch {}: {twice} outcomes overlap", batch.id)));
+        }
+        ended.insert(row.try_get_by_index(0)?, items);
+        handed_out += items;
+    }
+    let waiting = super::backend::row(tx, WAITING, key()).await?;
+    let waiting = waiting.ok_or_else(|| StoreError::Invariant("a sum has no row".to_owned()))?;
+    let (mut running, mut retrying): (i64, i64) = (0, waiting.try_get_by_index(1)?);
+    handed_out += waiting.try_get_by_index::<i64>(0)?;
+    for (lease, left, started) in leases_of(tx, batch.id).await? {
+        let (left, started) = (super::backend::int(left.count()), super::backend::int(started.count()));
+        handed_out += left;
+        running += started;
+        if lease.attempt >= 2 {
+            retrying += left - started;
+        }
+    }
+    let ended = |state: &str| ended.get(state).copied().unwrap_or(0);
+    let stored = [batch.running, batch.retrying, batch.succeeded, batch.failed, batch.cancelled];
+    let summed = [running, retrying, ended("succeeded"), ended("failed"), ended("cancelled")];
+    if stored == summed && handed_out == batch.next_seq - 1 {
+        return Ok(());
+    }
+    Err(StoreError::Invariant(format!(
+        "batch {}: counters are {stored:?}, rows say {summed:?}; {handed_out} handed out, the cursor is {}",
+        batch.id, batch.next_seq
+    )))
 }
 
 /// What the rows say.

@@ -76,6 +76,7 @@ impl Bench {
 
     async fn audited(&self, batch: BatchKey) -> BatchRecord {
         self.store.audit(batch).await.unwrap();
+        self.store.audit_sums(batch).await.unwrap();
         self.store.batch_by_key(batch).await.unwrap()
     }
 }
