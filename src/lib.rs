@@ -42,6 +42,11 @@ pub mod server;
 #[cfg(feature = "ssr")]
 pub mod cli;
 
+/// A Postgres of the tests' own.
+#[cfg(all(test, feature = "ssr"))]
+#[path = "../tests/cluster/mod.rs"]
+mod cluster;
+
 /// Where the browser comes in: brings the server's HTML to life.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]

@@ -1,9 +1,11 @@
-//! Tests of the whole room: targeted cases here, random ones against a model in `model`.
+//! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
+//! `model`, many at once in `together`, what only a file can do in `file`.
 //!
-//! Owns a store in a temporary folder with a clock that tests set. Invariant: `audit` passes after every step.
+//! Owns a store in a database of its own with a clock that tests set. Invariant: `audit` passes after every step.
 //! Deliberately uses the public face of the store only.
 
 mod cases;
+mod file;
 mod model;
 
 use std::collections::HashMap;
@@ -12,36 +14,81 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use super::*;
+use crate::cluster::Cluster;
 use crate::protocol::{BatchId, FamilyId, InputKind, ItemState, Json, NodeId, Options, Seq, Timestamp};
 
 /// Where the clock of tests starts, in ms.
 const START: i64 = 1_700_000_000_000;
 
+/// A database to run a test on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum On {
+    /// A file in a folder.
+    Sqlite,
+    /// A database of the tests' cluster.
+    Postgres,
+}
+
+impl On {
+    /// The URL of an empty database; none where tests are told to go without.
+    fn database(self, folder: &Path) -> Option<String> {
+        match self {
+            Self::Sqlite => Some(format!("sqlite://{}", folder.join("milepost.db").display())),
+            Self::Postgres => Cluster::shared().map(Cluster::database),
+        }
+    }
+}
+
+/// Runs each named case on both databases: `name::sqlite` and `name::postgres`.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name {
+            use crate::store::tests::{Bench, On};
+
+            #[tokio::test]
+            async fn sqlite() {
+                super::$name(Bench::open(On::Sqlite).await.unwrap()).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                let Some(bench) = Bench::open(On::Postgres).await else { return };
+                super::$name(bench).await;
+            }
+        })*
+    };
+}
+use on_both;
+
 /// A store whose clock stands still until told.
 struct Bench {
     folder: tempfile::TempDir,
+    url: String,
     store: Store,
     clock: Arc<AtomicI64>,
 }
 
-async fn open_at(folder: &Path, clock: &Arc<AtomicI64>) -> Store {
-    let options = StoreOptions {
-        url: format!("sqlite://{}", folder.join("milepost.db").display()),
-        readers: 2,
-        writers: 1,
-        files: folder.join("files"),
-    };
-    let clock = clock.clone();
-    let clock: Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
-    Store::open_with_clock(options, clock).await.unwrap()
-}
-
 impl Bench {
-    async fn open() -> Self {
+    /// A store on an empty database; none where tests are told to go without this one.
+    async fn open(place: On) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
+        let url = place.database(folder.path())?;
         let clock = Arc::new(AtomicI64::new(START));
-        let store = open_at(folder.path(), &clock).await;
-        Self { folder, store, clock }
+        let store = Self::connect(&url, folder.path(), &clock).await;
+        Some(Self { folder, url, store, clock })
+    }
+
+    /// Another store on the same database: what a second process has.
+    async fn again(&self) -> Store {
+        Self::connect(&self.url, self.folder.path(), &self.clock).await
+    }
+
+    async fn connect(url: &str, folder: &Path, clock: &Arc<AtomicI64>) -> Store {
+        let options =
+            StoreOptions { url: url.to_owned(), readers: 2, writers: 3, files: folder.join("files") };
+        let clock = clock.clone();
+        let clock: Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
+        Store::open_with_clock(options, clock).await.unwrap()
     }
 
     fn pass(&self, ms: i64) {

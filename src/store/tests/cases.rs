@@ -5,9 +5,23 @@
 use super::*;
 use crate::protocol::{BatchState, FileRow, ItemQuery, RetryRequest};
 
-#[tokio::test]
-async fn a_streamed_batch_runs_to_its_end() {
-    let bench = Bench::open().await;
+on_both!(
+    a_streamed_batch_runs_to_its_end,
+    a_record_is_applied_once_and_only_by_the_holder,
+    cancel_ends_what_nobody_holds_and_then_the_rest,
+    retry_makes_a_new_generation_and_keeps_the_history,
+    files_that_nobody_names_go_from_every_shelf,
+    failures_of_a_page_and_more_are_retried_whole,
+    many_failures_are_retried_and_families_are_bounded,
+    the_strip_doubles_while_items_come,
+    claims_take_turns_and_respect_bounds,
+    poison_is_set_aside_alone,
+    items_are_found_by_state_and_text,
+    calls_that_are_dropped_half_way_leave_nothing_behind,
+    items_that_failed_here_and_there_come_back_in_one_lease,
+);
+
+async fn a_streamed_batch_runs_to_its_end(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
     let batch = bench.store.append(batch.key, 1, vec![lines(1, 3), lines(4, 2)], vec![]).await.unwrap();
     assert_eq!((batch.total, batch.state), (5, BatchState::Pending));
@@ -32,9 +46,7 @@ async fn a_streamed_batch_runs_to_its_end() {
     assert!(bench.claim("a", 2, 10).await.is_none());
 }
 
-#[tokio::test]
-async fn a_record_is_applied_once_and_only_by_the_holder() {
-    let bench = Bench::open().await;
+async fn a_record_is_applied_once_and_only_by_the_holder(bench: Bench) {
     let batch = bench.generated(10, Options::default()).await;
     let claim = bench.claim("a", 1, 10).await.unwrap();
     let part = LeaseReport {
@@ -58,9 +70,7 @@ async fn a_record_is_applied_once_and_only_by_the_holder() {
     assert_eq!((batch.running, batch.retrying, batch.pending()), (0, 1, 5));
 }
 
-#[tokio::test]
-async fn cancel_ends_what_nobody_holds_and_then_the_rest() {
-    let bench = Bench::open().await;
+async fn cancel_ends_what_nobody_holds_and_then_the_rest(bench: Bench) {
     let batch = bench.generated(100, Options::default()).await;
     let claim = bench.claim("a", 2, 5).await.unwrap();
     let change = bench.store.cancel(batch.key, None).await.unwrap();
@@ -81,9 +91,7 @@ async fn cancel_ends_what_nobody_holds_and_then_the_rest() {
     bench.audited(batch.key).await;
 }
 
-#[tokio::test]
-async fn retry_makes_a_new_generation_and_keeps_the_history() {
-    let bench = Bench::open().await;
+async fn retry_makes_a_new_generation_and_keeps_the_history(bench: Bench) {
     let batch = bench.generated(6, Options::default()).await;
     let claim = bench.claim("a", 6, 1).await.unwrap();
     let file = FileRecord {
@@ -128,9 +136,7 @@ async fn retry_makes_a_new_generation_and_keeps_the_history() {
     assert!(bench.store.audit(batch.key).await.is_err());
 }
 
-#[tokio::test]
-async fn files_that_nobody_names_go_from_every_shelf() {
-    let bench = Bench::open().await;
+async fn files_that_nobody_names_go_from_every_shelf(bench: Bench) {
     let mut left = Vec::new();
     for age_hours in [0, 2, 2, 2] {
         let mut draft = bench.store.vault().draft().await.unwrap();
@@ -144,9 +150,7 @@ async fn files_that_nobody_names_go_from_every_shelf() {
     assert_eq!(left.iter().map(|path| path.exists()).collect::<Vec<_>>(), [true, false, false, false]);
 }
 
-#[tokio::test]
-async fn failures_of_a_page_and_more_are_retried_whole() {
-    let bench = Bench::open().await;
+async fn failures_of_a_page_and_more_are_retried_whole(bench: Bench) {
     let batch = bench.generated(101, Options::default()).await;
     let claim = bench.claim("a", 1, 101).await.unwrap();
     let outcomes = (1..=101)
@@ -168,9 +172,7 @@ async fn failures_of_a_page_and_more_are_retried_whole() {
     assert_eq!(unchanged, retried);
 }
 
-#[tokio::test]
-async fn many_failures_are_retried_and_families_are_bounded() {
-    let bench = Bench::open().await;
+async fn many_failures_are_retried_and_families_are_bounded(bench: Bench) {
     let batch = bench.generated(2_100, Options::default()).await;
     assert_eq!(batch.cell_items, 4);
     let claim = bench.claim("a", 1, 10_000).await.unwrap();
@@ -191,9 +193,7 @@ async fn many_failures_are_retried_and_families_are_bounded() {
     assert!(bench.store.families(&batch).await.unwrap().families.is_empty());
 }
 
-#[tokio::test]
-async fn the_strip_doubles_while_items_come() {
-    let bench = Bench::open().await;
+async fn the_strip_doubles_while_items_come(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
     bench.store.append(batch.key, 1, vec![lines(1, 1_000)], vec![]).await.unwrap();
     let claim = bench.claim("a", 1, 10_000).await.unwrap();
@@ -205,21 +205,7 @@ async fn the_strip_doubles_while_items_come() {
     assert_eq!((cells.len(), cells[249].succeeded, cells[249].last), (250, 4, 1_000));
 }
 
-#[tokio::test]
-async fn a_stop_that_was_not_clean_raises_revisions() {
-    let mut bench = Bench::open().await;
-    let batch = bench.generated(10, Options::default()).await;
-    let again = open_at(bench.folder.path(), &bench.clock).await;
-    assert_eq!(again.batch_by_key(batch.key).await.unwrap().rev, batch.rev + 1_000_000);
-    bench.store.close().await;
-    again.close().await;
-    bench.store = open_at(bench.folder.path(), &bench.clock).await;
-    assert_eq!(bench.audited(batch.key).await.rev, batch.rev + 1_000_000);
-}
-
-#[tokio::test]
-async fn claims_take_turns_and_respect_bounds() {
-    let bench = Bench::open().await;
+async fn claims_take_turns_and_respect_bounds(bench: Bench) {
     let big = bench.generated(1_000, Options { concurrency: Some(3), ..Options::default() }).await;
     let small = bench.generated(4, Options { rate_per_s: Some(2.0), ..Options::default() }).await;
     let first = bench.claim("a", 2, 1).await.unwrap();
@@ -244,9 +230,7 @@ async fn claims_take_turns_and_respect_bounds() {
     assert_eq!(bench.claim("a", 9, 9).await.unwrap().hull(), SeqRange::new(3, 9));
 }
 
-#[tokio::test]
-async fn poison_is_set_aside_alone() {
-    let bench = Bench::open().await;
+async fn poison_is_set_aside_alone(bench: Bench) {
     let batch = bench.generated(8, Options { attempts_max: Some(9), ..Options::default() }).await;
     assert_eq!(bench.claim("a", 1, 8).await.unwrap().count(), 8);
     bench.store.reclaim(&[], POLICY).await.unwrap();
@@ -266,9 +250,7 @@ async fn poison_is_set_aside_alone() {
     assert_eq!((families[0].id.0.as_str(), families[0].count), ("poison", 2));
 }
 
-#[tokio::test]
-async fn items_are_found_by_state_and_text() {
-    let bench = Bench::open().await;
+async fn items_are_found_by_state_and_text(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
     let batch = bench.store.append(batch.key, 1, vec![lines(1, 30)], vec![]).await.unwrap();
     let claim = bench.claim("a", 2, 5).await.unwrap();
@@ -294,31 +276,7 @@ async fn items_are_found_by_state_and_text() {
     assert_eq!(bench.store.next_due().await.unwrap(), Some(Timestamp(START + 5)));
 }
 
-#[tokio::test]
-async fn a_full_disk_is_said_and_survived() {
-    let bench = Bench::open().await;
-    let batch = bench.store.create(new_batch()).await.unwrap();
-    let writer = bench.store.inner.backend.writer();
-    run(writer, "PRAGMA max_page_count = 60", vec![]).await.unwrap();
-    let mut first = 1;
-    let refused = loop {
-        let noise: String = (0..500).map(|_at| format!("\"{:032x}\"\n", rand::random::<u128>())).collect();
-        let block = NewBlock { count: 500, ndjson: noise.into_bytes() };
-        match bench.store.append(batch.key, first, vec![block], vec![]).await {
-            Ok(batch) => first = batch.total + 1,
-            Err(refused) => break refused,
-        }
-    };
-    assert!(matches!(refused, StoreError::DiskFull), "{refused:?}");
-    assert_eq!(bench.audited(batch.key).await.total, first - 1);
-    run(writer, "PRAGMA max_page_count = 100000", vec![]).await.unwrap();
-    bench.store.append(batch.key, first, vec![lines(first, 5)], vec![]).await.unwrap();
-    assert_eq!(bench.audited(batch.key).await.total, first + 4);
-}
-
-#[tokio::test]
-async fn calls_that_are_dropped_half_way_leave_nothing_behind() {
-    let bench = Bench::open().await;
+async fn calls_that_are_dropped_half_way_leave_nothing_behind(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
     for polls in 0..60 {
         let append = bench.store.append(batch.key, 1, vec![lines(1, 5)], vec![]);
@@ -341,29 +299,7 @@ async fn calls_that_are_dropped_half_way_leave_nothing_behind() {
     bench.store.append(batch.key, total + 1, vec![lines(1, 5)], vec![]).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_full_disk_costs_what_was_written_meanwhile_and_nothing_after() {
-    let bench = Bench::open().await;
-    let batch = bench.store.create(new_batch()).await.unwrap();
-    let backend = &bench.store.inner.backend;
-    for _again in 0..3 {
-        super::super::backend::run(backend.writer(), "PRAGMA max_page_count = 1", vec![]).await.unwrap();
-        // Random, so that it does not shrink.
-        let line = |_line| format!("\"{:032x}{:032x}\"\n", rand::random::<u128>(), rand::random::<u128>());
-        let ndjson = (0..8_192).map(line).collect::<String>().into_bytes();
-        let append = bench.store.append(batch.key, 1, vec![NewBlock { count: 8_192, ndjson }], vec![]).await;
-        assert!(matches!(append, Err(StoreError::DiskFull)), "{:?}", append.map(|batch| batch.total));
-    }
-    // The bound was the connection's, which has not come through.
-    let after = bench.store.append(batch.key, 1, vec![lines(1, 5)], vec![]).await.unwrap();
-    assert_eq!(after.total, 5);
-    let seen = bench.store.inputs(&after, SeqRange { first: 1, last: 5 }).await.unwrap();
-    assert_eq!(seen.len(), 5, "readers see what was committed");
-}
-
-#[tokio::test]
-async fn items_that_failed_here_and_there_come_back_in_one_lease() {
-    let bench = Bench::open().await;
+async fn items_that_failed_here_and_there_come_back_in_one_lease(bench: Bench) {
     let batch = bench.generated(40, Options::default()).await;
     let claim = bench.claim("a", 2, 20).await.unwrap();
     let failed = |seq: Seq| OutcomeRun {

@@ -404,7 +404,7 @@ impl Model {
             Act::Pass { ms } => bench.pass(*ms),
             Act::Reopen => {
                 bench.store.close().await;
-                bench.store = open_at(bench.folder.path(), &bench.clock).await;
+                bench.store = bench.again().await;
             }
         }
     }
@@ -459,14 +459,24 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
     }
 }
 
-#[test]
-fn random_acts_agree_with_the_model() {
+fn random_acts_agree(on: On) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let bench = RefCell::new(runtime.block_on(Bench::open()));
+    let Some(bench) = runtime.block_on(Bench::open(on)) else { return };
+    let bench = RefCell::new(bench);
     let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
     let run = |acts: Vec<Act>| {
         runtime.block_on(case(&mut bench.borrow_mut(), &acts));
         Ok(())
     };
     TestRunner::new(config).run(&prop::collection::vec(act(), 1..40), run).unwrap();
+}
+
+#[test]
+fn random_acts_agree_with_the_model_on_sqlite() {
+    random_acts_agree(On::Sqlite);
+}
+
+#[test]
+fn random_acts_agree_with_the_model_on_postgres() {
+    random_acts_agree(On::Postgres);
 }
