@@ -113,7 +113,8 @@ pub(super) const FIELDS: &[Field] = &[
         text(raw).filter(|url| url.contains("://")).map(|url| Some(url.to_owned()))
     }),
     field!(database.readers, "a whole number from 1 to 64", |raw| whole(raw, 1..=64)),
-    field!(engine.lease_seconds, "a whole number of seconds from 5 to 3600", |raw| whole(raw, 5..=3_600)),
+    field!(database.writers, "a whole number from 1 to 64", |raw| whole(raw, 1..=64)),
+    field!(engine.lease_seconds, "a whole number of seconds from 1 to 3600", |raw| whole(raw, 1..=3_600)),
     field!(engine.reclaim_seconds, "a whole number of seconds from 1 to 600", |raw| whole(raw, 1..=600)),
     field!(engine.drain_seconds, "a whole number of seconds from 0 to 3600", |raw| whole(raw, 0..=3_600)),
     field!(engine.attempts_max, "a whole number from 1 to 100", |raw| whole(raw, 1..=100)),

@@ -70,22 +70,24 @@ impl Default for ServerConfig {
 /// `[database]`: where the tape is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseConfig {
-    /// `sqlite://PATH`. By default `milepost.db` in the data folder. `postgres://…` is not supported yet.
+    /// `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. By default `milepost.db` in the data folder.
     pub url: Option<String>,
-    /// Connections that read, 1 to 64; one more writes. 4.
+    /// Connections that read, 1 to 64. 4.
     pub readers: u32,
+    /// Connections that write, 1 to 64, on Postgres; on SQLite there is one. 8.
+    pub writers: u32,
 }
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: None, readers: 4 }
+        Self { url: None, readers: 4, writers: 8 }
     }
 }
 
 /// `[engine]`: how work is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineConfig {
-    /// A node that has not beaten for so many seconds is lost, 5 to 3,600. 30.
+    /// A node that has not beaten for so many seconds is lost, 1 to 3,600. 30.
     pub lease_seconds: u32,
     /// Seconds between two looks for lost nodes, 1 to 600. 5.
     pub reclaim_seconds: u32,

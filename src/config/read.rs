@@ -185,7 +185,7 @@ mod tests {
                 "milepost.toml:4: engine.lease_seconds: expected a whole",
             ),
             ("[server]\nslots = \"3\"", "milepost.toml:2: server.slots: expected a whole number"),
-            ("[engine]\nlease_seconds = 4", "milepost.toml:2: engine.lease_seconds: expected"),
+            ("[engine]\nlease_seconds = 0", "milepost.toml:2: engine.lease_seconds: expected"),
             ("[engine]\nlease_seconds = 30.5", "milepost.toml:2: engine.lease_seconds: expected"),
             (
                 "[live]\ntick = 4",

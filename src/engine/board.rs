@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::work::BatchWork;
 use crate::protocol::{BatchId, Seq};
-use crate::store::LeaseId;
+use crate::store::{BatchKey, LeaseId};
 use crate::tasks::WorkCell;
 
 /// Why running work is stopped.
@@ -122,6 +122,14 @@ impl Board {
         }
         let hand = self.lock();
         hand.as_ref().filter(|hand| hand.work.id == batch)?.cell.clone()
+    }
+
+    /// Batch, item under way, and its cell.
+    pub fn glimpse(&self) -> Option<(BatchKey, Seq, Arc<WorkCell>)> {
+        let hand = self.lock();
+        let hand = hand.as_ref()?;
+        let cell = hand.cell.clone()?;
+        Some(self.seq.load(Ordering::Acquire)).filter(|seq| *seq != 0).map(|seq| (hand.work.key, seq, cell))
     }
 
     /// Stops what is in hand if `wanted` says so.

@@ -68,8 +68,9 @@ async fn claim_all(engine: &Engine) -> Found {
         let Some(Want { slots_free, items_per_slot }) = inner.desk.want() else {
             return Found::Sated;
         };
+        let node = inner.node();
         let request = ClaimRequest {
-            node: &inner.node,
+            node: &node,
             slots_free,
             items_per_slot: &items_per_slot,
             lease_items_max: LEASE_ITEMS_MAX,
@@ -77,6 +78,10 @@ async fn claim_all(engine: &Engine) -> Found {
         match inner.store.claim(&request).await {
             Ok(Some((claim, change))) => {
                 engine.publish(&change);
+                if inner.pulse.is_fenced() || inner.node() != node {
+                    // Granted to whom this node was: others take it back.
+                    return Found::Trouble;
+                }
                 take(engine, claim).await;
             }
             Ok(None) => return Found::Dry,

@@ -4,16 +4,16 @@
 //! recorder. Invariant: what the boards show and what the leases hold agree whenever the lock is free. Deliberately
 //! awaits nothing and asks no database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use super::board::{Board, Hand, Leash, Why};
-use super::lease::{Course, Lease};
+use super::lease::{Course, Lease, REFRESH};
 use super::work::{BatchWork, Chunk, Done, Load};
-use crate::protocol::{Rev, Seq};
+use crate::protocol::{BatchId, Rev, Seq};
 use crate::store::{BatchKey, Claim, InputRecord, LeaseId, SeqRange};
 
 /// Weight of what waits for the recorder at most; beyond, slots take nothing new until a group is committed.
@@ -252,6 +252,31 @@ impl Desk {
         state.leases.values_mut().for_each(|lease| lease.steer(Course::HandBack));
         drop(state);
         self.report.notify_one();
+    }
+
+    /// Every lease is another's from now on: what runs is stopped, and nothing of it is told. How many they were.
+    pub fn lose_all(&self) -> usize {
+        let mut state = self.lock();
+        self.boards.iter().for_each(|board| board.pull(Why::Lost, |_| true));
+        let lost = std::mem::take(&mut state.leases).len();
+        state.weight = 0;
+        drop(state);
+        self.work.notify_one();
+        lost
+    }
+
+    /// Others have acted on these batches: what is held of them asks how they stand with the next group.
+    pub fn ask_about(&self, batches: &BTreeSet<BatchId>) {
+        let mut state = self.lock();
+        let mut asks = false;
+        for lease in state.leases.values_mut().filter(|lease| batches.contains(&lease.work.id)) {
+            lease.told_at = lease.told_at.checked_sub(REFRESH).unwrap_or(lease.told_at);
+            asks = true;
+        }
+        drop(state);
+        if asks {
+            self.report.notify_one();
+        }
     }
 
     /// Stops all that runs; it goes back unspent.

@@ -17,13 +17,16 @@ pub(super) struct Health {
     /// Why nothing is claimed, for good or until it passes.
     pub broken: Option<String>,
     pub passing: Option<String>,
+    /// The process's own loops have not had their turn for long.
+    pub blocked: bool,
     logged_at: Option<Instant>,
 }
 
 impl Inner {
     /// True while this node may take more work. What passes is tried, for nothing else would tell that it has passed.
     pub(super) fn may_claim(&self) -> bool {
-        !self.is_leaving() && self.health().broken.is_none()
+        let here = !self.is_leaving() && !self.pulse.is_retired();
+        here && !self.pulse.is_fenced() && !self.is_stale() && self.health().broken.is_none()
     }
 
     /// Something below does not work: the node is not ready until it does; a broken invariant makes that final.
@@ -43,6 +46,30 @@ impl Inner {
         drop(health);
         if due {
             tracing::warn!(%error, what, "trying again");
+        }
+    }
+
+    /// Why the node is not ready, if it is not.
+    pub(super) fn unready(&self) -> Option<String> {
+        if self.is_leaving() || self.pulse.is_retired() {
+            return Some("The node is draining.".to_owned());
+        }
+        let health = self.health();
+        let stopped = || {
+            let away = "The node cannot beat in the database: its work is stopped until it can.";
+            self.pulse.is_fenced().then(|| away.to_owned())
+        };
+        let blocked = || health.blocked.then(|| "The process is blocked: its loops have no turn.".to_owned());
+        health.broken.clone().or_else(stopped).or_else(|| health.passing.clone()).or_else(blocked)
+    }
+
+    /// The process's own loops have their turn, or have not had it for long.
+    pub(super) fn note_blocked(&self, blocked: bool) {
+        let before = std::mem::replace(&mut self.health().blocked, blocked);
+        match (before, blocked) {
+            (false, true) => tracing::error!("the loops of this process have not had their turn for seconds"),
+            (true, false) => tracing::warn!("the loops of this process have their turn again"),
+            (true, true) | (false, false) => {}
         }
     }
 

@@ -7,11 +7,13 @@ use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Engine, EngineError, Inner, claims, nodes, recorder, retry, slots};
+use super::{
+    Engine, EngineError, Inner, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots,
+};
 use crate::protocol::{BatchId, NodeId, Role};
-use crate::store::{RetryPolicy, StoreError};
+use crate::store::{StoreError, Whose};
 
 /// How long stopped work may take to give way in a drain, and the last reports to be committed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -32,37 +34,75 @@ pub(super) fn fresh_node(name: &str) -> NodeId {
 pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
     let inner = &engine.inner;
     clear_folder(&inner.options.work).await?;
-    let policy = RetryPolicy {
-        attempts_max: inner.options.attempts_max,
-        crashes_max: retry::CRASHES_MAX,
-        base_ms: retry::RETRY_BASE_MS,
-        max_ms: retry::RETRY_DELAY_MS_MAX,
-    };
-    if inner.options.role != Role::Web {
-        let taken_back = inner.store.reclaim(&[], policy).await?;
-        if !taken_back.is_empty() {
-            tracing::info!(batches = taken_back.len(), "took back what an earlier process had in hand");
-        }
-        for batch in
-            inner.store.unfinished().await?.into_iter().filter(|batch| !batch.sealed && !batch.options.open)
-        {
-            inner.store.cancel(batch.key, Some(CUT_OFF.to_owned())).await?;
-        }
+    let sent = Instant::now();
+    if inner.store.is_shared() {
+        inner.store.node_started(&inner.node_record()).await?;
+        inner.pulse.beaten(sent);
+        beat::start_thread(inner)?;
+        watch(inner, "reclaim", reclaim::reclaim_loop(Arc::clone(inner)));
+        watch(inner, "tell", relay::tell_loop(Arc::clone(inner)));
+        watch(inner, "listen", relay::listen_loop(Arc::clone(inner)));
+        watch(inner, "hear", relay::hear_loop(Arc::clone(inner)));
+    } else {
+        recover(inner).await?;
+        inner.store.node_started(&inner.node_record()).await?;
+        watch(inner, "beat", beat::beat_loop(Arc::clone(inner)));
     }
-    inner.store.node_started(&inner.node_record()).await?;
-    watch(inner, "beat", nodes::beat_loop(Arc::clone(inner)));
+    watch(inner, "clock", pulse::clock_loop(Arc::clone(inner)));
+    pulse::look_after(inner)?;
     watch(inner, "show", nodes::show_loop(Arc::clone(inner)));
+    watch(inner, "schedule", nodes::schedule_loop(Arc::clone(inner)));
+    watch(inner, "tidy", nodes::tidy_loop(Arc::clone(inner)));
     if inner.options.role != Role::Web {
         watch(inner, "record", recorder::record_loop(Arc::clone(inner)));
         watch(inner, "load", slots::load_loop(Arc::clone(inner)));
         for at in 0..inner.desk.boards.len() {
             watch(inner, "slot", slots::slot_loop(Arc::clone(inner), at));
         }
+        if inner.store.is_shared() {
+            watch(inner, "glimpse", glimpses::glimpse_loop(Arc::clone(inner)));
+        }
         watch(inner, "claim", claims::claim_loop(Arc::clone(inner)));
-        watch(inner, "schedule", nodes::schedule_loop(Arc::clone(inner)));
-        watch(inner, "tidy", nodes::tidy_loop(Arc::clone(inner)));
     }
     Ok(())
+}
+
+/// Where nobody else works on the database: takes everything back that an earlier process had in hand.
+async fn recover(inner: &Inner) -> Result<(), EngineError> {
+    let policy = reclaim::policy(inner);
+    let taken_back = inner.store.reclaim(Whose::Everybodys, policy).await?;
+    if !taken_back.is_empty() {
+        tracing::info!(batches = taken_back.len(), "took back what an earlier process had in hand");
+    }
+    inner.store.clamp_due(policy).await?;
+    let unfinished = inner.store.unfinished().await?;
+    for batch in unfinished.into_iter().filter(|batch| !batch.sealed && !batch.options.open) {
+        inner.store.cancel(batch.key, Some(CUT_OFF.to_owned())).await?;
+    }
+    Ok(())
+}
+
+impl Inner {
+    /// Takes no more work here, for as long as the process lives: what runs finishes within the grace, the rest goes
+    /// back. Pages are served as before.
+    pub(super) fn retire(self: &Arc<Self>) {
+        if !self.pulse.retire() {
+            return;
+        }
+        tracing::info!("this node takes no more work");
+        self.desk.close();
+        let inner = Arc::clone(self);
+        let grace = async move {
+            if !becomes(Duration::from_secs(u64::from(inner.options.drain_seconds)), || {
+                inner.desk.busy() == 0 || inner.stop.is_cancelled()
+            })
+            .await
+            {
+                inner.desk.release();
+            }
+        };
+        self.loops.spawn_on(grace, &self.main);
+    }
 }
 
 /// Runs a loop; one that panics makes the node not ready.
@@ -108,8 +148,10 @@ pub(super) async fn end(inner: &Inner) {
         inner.desk.report.notify_one();
         !inner.desk.holds()
     });
-    if told.await {
-        if let Err(error) = inner.store.node_stopped(&inner.node).await {
+    let told = told.await;
+    inner.quiet.cancel();
+    if told {
+        if let Err(error) = inner.store.node_stopped(&inner.node()).await {
             tracing::warn!(%error, "the node could not say that it leaves");
         }
     } else {

@@ -15,12 +15,14 @@ use super::Engine;
 use crate::hub::{Audience, Hub, LookedAt};
 use crate::protocol::limits::WINDOW_ITEMS_MAX;
 use crate::protocol::{BatchId, ItemDetail, ItemProgress, ItemRow, ItemState, Rev, Row, Seq, Topic};
-use crate::store::{BatchRecord, Store, StoreError};
+use crate::store::{BatchRecord, Glimpse, SeqRange, Store, StoreError};
 
 /// Batches that are read at once.
 const READS_MAX: usize = 4;
 /// A batch that has finished is looked at this often: only a retry or a rename moves it.
 const FINISHED_EVERY: Duration = Duration::from_secs(1);
+/// Other nodes are told so often what is looked at here.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// An item with a log of so many bytes is told less often.
 const LOG_LONG_BYTES: usize = 8 * 1024;
 /// How often, then.
@@ -59,6 +61,10 @@ struct Views {
 struct View {
     /// Not before.
     due: Option<Instant>,
+    /// When other nodes were last told that this is looked at.
+    watched_at: Option<Instant>,
+    /// How far items are that run on other nodes.
+    elsewhere: HashMap<Seq, Glimpse>,
     windows: HashMap<(Seq, Seq), Window>,
     items: HashMap<Seq, Item>,
 }
@@ -127,16 +133,46 @@ impl Mirror {
         view: &mut View,
         now: Instant,
     ) -> Result<(), StoreError> {
-        view.windows.retain(|window, _| looked.windows.contains(window));
+        self.glimpse(batch, looked, view, now).await?;
+        let View { windows, items, elsewhere, .. } = view;
+        windows.retain(|window, _| looked.windows.contains(window));
         for (from, to) in &looked.windows {
             if to - from < WINDOW_ITEMS_MAX {
-                let window = view.windows.entry((*from, *to)).or_default();
-                self.feed_window(batch, *from, *to, window).await?;
+                let window = windows.entry((*from, *to)).or_default();
+                self.feed_window(batch, *from, *to, window, elsewhere).await?;
             }
         }
-        view.items.retain(|seq, _| looked.items.contains(seq));
+        items.retain(|seq, _| looked.items.contains(seq));
         for seq in &looked.items {
-            self.feed_item(batch, *seq, view.items.entry(*seq).or_default(), now).await?;
+            self.feed_item(batch, *seq, items.entry(*seq).or_default(), elsewhere, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells other nodes what is looked at, and reads how far it is there.
+    async fn glimpse(
+        &self,
+        batch: &BatchRecord,
+        looked: &LookedAt,
+        view: &mut View,
+        now: Instant,
+    ) -> Result<(), StoreError> {
+        view.elsewhere.clear();
+        if !self.store.is_shared() || batch.running == 0 {
+            return Ok(());
+        }
+        let windows = looked.windows.iter().filter(|(from, to)| to - from < WINDOW_ITEMS_MAX);
+        let windows = windows.map(|(from, to)| SeqRange { first: *from, last: *to });
+        let ranges: Vec<SeqRange> = windows.chain(looked.items.iter().copied().map(SeqRange::one)).collect();
+        if view.watched_at.is_none_or(|at| now - at >= WATCH_EVERY) {
+            view.watched_at = Some(now);
+            for range in &ranges {
+                self.store.watch(&self.engine.node(), batch.key, *range).await?;
+            }
+        }
+        for range in ranges {
+            let found = self.store.glimpses(batch.key, range).await?;
+            view.elsewhere.extend(found.into_iter().map(|glimpse| (glimpse.seq, glimpse)));
         }
         Ok(())
     }
@@ -147,6 +183,7 @@ impl Mirror {
         from: Seq,
         to: Seq,
         window: &mut Window,
+        elsewhere: &HashMap<Seq, Glimpse>,
     ) -> Result<(), StoreError> {
         let topic = Topic::Items { batch: batch.id, from, to };
         let told = self.hub.told_rev(topic);
@@ -164,7 +201,7 @@ impl Mirror {
                 let mut row = item.row;
                 row.shorten();
                 if row.state == ItemState::Running {
-                    let reports = self.lay_progress(batch.id, &mut row).unwrap_or(0);
+                    let reports = self.lay_progress(batch.id, &mut row, elsewhere).unwrap_or(0);
                     window.running.insert(row.seq, (row.clone(), reports));
                 }
                 rows.push((Row::Item(Box::new(row)), Audience::Everyone));
@@ -174,7 +211,7 @@ impl Mirror {
         }
         let mut rows = Vec::new();
         for (row, told) in window.running.values_mut() {
-            if let Some(reports) = self.lay_progress(batch.id, row)
+            if let Some(reports) = self.lay_progress(batch.id, row, elsewhere)
                 && reports != *told
             {
                 *told = reports;
@@ -188,8 +225,17 @@ impl Mirror {
     }
 
     /// The row keeps the revision of its committed state: progress is only indicative.
-    fn lay_progress(&self, batch: BatchId, row: &mut ItemRow) -> Option<u64> {
-        let cell = self.engine.work_cell(batch, row.seq)?;
+    fn lay_progress(
+        &self,
+        batch: BatchId,
+        row: &mut ItemRow,
+        elsewhere: &HashMap<Seq, Glimpse>,
+    ) -> Option<u64> {
+        let Some(cell) = self.engine.work_cell(batch, row.seq) else {
+            let glimpse = elsewhere.get(&row.seq)?;
+            row.progress.clone_from(&glimpse.progress);
+            return Some(glimpse.reports);
+        };
         let reports = cell.reports();
         row.progress = cell.progress().map(|(fraction, note)| ItemProgress { fraction, note });
         Some(reports)
@@ -200,6 +246,7 @@ impl Mirror {
         batch: &BatchRecord,
         seq: Seq,
         told: &mut Item,
+        elsewhere: &HashMap<Seq, Glimpse>,
         now: Instant,
     ) -> Result<(), StoreError> {
         let topic = Topic::Item { batch: batch.id, seq };
@@ -208,7 +255,11 @@ impl Mirror {
             return Ok(());
         }
         let cell = self.engine.work_cell(batch.id, seq);
-        let reports = cell.as_ref().map_or(0, |cell| cell.reports());
+        let glimpse = elsewhere.get(&seq);
+        let reports = match (&cell, glimpse) {
+            (Some(cell), _) => cell.reports(),
+            (None, glimpse) => glimpse.map_or(0, |glimpse| glimpse.reports),
+        };
         if batch.rev <= told_rev && reports == told.reports {
             return Ok(());
         }
@@ -218,11 +269,9 @@ impl Mirror {
             Err(error) => return Err(error),
         };
         let (mut row, mut log) = (item.row, item.log);
-        if row.state == ItemState::Running
-            && let Some(cell) = cell
-        {
-            self.lay_progress(batch.id, &mut row);
-            log = cell.log().1;
+        if row.state == ItemState::Running && self.lay_progress(batch.id, &mut row, elsewhere).is_some() {
+            let shown = glimpse.and_then(|glimpse| glimpse.log.clone());
+            log = cell.map(|cell| cell.log().1).or(shown).unwrap_or(log);
         }
         told.reports = reports;
         told.due = (log.len() > LOG_LONG_BYTES).then(|| now + LOG_LONG_EVERY);

@@ -3,13 +3,15 @@
 //! ```text
 //! intake, commit, check   items in         claims → desk (lease, work, board) → slots, slot   items run
 //! report, retry, family   what to record   recorder, publish, estimate, budget               what was recorded
-//! acts, nodes, life       from outside     start and end
+//! acts, nodes, life       from outside, start and end
+//! beat, pulse, reclaim, relay, glimpses                one node among others
 //! ```
 //!
 //! Called by service. Invariant: only what is committed is told, and whatever is not recorded runs again.
 //! Deliberately knows no HTTP and no person.
 
 mod acts;
+mod beat;
 mod board;
 mod budget;
 mod check;
@@ -19,6 +21,7 @@ mod desk;
 mod estimate;
 mod family;
 mod forming;
+mod glimpses;
 mod health;
 mod intake;
 mod lease;
@@ -27,7 +30,10 @@ mod mirror;
 mod news;
 mod nodes;
 mod publish;
+mod pulse;
+mod reclaim;
 mod recorder;
+mod relay;
 mod report;
 mod retry;
 mod slot;
@@ -41,8 +47,9 @@ mod work;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -54,6 +61,8 @@ use self::estimate::Estimates;
 use self::health::Health;
 pub use self::intake::Intake;
 pub use self::mirror::start_mirror;
+use self::pulse::Pulse;
+use self::relay::Outbox;
 use crate::hub::Hub;
 use crate::protocol::{BatchId, NodeId, Role, Seq};
 use crate::store::{Store, StoreError};
@@ -124,7 +133,10 @@ struct Inner {
     tasks: Arc<Registry>,
     hub: Hub,
     options: EngineOptions,
-    node: NodeId,
+    /// Changes where this process was taken for lost and joined anew.
+    node: RwLock<NodeId>,
+    pulse: Pulse,
+    relay: Outbox,
     desk: Desk,
     estimates: Mutex<Estimates>,
     budgets: Mutex<Budgets>,
@@ -136,8 +148,14 @@ struct Inner {
     ended: AtomicU64,
     rate_bits: AtomicU64,
     sweep: Notify,
+    /// Nodes may have gone.
+    lost: Notify,
+    /// Beats end before the loops.
+    quiet: CancellationToken,
     stop: CancellationToken,
     loops: TaskTracker,
+    /// Where the loops run.
+    main: Handle,
 }
 
 impl Engine {
@@ -156,7 +174,9 @@ impl Engine {
             store,
             tasks,
             hub,
-            node: life::fresh_node(&options.node_name),
+            node: RwLock::new(life::fresh_node(&options.node_name)),
+            pulse: Pulse::new(),
+            relay: Outbox::default(),
             desk: Desk::new(slots),
             estimates: Mutex::default(),
             budgets: Mutex::default(),
@@ -167,6 +187,9 @@ impl Engine {
             ended: AtomicU64::new(0),
             rate_bits: AtomicU64::new(0),
             sweep: Notify::new(),
+            lost: Notify::new(),
+            quiet: CancellationToken::new(),
+            main: Handle::current(),
             stop: CancellationToken::new(),
             loops: TaskTracker::new(),
             options,
@@ -182,20 +205,22 @@ impl Engine {
         self.inner.drained.get_or_init(|| async move { life::end(&inner).await }).await;
     }
 
-    /// This node.
+    /// This node, as it is known now.
     #[must_use]
-    pub fn node(&self) -> &NodeId {
-        &self.inner.node
+    pub fn node(&self) -> NodeId {
+        self.inner.node()
     }
 
     /// Why this node is not ready, if it is not: a sentence.
     #[must_use]
     pub fn unready(&self) -> Option<String> {
-        if self.inner.is_leaving() {
-            return Some("The node is draining.".to_owned());
-        }
-        let health = self.inner.health();
-        health.broken.clone().or_else(|| health.passing.clone())
+        self.inner.unready()
+    }
+
+    /// True while the database does not answer this node: whatever needs it would wait in vain.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.inner.store.is_shared() && self.inner.pulse.is_away()
     }
 
     /// The cell of an item that runs on this node now.
@@ -222,6 +247,10 @@ impl Inner {
 
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn node(&self) -> NodeId {
+        self.node.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn is_leaving(&self) -> bool {

@@ -1,23 +1,23 @@
-//! This process among the others: its beat, what it shows, and the hourly tidying.
+//! This process among the others: what it shows of them, what comes due, and the hourly tidying.
 //!
-//! Owns the loops that beat, show nodes and delete what is too old. Started by the engine. Invariant: beats come at
-//! least every third of the lease. Deliberately takes nothing from a living node.
+//! Owns the loops that show nodes, start what was scheduled and delete what is too old. Started by the engine.
+//! Invariant: whatever several nodes do at once here, it is done once. Deliberately takes nothing from a living node.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Engine, EngineError, Inner};
 use crate::hub::Audience;
-use crate::protocol::{BatchState, Node, NodeState, Role, Row, SlotWork, Topic, limits};
+use crate::protocol::{BatchState, Node, NodeId, NodeState, Role, Row, SlotWork, Topic, limits};
 use crate::store::{BatchFilter, BatchKey, NodeRecord, StoreError, Viewer};
 
-/// Longest time between beats.
-const BEAT_MAX: Duration = Duration::from_secs(5);
 /// How often nodes are shown while somebody looks.
 const SHOW_INTERVAL: Duration = Duration::from_secs(1);
 /// How often old batches are looked for.
 const TIDY_INTERVAL: Duration = Duration::from_secs(3_600);
+/// For so long the others leave it to the node that has begun; less than the interval, so that it is done each time.
+const TIDY_TURN: Duration = Duration::from_secs(3_500);
 /// Pause between two steps of a sweep, so that work goes before tidying.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// Batches looked at per step.
@@ -34,12 +34,17 @@ impl Engine {
         let (now, rev) = (inner.store.now(), self.list_rev());
         let lost_ms = u64::from(inner.options.lease_seconds) * 1_000;
         let mut nodes: Vec<Node> = Vec::new();
+        let own = inner.node();
         for record in inner.store.nodes().await? {
-            let here = record.id == inner.node;
+            let here = record.id == own;
             let heartbeat_age_ms = now.ms_since(record.heartbeat_at);
             let work = if here { self.running(limits::SLOT_WORK_SHOWN_MAX) } else { Vec::new() };
             nodes.push(Node {
-                state: if heartbeat_age_ms > lost_ms { NodeState::Down } else { record.state },
+                state: match (here, heartbeat_age_ms > lost_ms) {
+                    (false, true) => NodeState::Down,
+                    (false, false) => record.state,
+                    (true, _) => inner.state_told(),
+                },
                 busy: if here { inner.desk.busy() } else { record.busy },
                 rate_per_s: if here { inner.rate() } else { record.rate_per_s },
                 id: record.id,
@@ -55,19 +60,34 @@ impl Engine {
         nodes.sort_by(|a, b| (&a.name, &a.id).cmp(&(&b.name, &b.id)));
         Ok(nodes)
     }
+
+    /// Takes no more work on `node`, this one or another, and answers it as it then is; what runs goes on within the
+    /// grace, and the rest is handed back.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none, or it is down; what else the store says.
+    pub async fn drain_node(&self, node: &NodeId) -> Result<Node, EngineError> {
+        let inner = &self.inner;
+        inner.store.node_drain(node).await?;
+        if *node == inner.node() {
+            inner.retire();
+        }
+        let found = self.nodes().await?.into_iter().find(|known| known.id == *node);
+        found.ok_or(EngineError::Store(StoreError::NotFound("node")))
+    }
 }
 
 impl Inner {
     /// This node as it registers.
     pub(super) fn node_record(&self) -> NodeRecord {
         NodeRecord {
-            id: self.node.clone(),
+            id: self.node(),
             name: self.options.node_name.clone(),
             role: self.options.role,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: if self.options.role == Role::Web { 0 } else { self.options.slots },
             busy: 0,
-            state: NodeState::Up,
+            state: self.state_told(),
             heartbeat_at: self.store.now(),
             rate_per_s: 0.0,
         }
@@ -81,29 +101,6 @@ impl Inner {
     /// Takes note of ends, for the rate.
     pub(super) fn count_ended(&self, ended: u64) {
         self.ended.fetch_add(ended, Ordering::Relaxed);
-    }
-}
-
-/// Beats until the engine stops.
-pub(super) async fn beat_loop(inner: Arc<Inner>) {
-    let interval = Duration::from_secs(u64::from(inner.options.lease_seconds)) / 3;
-    let interval = interval.clamp(Duration::from_millis(100), BEAT_MAX);
-    let (mut last, mut ended) = (Instant::now(), 0);
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(interval) => {}
-            () = inner.stop.cancelled() => return,
-        }
-        let now_ended = inner.ended.load(Ordering::Relaxed);
-        #[expect(clippy::cast_precision_loss, reason = "a rate for a card")]
-        let rate = (now_ended - ended) as f64 / last.elapsed().as_secs_f64().max(0.001);
-        (last, ended) = (Instant::now(), now_ended);
-        inner.rate_bits.store(rate.to_bits(), Ordering::Relaxed);
-        let state = if inner.is_leaving() { NodeState::Draining } else { NodeState::Up };
-        match inner.store.node_beat(&inner.node, inner.desk.busy(), rate, state).await {
-            Ok(()) => inner.recovered(),
-            Err(error) => inner.trouble("the node cannot beat", &error),
-        }
     }
 }
 
@@ -155,7 +152,14 @@ pub(super) async fn tidy_loop(inner: Arc<Inner>) {
     let engine = Engine { inner: Arc::clone(&inner) };
     let mut looks = Looks::Everywhere;
     loop {
-        if let Err(error) = tidy(&engine, looks).await {
+        let tidied = async {
+            // Where several share a database, one of them looks everywhere.
+            let turn = looks == Looks::AtDeleted
+                || !inner.store.is_shared()
+                || inner.store.take_turn("tidy", TIDY_TURN).await?;
+            if turn { tidy(&engine, looks).await } else { Ok(()) }
+        };
+        if let Err(error) = tidied.await {
             tracing::warn!(%error, "old batches stay for now");
         }
         tokio::select! {

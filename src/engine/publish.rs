@@ -31,8 +31,16 @@ impl Engine {
         }
     }
 
-    /// Publishes what a commit changed: batch, families and strip to their topics.
+    /// Publishes what a commit of this node changed: batch, families and strip to their topics, and a hint to others.
     pub fn publish(&self, change: &BatchChange) {
+        if self.inner.store.is_shared() {
+            self.inner.relay.note(change);
+        }
+        self.publish_heard(change);
+    }
+
+    /// Publishes what was read of another node's commits.
+    pub(super) fn publish_heard(&self, change: &BatchChange) {
         let inner = &self.inner;
         let batch = &change.batch;
         inner.estimates().note(batch, inner.store.now());

@@ -15,6 +15,8 @@ use crate::store::{BatchChange, BatchKey, Recorded, StoreError};
 
 /// Shortest time from one group to the next, unless it is full.
 const GROUP_INTERVAL: Duration = Duration::from_millis(50);
+/// Pause of a node that must beat before it tells anything.
+const STALE_PAUSE: Duration = Duration::from_millis(20);
 /// Pause before a group is tried again: doubles up to the second figure.
 const AGAIN_FIRST: Duration = Duration::from_millis(20);
 const AGAIN_MAX: Duration = Duration::from_secs(2);
@@ -38,6 +40,11 @@ pub(super) async fn record_loop(inner: Arc<Inner>) {
             }
         }
         last = Instant::now();
+        if inner.is_stale() {
+            // Whether what this node holds is still its own, the next beat tells.
+            tokio::time::sleep(STALE_PAUSE).await;
+            continue;
+        }
         let group = inner.desk.collect(last);
         if group.reports.is_empty() {
             continue;
@@ -55,7 +62,7 @@ pub(super) async fn record_loop(inner: Arc<Inner>) {
 async fn commit(inner: &Inner, group: &Group) -> Option<(Recorded, u64)> {
     let mut pause = AGAIN_FIRST;
     for tries in 1.. {
-        match inner.store.record(&inner.node, &group.reports).await {
+        match inner.store.record(&inner.node(), &group.reports).await {
             Ok(recorded) => {
                 inner.recovered();
                 return Some((recorded, tries));

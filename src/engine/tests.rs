@@ -5,6 +5,7 @@
 
 mod acts;
 mod intake;
+mod nodes;
 mod run;
 
 use std::sync::Arc;
@@ -64,6 +65,7 @@ impl Task for Probe {
         let now = self.0.now.fetch_add(1, Ordering::Relaxed) + 1;
         self.0.most.fetch_max(now, Ordering::Relaxed);
         if params.wait_ms > 0 && item.seq > params.wait_after {
+            context.progress(0.5);
             tokio::time::sleep(Duration::from_millis(params.wait_ms)).await;
         }
         self.0.now.fetch_sub(1, Ordering::Relaxed);

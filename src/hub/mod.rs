@@ -166,6 +166,12 @@ impl Hub {
         looked
     }
 
+    /// Batches of which somebody listens to anything.
+    #[must_use]
+    pub fn heard_batches(&self) -> BTreeSet<BatchId> {
+        self.channels().keys().filter_map(|topic| topic.batch()).collect()
+    }
+
     /// Batches of which somebody listens to windows, items, strip or families.
     #[must_use]
     pub fn watched_batches(&self) -> Vec<BatchId> {

@@ -22,6 +22,10 @@ pub fn cookie_name(site: &Site) -> &'static str {
 
 /// Puts the [`Caller`] into the request's extensions, if there is one.
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    if matches!(request.uri().path(), "/healthz" | "/readyz") {
+        // Open to everybody, and to be answered without a database.
+        return next.run(request).await;
+    }
     match caller_of(&state, request.headers()).await {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller);
@@ -34,6 +38,10 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
 
 async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
     let people = state.service.people();
+    let named = headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE);
+    if named {
+        state.service.reachable()?;
+    }
     if let Some(value) = headers.get(header::AUTHORIZATION) {
         return match value.to_str().ok().and_then(bearer) {
             Some(token) => people.by_token(token).await,

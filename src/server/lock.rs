@@ -1,4 +1,4 @@
-//! One `serve` per data folder: an OS lock that dies with the process.
+//! One `serve` per data folder, or one per folder to work in: an OS lock that dies with the process.
 //!
 //! Owns the lock file. Called at start. Invariant: while a [`FolderLock`] lives, no other process of this kind holds
 //! the same folder. Deliberately leaves the file behind: removing it would let two hold locks on two files.
@@ -7,6 +7,10 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
+/// Name of the lock in a folder of one process among others.
+const OWN_LOCK_NAME: &str = "lock";
+/// Name of the lock that is held while such folders are made and removed.
+const MAKING_LOCK_NAME: &str = "making.lock";
 /// Bytes of the lock file that are read for its holder.
 const HOLDER_BYTES_MAX: u64 = 64;
 
@@ -38,6 +42,28 @@ pub struct FolderLock {
 }
 
 impl FolderLock {
+    /// Makes a folder of this process's own in `parent`, and removes those of processes that are gone.
+    ///
+    /// # Errors
+    /// If the file system says no.
+    pub fn fresh_within(parent: &Path) -> Result<(Self, PathBuf), LockError> {
+        let failed = |source| LockError::Io { folder: parent.to_owned(), source };
+        std::fs::create_dir_all(parent).map_err(failed)?;
+        // Held from the making of a folder to its own lock: until then it looks like one of a process that is gone.
+        let making = File::create(parent.join(MAKING_LOCK_NAME)).map_err(failed)?;
+        making.lock().map_err(failed)?;
+        for entry in std::fs::read_dir(parent).map_err(failed)? {
+            let folder = entry.map_err(failed)?.path();
+            let left = File::open(folder.join(OWN_LOCK_NAME)).is_ok_and(|lock| lock.try_lock().is_ok());
+            if left && let Err(fault) = std::fs::remove_dir_all(&folder) {
+                tracing::warn!(folder = %folder.display(), %fault, "the folder of an old process stays behind");
+            }
+        }
+        let folder = parent.join(&crate::service::secret::fresh()[..16]);
+        let lock = Self::take(&folder, OWN_LOCK_NAME)?;
+        Ok((lock, folder))
+    }
+
     /// Makes the folder and takes the lock named `name` in it.
     ///
     /// # Errors
@@ -78,6 +104,18 @@ impl FolderLock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn folders_of_living_processes_stay() {
+        let parent = tempfile::tempdir().unwrap();
+        let (gone, old) = FolderLock::fresh_within(parent.path()).unwrap();
+        std::fs::write(old.join("draft"), "x").unwrap();
+        drop(gone);
+        let (_living, kept) = FolderLock::fresh_within(parent.path()).unwrap();
+        let (_new, own) = FolderLock::fresh_within(parent.path()).unwrap();
+        assert!(!old.exists() && kept.exists() && own.exists());
+        assert_ne!(kept, own);
+    }
 
     #[test]
     fn a_folder_is_held_once_and_let_go() {

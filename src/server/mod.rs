@@ -30,6 +30,7 @@ mod tests;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,10 +94,24 @@ pub enum StartError {
     People(ApiError),
 }
 
-/// Opens the store that the configuration names, for the one process that holds the data folder.
+/// Opens the store that the configuration names, for a process that runs the tape.
 async fn open_store(config: &Config) -> Result<Store, StartError> {
     let (url, options) = store_options(config)?;
     Store::open(options).await.map_err(|source| StartError::Database { url, source })
+}
+
+/// A URL without its password, for people.
+fn shown(url: &str) -> String {
+    let parts = url.split_once("://").and_then(|(scheme, rest)| {
+        let (who, place) = rest.rsplit_once('@')?;
+        Some(format!("{scheme}://{}@{place}", who.split(':').next().unwrap_or_default()))
+    });
+    parts.unwrap_or_else(|| url.to_owned())
+}
+
+/// True where other processes may work on the database that the configuration names.
+fn is_shared(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
 }
 
 /// Opens the store that the configuration names, for a command that runs before or beside the process.
@@ -110,16 +125,46 @@ pub async fn open_store_beside(config: &Config) -> Result<Store, StartError> {
 
 fn store_options(config: &Config) -> Result<(String, StoreOptions), StartError> {
     let url = config.database_url();
-    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        return Err(StartError::Refused(
-            "Postgres is not supported yet: use sqlite://PATH, or leave the database out".to_owned(),
-        ));
-    }
-    if !url.starts_with("sqlite://") {
-        return Err(StartError::Refused(format!("database.url: expected sqlite://PATH, not {url}")));
+    if !is_shared(&url) && !url.starts_with("sqlite://") {
+        let url = shown(&url);
+        return Err(StartError::Refused(format!(
+            "database.url: expected sqlite://PATH or postgres://USER@HOST/DATABASE, not {url}"
+        )));
     }
     let files = config.server.data.join("files");
-    Ok((url.clone(), StoreOptions { url, readers: config.database.readers, writers: 8, files }))
+    let (readers, writers) = (config.database.readers, config.database.writers);
+    Ok((shown(&url), StoreOptions { url, readers, writers, files }))
+}
+
+/// What a process holds of its data folder, for as long as it lives.
+struct Ground {
+    _lock: FolderLock,
+    /// Where attempts work.
+    work: PathBuf,
+    /// Whether that folder goes with the process.
+    shared: bool,
+}
+
+impl Ground {
+    /// On SQLite the whole folder is one process's. On a shared database several may share it, and each has a folder of
+    /// its own to work in.
+    fn take(config: &Config) -> Result<Self, LockError> {
+        let data = &config.server.data;
+        if is_shared(&config.database_url()) {
+            let (lock, work) = FolderLock::fresh_within(&data.join("work"))?;
+            return Ok(Self { _lock: lock, work, shared: true });
+        }
+        Ok(Self { _lock: FolderLock::take(data, LOCK_NAME)?, work: data.join("work"), shared: false })
+    }
+
+    /// Nothing runs any more.
+    fn clear(self) {
+        if self.shared
+            && let Err(fault) = std::fs::remove_dir_all(&self.work)
+        {
+            tracing::debug!(%fault, "the folder of this process stays behind");
+        }
+    }
 }
 
 /// Runs the process from start to stop: store → hub → engine → service → router, and back on SIGTERM or SIGINT.
@@ -127,18 +172,20 @@ fn store_options(config: &Config) -> Result<(String, StoreOptions), StartError> 
 /// # Errors
 /// Why it did not start. After the start it ends well.
 pub async fn run(config: &Config, tasks: Registry) -> Result<(), StartError> {
-    if config.server.role != Role::All {
+    if config.server.role != Role::All && !is_shared(&config.database_url()) {
         return Err(StartError::Refused(
-            "the roles web and worker need several nodes on one database: use Postgres (not supported yet), or the role all"
+            "the roles web and worker need several nodes on one database: set database.url to a Postgres, or use the \
+             role all"
                 .to_owned(),
         ));
     }
     store_options(config)?;
     let mut signals = Signals::new().map_err(StartError::Signals)?;
-    let _lock = FolderLock::take(&config.server.data, LOCK_NAME)?;
+    let ground = Ground::take(config)?;
     let store = open_store(config).await?;
-    let ended = run_with(config, tasks, store.clone(), &mut signals).await;
+    let ended = run_with(config, tasks, store.clone(), ground.work.clone(), &mut signals).await;
     store.close().await;
+    ground.clear();
     ended
 }
 
@@ -146,9 +193,13 @@ async fn run_with(
     config: &Config,
     tasks: Registry,
     store: Store,
+    work: PathBuf,
     signals: &mut Signals,
 ) -> Result<(), StartError> {
-    refuse_open_house(config, &People::new(store.clone())).await?;
+    let serves = config.server.role != Role::Worker;
+    if serves {
+        refuse_open_house(config, &People::new(store.clone())).await?;
+    }
     let address = config.server.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
@@ -156,7 +207,7 @@ async fn run_with(
 
     let hub = Hub::new(Duration::from_millis(u64::from(config.live.tick_ms)));
     let tasks = Arc::new(tasks);
-    let engine = Engine::start(store.clone(), Arc::clone(&tasks), hub.clone(), engine_options(config))
+    let engine = Engine::start(store.clone(), Arc::clone(&tasks), hub.clone(), engine_options(config, work))
         .await
         .map_err(StartError::Engine)?;
     let mirrored = (store.clone(), hub.clone());
@@ -167,13 +218,21 @@ async fn run_with(
         hub,
         upload_bytes_max: config.limits.upload_bytes_max,
     });
-    let first = service.people().open_first_link().await.map_err(StartError::People)?;
+    let mut first = None;
+    if serves {
+        first = service.people().open_first_link().await.map_err(StartError::People)?;
+    }
     let state = state(config, service);
     let (stop, tracker) = (state.stop.clone(), state.tracker.clone());
-    start_mirror(engine.clone(), mirrored.0, mirrored.1, stop.clone());
+    let routes = if serves {
+        start_mirror(engine.clone(), mirrored.0, mirrored.1, stop.clone());
+        router::router(state)
+    } else {
+        router::probes(state)
+    };
     let accepting = tokio::spawn(listen::accept(
         listener,
-        router::router(state),
+        routes,
         config.server.connections_max,
         stop.clone(),
         tracker.clone(),
@@ -226,7 +285,7 @@ fn announce(config: &Config, address: SocketAddr, first: Option<&str>) {
     }
 }
 
-fn engine_options(config: &Config) -> EngineOptions {
+fn engine_options(config: &Config, work: PathBuf) -> EngineOptions {
     EngineOptions {
         node_name: config.server.name.clone().unwrap_or_else(default_node_name),
         role: config.server.role,
@@ -237,7 +296,7 @@ fn engine_options(config: &Config) -> EngineOptions {
         attempts_max: config.engine.attempts_max,
         retention_days: config.engine.retention_days,
         items_per_batch_max: config.limits.items_per_batch_max,
-        work: config.server.data.join("work"),
+        work,
     }
 }
 

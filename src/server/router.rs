@@ -4,6 +4,7 @@
 //! and there is no third way to add one. Deliberately holds no handler.
 
 use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::handler::Handler;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any, get, post};
@@ -36,6 +37,17 @@ pub fn router(state: AppState) -> Router {
         .caller("/metrics", get(health::metrics))
         .callers("/api/v1", api::router())
         .pages(page::router(&state))
+        .elsewhere(elsewhere)
+        .finish(state)
+}
+
+/// What a node that only works answers: how it is.
+pub fn probes(state: AppState) -> Router {
+    Gate::new(&state)
+        .open("/healthz", get(health::healthz))
+        .open("/readyz", get(health::readyz))
+        .caller("/metrics", get(health::metrics))
+        .elsewhere(async || ApiError::not_found("address"))
         .finish(state)
 }
 
@@ -88,13 +100,18 @@ impl Gate {
             .layer(from_fn_with_state(self.limits.upload_bytes_max, refuse_large))
     }
 
+    /// Whatever no route takes.
+    fn elsewhere<T: 'static>(mut self, handler: impl Handler<T, AppState>) -> Self {
+        self.routes = self.routes.fallback(handler);
+        self
+    }
+
     /// Adds what holds for every request; the last layer here is the first that a request meets.
     fn finish(self, state: AppState) -> Router {
         let worth_it = DefaultPredicate::new()
             .and(NotForContentType::new("application/zip"))
             .and(NotForContentType::new("application/octet-stream"));
         self.routes
-            .fallback(elsewhere)
             .layer(from_fn_with_state(state.clone(), same_site))
             .layer(from_fn_with_state(state.clone(), identify))
             .layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))

@@ -35,8 +35,14 @@ impl House {
         config.server.base_url = base_url.map(str::to_owned);
         let store = open_store(&config).await.unwrap();
         let (hub, tasks) = (Hub::default(), std::sync::Arc::new(built_in()));
-        let engine =
-            Engine::start(store.clone(), tasks.clone(), hub.clone(), engine_options(&config)).await.unwrap();
+        let engine = Engine::start(
+            store.clone(),
+            tasks.clone(),
+            hub.clone(),
+            engine_options(&config, config.server.data.join("work")),
+        )
+        .await
+        .unwrap();
         let service =
             Service::new(Parts { store, engine: engine.clone(), tasks, hub, upload_bytes_max: 1_024 });
         let people = service.people().clone();

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::{Action, Caller, Object, Service, may};
-use crate::protocol::{ApiError, Node, NodePage, NodeState, TaskPage};
+use crate::engine::EngineError;
+use crate::protocol::{ApiError, Node, NodeId, NodePage, NodeState, TaskPage};
 
 /// How long the database may take to prove that it commits.
 const PING_MAX: Duration = Duration::from_secs(2);
@@ -30,18 +31,25 @@ impl Service {
         Ok(NodePage { nodes: self.inner.engine.nodes().await? })
     }
 
-    /// Stops this node from taking work; answers at once, what runs goes on within the grace.
+    /// Stops a node from taking work, this one or another; answers it as it then is. What runs goes on within the
+    /// grace.
     ///
     /// # Errors
-    /// `not_allowed`, or `not_found` where `node` is not this process: others are stopped where they run.
-    pub async fn drain_node(&self, caller: &Caller, node: &str) -> Result<(), ApiError> {
+    /// `not_allowed`, or `not_found` where there is no such node, or it is down.
+    pub async fn drain_node(&self, caller: &Caller, node: &str) -> Result<Node, ApiError> {
         may(caller, Action::DrainNode, Object::Installation)?;
-        let engine = self.inner.engine.clone();
-        if engine.node().0 != node {
-            return Err(ApiError::not_found("node in this process"));
+        tracing::info!(by = caller.name, node, "draining on request");
+        Ok(self.inner.engine.drain_node(&NodeId(node.to_owned())).await?)
+    }
+
+    /// Refuses at once what would wait for a database that is known not to answer.
+    ///
+    /// # Errors
+    /// `busy`, with when to try again.
+    pub fn reachable(&self) -> Result<(), ApiError> {
+        if self.inner.engine.is_away() {
+            return Err(EngineError::Unready("The database does not answer; try again.".to_owned()).into());
         }
-        tracing::info!(by = caller.name, "draining on request");
-        tokio::spawn(async move { engine.drain().await });
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use sea_orm_migration::MigratorTrait as _;
 
 pub(super) use self::bulk::{KEYS_IN_MAX, insert_many, keys_filled, keys_in};
 pub(super) use self::postgres::DatabaseClock;
+pub use self::postgres::Hints;
 use super::error::StoreError;
 use super::migration::Migrator;
 
@@ -75,6 +76,8 @@ enum Kind {
     Postgres {
         /// Connections of the thread that beats: they wait for no work, and belong to its runtime.
         beats: DatabaseConnection,
+        /// For connections beside the pools.
+        url: String,
     },
 }
 
@@ -92,7 +95,7 @@ impl Backend {
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             postgres::migrate(url).await?;
             let pools = postgres::open(url, readers, writers).await?;
-            let kind = Kind::Postgres { beats: pools.beats };
+            let kind = Kind::Postgres { beats: pools.beats, url: url.to_owned() };
             return Ok(Self { writer: pools.writers, readers: pools.readers, kind });
         }
         let (writer, readers, wal) = sqlite::open(url, readers).await?;
@@ -119,7 +122,23 @@ impl Backend {
     pub(super) fn beats(&self) -> &DatabaseConnection {
         match &self.kind {
             Kind::Sqlite(_) => &self.writer,
-            Kind::Postgres { beats } => beats,
+            Kind::Postgres { beats, .. } => beats,
+        }
+    }
+
+    /// Tells other processes on the same database to look; where there can be none, nobody.
+    pub(super) async fn hint(&self, text: &str) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::Sqlite(_) => Ok(()),
+            Kind::Postgres { .. } => postgres::hint(&self.readers, text).await,
+        }
+    }
+
+    /// Listens to such hints; none where nobody can give any.
+    pub(super) async fn hints(&self) -> Result<Option<Hints>, StoreError> {
+        match &self.kind {
+            Kind::Sqlite(_) => Ok(None),
+            Kind::Postgres { url, .. } => Hints::listen(url).await.map(Some),
         }
     }
 
@@ -161,7 +180,7 @@ impl Backend {
     pub(super) async fn close(&self) {
         let beats = match &self.kind {
             Kind::Sqlite(_) => None,
-            Kind::Postgres { beats } => Some(beats),
+            Kind::Postgres { beats, .. } => Some(beats),
         };
         for pool in [&self.readers, &self.writer].into_iter().chain(beats) {
             if let Err(error) = pool.close_by_ref().await {
@@ -190,6 +209,16 @@ pub(super) fn locking<C: ConnectionTrait>(connection: &C, text: &str) -> String 
     match connection.get_database_backend() {
         DbBackend::Postgres => format!("{text} FOR UPDATE"),
         _ => text.to_owned(),
+    }
+}
+
+/// The time of a statement: `given` where a value is bound to it, else the database's clock where it has one for all.
+pub(super) fn clock_or<C: ConnectionTrait>(connection: &C, given: &str) -> String {
+    match connection.get_database_backend() {
+        DbBackend::Postgres => {
+            format!("COALESCE({given}, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT))")
+        }
+        _ => given.to_owned(),
     }
 }
 

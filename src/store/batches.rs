@@ -109,7 +109,7 @@ fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
         created_at: now.0,
         started_at: None,
         finished_at: None,
-        intake_node: None,
+        intake_node: new.intake_node.as_ref().map(|node| node.0.clone()),
         acts: 0,
         follow: None,
         budget_ended: 0,
@@ -122,8 +122,8 @@ fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
 const INSERT: &str = "INSERT INTO batches (uuid, name, task, input, source, params, options, owner, private, state, \
      generation, sealed, columns, result_columns, total, next_seq, running, retrying, succeeded, failed, cancelled, \
      cell_items, rev, finishes, deleted, priority, concurrency, rate_tokens, rate_at, try_first, start_at, served, \
-     created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
-     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25) RETURNING id";
+     created_at, intake_node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
+     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25, $26) RETURNING id";
 
 fn insert_values(b: &batches::Model) -> Vec<Value> {
     vec![
@@ -152,6 +152,7 @@ fn insert_values(b: &batches::Model) -> Vec<Value> {
         b.try_first.into(),
         b.start_at.into(),
         b.created_at.into(),
+        b.intake_node.clone().into(),
     ]
 }
 

@@ -73,7 +73,7 @@ const INSERT: &str = "INSERT INTO strip (batch, cell, succeeded, failed, cancell
 const ADD: &str = "ON CONFLICT (batch, cell) DO UPDATE SET succeeded = strip.succeeded + excluded.succeeded, \
      failed = strip.failed + excluded.failed, cancelled = strip.cancelled + excluded.cancelled, rev = excluded.rev";
 
-fn to_cell(row: &strip::Model, width: i64, total: i64) -> Result<StripCell, StoreError> {
+pub(super) fn to_cell(row: &strip::Model, width: i64, total: i64) -> Result<StripCell, StoreError> {
     let (first, last) = (row.cell * width + 1, total.min((row.cell + 1) * width));
     if row.succeeded + row.failed + row.cancelled > last - first + 1 {
         return Err(StoreError::Invariant(format!(

@@ -180,7 +180,7 @@ async fn samples_now(tx: &DatabaseTransaction, batch: i64, id: &str) -> Result<V
     Ok(found.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
 }
 
-fn to_family(row: families::Model) -> Result<Family, StoreError> {
+pub(super) fn to_family(row: families::Model) -> Result<Family, StoreError> {
     Ok(Family {
         samples: parse_list(&row.samples)?,
         id: FamilyId(row.id),

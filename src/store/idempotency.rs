@@ -7,7 +7,7 @@
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::Store;
-use super::backend::{Durability, row, run};
+use super::backend::{Durability, locking, row, run};
 use super::error::StoreError;
 use crate::protocol::{BatchId, BatchState, NodeId};
 
@@ -29,6 +29,13 @@ pub enum KeyClaim {
         body_hash: String,
     },
 }
+
+const CLAIM: &str = "INSERT INTO idempotency (caller, \"key\", state, holder, body_hash, batch, claimed_at) \
+     VALUES ($1, $2, 'claimed', $3, NULL, NULL, $4) ON CONFLICT (caller, \"key\") DO NOTHING";
+const CLAIM_AGAIN: &str = "UPDATE idempotency SET state = 'claimed', holder = $3, body_hash = NULL, batch = NULL, \
+     claimed_at = $4 WHERE caller = $1 AND \"key\" = $2";
+const FIND: &str = "SELECT state, holder, body_hash, batch, claimed_at FROM idempotency \
+     WHERE caller = $1 AND \"key\" = $2";
 
 /// A key as stored. `state`: `claimed`, `arrived` (the body is whole, the batch may not be), `bound`.
 struct KeyRow {
@@ -57,7 +64,7 @@ impl KeyRow {
 impl Store {
     /// Claims `key` of `caller` for a request that `holder` is about to read.
     ///
-    /// One process serves a database of this kind, so a claim by another holder is one of a process that is gone.
+    /// What a holder that is gone left half way is settled here; one that lives is waited for.
     ///
     /// # Errors
     /// Outages.
@@ -65,27 +72,21 @@ impl Store {
         let now = self.now().0;
         let tx = self.inner.backend.write().await?;
         run(&tx, "DELETE FROM idempotency WHERE claimed_at < $1", vec![(now - KEPT_MS).into()]).await?;
-        let found = row(
-            &tx,
-            "SELECT state, holder, body_hash, batch, claimed_at FROM idempotency WHERE caller = $1 AND \"key\" = $2",
-            vec![caller.into(), key.into()],
-        )
-        .await?;
-        let found = found.as_ref().map(KeyRow::read).transpose()?;
-        let claim = match found {
-            Some(found) => settled(&tx, found, holder).await?,
-            None => KeyClaim::Fresh,
+        let mine = || vec![caller.into(), key.into(), holder.0.as_str().into(), now.into()];
+        // The insert waits for whoever claims the same key at the same time.
+        let claim = if run(&tx, CLAIM, mine()).await? == 1 {
+            KeyClaim::Fresh
+        } else {
+            let of_key = vec![caller.into(), key.into()];
+            let found = row(&tx, &locking(&tx, FIND), of_key).await?;
+            match found.as_ref().map(KeyRow::read).transpose()? {
+                Some(found) => settled(&tx, found, holder, self.is_shared()).await?,
+                // Freed between the two statements: the caller's next try finds it free.
+                None => KeyClaim::InFlight,
+            }
         };
         if claim == KeyClaim::Fresh {
-            run(
-                &tx,
-                "INSERT INTO idempotency (caller, \"key\", state, holder, body_hash, batch, claimed_at) \
-                 VALUES ($1, $2, 'claimed', $3, NULL, NULL, $4) ON CONFLICT (caller, \"key\") DO UPDATE SET \
-                 state = 'claimed', holder = excluded.holder, body_hash = NULL, batch = NULL, \
-                 claimed_at = excluded.claimed_at",
-                vec![caller.into(), key.into(), holder.0.as_str().into(), now.into()],
-            )
-            .await?;
+            run(&tx, CLAIM_AGAIN, mine()).await?;
         }
         self.inner.backend.commit(tx, Durability::Process).await?;
         Ok(claim)
@@ -145,23 +146,38 @@ async fn settled<C: ConnectionTrait>(
     connection: &C,
     found: KeyRow,
     holder: &NodeId,
+    is_shared: bool,
 ) -> Result<KeyClaim, StoreError> {
+    let lives = found.holder == holder.0 || (is_shared && is_up(connection, &found.holder).await?);
     let (Some(batch), Some(body_hash)) = (found.batch, found.body_hash) else {
-        return Ok(if found.holder == holder.0 { KeyClaim::InFlight } else { KeyClaim::Fresh });
+        return Ok(if lives { KeyClaim::InFlight } else { KeyClaim::Fresh });
     };
     if found.state == "bound" {
         return Ok(KeyClaim::Bound { batch, body_hash });
     }
-    if found.holder == holder.0 {
+    if lives {
         return Ok(KeyClaim::InFlight);
     }
-    let left =
-        row(connection, "SELECT state FROM batches WHERE uuid = $1", vec![batch.to_string().into()]).await?;
-    let state: Option<String> = left.map(|left| left.try_get_by_index(0)).transpose()?;
+    let left = "SELECT state, intake_node FROM batches WHERE uuid = $1";
+    let left = row(connection, left, vec![batch.to_string().into()]).await?;
+    let (state, filled_by): (Option<String>, Option<String>) = match left {
+        Some(left) => (left.try_get_by_index(0)?, left.try_get_by_index(1)?),
+        None => (None, None),
+    };
+    if is_shared && filled_by.is_some() {
+        // About to be cut off by whoever looks after the nodes that are gone.
+        return Ok(KeyClaim::InFlight);
+    }
     // An intake that its process took along ends cancelled: then nothing stands for the key.
     let whole = state.is_some_and(|state| state != BatchState::Cancelled.as_str());
     tracing::debug!(%batch, whole, claimed_at = found.claimed_at, "an idempotency key was settled");
     Ok(if whole { KeyClaim::Bound { batch, body_hash } } else { KeyClaim::Fresh })
+}
+
+/// True where a node is there and not down.
+async fn is_up<C: ConnectionTrait>(connection: &C, node: &str) -> Result<bool, StoreError> {
+    let text = "SELECT 1 FROM nodes WHERE id = $1 AND state <> 'down'";
+    Ok(row(connection, text, vec![node.into()]).await?.is_some())
 }
 
 #[cfg(test)]

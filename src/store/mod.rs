@@ -4,6 +4,7 @@
 //! entity, migration   what is there          backend   all that differs between databases
 //! tape                one batch in one transaction, with its cells, families, columns and rows
 //! batches, claim, record, reclaim, acts, retry      what moves the tape, each one transaction
+//! relay, glimpses     what others have moved, and how far what they run is
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
 //! ```
 //!
@@ -22,6 +23,7 @@ mod entity;
 pub mod error;
 mod family;
 mod files;
+mod glimpses;
 pub mod idempotency;
 mod inputs;
 mod items;
@@ -32,6 +34,7 @@ pub mod people;
 mod ranges;
 mod reclaim;
 mod record;
+mod relay;
 pub mod records;
 mod retry;
 mod rows;
@@ -48,7 +51,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use claim::{Claim, ClaimRequest};
 pub use error::StoreError;
+pub use glimpses::Glimpse;
+pub use reclaim::Whose;
 pub use records::*;
+pub use relay::{Hints, Since, Standing};
 pub use vault::{Draft, Stored, Vault};
 
 use self::backend::{Backend, DatabaseClock, Durability, row, run};
@@ -198,6 +204,14 @@ impl Store {
         match &self.inner.time {
             Time::Here(_) => Ok(()),
             Time::Database(clock) => clock.renew(self.inner.backend.beats()).await,
+        }
+    }
+
+    /// The time to bind where [`backend::clock_or`] stands: none where the database is to say it.
+    fn clock_value(&self) -> sea_orm::Value {
+        match &self.inner.time {
+            Time::Here(clock) => clock().0.into(),
+            Time::Database(_) => sea_orm::Value::BigInt(None),
         }
     }
 

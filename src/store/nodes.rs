@@ -1,18 +1,21 @@
-//! Nodes: who is there, by their beats.
+//! Nodes: who is there, by their beats and the database's clock.
 //!
 //! Owns the rows of nodes. Called by the engine. Invariant: a node's id is fresh each start, so a row is never of two
-//! processes. Deliberately does not decide who is lost: [`Store::reclaim`] is told who lives.
+//! processes, and one that is down never comes up again: whoever was expelled joins anew. Deliberately takes no lease
+//! back: see [`Store::reclaim`].
 
-use sea_orm::Value;
+use std::time::Duration;
+
+use sea_orm::{DatabaseTransaction, Value};
 
 use super::Store;
-use super::backend::{Durability, all, run, small};
+use super::backend::{Durability, all, clock_or, int, locking, row, rows, run, small};
 use super::entity::nodes;
 use super::error::StoreError;
 use super::records::NodeRecord;
 use crate::protocol::{NodeId, NodeState, Role, Timestamp};
 
-/// Nodes without a beat for so long are not shown any more, and their rows go at the next start, in ms.
+/// Nodes without a beat for so long are not shown any more, and their rows go, in ms.
 const SHOWN_MS: i64 = 3_600 * 1_000;
 
 fn role_text(role: Role) -> &'static str {
@@ -53,15 +56,44 @@ fn to_node(row: nodes::Model) -> Result<NodeRecord, StoreError> {
 }
 
 impl Store {
-    /// Adds this process.
+    /// Adds this process. On a database of one process alone, all others are down.
     ///
     /// # Errors
     /// Outages.
     pub async fn node_started(&self, node: &NodeRecord) -> Result<(), StoreError> {
-        let now = self.now();
         let tx = self.inner.backend.write().await?;
-        let old = vec![now.plus_ms(-SHOWN_MS).0.into()];
-        run(&tx, "DELETE FROM nodes WHERE heartbeat_at < $1", old).await?;
+        if !self.is_shared() {
+            run(&tx, "UPDATE nodes SET state = 'down', busy = 0 WHERE state <> 'down'", vec![]).await?;
+        }
+        self.insert_node(&tx, node).await?;
+        self.inner.backend.commit(tx, Durability::Process).await
+    }
+
+    /// Joins anew in the place of `old`, which is down from now on. What was coming in through it goes on through
+    /// `node`; its leases are for whoever reclaims.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn node_replaced(&self, old: &NodeId, node: &NodeRecord) -> Result<(), StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let (from, to): (Value, Value) = (old.0.clone().into(), node.id.0.clone().into());
+        run(
+            &tx,
+            "UPDATE nodes SET state = 'down', busy = 0, rate_per_s = 0 WHERE id = $1",
+            vec![from.clone()],
+        )
+        .await?;
+        self.insert_node(&tx, node).await?;
+        let taken_over = || vec![from.clone(), to.clone()];
+        // Locked in the order in which all lock them.
+        let filled = "SELECT id FROM batches WHERE intake_node = $1 ORDER BY id";
+        rows(&tx, &locking(&tx, filled), vec![from.clone()]).await?;
+        run(&tx, "UPDATE batches SET intake_node = $2 WHERE intake_node = $1", taken_over()).await?;
+        run(&tx, "UPDATE idempotency SET holder = $2 WHERE holder = $1", taken_over()).await?;
+        self.inner.backend.commit(tx, Durability::Process).await
+    }
+
+    async fn insert_node(&self, tx: &DatabaseTransaction, node: &NodeRecord) -> Result<(), StoreError> {
         let values: Vec<Value> = vec![
             node.id.0.clone().into(),
             node.name.clone().into(),
@@ -70,39 +102,55 @@ impl Store {
             i64::from(node.slots).into(),
             i64::from(node.busy).into(),
             state_text(node.state).into(),
-            now.0.into(),
+            self.clock_value(),
             node.rate_per_s.into(),
         ];
-        run(
-            &tx,
+        let now = clock_or(tx, "$8");
+        let text = format!(
             "INSERT INTO nodes (id, name, role, version, slots, busy, state, heartbeat_at, rate_per_s) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-            values,
-        )
-        .await?;
-        self.inner.backend.commit(tx, Durability::Process).await
+             VALUES ($1, $2, $3, $4, $5, $6, $7, {now}, $9)"
+        );
+        run(tx, &text, values).await?;
+        Ok(())
     }
 
-    /// Beats, with what is busy.
+    /// Beats, with what is busy; answers the state that is wished: a node may be told to drain by another.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] where the node was never started or is forgotten; outages.
+    /// [`StoreError::NotFound`] where the node was expelled, is forgotten or was never started; outages.
     pub async fn node_beat(
         &self,
         node: &NodeId,
         busy: u32,
         rate_per_s: f64,
         state: NodeState,
-    ) -> Result<(), StoreError> {
+    ) -> Result<NodeState, StoreError> {
         let values = vec![
             node.0.clone().into(),
             i64::from(busy).into(),
             rate_per_s.into(),
             state_text(state).into(),
-            self.now().0.into(),
+            self.clock_value(),
         ];
-        let text = "UPDATE nodes SET busy = $2, rate_per_s = $3, state = $4, heartbeat_at = $5 WHERE id = $1";
-        match run(self.inner.backend.writer(), text, values).await? {
+        let beats = self.inner.backend.beats();
+        let now = clock_or(beats, "$5");
+        let text = format!(
+            "UPDATE nodes SET busy = $2, rate_per_s = $3, heartbeat_at = {now}, \
+             state = CASE WHEN state = 'draining' THEN state ELSE $4 END \
+             WHERE id = $1 AND state <> 'down' RETURNING state"
+        );
+        let told = row(beats, &text, values).await?.ok_or(StoreError::NotFound("node"))?;
+        let told: String = told.try_get_by_index(0)?;
+        Ok(if told == state_text(NodeState::Draining) { NodeState::Draining } else { NodeState::Up })
+    }
+
+    /// Wishes that a node drains: it learns of it with its next beat.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none, or it is down; outages.
+    pub async fn node_drain(&self, node: &NodeId) -> Result<(), StoreError> {
+        let text = "UPDATE nodes SET state = 'draining' WHERE id = $1 AND state <> 'down'";
+        match run(self.inner.backend.writer(), text, vec![node.0.clone().into()]).await? {
             0 => Err(StoreError::NotFound("node")),
             _ => Ok(()),
         }
@@ -116,6 +164,39 @@ impl Store {
         let text = "UPDATE nodes SET busy = 0, rate_per_s = 0, state = 'down' WHERE id = $1";
         run(self.inner.backend.writer(), text, vec![node.0.clone().into()]).await?;
         Ok(())
+    }
+
+    /// Marks as down who has not beaten for longer than `lease`; answers who was expelled. Rows of nodes that have
+    /// been down for long go.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn expel(&self, lease: Duration) -> Result<Vec<NodeId>, StoreError> {
+        let lease_ms = int(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
+        let writer = self.inner.backend.writer();
+        let now = clock_or(writer, "$1");
+        let old = format!("DELETE FROM nodes WHERE state = 'down' AND heartbeat_at < {now} - $2");
+        run(writer, &old, vec![self.clock_value(), SHOWN_MS.into()]).await?;
+        let text = format!(
+            "UPDATE nodes SET state = 'down', busy = 0, rate_per_s = 0 \
+             WHERE state <> 'down' AND heartbeat_at < {now} - $2 RETURNING id"
+        );
+        let gone = rows(writer, &text, vec![self.clock_value(), lease_ms.into()]).await?;
+        gone.iter().map(|row| Ok(NodeId(row.try_get_by_index(0)?))).collect()
+    }
+
+    /// Takes the turn at what one node does for all, for `duration`; true where it was free.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn take_turn(&self, what: &str, duration: Duration) -> Result<bool, StoreError> {
+        let writer = self.inner.backend.writer();
+        let now = self.now();
+        let until = now.plus_ms(int(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
+        let text = "INSERT INTO meta (\"key\", value) VALUES ($1, $2) ON CONFLICT (\"key\") DO UPDATE SET \
+             value = excluded.value WHERE CAST(meta.value AS BIGINT) <= $3";
+        let values = vec![format!("turn {what}").into(), until.0.to_string().into(), now.0.into()];
+        Ok(run(writer, text, values).await? == 1)
     }
 
     /// All nodes that beat within the last hour.

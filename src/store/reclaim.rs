@@ -1,17 +1,20 @@
 //! Reclaim: what nodes held that are gone.
 //!
 //! Owns the end of leases that nobody will report. Called by the engine at start and when a node stops beating.
-//! Invariant: items in slots spend an attempt, the others do not. Deliberately does not decide who is gone.
+//! Invariant: items in slots spend an attempt, the others do not; two that reclaim at once do it once. Deliberately does
+//! not decide who is gone: see [`Store::expel`].
+
+use sea_orm::DatabaseTransaction;
 
 use super::Store;
-use super::backend::{all, int, run};
+use super::backend::{Durability, all, int, rows, run};
 use super::entity::leases;
 use super::error::StoreError;
 use super::ranges::Ranges;
 use super::record::cancel;
-use super::records::{AttemptRecord, BatchChange, RetryPolicy, SeqRange};
+use super::records::{AttemptRecord, BatchChange, BatchKey, RetryPolicy, SeqRange};
 use super::tape::{Again, Tape};
-use crate::protocol::{AttemptOutcome, BatchState, ItemState, NodeId, Options, Seq, Timestamp};
+use crate::protocol::{AttemptOutcome, BatchState, ItemState, Options, Seq, Timestamp};
 
 /// Family of items whose last attempt was lost.
 const LOST: (&str, &str) = ("lost", "The node or process went away while the item ran");
@@ -26,38 +29,120 @@ struct Bounds {
     most_ms: u64,
 }
 
+/// Whose leases are taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// All: nobody else works on this database.
+    Everybodys,
+    /// Those of nodes that are down or forgotten.
+    OfTheGone,
+}
+
+impl Whose {
+    /// Which leases `l` that are.
+    fn condition(self) -> &'static str {
+        match self {
+            Self::Everybodys => "TRUE",
+            Self::OfTheGone => "NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = l.node AND n.state <> 'down')",
+        }
+    }
+}
+
 impl Store {
-    /// Takes back every lease of nodes that are gone: items in `started` spend an attempt (`lost`), the rest does not.
-    /// `alive` are never touched. At start on SQLite: `alive` empty.
+    /// Takes back leases: items in `started` spend an attempt (`lost`), the rest does not.
     ///
     /// # Errors
     /// Outages; what was committed before one stays.
-    pub async fn reclaim(
-        &self,
-        alive: &[NodeId],
-        policy: RetryPolicy,
-    ) -> Result<Vec<BatchChange>, StoreError> {
-        let gone = |lease: &leases::Model| !alive.iter().any(|node| node.0 == lease.node);
-        let held: Vec<leases::Model> =
-            all(self.inner.backend.reader(), "SELECT * FROM leases ORDER BY batch", vec![]).await?;
-        let mut keys: Vec<i64> = held.iter().filter(|lease| gone(lease)).map(|lease| lease.batch).collect();
-        keys.dedup();
-        let mut changes = Vec::with_capacity(keys.len());
-        for batch in keys {
-            let tx = self.inner.backend.write().await?;
-            let text = "SELECT * FROM leases WHERE batch = $1 ORDER BY first";
-            let held: Vec<leases::Model> = all(&tx, text, vec![batch.into()]).await?;
-            let mut tape = Tape::lock(&tx, batch, self.now()).await?;
-            let bounds = Bounds::of(&tape, policy)?;
-            for lease in held.iter().filter(|lease| gone(lease)) {
-                take_back(&mut tape, lease, &bounds).await?;
-            }
-            let change = [tape.write().await?];
-            self.finish(tx, &change).await?;
-            changes.extend(change);
+    pub async fn reclaim(&self, whose: Whose, policy: RetryPolicy) -> Result<Vec<BatchChange>, StoreError> {
+        let text = format!("SELECT DISTINCT batch FROM leases l WHERE {} ORDER BY batch", whose.condition());
+        let found = rows(self.inner.backend.reader(), &text, vec![]).await?;
+        let mut changes = Vec::with_capacity(found.len());
+        for row in found {
+            changes.extend(self.reclaim_batch(row.try_get_by_index(0)?, whose, policy).await?);
         }
         Ok(changes)
     }
+
+    async fn reclaim_batch(
+        &self,
+        batch: i64,
+        whose: Whose,
+        policy: RetryPolicy,
+    ) -> Result<Option<BatchChange>, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = match Tape::lock(&tx, batch, self.now()).await {
+            Ok(tape) => tape,
+            Err(StoreError::NotFound(_)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Read again under the lock: another node may have been quicker.
+        let text =
+            format!("SELECT * FROM leases l WHERE batch = $1 AND {} ORDER BY first", whose.condition());
+        let held: Vec<leases::Model> = all(&tx, &text, vec![batch.into()]).await?;
+        if held.is_empty() {
+            return Ok(None);
+        }
+        let bounds = Bounds::of(&tape, policy)?;
+        for lease in &held {
+            take_back(&mut tape, lease, &bounds).await?;
+        }
+        let change = tape.write().await?;
+        self.finish(tx, std::slice::from_ref(&change)).await?;
+        Ok(Some(change))
+    }
+
+    /// Batches whose items were coming in through a node that is gone.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn intakes_of_the_gone(&self) -> Result<Vec<BatchKey>, StoreError> {
+        let text = "SELECT id FROM batches b WHERE intake_node IS NOT NULL AND NOT sealed AND NOT deleted AND \
+             NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = b.intake_node AND n.state <> 'down') ORDER BY id";
+        let found = rows(self.inner.backend.reader(), text, vec![]).await?;
+        found.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
+    }
+
+    /// The clock has jumped by so many ms: what is to be tried again waits no shorter and no longer for it.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn shift_due(&self, ms: i64) -> Result<(), StoreError> {
+        let text = "UPDATE requeue SET not_before = CASE WHEN not_before + $1 > 0 THEN not_before + $1 ELSE 0 END \
+             WHERE not_before > 0";
+        run(self.inner.backend.writer(), text, vec![ms.into()]).await?;
+        Ok(())
+    }
+
+    /// After a start: nothing waits longer than the longest delay of its batch, whatever the clock said before.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn clamp_due(&self, policy: RetryPolicy) -> Result<(), StoreError> {
+        let latest =
+            "SELECT batch, MAX(not_before) FROM requeue WHERE not_before > $1 GROUP BY batch ORDER BY batch";
+        let now = self.now();
+        for row in rows(self.inner.backend.reader(), latest, vec![now.0.into()]).await? {
+            let (batch, not_before): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let tx = self.inner.backend.write().await?;
+            let tape = match Tape::lock(&tx, batch, now).await {
+                Ok(tape) => tape,
+                Err(StoreError::NotFound(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let bound = now.0.saturating_add(int(Bounds::of(&tape, policy)?.most_ms));
+            if not_before > bound {
+                clamp(&tx, batch, bound).await?;
+                self.inner.backend.commit(tx, Durability::Process).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn clamp(tx: &DatabaseTransaction, batch: i64, bound: i64) -> Result<(), StoreError> {
+    let text = "UPDATE requeue SET not_before = $2 WHERE batch = $1 AND not_before > $2";
+    run(tx, text, vec![batch.into(), bound.into()]).await?;
+    Ok(())
 }
 
 impl Bounds {

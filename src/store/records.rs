@@ -177,6 +177,8 @@ pub struct CreateBatch {
     pub owner: String,
     /// Names of the input's columns, for CSV.
     pub columns: Vec<String>,
+    /// The node through which the items come, where the batch is cut off with it.
+    pub intake_node: Option<NodeId>,
 }
 
 /// A stretch of inputs to append: NDJSON, one line per item, not compressed yet.

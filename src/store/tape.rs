@@ -238,6 +238,9 @@ impl<'t> Tape<'t> {
         insert_many(self.tx, rows::INSERT_ATTEMPTS, "", std::mem::take(&mut self.attempts)).await?;
         insert_many(self.tx, rows::INSERT_FILES, "", std::mem::take(&mut self.files)).await?;
         let cells = self.cells.write(self.tx, &self.batch, self.rev).await?;
+        if self.batch.sealed {
+            self.batch.intake_node = None;
+        }
         self.settle()?;
         self.check()?;
         self.batch.rev = self.rev;

@@ -1,5 +1,5 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
-//! `model`, many at once in `together`, what only a file can do in `file`.
+//! `model`, what lies between nodes in `nodes`, what only a file can do in `file`.
 //!
 //! Owns a store in a database of its own with a clock that tests set. Invariant: `audit` passes after every step.
 //! Deliberately uses the public face of the store only.
@@ -7,6 +7,7 @@
 mod cases;
 mod file;
 mod model;
+mod nodes;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -121,6 +122,18 @@ impl Bench {
         (recorded.answers[0].1.clone(), recorded.changes)
     }
 
+    /// Takes back what is held by nobody of `alive`.
+    async fn reclaim_but(&self, alive: &[NodeId]) -> Vec<BatchChange> {
+        let writer = self.store.inner.backend.writer();
+        run(writer, "DELETE FROM nodes", vec![]).await.unwrap();
+        for node in alive {
+            let text = "INSERT INTO nodes (id, name, role, version, slots, busy, state, heartbeat_at, rate_per_s) \
+                 VALUES ($1, 'a', 'all', '0', 1, 0, 'up', 0, 0)";
+            run(writer, text, vec![node.0.clone().into()]).await.unwrap();
+        }
+        self.store.reclaim(Whose::OfTheGone, POLICY).await.unwrap()
+    }
+
     async fn audited(&self, batch: BatchKey) -> BatchRecord {
         self.store.audit(batch).await.unwrap();
         self.store.audit_sums(batch).await.unwrap();
@@ -148,6 +161,7 @@ fn new_batch() -> CreateBatch {
         options: Options::default(),
         owner: "ada".to_owned(),
         columns: Vec::new(),
+        intake_node: None,
     }
 }
 

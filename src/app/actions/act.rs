@@ -54,7 +54,7 @@ pub async fn patch_batch(
 #[server]
 pub async fn drain_node(node: String) -> Result<(), ApiError> {
     let (service, caller) = super::door::open().await?;
-    service.drain_node(&caller, &node).await
+    service.drain_node(&caller, &node).await.map(drop)
 }
 
 /// Light, dark, or (empty) what the system says.

@@ -28,11 +28,12 @@ async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
         options: Options::default(),
         owner: "ada".to_owned(),
         columns: Vec::new(),
+        intake_node: None,
     };
     let batch = bench.store.create(new).await.unwrap();
     let items_per_slot = HashMap::from([(batch.key, 10)]);
     let request = ClaimRequest {
-        node: bench.engine.node(),
+        node: &bench.engine.node(),
         slots_free: 1,
         items_per_slot: &items_per_slot,
         lease_items_max: 100,

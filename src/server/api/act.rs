@@ -71,8 +71,5 @@ pub async fn seal(State(state): State<AppState>, Who(caller): Who, place: Place)
 
 /// `POST /nodes/{id}/drain`: answered with the node as it then is.
 pub async fn drain(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Node> {
-    state.service.drain_node(&caller, place.text("id")).await?;
-    let nodes = state.service.nodes(&caller).await?.nodes;
-    let node = nodes.into_iter().find(|node| node.id.0 == place.text("id"));
-    node.map(Json).ok_or_else(|| ApiError::not_found("node"))
+    state.service.drain_node(&caller, place.text("id")).await.map(Json)
 }

@@ -46,8 +46,14 @@ impl House {
         config.server.slots = 2;
         let store = open_store(&config).await.unwrap();
         let (hub, tasks) = (Hub::new(Duration::from_millis(20)), std::sync::Arc::new(built_in()));
-        let engine =
-            Engine::start(store.clone(), tasks.clone(), hub.clone(), engine_options(&config)).await.unwrap();
+        let engine = Engine::start(
+            store.clone(),
+            tasks.clone(),
+            hub.clone(),
+            engine_options(&config, config.server.data.join("work")),
+        )
+        .await
+        .unwrap();
         let service = Service::new(Parts {
             store: store.clone(),
             engine: engine.clone(),

@@ -91,7 +91,8 @@ impl Service {
         submission: Submission,
         key: IdempotencyKey,
     ) -> Result<Submitted, ApiError> {
-        let (store, holder) = (&self.parts().store, self.parts().engine.node().clone());
+        let (store, engine) = (&self.parts().store, &self.parts().engine);
+        let holder = engine.node();
         let digest = Digest::new(&key.salt);
         match store.key_claim(&caller.name, &key.key, &holder).await? {
             KeyClaim::InFlight => {
@@ -111,7 +112,7 @@ impl Service {
                 let made = self.create_from(caller, submission, Some(&mut arrival)).await;
                 let kept = match &made {
                     Ok(_batch) => store.key_bound(&arrival.caller, &arrival.key).await,
-                    Err(_refusal) => store.key_freed(&arrival.caller, &arrival.key, &holder).await,
+                    Err(_refusal) => store.key_freed(&arrival.caller, &arrival.key, &engine.node()).await,
                 };
                 if let Err(fault) = kept {
                     // The claim is settled when it is next looked at, by the state of its batch.

@@ -9,7 +9,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgListener};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, TransactionTrait};
 use sea_orm_migration::MigratorTrait as _;
 
@@ -25,6 +25,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for a connection that is given back to say that it is alive.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Channel of hints between the nodes of a database.
+const HINTS: &str = "milepost";
 /// Connections that only beat.
 const BEAT_CONNECTIONS: u32 = 2;
 /// An idle connection is closed after so long.
@@ -55,7 +57,8 @@ pub(super) async fn open(url: &str, readers: u32, writers: u32) -> Result<Pools,
     let url = url.replacen("postgresql://", "postgres://", 1);
     let pool = |connections: u32, lazy: bool| {
         let mut options = settings(&url, connections, &SERVER_SETTINGS);
-        options.connect_lazy(lazy);
+        // Made by whoever asks first, on that thread: one that blocks must not keep another from beating.
+        options.connect_lazy(lazy).min_connections(u32::from(!lazy));
         Database::connect(options)
     };
     Ok(Pools {
@@ -110,6 +113,45 @@ async fn is_alive(connection: &mut PgConnection) -> Result<bool, sea_orm::sqlx::
     // Also sends the roll-back of a dropped transaction, which waits in the connection's queue.
     tokio::time::timeout(RETURN_TIMEOUT, connection.ping()).await.map_err(gone)??;
     Ok(true)
+}
+
+/// Tells whoever listens on this database to look.
+pub(super) async fn hint(connection: &DatabaseConnection, text: &str) -> Result<(), StoreError> {
+    super::run(connection, "SELECT pg_notify($1, $2)", vec![HINTS.into(), text.into()]).await?;
+    Ok(())
+}
+
+/// Hints of other processes, on a connection of its own.
+pub struct Hints {
+    listener: PgListener,
+}
+
+impl Hints {
+    pub(super) async fn listen(url: &str) -> Result<Self, StoreError> {
+        let begun = async {
+            let mut listener = PgListener::connect(url).await?;
+            // Made anew by the caller, who then looks at what was said meanwhile.
+            listener.eager_reconnect(false);
+            listener.listen(HINTS).await?;
+            Ok::<_, sea_orm::sqlx::Error>(listener)
+        };
+        match tokio::time::timeout(ACQUIRE_TIMEOUT, begun).await {
+            Ok(Ok(listener)) => Ok(Self { listener }),
+            Ok(Err(error)) => Err(StoreError::Busy(error.to_string())),
+            Err(_elapsed) => Err(StoreError::Busy("no answer in time".to_owned())),
+        }
+    }
+
+    /// The next one; none where the connection broke, and with it what was said meanwhile.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn next(&mut self) -> Result<Option<String>, StoreError> {
+        match self.listener.try_recv().await {
+            Ok(hint) => Ok(hint.map(|hint| hint.payload().to_owned())),
+            Err(error) => Err(StoreError::Busy(error.to_string())),
+        }
+    }
 }
 
 /// The database's clock, kept between looks at it by a clock of this machine that never jumps.

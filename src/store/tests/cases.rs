@@ -64,7 +64,7 @@ async fn a_record_is_applied_once_and_only_by_the_holder(bench: Bench) {
     let refused = bench.store.record(&NodeId("a".to_owned()), &[stray]).await;
     assert!(matches!(refused, Err(StoreError::Invariant(_))));
     assert_eq!(bench.audited(batch.key).await.succeeded, 4);
-    bench.store.reclaim(&[], POLICY).await.unwrap();
+    bench.reclaim_but(&[]).await;
     assert_eq!(bench.record("a", LeaseReport { version: 2, ..part }).await.0, LeaseAnswer::Lost);
     let batch = bench.audited(batch.key).await;
     assert_eq!((batch.running, batch.retrying, batch.pending()), (0, 1, 5));
@@ -233,17 +233,17 @@ async fn claims_take_turns_and_respect_bounds(bench: Bench) {
 async fn poison_is_set_aside_alone(bench: Bench) {
     let batch = bench.generated(8, Options { attempts_max: Some(9), ..Options::default() }).await;
     assert_eq!(bench.claim("a", 1, 8).await.unwrap().count(), 8);
-    bench.store.reclaim(&[], POLICY).await.unwrap();
+    bench.reclaim_but(&[]).await;
     let piece = bench.claim("a", 2, 100).await.unwrap();
     assert_eq!((piece.hull(), piece.crashes), (SeqRange::new(2, 3), 1));
-    bench.store.reclaim(&[], POLICY).await.unwrap();
+    bench.reclaim_but(&[]).await;
     let mut seen = Vec::new();
     while let Some(claim) = bench.claim("a", 4, 100).await {
         seen.push((claim.hull(), claim.attempt, claim.crashes));
     }
     assert_eq!(seen[0], (SeqRange::new(4, 7), 1, 1));
     assert!(seen.contains(&(SeqRange::one(2), 2, 2)) && seen.contains(&(SeqRange::one(3), 2, 2)));
-    bench.store.reclaim(&[], POLICY).await.unwrap();
+    bench.reclaim_but(&[]).await;
     let batch = bench.audited(batch.key).await;
     assert_eq!(batch.failed, 2);
     let families = bench.store.families(&batch).await.unwrap().families;

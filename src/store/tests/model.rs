@@ -267,7 +267,7 @@ impl Model {
         let gone = format!("node-{node}");
         let alive: Vec<NodeId> =
             (0..3).map(|node| NodeId(format!("node-{node}"))).filter(|node| node.0 != gone).collect();
-        bench.store.reclaim(&alive, POLICY).await.unwrap();
+        bench.reclaim_but(&alive).await;
         let now = bench.store.now().0;
         let lost: Vec<Held> = self.leases.iter().filter(|held| held.node == gone).cloned().collect();
         for Held { claim, .. } in &lost {
@@ -441,7 +441,7 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
     for batch in bench.store.unfinished().await.unwrap() {
         bench.store.cancel(batch.key, None).await.unwrap();
     }
-    bench.store.reclaim(&[], POLICY).await.unwrap();
+    bench.reclaim_but(&[]).await;
     let batch = bench.store.create(new_batch()).await.unwrap();
     let mut model = Model {
         batch,
