@@ -165,7 +165,11 @@ pub(super) fn look_after(inner: &Arc<Inner>) -> Result<(), EngineError> {
     let looks = move || {
         let (mut seen, mut still) = (0, 0);
         loop {
-            std::thread::sleep(LOOK_INTERVAL);
+            let until = Instant::now() + LOOK_INTERVAL;
+            while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            {
+                std::thread::park_timeout(left);
+            }
             let Some(inner) = watched.upgrade().filter(|inner| !inner.stop.is_cancelled()) else { return };
             let turns = inner.pulse.turns.load(Ordering::Relaxed);
             // Its own looks are counted, not time: a process that was frozen as a whole is not blocked.
