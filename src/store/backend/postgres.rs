@@ -35,7 +35,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const SERVER_SETTINGS: [(&str, &str); 6] = [
     ("statement_timeout", "9000"),
     ("lock_timeout", "5000"),
-    ("idle_in_transaction_session_timeout", "15000"),
+    ("idle_in_transaction_session_timeout", "5000"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_user_timeout", "15000"),
     ("jit", "off"),
