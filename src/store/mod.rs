@@ -3,18 +3,21 @@
 //! ```text
 //! entity, migration   what is there          backend   all that differs between databases
 //! tape                one batch in one transaction, with its cells, families, columns and rows
-//! batches, claim, record, reclaim, acts, retry      what moves the tape, each one transaction
+//! batches, claim, record, reclaim      what moves the tape, each one transaction
+//! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
 //! ```
 //!
 //! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot.
 //! Deliberately knows neither HTTP nor persons' rights. Entities never leave this room; records do.
 
+mod act_rows;
 mod acts;
 mod audit;
 mod backend;
 mod batches;
 mod beside;
+mod budgets;
 mod cells;
 mod claim;
 mod columns;
@@ -22,6 +25,7 @@ mod entity;
 pub mod error;
 mod family;
 mod files;
+mod follow;
 pub mod idempotency;
 mod inputs;
 mod items;
@@ -48,6 +52,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use claim::{Claim, ClaimRequest};
 pub use error::StoreError;
+pub use follow::Followed;
 pub use records::*;
 pub use vault::{Draft, Stored, Vault};
 
