@@ -4,7 +4,7 @@
 //! nothing is claimed while the node is not ready or leaves. Deliberately knows no item.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::lease::Course;
@@ -112,6 +112,8 @@ async fn take(engine: &Engine, claim: Claim) {
     };
     match ready {
         Ok(work) => {
+            // It may have been given a concurrency since it was made ready.
+            work.is_limited.store(claim.batch.options.concurrency.is_some(), Ordering::Relaxed);
             inner.desk.keep(&work);
             inner.desk.grant(claim, work, Course::Run);
         }
@@ -146,7 +148,7 @@ pub(super) fn prepare(
         id: batch.id,
         task: batch.task.clone(),
         source: batch.source,
-        is_limited: batch.options.concurrency.is_some(),
+        is_limited: AtomicBool::new(batch.options.concurrency.is_some()),
         retry: RetryPlan::new(&batch.options, inner.options.attempts_max),
         #[expect(clippy::cast_possible_truncation, reason = "the low bits are the random ones")]
         phase: batch.id.as_u128() as u32,

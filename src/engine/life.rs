@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{Engine, EngineError, Inner, claims, nodes, recorder, retry, slots};
+use super::{Engine, EngineError, Inner, claims, nodes, recorder, retry, slots, steps};
 use crate::protocol::{BatchId, NodeId, Role};
 use crate::store::{RetryPolicy, StoreError};
 
@@ -39,19 +39,17 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
         max_ms: retry::RETRY_DELAY_MS_MAX,
     };
     if inner.options.role != Role::Web {
-        let taken_back = inner.store.reclaim(&[], policy).await?;
-        if !taken_back.is_empty() {
-            tracing::info!(batches = taken_back.len(), "took back what an earlier process had in hand");
-        }
-        for batch in
-            inner.store.unfinished().await?.into_iter().filter(|batch| !batch.sealed && !batch.options.open)
-        {
-            inner.store.cancel(batch.key, Some(CUT_OFF.to_owned())).await?;
+        match take_back(inner, policy).await {
+            Ok(()) => {}
+            // One batch that cannot be as it is must not keep people from the others: they can be read.
+            Err(fault @ StoreError::Invariant(_)) => inner.trouble("what was left cannot be taken back", &fault),
+            Err(fault) => return Err(fault.into()),
         }
     }
     inner.store.node_started(&inner.node_record()).await?;
     watch(inner, "beat", nodes::beat_loop(Arc::clone(inner)));
     watch(inner, "show", nodes::show_loop(Arc::clone(inner)));
+    watch(inner, "steps", steps::step_loop(Arc::clone(inner)));
     if inner.options.role != Role::Web {
         watch(inner, "record", recorder::record_loop(Arc::clone(inner)));
         watch(inner, "load", slots::load_loop(Arc::clone(inner)));
@@ -61,6 +59,20 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
         watch(inner, "claim", claims::claim_loop(Arc::clone(inner)));
         watch(inner, "schedule", nodes::schedule_loop(Arc::clone(inner)));
         watch(inner, "tidy", nodes::tidy_loop(Arc::clone(inner)));
+    }
+    Ok(())
+}
+
+/// Takes back what an earlier process had in hand, and ends the batches whose items stopped coming with it.
+async fn take_back(inner: &Inner, policy: RetryPolicy) -> Result<(), StoreError> {
+    let taken_back = inner.store.reclaim(&[], policy).await?;
+    if !taken_back.is_empty() {
+        tracing::info!(batches = taken_back.len(), "took back what an earlier process had in hand");
+    }
+    for batch in
+        inner.store.unfinished().await?.into_iter().filter(|batch| !batch.sealed && !batch.options.open)
+    {
+        inner.store.cancel(batch.key, Some(CUT_OFF.to_owned())).await?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! start soon by what is known. Deliberately chooses no batch: the store does.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::desk::{BUFFER_WEIGHT_MAX, Desk, State};
@@ -54,7 +55,8 @@ impl Desk {
             .works
             .values()
             .filter_map(|work| {
-                let spread = if work.is_limited { 1 } else { self.slots() / slots_free };
+                let limited = work.is_limited.load(Ordering::Relaxed);
+                let spread = if limited { 1 } else { self.slots() / slots_free };
                 Some((work.key, work.items_in(second)?.saturating_mul(spread)))
             })
             .collect();

@@ -52,6 +52,7 @@ pub(super) fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError>
         cancelled: count(row.cancelled)?,
         cell_items: count(row.cell_items)?,
         rev: count(row.rev)?,
+        cancel_drains: row.cancel_drains,
         finishes: small(row.finishes)?,
         deleted: row.deleted,
         created_at: Timestamp(row.created_at),
