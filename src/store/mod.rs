@@ -3,7 +3,7 @@
 //! ```text
 //! entity, migration   what is there          backend   all that differs between databases
 //! tape                one batch in one transaction, with its cells, families, columns and rows
-//! batches, claim, record, reclaim      what moves the tape, each one transaction
+//! batches, claim, turn, record, reclaim    what moves the tape, each one transaction
 //! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
 //! ```
@@ -44,6 +44,7 @@ mod sweep;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod turn;
 pub mod vault;
 
 use std::path::PathBuf;

@@ -3,6 +3,7 @@
 //! Owns a store in a temporary folder with a clock that tests set. Invariant: `audit` passes after every step.
 //! Deliberately uses the public face of the store only.
 
+mod acts;
 mod cases;
 mod model;
 
@@ -72,6 +73,17 @@ impl Bench {
     async fn record(&self, node: &str, report: LeaseReport) -> (LeaseAnswer, Vec<BatchChange>) {
         let recorded = self.store.record(&NodeId(node.to_owned()), &[report]).await.unwrap();
         (recorded.answers[0].1.clone(), recorded.changes)
+    }
+
+    /// Takes all steps of the acts on a batch that are under way; how many.
+    async fn stepped(&self, batch: BatchKey) -> usize {
+        let mut steps = 0;
+        while self.store.acts_under_way().await.unwrap().contains(&batch) {
+            assert!(self.store.act_step(batch).await.unwrap().is_some(), "what is under way has a next step");
+            steps += 1;
+        }
+        assert!(self.store.act_step(batch).await.unwrap().is_none());
+        steps
     }
 
     async fn audited(&self, batch: BatchKey) -> BatchRecord {

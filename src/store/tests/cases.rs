@@ -158,7 +158,9 @@ async fn failures_of_a_page_and_more_are_retried_whole() {
         states: Some(vec![ItemState::Failed, ItemState::Cancelled]),
         ..RetryRequest::default()
     };
-    let retried = bench.store.retry(batch.key, &request).await.unwrap().batch;
+    bench.store.retry(batch.key, &request).await.unwrap();
+    bench.stepped(batch.key).await;
+    let retried = bench.audited(batch.key).await;
     assert_eq!((retried.failed, retried.succeeded, retried.pending(), retried.generation), (0, 33, 68, 2));
     bench.audited(batch.key).await;
     assert!(bench.store.families(&batch).await.unwrap().families.is_empty());
@@ -186,6 +188,7 @@ async fn many_failures_are_retried_and_families_are_bounded() {
     let page = bench.store.items(&batch, &query).await.unwrap();
     assert_eq!((page.items.len(), page.next), (3, page.items.last().map(|item| item.row.seq)));
     bench.store.retry(batch.key, &RetryRequest::default()).await.unwrap();
+    bench.stepped(batch.key).await;
     let batch = bench.audited(batch.key).await;
     assert_eq!((batch.failed, batch.pending()), (0, 2_100));
     assert!(bench.store.families(&batch).await.unwrap().families.is_empty());
