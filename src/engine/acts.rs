@@ -72,15 +72,23 @@ impl Engine {
         .await
     }
 
-    /// Cancel: untouched items end at once, running ones are stopped or left to end; a running intake stops.
+    /// Cancel: untouched items end at once, running ones are stopped; a running intake stops.
     ///
     /// # Errors
     /// `WrongState` where it has ended otherwise; what else the store says.
-    pub async fn cancel(&self, batch: BatchKey, running: Running) -> Result<BatchRecord, EngineError> {
-        self.cancel_as(batch, None, running).await
+    pub async fn cancel(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
+        self.cancel_whole(batch, None, Running::Stop).await
     }
 
-    /// As [`Engine::cancel`], stopping what runs, with a reason that is shown.
+    /// As [`Engine::cancel`], with what becomes of the items that run.
+    ///
+    /// # Errors
+    /// As [`Engine::cancel`].
+    pub async fn cancel_as(&self, batch: BatchKey, running: Running) -> Result<BatchRecord, EngineError> {
+        self.cancel_whole(batch, None, running).await
+    }
+
+    /// As [`Engine::cancel`], with a reason that is shown.
     ///
     /// # Errors
     /// As [`Engine::cancel`].
@@ -89,10 +97,10 @@ impl Engine {
         batch: BatchKey,
         reason: Option<String>,
     ) -> Result<BatchRecord, EngineError> {
-        self.cancel_as(batch, reason, Running::Stop).await
+        self.cancel_whole(batch, reason, Running::Stop).await
     }
 
-    async fn cancel_as(
+    async fn cancel_whole(
         &self,
         batch: BatchKey,
         reason: Option<String>,

@@ -42,7 +42,9 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
         match take_back(inner, policy).await {
             Ok(()) => {}
             // One batch that cannot be as it is must not keep people from the others: they can be read.
-            Err(fault @ StoreError::Invariant(_)) => inner.trouble("what was left cannot be taken back", &fault),
+            Err(fault @ StoreError::Invariant(_)) => {
+                inner.trouble("what was left cannot be taken back", &fault)
+            }
             Err(fault) => return Err(fault.into()),
         }
     }

@@ -6,6 +6,7 @@
 mod acts;
 mod intake;
 mod run;
+mod steps;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -56,7 +56,9 @@ pub(super) fn check(inner: &Inner, then: &Json) -> Result<(), EngineError> {
     let (mut next, mut depth) = (then.clone(), 1);
     loop {
         if depth > THEN_DEPTH_MAX {
-            return Err(invalid(format!("options.then: more than {THEN_DEPTH_MAX} batches follow one another")));
+            return Err(invalid(format!(
+                "options.then: more than {THEN_DEPTH_MAX} batches follow one another"
+            )));
         }
         // What follows in turn is looked at here, one after the other, so that depth costs no stack.
         let mut body = read(&next)?;
@@ -164,7 +166,10 @@ fn blocks(new: &CreateBatch, items: &[Json]) -> Result<Vec<NewBlock>, EngineErro
         let number = at + 1;
         if new.input == InputKind::Record && !item.as_str().starts_with('{') {
             let kind = plural(new.input);
-            return Err(invalid(format!("item {number}: the task {:?} takes {kind}: an object is expected", new.task)));
+            return Err(invalid(format!(
+                "item {number}: the task {:?} takes {kind}: an object is expected",
+                new.task
+            )));
         }
         if item.depth() > limits::JSON_DEPTH_MAX {
             let most = limits::JSON_DEPTH_MAX;

@@ -10,7 +10,7 @@ use crate::engine::Intake;
 use crate::protocol::limits::{NAME_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
 use crate::protocol::{
     ApiError, Batch, BatchAct, BatchCounts, BatchId, BatchPage, BatchPatch, BatchQuery, BatchSettings,
-    BatchState, CancelRequest, ErrorCode, ItemState, Json, Move, NewBatch, RetryRequest, Running, Seq,
+    BatchState, CancelRequest, ErrorCode, ItemState, Json, Move, NewBatch, RetryRequest, Seq,
 };
 use crate::store::{BatchFilter, BatchRecord};
 
@@ -85,7 +85,7 @@ impl Service {
         let after = match act {
             BatchAct::Pause => engine.pause(batch.key).await?,
             BatchAct::Resume => engine.resume(batch.key).await?,
-            BatchAct::Cancel => engine.cancel(batch.key, Running::Stop).await?,
+            BatchAct::Cancel => engine.cancel(batch.key).await?,
             BatchAct::Retry => engine.retry(batch.key, &RetryRequest::default()).await?,
             BatchAct::Delete => {
                 engine.delete(batch.key).await?;
@@ -110,7 +110,7 @@ impl Service {
         if batch.state.on(BatchAct::Cancel) == Move::Refused {
             return Err(refused(batch.state, BatchAct::Cancel));
         }
-        let after = self.inner.engine.cancel(batch.key, request.running).await?;
+        let after = self.inner.engine.cancel_as(batch.key, request.running).await?;
         tracing::info!(batch = %id, by = caller.name, running = ?request.running, "cancelled");
         Ok(self.inner.engine.wire(&after))
     }

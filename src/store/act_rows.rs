@@ -134,7 +134,9 @@ async fn step_first(tape: &mut Tape<'_>) -> Result<bool, StoreError> {
     let row: Option<ActRow> = one(tape.tx, text, vec![tape.batch.id.into()]).await?;
     let Some(row) = row.filter(|row| row.kind == RETRY) else {
         let (batch, acts) = (tape.batch.id, tape.batch.acts);
-        return Err(StoreError::Invariant(format!("batch {batch} counts {acts} acts, and none can be stepped")));
+        return Err(StoreError::Invariant(format!(
+            "batch {batch} counts {acts} acts, and none can be stepped"
+        )));
     };
     let broken = |error| StoreError::Invariant(format!("act {} is not readable: {error}", row.id));
     let mut rest: Rest = serde_json::from_str(&row.request).map_err(broken)?;

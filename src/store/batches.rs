@@ -5,7 +5,6 @@
 
 use sea_orm::{DatabaseTransaction, Value};
 
-use super::{Store, follow};
 use super::backend::{Durability, count, insert_many, int, row, small};
 use super::cells::{parse_list, print_list, width_for};
 use super::entity::batches;
@@ -13,6 +12,7 @@ use super::error::StoreError;
 use super::inputs::compress;
 use super::records::{BatchChange, BatchKey, BatchRecord, CreateBatch, FileRecord, NewBlock, Source};
 use super::tape::Tape;
+use super::{Store, follow};
 use crate::protocol::{BatchState, InputKind, Json, Seq, Timestamp};
 
 /// Reads a row of the table as a record.

@@ -135,12 +135,8 @@ async fn answer_only(
         .ok_or_else(|| StoreError::Invariant(format!("batch {batch} is {:?}", row.state)))?;
     for (at, case) in cases {
         if let Case::Answer { version } = case {
-            answers[*at] = LeaseAnswer::Applied {
-                version: *version,
-                state,
-                drains: row.cancel_drains,
-                closed: false,
-            };
+            answers[*at] =
+                LeaseAnswer::Applied { version: *version, state, drains: row.cancel_drains, closed: false };
         }
     }
     Ok(())

@@ -124,8 +124,7 @@ impl Rest {
                 continue;
             };
             let chosen = format!("{which} AND first > $3 AND first <= $4 AND rev <= $5");
-            let values =
-                vec![tape.batch.id.into(), value, self.after.into(), last.into(), self.rev.into()];
+            let values = vec![tape.batch.id.into(), value, self.after.into(), last.into(), self.rev.into()];
             room -= rows.len();
             for row in rows.iter().filter(|row| row.rev <= self.rev) {
                 tape.leave(row)?;

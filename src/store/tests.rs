@@ -98,6 +98,17 @@ impl Store {
     pub(crate) async fn only_reads(&self, on: &str) {
         run(self.inner.backend.writer(), &format!("PRAGMA query_only = {on}"), vec![]).await.unwrap();
     }
+
+    /// Acts of a batch that have not ended.
+    async fn acts_of(&self, batch: BatchKey) -> usize {
+        usize::try_from(Self::row_by_key(self.inner.backend.reader(), batch).await.unwrap().acts).unwrap()
+    }
+
+    /// Makes what is held of a batch unreadable: a broken invariant, seen from above.
+    pub(crate) async fn spoil_leases(&self, batch: BatchKey) {
+        let text = "UPDATE leases SET \"left\" = '?' WHERE batch = $1";
+        assert!(run(self.inner.backend.writer(), text, vec![batch.into()]).await.unwrap() > 0);
+    }
 }
 
 fn new_batch() -> CreateBatch {

@@ -24,7 +24,10 @@ async fn a_streamed_batch_runs_to_its_end() {
     assert!(bench.store.seal(batch.key).await.unwrap().batch.sealed);
     let all = LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) };
     let (answer, changes) = bench.record("a", all.clone()).await;
-    assert_eq!(answer, LeaseAnswer::Applied { version: 2, state: BatchState::Succeeded, drains: false, closed: true });
+    assert_eq!(
+        answer,
+        LeaseAnswer::Applied { version: 2, state: BatchState::Succeeded, drains: false, closed: true }
+    );
     assert_eq!((changes[0].ended, changes[0].cells.len()), (5, 5));
     assert_eq!(bench.record("a", all).await.0, LeaseAnswer::Lost);
     let batch = bench.audited(batch.key).await;
@@ -43,7 +46,10 @@ async fn a_record_is_applied_once_and_only_by_the_holder() {
         ..report(&claim, 1)
     };
     let (first, changes) = bench.record("a", part.clone()).await;
-    assert_eq!(first, LeaseAnswer::Applied { version: 2, state: BatchState::Running, drains: false, closed: false });
+    assert_eq!(
+        first,
+        LeaseAnswer::Applied { version: 2, state: BatchState::Running, drains: false, closed: false }
+    );
     assert_eq!(changes.len(), 1);
     let (second, changes) = bench.record("a", part.clone()).await;
     assert_eq!((second, changes.len()), (first, 0));
@@ -72,7 +78,10 @@ async fn cancel_ends_what_nobody_holds_and_then_the_rest() {
         ..report(&claim, 1)
     };
     let (answer, _changes) = bench.record("a", rest).await;
-    assert_eq!(answer, LeaseAnswer::Applied { version: 2, state: BatchState::Cancelled, drains: false, closed: true });
+    assert_eq!(
+        answer,
+        LeaseAnswer::Applied { version: 2, state: BatchState::Cancelled, drains: false, closed: true }
+    );
     let batch = bench.audited(batch.key).await;
     assert_eq!((batch.cancelled, batch.succeeded), (99, 1));
     let all = RetryRequest { states: Some(vec![ItemState::Cancelled]), ..RetryRequest::default() };

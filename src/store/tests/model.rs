@@ -4,7 +4,7 @@
 //! Deliberately predicts no choice that the store is free to make (how many items a claim takes); it checks the choice.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -24,6 +24,7 @@ enum Act {
     Resume,
     Cancel,
     Retry { kind: u8, dice: u64 },
+    Step,
     Pass { ms: i64 },
     Reopen,
 }
@@ -40,6 +41,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Resume),
         1 => prop::bool::weighted(0.4).prop_map(|cancel| if cancel { Act::Cancel } else { Act::Seal }),
         3 => (0..4u8, any::<u64>()).prop_map(|(kind, dice)| Act::Retry { kind, dice }),
+        3 => Just(Act::Step),
         2 => (-2_000..4_000i64).prop_map(|ms| Act::Pass { ms }),
         1 => prop::bool::weighted(0.3).prop_map(|open| if open { Act::Reopen } else { Act::Resume }),
     ]
@@ -80,6 +82,14 @@ struct Model {
     generation: u32,
     touched: bool,
     reports: Vec<(String, LeaseReport)>,
+    /// Retries under way, oldest first.
+    retries: Vec<Retrying>,
+}
+
+/// A retry in steps: items that it is still to take.
+struct Retrying {
+    generation: u32,
+    meant: BTreeSet<Seq>,
 }
 
 /// Numbers from one seed, for choices inside an act.
@@ -118,7 +128,7 @@ impl Model {
 
     fn settle(&mut self) {
         let ended = self.places.iter().all(|place| matches!(place, Place::Ended { .. }));
-        if self.sealed && ended && !self.state.is_finished() {
+        if self.sealed && ended && self.retries.is_empty() && !self.state.is_finished() {
             self.state = if self.state == BatchState::Cancelling || self.count(ItemState::Cancelled) > 0 {
                 BatchState::Cancelled
             } else if self.count(ItemState::Failed) > 0 {
@@ -235,7 +245,9 @@ impl Model {
         let report = self.report(&held, &mut Dice(dice), bench.store.now().0);
         let (answer, changes) = bench.record(&held.node, report.clone()).await;
         self.settle();
-        let LeaseAnswer::Applied { version, state, closed, .. } = answer else { panic!("the lease was held") };
+        let LeaseAnswer::Applied { version, state, closed, .. } = answer else {
+            panic!("the lease was held")
+        };
         assert_eq!(state, self.state);
         assert_eq!(closed, self.held_by(held.claim.lease).is_empty());
         assert_eq!(version, held.version + u32::try_from(changes.len()).unwrap());
@@ -305,14 +317,69 @@ impl Model {
         }
         self.state = BatchState::Cancelling;
         self.sealed = true;
-        for place in &mut self.places {
+        self.retries.clear();
+        self.cancelled(bench).await;
+        assert!(!self.places.contains(&Place::Untouched), "what nobody touched ends at once");
+    }
+
+    /// What waited and was ended by a step of the cancel: the store chooses how much.
+    async fn cancelled(&mut self, bench: &Bench) {
+        let shown = self.shown(bench).await;
+        for (place, shown) in self.places.iter_mut().zip(shown) {
             let attempts = match place {
                 Place::Untouched => 0,
                 Place::Waits { attempt, .. } => *attempt - 1,
                 Place::Held { .. } | Place::Ended { .. } => continue,
             };
-            *place = Place::Ended { state: ItemState::Cancelled, attempts, family: None };
+            if shown == ItemState::Cancelled {
+                *place = Place::Ended { state: ItemState::Cancelled, attempts, family: None };
+            }
         }
+        let waits = self.places.iter().any(|place| matches!(place, Place::Waits { .. }));
+        assert_eq!(bench.store.acts_under_way().await.unwrap().contains(&self.batch.key), waits);
+        self.settle();
+    }
+
+    /// States as the store shows them.
+    async fn shown(&self, bench: &Bench) -> Vec<ItemState> {
+        let window = bench.store.window(&self.batch, 1, 500).await.unwrap();
+        window.items.iter().map(|item| item.row.state).collect()
+    }
+
+    /// What a retry of `generation` took: the store chooses how much. How many items.
+    async fn taken(&mut self, bench: &Bench, generation: u32, meant: &BTreeSet<Seq>) -> usize {
+        let shown = self.shown(bench).await;
+        let took = |seq: &&Seq| shown[**seq as usize - 1] == ItemState::Pending;
+        let taken: Vec<Seq> = meant.iter().filter(took).copied().collect();
+        for seq in &taken {
+            let place = &self.places[*seq as usize - 1];
+            assert!(matches!(place, Place::Ended { .. }), "{seq} was taken and had not ended");
+            self.put(*seq, Place::Waits { generation, attempt: 1, crashes: 0, not_before: 0 });
+            self.retries.iter_mut().for_each(|retry| drop(retry.meant.remove(seq)));
+        }
+        taken.len()
+    }
+
+    /// The next step of an act, if one is under way.
+    async fn act_step(&mut self, bench: &Bench) {
+        let key = self.batch.key;
+        let under_way = bench.store.acts_under_way().await.unwrap().contains(&key);
+        let stepped = bench.store.act_step(key).await.unwrap();
+        assert_eq!(stepped.is_some(), under_way, "what is under way has a step, nothing else has");
+        if self.state == BatchState::Cancelling {
+            return self.cancelled(bench).await;
+        }
+        assert_eq!(under_way, !self.retries.is_empty());
+        let Some(change) = stepped else { return };
+        let generation = self.retries[0].generation;
+        let meant = self.retries[0].meant.clone();
+        self.taken(bench, generation, &meant).await;
+        let acts = bench.store.acts_of(change.batch.key).await;
+        if acts < self.retries.len() {
+            let ended = self.retries.remove(0);
+            assert!(ended.meant.is_empty(), "a retry ends when all is taken: {:?}", ended.meant);
+        }
+        assert_eq!(acts, self.retries.len());
         self.settle();
     }
 
@@ -333,8 +400,8 @@ impl Model {
             return assert!(matches!(done, Err(StoreError::WrongState(_))));
         }
         done.unwrap();
-        let mut any = false;
-        for (at, place) in self.places.iter_mut().enumerate() {
+        let mut meant = BTreeSet::new();
+        for (at, place) in self.places.iter().enumerate() {
             let Place::Ended { state, family, .. } = place else { continue };
             let failed = *state == ItemState::Failed;
             let takes = match kind {
@@ -344,16 +411,20 @@ impl Model {
                 _ => *state != ItemState::Succeeded,
             };
             if takes {
-                let generation = self.generation + 1;
-                *place = Place::Waits { generation, attempt: 1, crashes: 0, not_before: 0 };
-                any = true;
+                meant.insert(at as u64 + 1);
             }
         }
-        if any {
-            self.generation += 1;
-            if self.state.is_finished() {
-                self.state = if self.touched { BatchState::Running } else { BatchState::Pending };
-            }
+        if meant.is_empty() {
+            return;
+        }
+        self.generation += 1;
+        assert!(self.taken(bench, self.generation, &meant).await > 0, "the first step takes something");
+        if bench.store.acts_of(self.batch.key).await > self.retries.len() {
+            meant.retain(|seq| matches!(self.places[*seq as usize - 1], Place::Ended { .. }));
+            self.retries.push(Retrying { generation: self.generation, meant });
+        }
+        if self.state.is_finished() {
+            self.state = if self.touched { BatchState::Running } else { BatchState::Pending };
         }
     }
 
@@ -401,6 +472,7 @@ impl Model {
             }
             Act::Cancel => self.cancel(bench).await,
             Act::Retry { kind, dice } => self.retry(bench, *kind, *dice).await,
+            Act::Step => self.act_step(bench).await,
             Act::Pass { ms } => bench.pass(*ms),
             Act::Reopen => {
                 bench.store.close().await;
@@ -440,6 +512,7 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
     // What an earlier case left would be claimed here too.
     for batch in bench.store.unfinished().await.unwrap() {
         bench.store.cancel(batch.key, None).await.unwrap();
+        bench.stepped(batch.key).await;
     }
     bench.store.reclaim(&[], POLICY).await.unwrap();
     let batch = bench.store.create(new_batch()).await.unwrap();
@@ -452,6 +525,7 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
         generation: 1,
         touched: false,
         reports: Vec::new(),
+        retries: Vec::new(),
     };
     for act in acts {
         model.step(bench, act).await;
