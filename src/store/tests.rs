@@ -76,7 +76,7 @@ impl Bench {
     }
 
     /// Takes all steps of the acts on a batch that are under way; how many.
-    async fn stepped(&self, batch: BatchKey) -> usize {
+    async fn stepped(&self, batch: BatchKey) -> u64 {
         let mut steps = 0;
         while self.store.acts_under_way().await.unwrap().contains(&batch) {
             assert!(self.store.act_step(batch).await.unwrap().is_some(), "what is under way has a next step");

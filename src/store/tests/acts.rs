@@ -6,6 +6,9 @@
 use super::*;
 use crate::protocol::{BatchState, Budget, RetryRequest, Running};
 
+/// What one step takes, where all rows are of one item.
+const STEP: u64 = act_rows::STEP_ROWS as u64;
+
 /// A finished batch of `count` items of which every other has failed.
 async fn half_failed(bench: &Bench, count: u64, options: Options) -> BatchRecord {
     let batch = bench.generated(count, options).await;
@@ -33,21 +36,21 @@ async fn a_retry_in_steps_keeps_its_batch_open_and_takes_nothing_twice() {
     let batch = half_failed(&bench, 100, Options::default()).await;
     assert_eq!((batch.failed, batch.state), (50, BatchState::Failed));
     let first = bench.store.retry(batch.key, &all()).await.unwrap().batch;
-    assert_eq!((first.failed, first.pending(), first.state), (34, 16, BatchState::Running));
+    assert_eq!((first.failed, first.pending(), first.state), (50 - STEP, STEP, BatchState::Running));
     // What was taken fails anew before the next step: all has ended, and the batch must not.
     fail_all(&bench).await;
     let now = bench.audited(batch.key).await;
     assert_eq!((now.failed, now.pending(), now.state), (50, 0, BatchState::Running));
     assert!(matches!(bench.store.delete(batch.key).await, Err(StoreError::NotFinished)));
     let second = bench.store.act_step(batch.key).await.unwrap().unwrap().batch;
-    assert_eq!((second.failed, second.pending()), (34, 16), "the next sixteen, none of the first");
+    assert_eq!((second.failed, second.pending()), (50 - STEP, STEP), "the next ones, none of the first");
     bench.audited(batch.key).await;
     // Another process, as after a kill.
     let again = open_at(bench.folder.path(), &bench.clock).await;
     assert_eq!(again.acts_under_way().await.unwrap(), [batch.key]);
     again.close().await;
     fail_all(&bench).await;
-    assert_eq!(bench.stepped(batch.key).await, 2);
+    assert_eq!(bench.stepped(batch.key).await, (50 - 2 * STEP).div_ceil(STEP));
     fail_all(&bench).await;
     let ended = bench.audited(batch.key).await;
     assert_eq!((ended.failed, ended.state, ended.finishes), (50, BatchState::Failed, 2));
@@ -62,14 +65,14 @@ async fn a_retry_in_steps_keeps_its_batch_open_and_takes_nothing_twice() {
 #[tokio::test]
 async fn the_last_step_ends_a_batch_that_waits_for_nothing_else() {
     let bench = Bench::open().await;
-    let batch = half_failed(&bench, 34, Options::default()).await;
+    let batch = half_failed(&bench, 2 * (STEP + 1), Options::default()).await;
     bench.store.retry(batch.key, &all()).await.unwrap();
     // A second one, while the first is under way: what it takes is not taken again by the first.
     let second = bench.store.retry(batch.key, &all()).await.unwrap().batch;
-    assert_eq!((second.failed, second.pending(), second.generation), (0, 17, 3));
+    assert_eq!((second.failed, second.pending(), second.generation), (0, STEP + 1, 3));
     fail_all(&bench).await;
     let waits = bench.audited(batch.key).await;
-    assert_eq!((waits.state, waits.failed, waits.finishes), (BatchState::Running, 17, 1));
+    assert_eq!((waits.state, waits.failed, waits.finishes), (BatchState::Running, STEP + 1, 1));
     assert_eq!(bench.stepped(batch.key).await, 1);
     let ended = bench.audited(batch.key).await;
     assert_eq!((ended.state, ended.finishes), (BatchState::Failed, 2));
@@ -82,13 +85,13 @@ async fn a_cancel_ends_a_retry_under_way() {
     bench.store.retry(batch.key, &all()).await.unwrap();
     let claim = bench.claim("a", 1, 1).await.unwrap();
     let cancelled = bench.store.cancel(batch.key, None).await.unwrap().batch;
-    assert_eq!((cancelled.cancelled, cancelled.failed), (15, 34));
+    assert_eq!((cancelled.cancelled, cancelled.failed), (STEP - 1, 50 - STEP));
     assert!(matches!(bench.store.retry(batch.key, &all()).await, Err(StoreError::WrongState(_))));
     assert!(bench.store.act_step(batch.key).await.unwrap().is_none());
     let rest = LeaseReport { handback: vec![claim.range], ..report(&claim, 1) };
     bench.record("a", rest).await;
     let ended = bench.audited(batch.key).await;
-    assert_eq!((ended.state, ended.cancelled, ended.failed), (BatchState::Cancelled, 16, 34));
+    assert_eq!((ended.state, ended.cancelled, ended.failed), (BatchState::Cancelled, STEP, 50 - STEP));
 }
 
 #[tokio::test]
@@ -97,7 +100,7 @@ async fn a_retry_of_a_paused_batch_goes_on_in_steps_and_stays_paused() {
     let batch = half_failed(&bench, 80, Options::default()).await;
     bench.store.retry(batch.key, &all()).await.unwrap();
     bench.store.pause(batch.key, None).await.unwrap();
-    assert_eq!(bench.stepped(batch.key).await, 2);
+    assert_eq!(bench.stepped(batch.key).await, (40 - STEP).div_ceil(STEP));
     let paused = bench.audited(batch.key).await;
     assert_eq!((paused.state, paused.pending(), paused.failed), (BatchState::Paused, 40, 0));
     assert!(bench.claim("a", 1, 1).await.is_none());
@@ -110,13 +113,13 @@ async fn a_cancel_of_many_waiting_rows_goes_in_steps() {
     let bench = Bench::open().await;
     let batch = half_failed(&bench, 100, Options::default()).await;
     bench.store.retry(batch.key, &all()).await.unwrap();
-    assert_eq!(bench.stepped(batch.key).await, 3);
+    assert_eq!(bench.stepped(batch.key).await, (50 - STEP).div_ceil(STEP));
     let first = bench.store.cancel(batch.key, None).await.unwrap().batch;
-    assert_eq!((first.state, first.cancelled, first.pending()), (BatchState::Cancelling, 16, 34));
+    assert_eq!((first.state, first.cancelled, first.pending()), (BatchState::Cancelling, STEP, 50 - STEP));
     bench.audited(batch.key).await;
     assert!(bench.claim("a", 9, 9).await.is_none(), "what waits is not handed out any more");
     assert_eq!(bench.store.cancel(batch.key, None).await.unwrap().batch, first);
-    assert_eq!(bench.stepped(batch.key).await, 3);
+    assert_eq!(bench.stepped(batch.key).await, (50 - STEP).div_ceil(STEP));
     let ended = bench.audited(batch.key).await;
     assert_eq!((ended.state, ended.cancelled, ended.succeeded), (BatchState::Cancelled, 50, 50));
 }
@@ -168,7 +171,11 @@ async fn a_budget_pauses_with_the_outcome_that_spends_it() {
     assert_eq!(changes[0].batch.reason.as_deref(), Some("budget"));
     let resumed = bench.store.resume(batch.key).await.unwrap().batch;
     assert_eq!((resumed.state, resumed.reason), (BatchState::Running, None));
-    let two = LeaseReport { outcomes: vec![failure(3, "f"), failure(4, "f")], ..report(&one, 2) };
+    let two = LeaseReport {
+        outcomes: vec![failure(3, "f"), failure(4, "f")],
+        started: vec![SeqRange::one(5)],
+        ..report(&one, 2)
+    };
     bench.record("a", two).await;
     assert_eq!(bench.audited(batch.key).await.state, BatchState::Running, "the counts began anew");
     let lost = bench.store.reclaim(&[], RetryPolicy { attempts_max: 1, ..POLICY }).await.unwrap();
