@@ -21,7 +21,8 @@ async fn half_failed(bench: &Bench, count: u64, options: Options) -> BatchRecord
 
 async fn fail_all(bench: &Bench) {
     while let Some(claim) = bench.claim("a", 1, 100).await {
-        let outcomes = (claim.range.first..=claim.range.last).map(|seq| failure(seq, "f")).collect();
+        let items = claim.ranges.iter().flat_map(|range| range.first..=range.last);
+        let outcomes = items.map(|seq| failure(seq, "f")).collect();
         bench.record("a", LeaseReport { outcomes, ..report(&claim, 1) }).await;
     }
 }
@@ -88,7 +89,7 @@ async fn a_cancel_ends_a_retry_under_way() {
     assert_eq!((cancelled.cancelled, cancelled.failed), (STEP - 1, 50 - STEP));
     assert!(matches!(bench.store.retry(batch.key, &all()).await, Err(StoreError::WrongState(_))));
     assert!(bench.store.act_step(batch.key).await.unwrap().is_none());
-    let rest = LeaseReport { handback: vec![claim.range], ..report(&claim, 1) };
+    let rest = LeaseReport { handback: claim.ranges.clone(), ..report(&claim, 1) };
     bench.record("a", rest).await;
     let ended = bench.audited(batch.key).await;
     assert_eq!((ended.state, ended.cancelled, ended.failed), (BatchState::Cancelled, STEP, 50 - STEP));
@@ -218,7 +219,7 @@ async fn a_follow_up_is_due_once_at_the_first_end_that_matches() {
     assert_eq!(due().await, [finished.key]);
     bench.store.retry(failed.key, &all()).await.unwrap();
     while let Some(claim) = bench.claim("a", 1, 100).await {
-        let outcomes = vec![quick(claim.range)];
+        let outcomes = claim.ranges.iter().copied().map(quick).collect();
         bench.record("a", LeaseReport { outcomes, ..report(&claim, 1) }).await;
     }
     assert_eq!(due().await, [failed.key, finished.key]);
@@ -231,8 +232,8 @@ async fn a_follow_up_is_due_once_at_the_first_end_that_matches() {
     assert!(bench.store.follow_fails(finished.key, "gone".to_owned()).await.unwrap().is_none());
     let claim = bench.claim("a", 1, 3).await.unwrap();
     assert_eq!(claim.batch.key, made.batch.key);
-    assert_eq!(bench.store.inputs(&claim.batch, claim.range).await.unwrap().len(), 3);
-    bench.record("a", LeaseReport { outcomes: vec![quick(claim.range)], ..report(&claim, 1) }).await;
+    assert_eq!(bench.store.inputs(&claim.batch, claim.hull()).await.unwrap().len(), 3);
+    bench.record("a", LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) }).await;
     bench.audited(made.batch.key).await;
     // A second end of the same batch does not do it again.
     let again = RetryRequest { states: Some(vec![ItemState::Failed]), ..all() };

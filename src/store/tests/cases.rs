@@ -387,6 +387,7 @@ async fn items_that_failed_here_and_there_come_back_in_one_lease() {
     let ends = (1..=40).map(|seq| if seq % 3 == 0 { failed(seq) } else { quick(SeqRange::one(seq)) });
     bench.record("a", LeaseReport { outcomes: ends.collect(), ..report(&claim, 1) }).await;
     bench.store.retry(batch.key, &RetryRequest::default()).await.unwrap();
+    bench.stepped(batch.key).await;
     let claim = bench.claim("a", 2, 5).await.unwrap();
     let threes: Vec<SeqRange> = (1..=10).map(|third| SeqRange::one(third * 3)).collect();
     assert_eq!(claim.ranges, threes);
