@@ -19,8 +19,9 @@ use super::tape::{Again, Tape};
 use super::{Store, backend};
 use crate::protocol::BatchState;
 
-/// Rows that one step looks at; few in tests, so that they take steps.
-pub(super) const STEP_ROWS: usize = if cfg!(test) { 4 } else { 10_000 };
+/// Rows that one step looks at: so few that whoever acts meanwhile is answered well within a second. Fewer still in
+/// tests, so that they take steps.
+pub(super) const STEP_ROWS: usize = if cfg!(test) { 4 } else { 5_000 };
 
 /// Batches with something to step, at most so many at once.
 const UNDER_WAY: &str = "SELECT id FROM batches b WHERE finished_at IS NULL AND NOT deleted AND (acts > 0 \
