@@ -8,7 +8,7 @@ use std::future::Future;
 use super::check;
 use super::lease::Course;
 use super::{Engine, EngineError};
-use crate::protocol::{BatchPatch, RetryRequest, limits};
+use crate::protocol::{BatchPatch, RetryRequest, Running, limits};
 use crate::store::{BatchChange, BatchKey, BatchRecord, StoreError};
 
 impl Engine {
@@ -31,6 +31,8 @@ impl Engine {
     fn told(&self, change: BatchChange) -> BatchRecord {
         self.publish(&change);
         self.inner.desk.nudge.notify_one();
+        // Of an act over many items this was the first step; of a batch that it ended another may follow.
+        self.inner.acts.notify_one();
         change.batch
     }
 
@@ -65,7 +67,6 @@ impl Engine {
         let engine = self.clone();
         self.whole(async move {
             let change = engine.inner.store.resume(batch).await?;
-            engine.inner.budgets().reset(&change.batch);
             Ok(engine.told(change))
         })
         .await
@@ -76,7 +77,15 @@ impl Engine {
     /// # Errors
     /// `WrongState` where it has ended otherwise; what else the store says.
     pub async fn cancel(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
-        self.cancel_because(batch, None).await
+        self.cancel_whole(batch, None, Running::Stop).await
+    }
+
+    /// As [`Engine::cancel`], with what becomes of the items that run.
+    ///
+    /// # Errors
+    /// As [`Engine::cancel`].
+    pub async fn cancel_as(&self, batch: BatchKey, running: Running) -> Result<BatchRecord, EngineError> {
+        self.cancel_whole(batch, None, running).await
     }
 
     /// As [`Engine::cancel`], with a reason that is shown.
@@ -88,10 +97,20 @@ impl Engine {
         batch: BatchKey,
         reason: Option<String>,
     ) -> Result<BatchRecord, EngineError> {
+        self.cancel_whole(batch, reason, Running::Stop).await
+    }
+
+    async fn cancel_whole(
+        &self,
+        batch: BatchKey,
+        reason: Option<String>,
+        running: Running,
+    ) -> Result<BatchRecord, EngineError> {
         let engine = self.clone();
         self.whole(async move {
-            let change = engine.inner.store.cancel(batch, reason).await?;
-            engine.inner.desk.steer(batch, change.batch.rev, Course::Cancel);
+            let change = engine.inner.store.cancel_as(batch, reason, running).await?;
+            let course = if change.batch.cancel_drains { Course::HandBack } else { Course::Cancel };
+            engine.inner.desk.steer(batch, change.batch.rev, course);
             Ok(engine.told(change))
         })
         .await
@@ -110,7 +129,6 @@ impl Engine {
         let (engine, request) = (self.clone(), request.clone());
         self.whole(async move {
             let change = engine.inner.store.retry(batch, &request).await?;
-            engine.inner.budgets().reset(&change.batch);
             Ok(engine.told(change))
         })
         .await

@@ -3,7 +3,7 @@
 //! Owns the checks before anything is written. Called by intake and acts. Invariant: what passes here can be stored
 //! and run. Deliberately looks at no item and writes nothing.
 
-use super::{EngineError, Inner};
+use super::{EngineError, Inner, then};
 use crate::protocol::{BatchId, InputKind, Json, NewBatch, Options, limits};
 use crate::store::{CreateBatch, Source};
 
@@ -38,6 +38,9 @@ pub(super) fn batch(
         Some(Ok((params, _prepared))) => params,
     };
     options(&new.options)?;
+    if let Some(body) = &new.options.then {
+        then::check(inner, body)?;
+    }
     if columns.len() > limits::COLUMNS_MAX {
         let most = limits::COLUMNS_MAX;
         return Err(EngineError::TooLarge(format!("{} columns came; {most} are allowed", columns.len())));
@@ -121,6 +124,5 @@ fn options(given: &Options) -> Result<(), EngineError> {
     }
     // Kept for later: what would not be carried out is refused, so that nobody waits for it.
     expect(given.webhook.is_none(), "webhook: not supported yet; watch the batch instead")?;
-    expect(given.then.is_none(), "then: not supported yet; submit the next batch yourself at the end")?;
     Ok(())
 }

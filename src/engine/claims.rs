@@ -3,21 +3,31 @@
 //! Owns when the store is asked for work, and how a granted batch is made ready. Started by the engine. Invariant:
 //! nothing is claimed while the node is not ready or leaves. Deliberately knows no item.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use super::lease::Course;
 use super::retry::RetryPlan;
 use super::want::Want;
 use super::work::{BatchWork, MovingMean};
 use super::{Engine, Inner};
+use crate::protocol::NodeId;
 use crate::store::{BatchRecord, Claim, ClaimRequest};
 
 /// Items of one lease at most.
 const LEASE_ITEMS_MAX: u64 = 131_072;
 /// The store is asked at least so often while slots are idle: what a lost wake-up hid is found then.
 const SAFETY_NET: Duration = Duration::from_millis(500);
+/// With all slots taken, it is looked at least so often for a batch that has none of them, and at most so often.
+const TURN_INTERVAL: Duration = Duration::from_millis(200);
+const TURN_INTERVAL_MIN: Duration = Duration::from_millis(50);
+/// Pause of these looks after one that brought nothing for whom it was meant.
+const TURN_PAUSE: Duration = Duration::from_secs(2);
+/// Items leased to a batch of unknown pace that gets its turn: ten quick ones beside a million are done in one go, and
+/// slow ones go back within about 2 s.
+const TURN_ITEMS: u64 = 16;
 /// Never sooner again for what comes due.
 const DUE_MS_MIN: u64 = 2;
 /// Pause after an error.
@@ -38,13 +48,20 @@ enum Found {
 /// Claims until the engine stops.
 pub(super) async fn claim_loop(inner: Arc<Inner>) {
     let engine = Engine { inner: Arc::clone(&inner) };
+    let mut next_turn = Instant::now();
     loop {
         let stop = inner.stop.cancelled();
-        match claim_all(&engine).await {
+        let mut found = claim_all(&engine).await;
+        if matches!(found, Found::Sated) && Instant::now() >= next_turn {
+            let (pause, turned) = give_turn(&engine).await;
+            next_turn = Instant::now() + pause;
+            found = turned;
+        }
+        match found {
             Found::Sated => tokio::select! {
                 () = inner.desk.ask.notified() => {}
                 () = inner.desk.nudge.notified() => {}
-                () = tokio::time::sleep(SAFETY_NET) => {}
+                () = tokio::time::sleep(TURN_INTERVAL) => {}
                 () = stop => return,
             },
             // More room here does not help where there is nothing: only a commit or time does.
@@ -58,6 +75,13 @@ pub(super) async fn claim_loop(inner: Arc<Inner>) {
                 () = stop => return,
             },
         }
+    }
+}
+
+impl Inner {
+    /// True where this node is not (or may not be) who it was when it asked.
+    fn is_another_than(&self, node: &NodeId) -> bool {
+        self.pulse.is_fenced() || self.node() != *node
     }
 }
 
@@ -78,7 +102,7 @@ async fn claim_all(engine: &Engine) -> Found {
         match inner.store.claim(&request).await {
             Ok(Some((claim, change))) => {
                 engine.publish(&change);
-                if inner.pulse.is_fenced() || inner.node() != node {
+                if inner.is_another_than(&node) {
                     // Granted to whom this node was: others take it back.
                     return Found::Trouble;
                 }
@@ -92,6 +116,47 @@ async fn claim_all(engine: &Engine) -> Found {
         }
     }
     Found::Sated
+}
+
+/// Claims for a batch that has none of the slots here, all of which are taken: otherwise it would wait until half of what
+/// was leased to the others has started. How long not to look again, and how it went.
+async fn give_turn(engine: &Engine) -> (Duration, Found) {
+    let inner = &engine.inner;
+    if !inner.may_claim() || !inner.desk.has_room() {
+        return (TURN_INTERVAL_MIN, Found::Sated);
+    }
+    let first = match inner.store.whose_turn().await {
+        Ok(Some(first)) if !inner.desk.works_on(first) => first,
+        Ok(_) => return (TURN_INTERVAL_MIN, Found::Sated),
+        Err(error) => {
+            inner.trouble("whose turn it is cannot be read", &error);
+            return (TURN_PAUSE, Found::Trouble);
+        }
+    };
+    let node = inner.node();
+    let pace = inner.desk.work_of(first).and_then(|work| work.items_in(Duration::from_secs(1)));
+    let request = ClaimRequest {
+        node: &node,
+        slots_free: 1,
+        items_per_slot: &HashMap::from([(first, pace.unwrap_or(TURN_ITEMS))]),
+        lease_items_max: LEASE_ITEMS_MAX,
+    };
+    match inner.store.claim(&request).await {
+        Ok(Some((claim, change))) => {
+            let pause = if claim.batch.key == first { TURN_INTERVAL_MIN } else { TURN_PAUSE };
+            engine.publish(&change);
+            if inner.is_another_than(&node) {
+                return (TURN_PAUSE, Found::Trouble);
+            }
+            take(engine, claim).await;
+            (pause, Found::Sated)
+        }
+        Ok(None) => (TURN_PAUSE, Found::Sated),
+        Err(error) => {
+            inner.trouble("nothing can be claimed", &error);
+            (TURN_PAUSE, Found::Trouble)
+        }
+    }
 }
 
 /// Time until something comes due, at most [`SAFETY_NET`].
@@ -117,6 +182,8 @@ async fn take(engine: &Engine, claim: Claim) {
     };
     match ready {
         Ok(work) => {
+            // It may have been given a concurrency since it was made ready.
+            work.is_limited.store(claim.batch.options.concurrency.is_some(), Ordering::Relaxed);
             inner.desk.keep(&work);
             inner.desk.grant(claim, work, Course::Run);
         }
@@ -151,7 +218,7 @@ pub(super) fn prepare(
         id: batch.id,
         task: batch.task.clone(),
         source: batch.source,
-        is_limited: batch.options.concurrency.is_some(),
+        is_limited: AtomicBool::new(batch.options.concurrency.is_some()),
         retry: RetryPlan::new(&batch.options, inner.options.attempts_max),
         #[expect(clippy::cast_possible_truncation, reason = "the low bits are the random ones")]
         phase: batch.id.as_u128() as u32,

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{
-    Engine, EngineError, Inner, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots,
+    Engine, EngineError, Inner, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots, steps,
 };
 use crate::protocol::{BatchId, NodeId, Role};
 use crate::store::{StoreError, Whose};
@@ -44,7 +44,14 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
         watch(inner, "listen", relay::listen_loop(Arc::clone(inner)));
         watch(inner, "hear", relay::hear_loop(Arc::clone(inner)));
     } else {
-        recover(inner).await?;
+        match recover(inner).await {
+            Ok(()) => {}
+            // One batch that cannot be as it is must not keep people from the others: they can be read.
+            Err(fault @ StoreError::Invariant(_)) => {
+                inner.trouble("what was left cannot be taken back", &fault);
+            }
+            Err(fault) => return Err(fault.into()),
+        }
         inner.store.node_started(&inner.node_record()).await?;
         watch(inner, "beat", beat::beat_loop(Arc::clone(inner)));
     }
@@ -53,6 +60,7 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
     watch(inner, "show", nodes::show_loop(Arc::clone(inner)));
     watch(inner, "schedule", nodes::schedule_loop(Arc::clone(inner)));
     watch(inner, "tidy", nodes::tidy_loop(Arc::clone(inner)));
+    watch(inner, "steps", steps::step_loop(Arc::clone(inner)));
     if inner.options.role != Role::Web {
         watch(inner, "record", recorder::record_loop(Arc::clone(inner)));
         watch(inner, "load", slots::load_loop(Arc::clone(inner)));
@@ -67,8 +75,9 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Where nobody else works on the database: takes everything back that an earlier process had in hand.
-async fn recover(inner: &Inner) -> Result<(), EngineError> {
+/// Where nobody else works on the database: takes everything back that an earlier process had in hand, and ends the
+/// batches whose items stopped coming with it.
+async fn recover(inner: &Inner) -> Result<(), StoreError> {
     let policy = reclaim::policy(inner);
     let taken_back = inner.store.reclaim(Whose::Everybodys, policy).await?;
     if !taken_back.is_empty() {

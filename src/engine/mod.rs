@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! intake, commit, check   items in         claims → desk (lease, work, board) → slots, slot   items run
-//! report, retry, family   what to record   recorder, publish, estimate, budget               what was recorded
-//! acts, nodes, life       from outside, start and end
+//! report, retry, family   what to record   recorder, publish, estimate                       what was recorded
+//! acts, nodes, life       from outside     steps, follow, then        acts over many items, and what follows an end
 //! beat, pulse, reclaim, relay, glimpses                one node among others
 //! ```
 //!
@@ -13,13 +13,13 @@
 mod acts;
 mod beat;
 mod board;
-mod budget;
 mod check;
 mod claims;
 mod commit;
 mod desk;
 mod estimate;
 mod family;
+mod follow;
 mod forming;
 mod glimpses;
 mod health;
@@ -38,9 +38,11 @@ mod report;
 mod retry;
 mod slot;
 mod slots;
+mod steps;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod then;
 mod told;
 mod want;
 mod work;
@@ -55,7 +57,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::board::Board;
-use self::budget::Budgets;
 use self::desk::Desk;
 use self::estimate::Estimates;
 use self::health::Health;
@@ -139,7 +140,8 @@ struct Inner {
     relay: Outbox,
     desk: Desk,
     estimates: Mutex<Estimates>,
-    budgets: Mutex<Budgets>,
+    /// Something may have to be taken on in steps, or to be made after an end.
+    acts: Notify,
     health: Mutex<Health>,
     leaving: AtomicBool,
     drained: OnceCell<()>,
@@ -179,7 +181,7 @@ impl Engine {
             relay: Outbox::default(),
             desk: Desk::new(slots),
             estimates: Mutex::default(),
-            budgets: Mutex::default(),
+            acts: Notify::new(),
             health: Mutex::default(),
             leaving: AtomicBool::new(false),
             drained: OnceCell::new(),
@@ -239,10 +241,6 @@ impl Engine {
 impl Inner {
     fn estimates(&self) -> MutexGuard<'_, Estimates> {
         self.estimates.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn budgets(&self) -> MutexGuard<'_, Budgets> {
-        self.budgets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {

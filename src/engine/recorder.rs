@@ -53,7 +53,7 @@ pub(super) async fn record_loop(inner: Arc<Inner>) {
         if tries > 1 {
             catch_up(&engine, &group, &mut recorded).await;
         }
-        settle(&engine, &group, recorded).await;
+        settle(&engine, &group, recorded);
     }
 }
 
@@ -123,12 +123,9 @@ fn is_defect(error: &StoreError) -> bool {
     }
 }
 
-/// After the commit: tell, estimate, judge budgets, and do what the answers say.
-async fn settle(engine: &Engine, group: &Group, recorded: Recorded) {
+/// After the commit: tell, estimate, and do what the answers say.
+fn settle(engine: &Engine, group: &Group, recorded: Recorded) {
     let inner = &engine.inner;
-    for (report, batch) in group.reports.iter().zip(&group.batches) {
-        inner.budgets().note(*batch, &report.outcomes);
-    }
     let mut nudge = group.frees;
     for change in &recorded.changes {
         engine.publish(change);
@@ -145,29 +142,15 @@ async fn settle(engine: &Engine, group: &Group, recorded: Recorded) {
     if nudge || learned.closed > 0 {
         inner.desk.nudge.notify_one();
     }
-    for change in &recorded.changes {
-        judge(engine, change).await;
-    }
-}
-
-/// Pauses a batch that has spent its budget.
-async fn judge(engine: &Engine, change: &BatchChange) {
-    let (inner, batch) = (&engine.inner, &change.batch);
-    if batch.state.is_finished() {
-        inner.budgets().forget(batch.key);
-        inner.desk.forget(batch.key);
-        return;
-    }
-    if !batch.state.hands_out() || !inner.budgets().is_spent(batch) {
-        return;
-    }
-    match inner.store.pause(batch.key, Some("budget".to_owned())).await {
-        Ok(change) => {
-            engine.publish(&change);
-            inner.desk.steer(batch.key, change.batch.rev, Course::HandBack);
+    for BatchChange { batch, .. } in &recorded.changes {
+        if batch.state.is_finished() {
+            inner.desk.forget(batch.key);
+            if batch.options.then.is_some() {
+                inner.acts.notify_one();
+            }
+        } else if batch.state == BatchState::Paused {
+            // The commit itself may have paused it: its other leases on this node need not wait for their report.
+            inner.desk.steer(batch.key, batch.rev, Course::HandBack);
         }
-        // It has finished or was cancelled meanwhile: nothing left to pause.
-        Err(StoreError::WrongState(_) | StoreError::NotFound(_)) => {}
-        Err(error) => inner.trouble("a batch over its budget cannot be paused", &error),
     }
 }

@@ -4,7 +4,7 @@
 //! checked. Deliberately reads no item.
 
 use super::check::{self, invalid};
-use super::{Engine, EngineError, Intake};
+use super::{Engine, EngineError, Inner, Intake};
 use crate::protocol::{NewBatch, Seq};
 use crate::store::{BatchKey, BatchRecord, Source, StoreError};
 
@@ -84,7 +84,14 @@ impl Engine {
 
     /// Checks that a batch may have so many items.
     pub(super) fn within_limit(&self, items: u64) -> Result<(), EngineError> {
-        let most = self.inner.options.items_per_batch_max;
+        self.inner.within_limit(items)
+    }
+}
+
+impl Inner {
+    /// Checks that a batch may have so many items.
+    pub(super) fn within_limit(&self, items: u64) -> Result<(), EngineError> {
+        let most = self.options.items_per_batch_max;
         if items > most {
             return Err(EngineError::TooLarge(format!("a batch may have {most} items")));
         }

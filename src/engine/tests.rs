@@ -7,6 +7,7 @@ mod acts;
 mod intake;
 mod nodes;
 mod run;
+mod steps;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

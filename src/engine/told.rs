@@ -71,10 +71,12 @@ impl Desk {
                     state.leases.remove(id);
                     learned.closed += 1;
                 }
-                LeaseAnswer::Applied { version, state: batch, closed: false } => {
+                LeaseAnswer::Applied { version, state: batch, drains, closed: false } => {
                     let Some(lease) = state.leases.get_mut(id) else { continue };
                     lease.claim.version = *version;
                     match course_in(*batch) {
+                        // What runs ends as it will.
+                        Course::Cancel if *drains => lease.steer(Course::HandBack),
                         Course::Run => {}
                         Course::HandBack => lease.steer(Course::HandBack),
                         Course::Cancel => {

@@ -4,6 +4,7 @@
 //! start soon by what is known. Deliberately chooses no batch: the store does.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::desk::{BUFFER_WEIGHT_MAX, Desk, State};
@@ -22,14 +23,28 @@ pub(super) struct Want {
 }
 
 impl Desk {
+    /// True while more leases may come.
+    fn takes(&self, state: &State) -> bool {
+        !state.closing
+            && state.weight < BUFFER_WEIGHT_MAX
+            && state.leases.len() < LEASES_MAX.max(2 * self.boards.len())
+    }
+
+    /// True while another lease may come, though no slot asks for one.
+    pub fn has_room(&self) -> bool {
+        self.takes(&self.lock())
+    }
+
+    /// True where a slot has or may have something of the batch.
+    pub fn works_on(&self, batch: BatchKey) -> bool {
+        self.lock().leases.values().any(|lease| lease.work.key == batch && lease.course == Course::Run)
+    }
+
     /// What to claim now, if anything: work for idle slots, or the next lease while the last is still being worked off.
     pub fn want(&self) -> Option<Want> {
         let state = self.lock();
         let idle = self.slots() - u64::from(self.busy());
-        if state.closing
-            || state.weight >= BUFFER_WEIGHT_MAX
-            || state.leases.len() >= LEASES_MAX.max(2 * self.boards.len())
-        {
+        if !self.takes(&state) {
             return None;
         }
         let (mut waiting, mut granted, mut soon, mut quick) = (0, 0, 0, false);
@@ -54,7 +69,8 @@ impl Desk {
             .works
             .values()
             .filter_map(|work| {
-                let spread = if work.is_limited { 1 } else { self.slots() / slots_free };
+                let limited = work.is_limited.load(Ordering::Relaxed);
+                let spread = if limited { 1 } else { self.slots() / slots_free };
                 Some((work.key, work.items_in(second)?.saturating_mul(spread)))
             })
             .collect();

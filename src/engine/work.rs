@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::board::Leash;
@@ -45,8 +45,8 @@ pub(super) struct BatchWork {
     pub task: String,
     pub source: Source,
     pub prepared: Arc<dyn Prepared>,
-    /// It has a concurrency of its own.
-    pub is_limited: bool,
+    /// It has a concurrency of its own, by the last lease of it.
+    pub is_limited: AtomicBool,
     pub retry: RetryPlan,
     /// Shifts its times of retry against those of other batches.
     pub phase: u32,

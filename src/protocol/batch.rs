@@ -165,6 +165,36 @@ pub struct RetryRequest {
     pub states: Option<Vec<ItemState>>,
 }
 
+/// How a cancel treats the items that run: by default they are stopped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CancelRequest {
+    /// What becomes of them.
+    pub running: Running,
+}
+
+/// What becomes of the items that run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Running {
+    /// They are stopped and end cancelled.
+    #[default]
+    Stop,
+    /// They end as they will; nothing else starts.
+    Finish,
+}
+
+/// At which end a follow-up batch is made; never after a cancel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThenOn {
+    /// All items ended well.
+    #[default]
+    Succeeded,
+    /// All items ended, well or badly.
+    Finished,
+}
+
 /// One page of batches, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchPage {

@@ -21,8 +21,8 @@ pub mod time;
 pub mod topic;
 
 pub use batch::{
-    Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, NewBatch, Options,
-    RetryRequest,
+    Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, CancelRequest, NewBatch,
+    Options, RetryRequest, Running, ThenOn,
 };
 pub use error::{ApiError, ErrorCode};
 pub use frame::{ClientFrame, CloseCode, Key, LogPart, Row, ServerFrame, WelcomeLimits, Whole};

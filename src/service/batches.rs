@@ -10,7 +10,7 @@ use crate::engine::Intake;
 use crate::protocol::limits::{NAME_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
 use crate::protocol::{
     ApiError, Batch, BatchAct, BatchCounts, BatchId, BatchPage, BatchPatch, BatchQuery, BatchSettings,
-    BatchState, ErrorCode, ItemState, Json, Move, NewBatch, RetryRequest, Seq,
+    BatchState, CancelRequest, ErrorCode, ItemState, Json, Move, NewBatch, RetryRequest, Seq,
 };
 use crate::store::{BatchFilter, BatchRecord};
 
@@ -94,6 +94,25 @@ impl Service {
         };
         tracing::info!(batch = %id, by = caller.name, ?act, "acted on a batch");
         Ok(engine.wire(&after))
+    }
+
+    /// Cancel, with what becomes of the items that run. One that lets them finish can still be told to stop them.
+    ///
+    /// # Errors
+    /// `not_found`, `not_allowed`, `wrong_state`.
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        id: BatchId,
+        request: &CancelRequest,
+    ) -> Result<Batch, ApiError> {
+        let batch = self.allowed(caller, Action::ActOnBatch, id).await?;
+        if batch.state.on(BatchAct::Cancel) == Move::Refused {
+            return Err(refused(batch.state, BatchAct::Cancel));
+        }
+        let after = self.inner.engine.cancel_as(batch.key, request.running).await?;
+        tracing::info!(batch = %id, by = caller.name, running = ?request.running, "cancelled");
+        Ok(self.inner.engine.wire(&after))
     }
 
     /// Retry.

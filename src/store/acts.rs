@@ -4,14 +4,14 @@
 //! durable before the answer; an act on a batch already so changes nothing. Deliberately does not stop running
 //! work: the next record tells its node.
 
-use super::Store;
-use super::backend::{Durability, all, count, locking, run};
-use super::entity::{batches, requeue};
+use super::backend::{Durability, all, count, locking};
+use super::entity::batches;
 use super::error::StoreError;
 use super::record::cancel;
 use super::records::{BatchChange, BatchKey, SeqRange};
 use super::tape::{TRIED_FIRST, Tape};
-use crate::protocol::{BatchAct, BatchPatch, BatchState, Move, Options};
+use super::{Store, act_rows};
+use crate::protocol::{BatchAct, BatchPatch, BatchState, Move, Options, Running};
 
 impl Store {
     /// Stops handing out; `reason` is stored (none for a person's act).
@@ -41,51 +41,63 @@ impl Store {
         if !allowed(&tape, BatchAct::Resume)? {
             return tape.unchanged();
         }
-        if tape.batch.reason.as_deref() == Some(TRIED_FIRST) {
+        let ended = tape.batch.succeeded + tape.batch.failed + tape.batch.cancelled;
+        let tried = tape.batch.try_first.is_some_and(|first| ended > 0 && ended >= first);
+        if tried || tape.batch.reason.as_deref() == Some(TRIED_FIRST) {
             tape.batch.try_first = None;
         }
-        let state = if tape.batch.started_at.is_some() {
-            BatchState::Running
-        } else if tape.batch.start_at.is_some_and(|at| at > tape.now) {
-            BatchState::Scheduled
-        } else {
-            BatchState::Pending
-        };
-        tape.set_state(state);
+        tape.set_state(opened(&tape));
         tape.batch.reason = None;
+        tape.renew_budget();
         let change = tape.write().await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }
 
-    /// Seals, ends all that is not leased as cancelled, and asks the holders of leases to end the rest.
+    /// As [`Store::cancel_as`], stopping what runs.
+    ///
+    /// # Errors
+    /// As [`Store::cancel_as`].
+    pub async fn cancel(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
+        self.cancel_as(batch, reason, Running::Stop).await
+    }
+
+    /// Seals, ends what is not leased as cancelled (of many waiting rows the first; [`Store::act_step`] ends the
+    /// others), and has the holders of leases end the rest. An act in steps that is under way ends where it is.
+    ///
+    /// A batch that is being cancelled and lets its items finish can still be told to stop them.
     ///
     /// # Errors
     /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
-    pub async fn cancel(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
+    pub async fn cancel_as(
+        &self,
+        batch: BatchKey,
+        reason: Option<String>,
+        running: Running,
+    ) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.now()).await?;
         if !allowed(&tape, BatchAct::Cancel)? {
-            return tape.unchanged();
-        }
-        tape.batch.sealed = true;
-        tape.batch.reason = reason;
-        tape.set_state(BatchState::Cancelling);
-        let text = "SELECT * FROM requeue WHERE batch = $1 ORDER BY first";
-        let waiting: Vec<requeue::Model> = all(&tx, text, vec![batch.into()]).await?;
-        run(&tx, "DELETE FROM requeue WHERE batch = $1", vec![batch.into()]).await?;
-        for row in waiting {
-            let range = SeqRange::new(count(row.first)?, count(row.last)?);
-            if row.attempt >= 2 {
-                tape.batch.retrying -= row.last - row.first + 1;
+            let hastens = tape.batch.cancel_drains
+                && running == Running::Stop
+                && tape.state()? == BatchState::Cancelling;
+            if !hastens {
+                return tape.unchanged();
             }
-            cancel(&mut tape, range, row.generation, row.attempt - 1)?;
-        }
-        if tape.batch.next_seq <= tape.batch.total {
-            let untouched = SeqRange::new(count(tape.batch.next_seq)?, count(tape.batch.total)?);
-            let generation = tape.batch.generation;
-            cancel(&mut tape, untouched, generation, 0)?;
-            tape.batch.next_seq = tape.batch.total + 1;
+            tape.batch.cancel_drains = false;
+        } else {
+            tape.batch.sealed = true;
+            tape.batch.reason = reason;
+            tape.batch.cancel_drains = running == Running::Finish;
+            tape.set_state(BatchState::Cancelling);
+            act_rows::end_all(&mut tape).await?;
+            act_rows::cancel_waiting(&mut tape).await?;
+            if tape.batch.next_seq <= tape.batch.total {
+                let untouched = SeqRange::new(count(tape.batch.next_seq)?, count(tape.batch.total)?);
+                let generation = tape.batch.generation;
+                cancel(&mut tape, untouched, generation, 0)?;
+                tape.batch.next_seq = tape.batch.total + 1;
+            }
         }
         let change = tape.write().await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
@@ -157,6 +169,17 @@ impl Store {
         }
         self.finish(tx, &changes).await?;
         Ok(changes)
+    }
+}
+
+/// The state of a batch that nobody holds back.
+pub(super) fn opened(tape: &Tape<'_>) -> BatchState {
+    if tape.batch.started_at.is_some() {
+        BatchState::Running
+    } else if tape.batch.start_at.is_some_and(|at| at > tape.now) {
+        BatchState::Scheduled
+    } else {
+        BatchState::Pending
     }
 }
 

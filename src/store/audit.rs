@@ -113,13 +113,17 @@ async fn check(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), S
     if next != count(batch.next_seq)? {
         return broken(format!("ranges end before {next}, the cursor is {}", batch.next_seq));
     }
+    let acts = number(tx, "SELECT COUNT(*) FROM acts WHERE batch = $1", vec![batch.id.into()]).await?;
+    if acts != Some(batch.acts) {
+        return broken(format!("{} acts are counted, rows say {acts:?}", batch.acts));
+    }
     let ended = |state: &str| counted.ended.get(state).copied().unwrap_or(0);
     let stored = [batch.running, batch.retrying, batch.succeeded, batch.failed, batch.cancelled];
     let rows = [counted.running, counted.retrying, ended("succeeded"), ended("failed"), ended("cancelled")];
     if stored != rows {
         return broken(format!("counters are {stored:?}, rows say {rows:?}"));
     }
-    let all_ended = batch.sealed && stored[2..].iter().sum::<i64>() == batch.total;
+    let all_ended = batch.sealed && batch.acts == 0 && stored[2..].iter().sum::<i64>() == batch.total;
     let finished = BatchState::parse(&batch.state).is_some_and(BatchState::is_finished);
     if all_ended != finished || finished != batch.finished_at.is_some() {
         return broken(format!("is {} where all ended is {all_ended}", batch.state));

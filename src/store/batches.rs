@@ -3,9 +3,8 @@
 //! Owns the growth of the tape. Called by intake. Invariant: items come in order and only while the batch is not
 //! sealed. Deliberately does not know where items come from.
 
-use sea_orm::Value;
+use sea_orm::{DatabaseTransaction, Value};
 
-use super::Store;
 use super::backend::{Durability, count, insert_many, int, row, small};
 use super::cells::{parse_list, print_list, width_for};
 use super::entity::batches;
@@ -13,6 +12,7 @@ use super::error::StoreError;
 use super::inputs::compress;
 use super::records::{BatchChange, BatchKey, BatchRecord, CreateBatch, FileRecord, NewBlock, Source};
 use super::tape::Tape;
+use super::{Store, follow};
 use crate::protocol::{BatchState, InputKind, Json, Seq, Timestamp};
 
 /// Reads a row of the table as a record.
@@ -52,6 +52,7 @@ pub(super) fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError>
         cancelled: count(row.cancelled)?,
         cell_items: count(row.cell_items)?,
         rev: count(row.rev)?,
+        cancel_drains: row.cancel_drains,
         finishes: small(row.finishes)?,
         deleted: row.deleted,
         created_at: Timestamp(row.created_at),
@@ -60,7 +61,8 @@ pub(super) fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError>
     })
 }
 
-fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
+/// The row of a batch that is being made.
+pub(super) fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
     let generated = new.source == Source::Generated;
     let total = if generated { int(new.generated) } else { 0 };
     let start_at = new.options.start_at.map(|at| at.0);
@@ -111,7 +113,8 @@ fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
         finished_at: None,
         intake_node: new.intake_node.as_ref().map(|node| node.0.clone()),
         acts: 0,
-        follow: None,
+        cancel_drains: false,
+        follow: new.options.then.as_ref().map(|_then| follow::WAITS.to_owned()),
         budget_ended: 0,
         budget_failed: 0,
         budget_row: 0,
@@ -119,11 +122,25 @@ fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
     }
 }
 
+pub(super) const INSERT_BLOCKS: &str = "INSERT INTO blocks (batch, first, count, payload)";
+
+/// Rows of blocks from `first` on, and the position after the last of them.
+pub(super) fn block_rows(batch: BatchKey, first: i64, blocks: &[NewBlock]) -> (Vec<Vec<Value>>, i64) {
+    let mut next = first;
+    let rows = blocks.iter().map(|block| {
+        let count = i64::from(block.count);
+        let row = vec![batch.into(), next.into(), count.into(), compress(&block.ndjson).into()];
+        next = next.saturating_add(count);
+        row
+    });
+    (rows.collect(), next)
+}
+
 const INSERT: &str = "INSERT INTO batches (uuid, name, task, input, source, params, options, owner, private, state, \
      generation, sealed, columns, result_columns, total, next_seq, running, retrying, succeeded, failed, cancelled, \
      cell_items, rev, finishes, deleted, priority, concurrency, rate_tokens, rate_at, try_first, start_at, served, \
-     created_at, intake_node) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
-     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25, $26) RETURNING id";
+     created_at, intake_node, follow) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
+     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25, $26, $27) RETURNING id";
 
 fn insert_values(b: &batches::Model) -> Vec<Value> {
     vec![
@@ -153,7 +170,16 @@ fn insert_values(b: &batches::Model) -> Vec<Value> {
         b.start_at.into(),
         b.created_at.into(),
         b.intake_node.clone().into(),
+        b.follow.clone().into(),
     ]
+}
+
+/// Writes the row of a new batch, which then has its key.
+pub(super) async fn insert(tx: &DatabaseTransaction, batch: &mut batches::Model) -> Result<(), StoreError> {
+    let made = row(tx, INSERT, insert_values(batch)).await?;
+    let made = made.ok_or_else(|| StoreError::Invariant("an insert answered no key".to_owned()))?;
+    batch.id = made.try_get_by_index(0)?;
+    Ok(())
 }
 
 impl Store {
@@ -169,9 +195,7 @@ impl Store {
         if taken.is_some() {
             return Err(StoreError::Taken(batch.uuid));
         }
-        let made = row(&tx, INSERT, insert_values(&batch)).await?;
-        let made = made.ok_or_else(|| StoreError::Invariant("an insert answered no key".to_owned()))?;
-        batch.id = made.try_get_by_index(0)?;
+        insert(&tx, &mut batch).await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         to_record(&batch)
     }
@@ -188,17 +212,7 @@ impl Store {
         blocks: Vec<NewBlock>,
         files: Vec<FileRecord>,
     ) -> Result<BatchRecord, StoreError> {
-        let mut rows = Vec::with_capacity(blocks.len());
-        let mut first = int(first_seq);
-        for block in &blocks {
-            rows.push(vec![
-                batch.into(),
-                first.into(),
-                i64::from(block.count).into(),
-                compress(&block.ndjson).into(),
-            ]);
-            first = first.saturating_add(i64::from(block.count));
-        }
+        let (rows, end) = block_rows(batch, int(first_seq), &blocks);
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.now()).await?;
         let state = tape.state()?;
@@ -211,11 +225,11 @@ impl Store {
         if blocks.iter().any(|block| block.count == 0) {
             return Err(StoreError::Invariant("a block without items".to_owned()));
         }
-        insert_many(&tx, "INSERT INTO blocks (batch, first, count, payload)", "", rows).await?;
+        insert_many(&tx, INSERT_BLOCKS, "", rows).await?;
         for file in &files {
             tape.file(file);
         }
-        tape.batch.total = first - 1;
+        tape.batch.total = end - 1;
         tape.widen().await?;
         let change = tape.write().await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;

@@ -3,7 +3,8 @@
 //! ```text
 //! entity, migration   what is there          backend   all that differs between databases
 //! tape                one batch in one transaction, with its cells, families, columns and rows
-//! batches, claim, record, reclaim, acts, retry      what moves the tape, each one transaction
+//! batches, claim, turn, record, reclaim    what moves the tape, each one transaction
+//! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
 //! relay, glimpses     what others have moved, and how far what they run is
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
 //! ```
@@ -11,11 +12,13 @@
 //! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot.
 //! Deliberately knows neither HTTP nor persons' rights. Entities never leave this room; records do.
 
+mod act_rows;
 mod acts;
 mod audit;
 mod backend;
 mod batches;
 mod beside;
+mod budgets;
 mod cells;
 mod claim;
 mod columns;
@@ -23,6 +26,7 @@ mod entity;
 pub mod error;
 mod family;
 mod files;
+mod follow;
 mod glimpses;
 pub mod idempotency;
 mod inputs;
@@ -43,6 +47,7 @@ mod sweep;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod turn;
 pub mod vault;
 
 use std::path::PathBuf;
@@ -51,6 +56,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use claim::{Claim, ClaimRequest};
 pub use error::StoreError;
+pub use follow::Followed;
 pub use glimpses::Glimpse;
 pub use reclaim::Whose;
 pub use records::*;

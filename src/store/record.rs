@@ -114,7 +114,8 @@ async fn record_batch(
     columns.write(&mut tape)?;
     let change = tape.write().await?;
     for (at, version, closed) in taken {
-        answers[at] = LeaseAnswer::Applied { version, state: change.batch.state, closed };
+        let (state, drains) = (change.batch.state, change.batch.cancel_drains);
+        answers[at] = LeaseAnswer::Applied { version, state, drains, closed };
     }
     Ok(Some(change))
 }
@@ -129,12 +130,13 @@ async fn answer_only(
     if cases.iter().all(|(_at, case)| matches!(case, Case::Lost)) {
         return Ok(());
     }
-    let state = Store::row_by_key(tx, batch).await?.state;
-    let state = BatchState::parse(&state)
-        .ok_or_else(|| StoreError::Invariant(format!("batch {batch} is {state:?}")))?;
+    let row = Store::row_by_key(tx, batch).await?;
+    let state = BatchState::parse(&row.state)
+        .ok_or_else(|| StoreError::Invariant(format!("batch {batch} is {:?}", row.state)))?;
     for (at, case) in cases {
         if let Case::Answer { version } = case {
-            answers[*at] = LeaseAnswer::Applied { version: *version, state, closed: false };
+            answers[*at] =
+                LeaseAnswer::Applied { version: *version, state, drains: row.cancel_drains, closed: false };
         }
     }
     Ok(())

@@ -103,6 +103,8 @@ pub struct BatchRecord {
     pub cell_items: u64,
     /// Grows with every commit.
     pub rev: Rev,
+    /// It is being cancelled (or was), and what runs may end as it will.
+    pub cancel_drains: bool,
     /// Times it has finished.
     pub finishes: u32,
     /// Deleted: hidden from everybody.
@@ -308,6 +310,8 @@ pub enum LeaseAnswer {
         version: u32,
         /// State of its batch: what the node must do (go on, hand back, end).
         state: BatchState,
+        /// It is being cancelled, and what runs may end as it will.
+        drains: bool,
         /// True where nothing is left: the lease is closed.
         closed: bool,
     },

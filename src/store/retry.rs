@@ -1,20 +1,23 @@
 //! Retry: outcomes leave, and their items run again in a new generation.
 //!
-//! Owns the choice of outcomes and their removal. Called by the engine. Invariant: an outcome that leaves is kept in
-//! the history; what it left as files is not seen any more. Deliberately does not know why somebody retries.
+//! Owns the choice of outcomes and their removal, at once or in steps. Called by the engine and by the steps of acts.
+//! Invariant: an outcome that leaves is kept in the history; what it left as files is not seen any more; what failed
+//! anew after the act is not taken by it. Deliberately does not know why somebody retries.
 
 use std::collections::BTreeSet;
 
 use sea_orm::{DatabaseTransaction, Value};
+use serde::{Deserialize, Serialize};
 
-use super::Store;
-use super::acts::allowed;
+use super::act_rows::STEP_ROWS;
+use super::acts::{allowed, opened};
 use super::backend::{Durability, KEYS_IN_MAX, all, count, int, keys_filled, keys_in, run};
 use super::entity::outcomes;
 use super::error::StoreError;
 use super::records::{BatchChange, BatchKey, SeqRange};
 use super::tape::{Again, Tape};
-use crate::protocol::{BatchAct, BatchState, ItemState, RetryRequest, Seq};
+use super::{Store, act_rows};
+use crate::protocol::{BatchAct, FamilyId, ItemState, RetryRequest, Seq};
 
 /// Outcomes without their results, which leave with them and are not needed.
 const LIGHT: &str = "SELECT batch, first, last, generation, state, attempts, NULL AS result, error, family, ms, \
@@ -22,13 +25,12 @@ const LIGHT: &str = "SELECT batch, first, last, generation, state, attempts, NUL
 /// Outcomes that leave as a whole: what is counted of them.
 const BARE: &str = "SELECT batch, first, last, generation, state, attempts, NULL AS result, NULL AS error, family, \
      NULL AS ms, NULL AS started_at, ended_at, NULL AS node, rev FROM outcomes WHERE batch = $1";
-/// Rows held at once; few in tests, so that they turn pages.
-const PAGE_ROWS: usize = if cfg!(test) { 16 } else { 10_000 };
 
 impl Store {
     /// Failed (or chosen) outcomes leave; their items are requeued in a new generation.
     ///
-    /// Without `states`: failed ones; of chosen seqs also cancelled ones. Seqs in another state are left alone.
+    /// Of more than one transaction may take, the first are taken here and the rest by [`Store::act_step`]; until all
+    /// are, the batch does not end. Without `states`: failed ones; of chosen seqs also cancelled ones. Seqs in another state are left alone.
     ///
     /// # Errors
     /// [`StoreError::WrongState`] while the batch is being cancelled; [`StoreError::NotFound`]; outages.
@@ -40,24 +42,44 @@ impl Store {
         }
         let generation = tape.batch.generation + 1;
         let again = Again { generation, attempt: 1, crashes: 0, not_before: 0 };
+        let mut rest = Rest::of(request, tape.batch.rev);
         let taken = match &request.seqs {
-            Some(seqs) => take_seqs(&mut tape, request, seqs, again).await?,
-            None => take_states(&mut tape, request, again).await?,
+            Some(seqs) => {
+                rest = Rest { states: Vec::new(), ..rest };
+                take_seqs(&mut tape, request, seqs, again).await?
+            }
+            None => rest.step(&mut tape, again).await?,
         };
         if taken == 0 {
             return tape.unchanged();
         }
         tape.batch.generation = generation;
+        tape.renew_budget();
         if tape.state()?.is_finished() {
             tape.batch.finished_at = None;
             tape.batch.reason = None;
-            let started = tape.batch.started_at.is_some();
-            tape.set_state(if started { BatchState::Running } else { BatchState::Pending });
+            tape.set_state(opened(&tape));
+        }
+        if !rest.is_done() {
+            act_rows::begin(&mut tape, &rest, taken).await?;
         }
         let change = tape.write().await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }
+}
+
+/// What of a retry by state is still to be taken: kept in the row of its act between two steps.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Rest {
+    /// In turn; the first is under way.
+    states: Vec<ItemState>,
+    family: Option<FamilyId>,
+    /// Revision of the batch when it was asked for: what ended later has failed anew and is not meant.
+    rev: i64,
+    /// Position of the last row looked at in the state under way.
+    #[serde(skip)]
+    pub(super) after: i64,
 }
 
 /// States of the items to take.
@@ -70,38 +92,58 @@ fn states(request: &RetryRequest) -> Vec<ItemState> {
     }
 }
 
-/// Takes all outcomes of the states (and family) asked for, a page at a time: there may be a million. How many rows.
-async fn take_states(tape: &mut Tape<'_>, request: &RetryRequest, again: Again) -> Result<usize, StoreError> {
-    let (tx, batch) = (tape.tx, tape.batch.id);
-    let mut taken = 0;
-    for state in states(request) {
-        let mut chosen = "state = $2 AND state <> 'succeeded'".to_owned();
-        let mut values: Vec<Value> = vec![batch.into(), state.as_str().into()];
-        if let Some(family) = &request.family {
-            chosen.push_str(" AND family = $3");
-            values.push(family.0.clone().into());
-        }
-        let mut after = 0_i64;
-        loop {
-            let at = values.len() + 1;
-            let text = format!("{BARE} AND {chosen} AND first > ${at} ORDER BY first LIMIT {PAGE_ROWS}");
-            let mut values = values.clone();
-            values.push(after.into());
-            let rows: Vec<outcomes::Model> = all(tx, &text, values).await?;
-            let Some(last) = rows.last() else { break };
-            after = last.first;
-            taken += rows.len();
-            for row in &rows {
+impl Rest {
+    fn of(request: &RetryRequest, rev: i64) -> Self {
+        let mut states = states(request);
+        // Only what failed has a family.
+        states.retain(|state| request.family.is_none() || *state == ItemState::Failed);
+        Self { states, family: request.family.clone(), rev, after: 0 }
+    }
+
+    /// True where nothing is left to be taken.
+    pub(super) fn is_done(&self) -> bool {
+        self.states.is_empty()
+    }
+
+    /// Takes the next outcomes, of at most [`STEP_ROWS`] that are looked at. How many rows.
+    pub(super) async fn step(&mut self, tape: &mut Tape<'_>, again: Again) -> Result<usize, StoreError> {
+        let (mut room, mut taken) = (STEP_ROWS, 0);
+        while let Some(state) = self.states.first().copied().filter(|_state| room > 0) {
+            // Each by its own index; `state <> 'succeeded'` is what the one of states is made for.
+            let (which, value): (_, Value) = match &self.family {
+                Some(family) => ("family = $2", family.0.clone().into()),
+                None => ("state = $2 AND state <> 'succeeded'", state.as_str().into()),
+            };
+            let text = format!("{BARE} AND {which} AND first > $3 ORDER BY first LIMIT {}", room + 1);
+            let values = vec![tape.batch.id.into(), value.clone(), self.after.into()];
+            let mut rows: Vec<outcomes::Model> = all(tape.tx, &text, values).await?;
+            let more = rows.len() > room;
+            rows.truncate(room);
+            let Some(last) = rows.last().map(|row| row.first) else {
+                self.next_state();
+                continue;
+            };
+            let chosen = format!("{which} AND first > $3 AND first <= $4 AND rev <= $5");
+            let values = vec![tape.batch.id.into(), value, self.after.into(), last.into(), self.rev.into()];
+            room -= rows.len();
+            for row in rows.iter().filter(|row| row.rev <= self.rev) {
                 tape.leave(row)?;
                 tape.again(SeqRange::new(count(row.first)?, count(row.last)?), again);
+                taken += 1;
             }
-            if rows.len() == PAGE_ROWS {
-                tape.flush_waiting().await?;
+            forget(tape.tx, &chosen, &values).await?;
+            self.after = last;
+            if !more {
+                self.next_state();
             }
         }
-        forget(tx, &chosen, &values).await?;
+        Ok(taken)
     }
-    Ok(taken)
+
+    fn next_state(&mut self) {
+        self.states.remove(0);
+        self.after = 0;
+    }
 }
 
 /// Takes the outcomes of chosen items, out of longer runs too. How many rows.

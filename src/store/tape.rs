@@ -10,12 +10,13 @@ use sea_orm::{DatabaseTransaction, Value};
 
 use super::backend::{count, insert_many, int, locking, one};
 use super::batches::to_record;
+use super::budgets::BUDGET;
 use super::cells::{self, CellMoves};
 use super::entity::{batches, outcomes, requeue};
 use super::error::StoreError;
 use super::family::{self, FamilyMoves};
 use super::records::{AttemptRecord, BatchChange, BatchKey, FileRecord, SeqRange};
-use super::rows;
+use super::{follow, rows};
 use crate::protocol::{BatchState, ItemState, Timestamp};
 
 /// Sums by key, in order: how cells and families gather their moves.
@@ -35,7 +36,7 @@ pub(super) struct Tape<'t> {
     files: Vec<Vec<Value>>,
     cells: CellMoves,
     families: FamilyMoves,
-    ended: u64,
+    pub(super) ended: u64,
     reshaped: bool,
 }
 
@@ -129,6 +130,7 @@ impl<'t> Tape<'t> {
     pub(super) fn end(&mut self, mut row: outcomes::Model, message: Option<&str>) -> Result<(), StoreError> {
         let items = row.last - row.first + 1;
         let state = self.moved(&row, items)?;
+        self.spend(state, items);
         if state == ItemState::Failed {
             let id = row.family.get_or_insert_with(|| family::OTHER.to_owned());
             self.families.add(id, message.unwrap_or(family::OTHER_MESSAGE), row.first, items, self.now);
@@ -254,12 +256,12 @@ impl<'t> Tape<'t> {
         })
     }
 
-    /// The end by counts, or the pause after the first items.
+    /// The end by counts, or the pause of a spent budget or after the first items.
     fn settle(&mut self) -> Result<(), StoreError> {
         let batch = &self.batch;
         let state = self.state()?;
         let ended = batch.succeeded + batch.failed + batch.cancelled;
-        if batch.sealed && ended == batch.total && !state.is_finished() {
+        if batch.sealed && ended == batch.total && batch.acts == 0 && !state.is_finished() {
             let end = if batch.cancelled > 0 || state == BatchState::Cancelling {
                 BatchState::Cancelled
             } else if batch.failed > 0 {
@@ -273,6 +275,10 @@ impl<'t> Tape<'t> {
             if end != BatchState::Cancelled {
                 self.batch.reason = None;
             }
+            follow::at_end(&mut self.batch, end)?;
+        } else if state.hands_out() && self.is_spent()? {
+            self.set_state(BatchState::Paused);
+            self.batch.reason = Some(BUDGET.to_owned());
         } else if state.hands_out() && batch.try_first.is_some_and(|first| ended >= first && ended > 0) {
             self.set_state(BatchState::Paused);
             self.batch.reason = Some(TRIED_FIRST.to_owned());
@@ -286,10 +292,11 @@ impl<'t> Tape<'t> {
         let sum: i64 = counters.iter().sum();
         let finished = self.state()?.is_finished();
         let fits = counters.iter().all(|counter| *counter >= 0)
+            && b.acts >= 0
             && sum <= b.total
             && b.next_seq >= 1
             && b.next_seq <= b.total + 1
-            && (!finished || (b.sealed && b.succeeded + b.failed + b.cancelled == b.total));
+            && (!finished || (b.sealed && b.acts == 0 && b.succeeded + b.failed + b.cancelled == b.total));
         if fits {
             return Ok(());
         }

@@ -4,6 +4,7 @@
 //! Owns a store in a database of its own with a clock that tests set. Invariant: `audit` passes after every step.
 //! Deliberately uses the public face of the store only.
 
+mod acts;
 mod cases;
 mod file;
 mod model;
@@ -134,6 +135,17 @@ impl Bench {
         self.store.reclaim(Whose::OfTheGone, POLICY).await.unwrap()
     }
 
+    /// Takes all steps of the acts on a batch that are under way; how many.
+    async fn stepped(&self, batch: BatchKey) -> u64 {
+        let mut steps = 0;
+        while self.store.acts_under_way().await.unwrap().contains(&batch) {
+            assert!(self.store.act_step(batch).await.unwrap().is_some(), "what is under way has a next step");
+            steps += 1;
+        }
+        assert!(self.store.act_step(batch).await.unwrap().is_none());
+        steps
+    }
+
     async fn audited(&self, batch: BatchKey) -> BatchRecord {
         self.store.audit(batch).await.unwrap();
         self.store.audit_sums(batch).await.unwrap();
@@ -145,6 +157,17 @@ impl Store {
     /// Lets nothing be written, or again something: what an outage looks like from above.
     pub(crate) async fn only_reads(&self, on: &str) {
         run(self.inner.backend.writer(), &format!("PRAGMA query_only = {on}"), vec![]).await.unwrap();
+    }
+
+    /// Acts of a batch that have not ended.
+    async fn acts_of(&self, batch: BatchKey) -> usize {
+        usize::try_from(Self::row_by_key(self.inner.backend.reader(), batch).await.unwrap().acts).unwrap()
+    }
+
+    /// Makes what is held of a batch unreadable: a broken invariant, seen from above.
+    pub(crate) async fn spoil_leases(&self, batch: BatchKey) {
+        let text = "UPDATE leases SET \"left\" = '?' WHERE batch = $1";
+        assert!(run(self.inner.backend.writer(), text, vec![batch.into()]).await.unwrap() > 0);
     }
 }
 

@@ -64,7 +64,7 @@ async fn what_cannot_be_is_refused() {
         Options { concurrency: Some(0), ..Options::default() },
         Options { rate_per_s: Some(0.0), ..Options::default() },
         Options { try_first: Some(0), ..Options::default() },
-        Options { then: Some(Json::parse(r#"{"task":"nope"}"#).unwrap()), ..Options::default() },
+        Options { then: Some(Json::parse(r#"{"task":"probe","items":1}"#).unwrap()), ..Options::default() },
         Options { webhook: Some("ftp://x".to_owned()), ..Options::default() },
     ];
     for options in bad {

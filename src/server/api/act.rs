@@ -8,7 +8,7 @@ use axum::extract::State;
 use http::StatusCode;
 
 use super::extract::{Place, Told, Who};
-use crate::protocol::{ApiError, Batch, BatchAct, BatchPatch, Node, RetryRequest};
+use crate::protocol::{ApiError, Batch, BatchAct, BatchPatch, CancelRequest, Node, RetryRequest};
 use crate::server::AppState;
 use crate::service::Caller;
 
@@ -29,8 +29,13 @@ pub async fn resume(State(state): State<AppState>, Who(caller): Who, place: Plac
 }
 
 /// `POST /batches/{id}/cancel`
-pub async fn cancel(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Batch> {
-    act(&state, &caller, &place, BatchAct::Cancel).await
+pub async fn cancel(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: Place,
+    Told(request): Told<CancelRequest>,
+) -> Answer<Batch> {
+    state.service.cancel(&caller, place.batch()?, &request.unwrap_or_default()).await.map(Json)
 }
 
 /// `DELETE /batches/{id}`

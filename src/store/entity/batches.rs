@@ -88,7 +88,9 @@ pub struct Model {
     pub intake_node: Option<String>,
     /// Acts in steps that have not ended.
     pub acts: i64,
-    /// Of a follow-up batch: `waits`, `due`, `done`.
+    /// A cancel lets the items in slots end as they will.
+    pub cancel_drains: bool,
+    /// Of a follow-up batch: `waits`, `due`, `done`, `failed`.
     pub follow: Option<String>,
     /// Items ended since the budget was last renewed.
     pub budget_ended: i64,

@@ -17,7 +17,9 @@ const STATEMENTS: &[&str] = &[
     "ALTER TABLE batches ADD COLUMN intake_node TEXT",
     // Acts in steps that have not ended: while there are any, the batch does not end.
     "ALTER TABLE batches ADD COLUMN acts BIGINT NOT NULL DEFAULT 0",
-    // A follow-up batch: `waits`, `due`, `done`; null = none.
+    // A cancel that lets the items in slots end as they will.
+    "ALTER TABLE batches ADD COLUMN cancel_drains BOOLEAN NOT NULL DEFAULT FALSE",
+    // A follow-up batch: `waits`, `due`, `done`, `failed`; null = none.
     "ALTER TABLE batches ADD COLUMN follow TEXT",
     // The budget since the last resume: ended, failed, failed in a row, and the longest such row.
     "ALTER TABLE batches ADD COLUMN budget_ended BIGINT NOT NULL DEFAULT 0",

@@ -38,7 +38,10 @@ async fn a_streamed_batch_runs_to_its_end(bench: Bench) {
     assert!(bench.store.seal(batch.key).await.unwrap().batch.sealed);
     let all = LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) };
     let (answer, changes) = bench.record("a", all.clone()).await;
-    assert_eq!(answer, LeaseAnswer::Applied { version: 2, state: BatchState::Succeeded, closed: true });
+    assert_eq!(
+        answer,
+        LeaseAnswer::Applied { version: 2, state: BatchState::Succeeded, drains: false, closed: true }
+    );
     assert_eq!((changes[0].ended, changes[0].cells.len()), (5, 5));
     assert_eq!(bench.record("a", all).await.0, LeaseAnswer::Lost);
     let batch = bench.audited(batch.key).await;
@@ -55,7 +58,10 @@ async fn a_record_is_applied_once_and_only_by_the_holder(bench: Bench) {
         ..report(&claim, 1)
     };
     let (first, changes) = bench.record("a", part.clone()).await;
-    assert_eq!(first, LeaseAnswer::Applied { version: 2, state: BatchState::Running, closed: false });
+    assert_eq!(
+        first,
+        LeaseAnswer::Applied { version: 2, state: BatchState::Running, drains: false, closed: false }
+    );
     assert_eq!(changes.len(), 1);
     let (second, changes) = bench.record("a", part.clone()).await;
     assert_eq!((second, changes.len()), (first, 0));
@@ -82,7 +88,10 @@ async fn cancel_ends_what_nobody_holds_and_then_the_rest(bench: Bench) {
         ..report(&claim, 1)
     };
     let (answer, _changes) = bench.record("a", rest).await;
-    assert_eq!(answer, LeaseAnswer::Applied { version: 2, state: BatchState::Cancelled, closed: true });
+    assert_eq!(
+        answer,
+        LeaseAnswer::Applied { version: 2, state: BatchState::Cancelled, drains: false, closed: true }
+    );
     let batch = bench.audited(batch.key).await;
     assert_eq!((batch.cancelled, batch.succeeded), (99, 1));
     let all = RetryRequest { states: Some(vec![ItemState::Cancelled]), ..RetryRequest::default() };
@@ -162,7 +171,9 @@ async fn failures_of_a_page_and_more_are_retried_whole(bench: Bench) {
         states: Some(vec![ItemState::Failed, ItemState::Cancelled]),
         ..RetryRequest::default()
     };
-    let retried = bench.store.retry(batch.key, &request).await.unwrap().batch;
+    bench.store.retry(batch.key, &request).await.unwrap();
+    bench.stepped(batch.key).await;
+    let retried = bench.audited(batch.key).await;
     assert_eq!((retried.failed, retried.succeeded, retried.pending(), retried.generation), (0, 33, 68, 2));
     bench.audited(batch.key).await;
     assert!(bench.store.families(&batch).await.unwrap().families.is_empty());
@@ -188,6 +199,7 @@ async fn many_failures_are_retried_and_families_are_bounded(bench: Bench) {
     let page = bench.store.items(&batch, &query).await.unwrap();
     assert_eq!((page.items.len(), page.next), (3, page.items.last().map(|item| item.row.seq)));
     bench.store.retry(batch.key, &RetryRequest::default()).await.unwrap();
+    bench.stepped(batch.key).await;
     let batch = bench.audited(batch.key).await;
     assert_eq!((batch.failed, batch.pending()), (0, 2_100));
     assert!(bench.store.families(&batch).await.unwrap().families.is_empty());
@@ -311,6 +323,7 @@ async fn items_that_failed_here_and_there_come_back_in_one_lease(bench: Bench) {
     let ends = (1..=40).map(|seq| if seq % 3 == 0 { failed(seq) } else { quick(SeqRange::one(seq)) });
     bench.record("a", LeaseReport { outcomes: ends.collect(), ..report(&claim, 1) }).await;
     bench.store.retry(batch.key, &RetryRequest::default()).await.unwrap();
+    bench.stepped(batch.key).await;
     let claim = bench.claim("a", 2, 5).await.unwrap();
     let threes: Vec<SeqRange> = (1..=10).map(|third| SeqRange::one(third * 3)).collect();
     assert_eq!(claim.ranges, threes);

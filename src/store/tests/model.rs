@@ -3,8 +3,10 @@
 //! Owns the model. Invariant: after every step the counters, the window, the families and the audit agree with it.
 //! Deliberately predicts no choice that the store is free to make (how many items a claim takes); it checks the choice.
 
+mod steps;
+
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -24,6 +26,7 @@ enum Act {
     Resume,
     Cancel,
     Retry { kind: u8, dice: u64 },
+    Step,
     Pass { ms: i64 },
     Reopen,
 }
@@ -40,6 +43,7 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Resume),
         1 => prop::bool::weighted(0.4).prop_map(|cancel| if cancel { Act::Cancel } else { Act::Seal }),
         3 => (0..4u8, any::<u64>()).prop_map(|(kind, dice)| Act::Retry { kind, dice }),
+        3 => Just(Act::Step),
         2 => (-2_000..4_000i64).prop_map(|ms| Act::Pass { ms }),
         1 => prop::bool::weighted(0.3).prop_map(|open| if open { Act::Reopen } else { Act::Resume }),
     ]
@@ -80,6 +84,14 @@ struct Model {
     generation: u32,
     touched: bool,
     reports: Vec<(String, LeaseReport)>,
+    /// Retries under way, oldest first.
+    retries: Vec<Retrying>,
+}
+
+/// A retry in steps: items that it is still to take.
+struct Retrying {
+    generation: u32,
+    meant: BTreeSet<Seq>,
 }
 
 /// Numbers from one seed, for choices inside an act.
@@ -118,7 +130,7 @@ impl Model {
 
     fn settle(&mut self) {
         let ended = self.places.iter().all(|place| matches!(place, Place::Ended { .. }));
-        if self.sealed && ended && !self.state.is_finished() {
+        if self.sealed && ended && self.retries.is_empty() && !self.state.is_finished() {
             self.state = if self.state == BatchState::Cancelling || self.count(ItemState::Cancelled) > 0 {
                 BatchState::Cancelled
             } else if self.count(ItemState::Failed) > 0 {
@@ -235,7 +247,9 @@ impl Model {
         let report = self.report(&held, &mut Dice(dice), bench.store.now().0);
         let (answer, changes) = bench.record(&held.node, report.clone()).await;
         self.settle();
-        let LeaseAnswer::Applied { version, state, closed } = answer else { panic!("the lease was held") };
+        let LeaseAnswer::Applied { version, state, closed, .. } = answer else {
+            panic!("the lease was held")
+        };
         assert_eq!(state, self.state);
         assert_eq!(closed, self.held_by(held.claim.lease).is_empty());
         assert_eq!(version, held.version + u32::try_from(changes.len()).unwrap());
@@ -294,69 +308,6 @@ impl Model {
         self.settle();
     }
 
-    async fn cancel(&mut self, bench: &Bench) {
-        let done = bench.store.cancel(self.batch.key, None).await;
-        if matches!(self.state, BatchState::Succeeded | BatchState::Failed) {
-            return assert!(matches!(done, Err(StoreError::WrongState(_))));
-        }
-        done.unwrap();
-        if matches!(self.state, BatchState::Cancelling | BatchState::Cancelled) {
-            return;
-        }
-        self.state = BatchState::Cancelling;
-        self.sealed = true;
-        for place in &mut self.places {
-            let attempts = match place {
-                Place::Untouched => 0,
-                Place::Waits { attempt, .. } => *attempt - 1,
-                Place::Held { .. } | Place::Ended { .. } => continue,
-            };
-            *place = Place::Ended { state: ItemState::Cancelled, attempts, family: None };
-        }
-        self.settle();
-    }
-
-    async fn retry(&mut self, bench: &Bench, kind: u8, dice: u64) {
-        let mut dice = Dice(dice);
-        let seqs: Vec<Seq> = (0..5).map(|_at| dice.roll(self.places.len() as u64 + 2)).collect();
-        let request = match kind {
-            0 => RetryRequest::default(),
-            1 => RetryRequest { family: Some(FamilyId("f".to_owned())), ..RetryRequest::default() },
-            2 => RetryRequest { seqs: Some(seqs.clone()), ..RetryRequest::default() },
-            _ => RetryRequest {
-                states: Some(vec![ItemState::Failed, ItemState::Cancelled]),
-                ..RetryRequest::default()
-            },
-        };
-        let done = bench.store.retry(self.batch.key, &request).await;
-        if self.state == BatchState::Cancelling {
-            return assert!(matches!(done, Err(StoreError::WrongState(_))));
-        }
-        done.unwrap();
-        let mut any = false;
-        for (at, place) in self.places.iter_mut().enumerate() {
-            let Place::Ended { state, family, .. } = place else { continue };
-            let failed = *state == ItemState::Failed;
-            let takes = match kind {
-                0 => failed,
-                1 => failed && family.as_deref() == Some("f"),
-                2 => *state != ItemState::Succeeded && seqs.contains(&(at as u64 + 1)),
-                _ => *state != ItemState::Succeeded,
-            };
-            if takes {
-                let generation = self.generation + 1;
-                *place = Place::Waits { generation, attempt: 1, crashes: 0, not_before: 0 };
-                any = true;
-            }
-        }
-        if any {
-            self.generation += 1;
-            if self.state.is_finished() {
-                self.state = if self.touched { BatchState::Running } else { BatchState::Pending };
-            }
-        }
-    }
-
     async fn append(&mut self, bench: &Bench, count: u32, wrong: bool) {
         let first = self.places.len() as u64 + 1 + u64::from(wrong);
         let done = bench.store.append(self.batch.key, first, vec![lines(first, count)], vec![]).await;
@@ -401,6 +352,7 @@ impl Model {
             }
             Act::Cancel => self.cancel(bench).await,
             Act::Retry { kind, dice } => self.retry(bench, *kind, *dice).await,
+            Act::Step => self.act_step(bench).await,
             Act::Pass { ms } => bench.pass(*ms),
             Act::Reopen => {
                 bench.store.close().await;
@@ -440,6 +392,7 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
     // What an earlier case left would be claimed here too.
     for batch in bench.store.unfinished().await.unwrap() {
         bench.store.cancel(batch.key, None).await.unwrap();
+        bench.stepped(batch.key).await;
     }
     bench.reclaim_but(&[]).await;
     let batch = bench.store.create(new_batch()).await.unwrap();
@@ -452,6 +405,7 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
         generation: 1,
         touched: false,
         reports: Vec::new(),
+        retries: Vec::new(),
     };
     for act in acts {
         model.step(bench, act).await;
