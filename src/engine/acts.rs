@@ -30,6 +30,9 @@ impl Engine {
     /// Tells what an act changed, and looks for work anew.
     fn told(&self, change: BatchChange) -> BatchRecord {
         self.publish(&change);
+        if change.batch.state.is_finished() && !change.batch.deleted {
+            self.inner.audits.note(change.batch.key);
+        }
         self.inner.desk.nudge.notify_one();
         // Of an act over many items this was the first step; of a batch that it ended another may follow.
         self.inner.acts.notify_one();

@@ -220,8 +220,6 @@ pub(super) fn prepare(
         source: batch.source,
         is_limited: AtomicBool::new(batch.options.concurrency.is_some()),
         retry: RetryPlan::new(&batch.options, inner.options.attempts_max),
-        #[expect(clippy::cast_possible_truncation, reason = "the low bits are the random ones")]
-        phase: batch.id.as_u128() as u32,
         time_limit: Duration::from_secs_f64(seconds.clamp(0.001, TIME_LIMIT_SECONDS_MAX)),
         out_prefix: format!("{}/{}-", inner.options.work.display(), batch.id).into(),
         pace_ns: MovingMean::default(),

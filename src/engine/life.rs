@@ -10,7 +10,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::{
-    Engine, EngineError, Inner, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots, steps,
+    Engine, EngineError, Inner, audit, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots,
+    steps,
 };
 use crate::protocol::{BatchId, NodeId, Role};
 use crate::store::{StoreError, Whose};
@@ -61,6 +62,7 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
     watch(inner, "schedule", nodes::schedule_loop(Arc::clone(inner)));
     watch(inner, "tidy", nodes::tidy_loop(Arc::clone(inner)));
     watch(inner, "steps", steps::step_loop(Arc::clone(inner)));
+    watch(inner, "audit", audit::audit_loop(Arc::clone(inner)));
     if inner.options.role != Role::Web {
         watch(inner, "record", recorder::record_loop(Arc::clone(inner)));
         watch(inner, "load", slots::load_loop(Arc::clone(inner)));

@@ -4,13 +4,14 @@
 //! intake, commit, check   items in         claims → desk (lease, work, board) → slots, slot   items run
 //! report, retry, family   what to record   recorder, publish, estimate                       what was recorded
 //! acts, nodes, life       from outside     steps, follow, then        acts over many items, and what follows an end
-//! beat, pulse, reclaim, relay, glimpses                one node among others
+//! beat, pulse, reclaim, relay, glimpses                one node among others     audit   whether it adds up
 //! ```
 //!
 //! Called by service. Invariant: only what is committed is told, and whatever is not recorded runs again.
 //! Deliberately knows no HTTP and no person.
 
 mod acts;
+mod audit;
 mod beat;
 mod board;
 mod check;
@@ -56,6 +57,7 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::audit::Audits;
 use self::board::Board;
 use self::desk::Desk;
 use self::estimate::Estimates;
@@ -142,6 +144,7 @@ struct Inner {
     estimates: Mutex<Estimates>,
     /// Something may have to be taken on in steps, or to be made after an end.
     acts: Notify,
+    audits: Audits,
     health: Mutex<Health>,
     leaving: AtomicBool,
     drained: OnceCell<()>,
@@ -182,6 +185,7 @@ impl Engine {
             desk: Desk::new(slots),
             estimates: Mutex::default(),
             acts: Notify::new(),
+            audits: Audits::default(),
             health: Mutex::default(),
             leaving: AtomicBool::new(false),
             drained: OnceCell::new(),

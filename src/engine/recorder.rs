@@ -145,6 +145,7 @@ fn settle(engine: &Engine, group: &Group, recorded: Recorded) {
     for BatchChange { batch, .. } in &recorded.changes {
         if batch.state.is_finished() {
             inner.desk.forget(batch.key);
+            inner.audits.note(batch.key);
             if batch.options.then.is_some() {
                 inner.acts.notify_one();
             }

@@ -127,8 +127,8 @@ impl Done {
         // Held twice: with the attempt and with the end.
         self.weight += 2 * message.len() / 1_024;
         self.attempts.push(attempt_row(chunk, &ended, how, Some(message.clone())));
-        let (now, phase) = (ended_at(&ended), chunk.work.phase);
-        if let Some(not_before) = chunk.work.retry.not_before(chunk.attempt, again, now, phase) {
+        let (now, chance) = (ended_at(&ended), rand::random());
+        if let Some(not_before) = chunk.work.retry.not_before(chunk.attempt, again, now, chance) {
             self.retries.push(RetryItem {
                 seq: ended.seq,
                 attempt: chunk.attempt + 1,

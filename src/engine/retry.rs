@@ -11,6 +11,10 @@ use crate::tasks::Again;
 pub(super) const RETRY_BASE_MS: u64 = 1_000;
 /// Longest delay where a batch says nothing.
 pub(super) const RETRY_DELAY_MS_MAX: u64 = 300_000;
+/// Longest delay that is reckoned with: a hundred years.
+const DELAY_MS_MAX: u64 = 3_155_760_000_000;
+/// Times of retry are this far apart at most.
+const GRID_MS_MAX: u64 = 50;
 /// Crashes with an item in hand that set it aside as poison.
 pub(super) const CRASHES_MAX: u32 = 3;
 
@@ -42,19 +46,23 @@ impl RetryPlan {
 
     /// When the attempt after `attempt`, failed at `now`, may start; none if that was the last.
     ///
-    /// Times lie on a grid as wide as the span between half and all of the delay, shifted by the batch's `phase`:
-    /// the delay is spread evenly over that span by when an item fails, and neighbours that fail together come due
-    /// together. So a stretch of failures waits as one range, however long it is.
-    pub fn not_before(&self, attempt: u32, again: Again, now: Timestamp, phase: u32) -> Option<Timestamp> {
+    /// `chance` is drawn for each item, so that what fails together is not tried again together: it chooses the delay
+    /// evenly between half and all. Times lie on a grid that is fine beside the delay, so that what comes due can be
+    /// leased by the handful. Source: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
+    /// ("equal jitter").
+    pub fn not_before(&self, attempt: u32, again: Again, now: Timestamp, chance: u32) -> Option<Timestamp> {
         if self.is_last(attempt, again) {
             return None;
         }
         let doublings = attempt.saturating_sub(1).min(63);
-        let whole = self.base_ms.saturating_mul(1_u64 << doublings).min(self.max_ms);
-        let whole = i64::try_from(whole).unwrap_or(i64::MAX / 4).min(i64::MAX / 4);
-        let latest = now.plus_ms(whole);
-        let grid = (whole - whole / 2).max(1);
-        Some(latest.plus_ms(-((latest.0.wrapping_add(i64::from(phase))).rem_euclid(grid))))
+        let whole = self.base_ms.saturating_mul(1_u64 << doublings).min(self.max_ms).min(DELAY_MS_MAX);
+        let (half, span) = (whole / 2, whole - whole / 2);
+        let delay = half + ((u128::from(span) * u128::from(chance)) >> 32) as u64;
+        let plus = |ms: u64| now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));
+        let grid = i64::try_from((span / 32).clamp(1, GRID_MS_MAX)).unwrap_or(1);
+        let due = plus(delay).0;
+        let later = due.saturating_add(grid - 1 - (due - 1).rem_euclid(grid));
+        Some(Timestamp(later.min(plus(whole).0)))
     }
 }
 
@@ -66,26 +74,35 @@ mod tests {
 
     #[test]
     fn delays_double_up_to_their_maximum() {
+        let now = Timestamp(1_769_852_460_123);
         for (attempt, whole) in [(1, 1_000), (2, 2_000), (3, 3_000), (4, 3_000)] {
-            let delays: Vec<u64> = (0..3_000)
-                .map(|ms| {
-                    let now = Timestamp(1_769_852_460_123 + ms);
-                    PLAN.not_before(attempt, Again::Yes, now, 77).unwrap().ms_since(now)
-                })
+            let draws = (0..=u32::MAX).step_by(1 << 20).chain([u32::MAX]);
+            let delays: Vec<u64> = draws
+                .map(|chance| PLAN.not_before(attempt, Again::Yes, now, chance).unwrap().ms_since(now))
                 .collect();
             let (least, most) = (*delays.iter().min().unwrap(), *delays.iter().max().unwrap());
-            assert!(least > whole / 2 && least < whole / 2 + 10, "{least}");
-            assert!(most <= whole && most > whole - 10, "{most}");
+            assert!(least >= whole / 2 && least < whole / 2 + GRID_MS_MAX, "{least}");
+            assert!(most <= whole && most > whole - GRID_MS_MAX, "{most}");
         }
         assert_eq!(PLAN.not_before(5, Again::Yes, Timestamp(0), 0), None);
         assert_eq!(PLAN.not_before(1, Again::No, Timestamp(0), 0), None);
     }
 
     #[test]
-    fn what_fails_together_comes_due_together() {
-        let due = |ms: i64| PLAN.not_before(1, Again::Yes, Timestamp(1_769_852_460_000 + ms), 0).unwrap();
-        let times: std::collections::BTreeSet<_> = (0..500).map(due).collect();
-        assert!(times.len() <= 2, "{times:?}");
+    fn what_fails_together_is_not_tried_again_together() {
+        let now = Timestamp(1_769_852_460_000);
+        let mut due = std::collections::BTreeMap::<_, u32>::new();
+        for item in 0..10_000_u32 {
+            let chance = item.wrapping_mul(2_654_435_761);
+            *due.entry(PLAN.not_before(1, Again::Yes, now, chance).unwrap()).or_default() += 1;
+        }
+        let most = due.values().max().unwrap();
+        let mean = 10_000 / u32::try_from(due.len()).unwrap();
+        assert!(
+            due.len() <= 34 && *most <= 2 * mean,
+            "{} times, {most} at once, {mean} in the mean",
+            due.len()
+        );
     }
 
     #[test]

@@ -48,8 +48,6 @@ pub(super) struct BatchWork {
     /// It has a concurrency of its own, by the last lease of it.
     pub is_limited: AtomicBool,
     pub retry: RetryPlan,
-    /// Shifts its times of retry against those of other batches.
-    pub phase: u32,
     /// Of one attempt.
     pub time_limit: Duration,
     /// Path of its attempts' folders up to the seq.
