@@ -89,7 +89,7 @@ async fn live(server: &mut TestServer, orders: &[Order], name: &str) {
     let _gone = server.request(Method::DELETE, &path).send().await;
 }
 
-/// Ends one life at `point`, after it was passed `before` times; true where that came to be.
+/// Ends one life at `point`, after it was passed `before` times.
 async fn end_at(server: &mut TestServer, point: Point, before: u32, orders: &[Order]) {
     let name = point.name();
     let told = server.log().matches(&format!("fault at {name}")).count();
@@ -129,7 +129,7 @@ async fn ends_everywhere(mut server: TestServer, seed: u64) {
     server.kill().await;
     for point in Point::ALL.into_iter().filter(|point| *point != Point::MigrationBetween) {
         let rounds = match point {
-            Point::CommitBefore | Point::CommitAfter => 4,
+            Point::CommitBefore | Point::CommitAfter => 2,
             _ => 1,
         };
         for round in 0..times(rounds) {
