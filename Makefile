@@ -1,6 +1,6 @@
 # The commands of Milepost. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools site build run dev fmt check tidy unit test e2e audit bench
+.PHONY: help tools site build run dev fmt check tidy unit test e2e audit bench soak
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release/milepost
@@ -34,16 +34,24 @@ fmt: ## format all code
 
 check: tools ## rustfmt, clippy for both targets with warnings denied, tidy test
 	@cargo fmt --all --check
-	@cargo clippy --locked --all-targets -- -D warnings
+	@cargo clippy --locked --all-targets --features failpoints -- -D warnings
+	@cargo clippy --locked --lib -- -D warnings
 	@cargo clippy --locked --lib --no-default-features --features hydrate \
 	  --target wasm32-unknown-unknown --target-dir $(TARGET)/front -- -D warnings
 	@$(MAKE) --no-print-directory tidy
 
 tidy: ## the house rules: rooms, directions, sizes, docs
-	@cargo test --locked --test it tidy
+	@cargo test --locked --features failpoints --test it tidy
 
-unit: ## all Rust tests
-	@cargo test --locked
+unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST_POSTGRES=off leaves that out)
+	@scripts/tools postgres
+	@cargo test --locked --features failpoints
+
+soak: ## the long runs: kills, freezes, restarts, faults and random acts, SOAK times (10) as many as `unit` does
+	@scripts/tools postgres
+	@PROPTEST_CASES=$${PROPTEST_CASES:-2000} cargo test --locked --features failpoints --lib store::tests::model
+	@SOAK=$${SOAK:-10} cargo test --locked --features failpoints --test it -- \
+	  --nocapture --test-threads=1 nodes:: crash:: faults::
 
 test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
 

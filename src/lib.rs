@@ -7,6 +7,10 @@
 /// What crosses the wire.
 pub mod protocol;
 
+/// Places where tests let things go wrong.
+#[cfg(feature = "ssr")]
+pub mod fault;
+
 /// Tables and queries: the tape.
 #[cfg(feature = "ssr")]
 pub mod store;

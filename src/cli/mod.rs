@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{Config, ConfigError, Sources};
+use crate::fault;
 use crate::protocol::ApiError;
 use crate::server::{self, StartError};
 use crate::store::StoreError;
@@ -138,6 +139,7 @@ impl From<ApiError> for CliError {
 /// # Errors
 /// One sentence, with its causes.
 pub async fn run(cli: Cli) -> Result<(), CliError> {
+    fault::arm();
     match cli.command {
         Command::Serve(serve) => Ok(server::run(&serve.sources().read()?, built_in()).await?),
         Command::User { command } => people::user(command).await,

@@ -13,6 +13,7 @@ use super::retry::RetryPlan;
 use super::want::Want;
 use super::work::{BatchWork, MovingMean};
 use super::{Engine, Inner};
+use crate::fault::Point;
 use crate::protocol::NodeId;
 use crate::store::{BatchRecord, Claim, ClaimRequest};
 
@@ -28,6 +29,9 @@ const TURN_PAUSE: Duration = Duration::from_secs(2);
 /// Items leased to a batch of unknown pace that gets its turn: ten quick ones beside a million are done in one go, and
 /// slow ones go back within about 2 s.
 const TURN_ITEMS: u64 = 16;
+/// For so long after a claim without an answer it is looked for leases that nobody here knows of: the database gives up
+/// a commit that it was asked for within this time.
+const UNSURE: Duration = Duration::from_secs(30);
 /// Never sooner again for what comes due.
 const DUE_MS_MIN: u64 = 2;
 /// Pause after an error.
@@ -49,13 +53,20 @@ enum Found {
 pub(super) async fn claim_loop(inner: Arc<Inner>) {
     let engine = Engine { inner: Arc::clone(&inner) };
     let mut next_turn = Instant::now();
+    let mut unsure_until: Option<Instant> = None;
     loop {
         let stop = inner.stop.cancelled();
+        if unsure_until.is_some() && return_strays(&engine).await {
+            unsure_until = unsure_until.filter(|until| Instant::now() < *until);
+        }
         let mut found = claim_all(&engine).await;
         if matches!(found, Found::Sated) && Instant::now() >= next_turn {
             let (pause, turned) = give_turn(&engine).await;
             next_turn = Instant::now() + pause;
             found = turned;
+        }
+        if matches!(found, Found::Trouble) {
+            unsure_until = Some(Instant::now() + UNSURE);
         }
         match found {
             Found::Sated => tokio::select! {
@@ -74,6 +85,27 @@ pub(super) async fn claim_loop(inner: Arc<Inner>) {
                 () = tokio::time::sleep(AGAIN) => {}
                 () = stop => return,
             },
+        }
+    }
+}
+
+/// Hands back what an unanswered claim was granted after all; false where the store does not answer now either.
+async fn return_strays(engine: &Engine) -> bool {
+    let inner = &engine.inner;
+    match inner.store.return_strays(&inner.node(), &inner.desk.known()).await {
+        Ok(changes) => {
+            for change in &changes {
+                tracing::warn!(
+                    batch = change.batch.key,
+                    "a lease that was granted without an answer goes back"
+                );
+                engine.publish(change);
+            }
+            true
+        }
+        Err(error) => {
+            inner.trouble("leases of this node cannot be looked for", &error);
+            false
         }
     }
 }
@@ -101,6 +133,7 @@ async fn claim_all(engine: &Engine) -> Found {
         };
         match inner.store.claim(&request).await {
             Ok(Some((claim, change))) => {
+                Point::ClaimCommitted.visit();
                 engine.publish(&change);
                 if inner.is_another_than(&node) {
                     // Granted to whom this node was: others take it back.

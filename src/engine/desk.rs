@@ -89,6 +89,11 @@ impl Desk {
         self.lock().weight >= GROUP_WEIGHT
     }
 
+    /// The leases that are held.
+    pub fn known(&self) -> Vec<LeaseId> {
+        self.lock().leases.keys().copied().collect()
+    }
+
     /// True while leases are held.
     pub fn holds(&self) -> bool {
         !self.lock().leases.is_empty()

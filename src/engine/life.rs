@@ -13,6 +13,7 @@ use super::{
     Engine, EngineError, Inner, audit, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots,
     steps,
 };
+use crate::fault::Point;
 use crate::protocol::{BatchId, NodeId, Role};
 use crate::store::{StoreError, Whose};
 
@@ -148,6 +149,7 @@ async fn clear_folder(work: &Path) -> Result<(), EngineError> {
 /// Stops claiming, finishes within the grace, hands back the rest, stops all loops.
 pub(super) async fn end(inner: &Inner) {
     inner.leaving.store(true, Ordering::Release);
+    Point::Draining.visit();
     inner.desk.close();
     let grace = Duration::from_secs(u64::from(inner.options.drain_seconds));
     if !becomes(grace, || inner.desk.busy() == 0).await {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::lease::{Course, REFRESH};
 use super::told::Group;
 use super::{Engine, Inner};
+use crate::fault::Point;
 use crate::protocol::BatchState;
 use crate::store::{BatchChange, BatchKey, Recorded, StoreError};
 
@@ -64,6 +65,7 @@ async fn commit(inner: &Inner, group: &Group) -> Option<(Recorded, u64)> {
     for tries in 1.. {
         match inner.store.record(&inner.node(), &group.reports).await {
             Ok(recorded) => {
+                Point::RecordCommitted.visit();
                 inner.recovered();
                 return Some((recorded, tries));
             }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::Inner;
 use super::slot::attempt;
 use super::work::{Chunk, Done, Load, Piece};
+use crate::fault::Point;
 use crate::store::StoreError;
 use crate::tasks::WorkCell;
 
@@ -53,6 +54,7 @@ async fn run_chunk(inner: &Inner, at: usize, mut chunk: Chunk, spare: &mut Arc<W
         board.advance(input.seq);
         let started_at = begun_at.plus_ms(i64::try_from(so_far.as_millis()).unwrap_or(i64::MAX));
         let ended = attempt(&inner.store, board, &chunk, input, (at_clock, started_at), spare).await;
+        Point::ItemEnded.visit();
         at_clock += ended.took;
         done.note(&chunk, ended);
     }

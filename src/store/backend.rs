@@ -22,6 +22,7 @@ pub(super) use self::postgres::DatabaseClock;
 pub use self::postgres::Hints;
 use super::error::StoreError;
 use super::migration::Migrator;
+use crate::fault::Point;
 
 /// Prepared statements kept per connection.
 const STATEMENTS_CACHED: usize = 256;
@@ -169,11 +170,13 @@ impl Backend {
         transaction: DatabaseTransaction,
         durability: Durability,
     ) -> Result<(), StoreError> {
+        Point::CommitBefore.pass()?;
         in_time(&self.writer, transaction.commit()).await?;
         match (&self.kind, durability) {
-            (Kind::Sqlite(wal), Durability::PowerCut) => wal.sync().await,
-            (Kind::Sqlite(_), Durability::Process) | (Kind::Postgres { .. }, _) => Ok(()),
+            (Kind::Sqlite(wal), Durability::PowerCut) => wal.sync().await?,
+            (Kind::Sqlite(_), Durability::Process) | (Kind::Postgres { .. }, _) => {}
         }
+        Ok(Point::CommitAfter.pass()?)
     }
 
     /// Closes all connections; on SQLite the last one takes the WAL into the database.

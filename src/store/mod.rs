@@ -43,6 +43,7 @@ pub mod records;
 mod retry;
 mod rows;
 mod search;
+mod strays;
 mod sweep;
 mod tape;
 #[cfg(test)]

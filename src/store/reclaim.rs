@@ -14,6 +14,7 @@ use super::ranges::Ranges;
 use super::record::cancel;
 use super::records::{AttemptRecord, BatchChange, BatchKey, RetryPolicy, SeqRange};
 use super::tape::{Again, Tape};
+use crate::fault::Point;
 use crate::protocol::{AttemptOutcome, BatchState, ItemState, Options, Seq, Timestamp};
 
 /// Family of items whose last attempt was lost.
@@ -88,6 +89,7 @@ impl Store {
         }
         let change = tape.write().await?;
         self.finish(tx, std::slice::from_ref(&change)).await?;
+        Point::ReclaimBetween.pass()?;
         Ok(Some(change))
     }
 

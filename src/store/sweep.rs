@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Store;
 use super::backend::{Durability, number, row, rows, run};
 use super::error::StoreError;
+use crate::fault::Point;
 
 /// Rows removed per table and step.
 const ROWS_MAX: i64 = 5_000;
@@ -60,6 +61,7 @@ impl Store {
         for row in &found {
             let key: String = row.try_get_by_index(0)?;
             self.inner.vault.remove(&key).await?;
+            Point::SweepBetween.pass()?;
             keys.push(key);
         }
         let tx = self.inner.backend.write().await?;

@@ -1,5 +1,5 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
-//! `model`, what lies between nodes in `nodes`, what only a file can do in `file`.
+//! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`.
 //!
 //! Owns a store in a database of its own with a clock that tests set. Invariant: `audit` passes after every step.
 //! Deliberately uses the public face of the store only.
@@ -9,6 +9,7 @@ mod cases;
 mod file;
 mod model;
 mod nodes;
+mod together;
 
 use std::collections::HashMap;
 use std::path::Path;

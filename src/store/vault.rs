@@ -11,6 +11,8 @@ use std::time::Duration;
 use tokio::fs::{self, File};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::fault::Point;
+
 /// Folder of drafts inside the vault.
 const DRAFTS: &str = "tmp";
 /// Bytes read at once while a file is hashed.
@@ -130,7 +132,9 @@ impl Vault {
         } else {
             fs::remove_file(path).await?;
         }
-        draft.keep(name).await
+        let stored = draft.keep(name).await?;
+        Point::FileAdopted.pass()?;
+        Ok(stored)
     }
 
     /// Takes a file away; a missing one is no error.
@@ -235,6 +239,7 @@ impl Draft {
         fs::rename(self.path(), &to).await?;
         self.kept = true;
         sync_folder(&shelf).await?;
+        Point::FileKept.pass()?;
         Ok(Stored {
             key: self.key.clone(),
             bytes: self.bytes,

@@ -10,6 +10,7 @@
 
 #![allow(dead_code, reason = "each of its users needs another part")]
 #![allow(clippy::allow_attributes, reason = "an expectation would not be met in all of them")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fmt::Write as _;
 use std::net::TcpListener;

@@ -19,7 +19,7 @@ fn file(name: &str, content: impl Into<Vec<u8>>) -> Part {
     Part::bytes(content.into()).file_name(name.to_owned())
 }
 
-fn png(width: u32, height: u32) -> Vec<u8> {
+pub fn png(width: u32, height: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 7]))
         .write_to(&mut bytes, image::ImageFormat::Png)
@@ -63,7 +63,7 @@ async fn files_go_in_and_come_out() {
     assert_eq!(content.text.len(), large.len());
     server.get(&format!("/batches/{}/items/1/files/other", id(&batch))).await.problem(404, "not_found");
     server
-        .get(&format!("/batches/{}/items/1/files/..%2F..%2Fserver.log", id(&batch)))
+        .get(&format!("/batches/{}/items/1/files/..%2F..%2Ftest.log", id(&batch)))
         .await
         .problem(404, "not_found");
 }

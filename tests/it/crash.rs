@@ -9,7 +9,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
 
-use super::support::{TestServer, assert_sums, id, number};
+use super::support::{TestServer, assert_sums, id, number, times};
 
 /// How often the server is killed.
 const KILLS: u32 = 20;
@@ -23,7 +23,7 @@ async fn nothing_is_lost_and_nothing_counted_twice() {
     let mut random = StdRng::seed_from_u64(7);
     let mut batches = vec![batch(&server, 0).await];
     let mut revs: BTreeMap<String, u64> = BTreeMap::new();
-    for round in 1..=KILLS {
+    for round in 1..=times(KILLS) {
         tokio::time::sleep(Duration::from_millis(random.random_range(20..250))).await;
         server.kill().await;
         server.spawn().await;

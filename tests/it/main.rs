@@ -12,8 +12,13 @@ mod api_once;
 mod api_read;
 mod api_refuse;
 mod api_results;
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod crash;
+#[cfg(feature = "failpoints")]
+mod faults;
 mod golden;
 mod live;
+mod nodes;
 mod support;
 mod tidy;

@@ -16,17 +16,18 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Which rooms each room may name. `config` is handed down as plain values by `cli` and `server`.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
+    ("fault", &[]),
     ("protocol", &[]),
-    ("store", &["protocol"]),
+    ("store", &["protocol", "fault"]),
     ("tasks", &["protocol"]),
     ("hub", &["protocol", "store"]),
-    ("engine", &["protocol", "store", "tasks", "hub"]),
+    ("engine", &["protocol", "fault", "store", "tasks", "hub"]),
     ("service", &["protocol", "store", "tasks", "hub", "engine"]),
     ("app", &["protocol", "service"]),
     ("server", &["protocol", "store", "tasks", "hub", "engine", "service", "app", "config"]),
     ("config", &["protocol"]),
-    ("cli", &["protocol", "store", "tasks", "hub", "engine", "service", "app", "server", "config"]),
+    ("cli", &["protocol", "fault", "store", "tasks", "hub", "engine", "service", "app", "server", "config"]),
     ("main", &["cli"]),
 ];
 

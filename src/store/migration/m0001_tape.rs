@@ -5,6 +5,7 @@
 
 use sea_orm_migration::prelude::*;
 
+use crate::fault::Point;
 use crate::store::backend::column_words;
 
 /// This step.
@@ -91,6 +92,7 @@ impl MigrationTrait for Migration {
         for text in TABLES.iter().chain(INDEXES) {
             let text = text.replace("{key}", words.key).replace("{bytes}", words.bytes);
             connection.execute_unprepared(&text).await?;
+            Point::MigrationBetween.visit();
         }
         Ok(())
     }

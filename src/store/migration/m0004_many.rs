@@ -6,6 +6,7 @@
 
 use sea_orm_migration::prelude::*;
 
+use crate::fault::Point;
 use crate::store::backend::column_words;
 
 /// This step.
@@ -50,6 +51,7 @@ impl MigrationTrait for Migration {
         for text in STATEMENTS {
             let text = text.replace("{key}", words.key).replace("{unlogged}", words.unlogged);
             manager.get_connection().execute_unprepared(&text).await?;
+            Point::MigrationBetween.visit();
         }
         for text in words.settle {
             manager.get_connection().execute_unprepared(text).await?;

@@ -19,6 +19,7 @@ on_both!(
     items_are_found_by_state_and_text,
     calls_that_are_dropped_half_way_leave_nothing_behind,
     items_that_failed_here_and_there_come_back_in_one_lease,
+    a_lease_that_nobody_was_told_of_goes_back_unspent,
 );
 
 async fn a_streamed_batch_runs_to_its_end(bench: Bench) {
@@ -334,4 +335,23 @@ async fn items_that_failed_here_and_there_come_back_in_one_lease(bench: Bench) {
     let rest = bench.claim("a", 2, 20).await.unwrap();
     assert_eq!(rest.ranges, [33, 36, 39].map(SeqRange::one));
     bench.audited(batch.key).await;
+}
+
+async fn a_lease_that_nobody_was_told_of_goes_back_unspent(bench: Bench) {
+    let batch = bench.generated(12, Options::default()).await;
+    let known = bench.claim("a", 2, 2).await.unwrap();
+    let stray = bench.claim("a", 2, 2).await.unwrap();
+    let others = bench.claim("b", 2, 2).await.unwrap();
+    let node = NodeId("a".to_owned());
+    let changes = bench.store.return_strays(&node, &[known.lease]).await.unwrap();
+    assert_eq!((changes.len(), changes[0].batch.running), (1, 4));
+    bench.audited(batch.key).await;
+    let again = bench.claim("b", 2, 2).await.unwrap();
+    assert_eq!((again.hull(), again.attempt, again.crashes), (stray.hull(), 1, 0));
+    assert_eq!(bench.record("a", report(&stray, 1)).await.0, LeaseAnswer::Lost);
+    assert!(matches!(bench.record("b", report(&others, 1)).await.0, LeaseAnswer::Applied { .. }));
+    assert!(bench.store.return_strays(&node, &[known.lease]).await.unwrap().is_empty());
+    bench.store.cancel(batch.key, None).await.unwrap();
+    bench.store.return_strays(&node, &[]).await.unwrap();
+    assert_eq!(bench.audited(batch.key).await.cancelled, 4);
 }

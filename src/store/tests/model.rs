@@ -4,6 +4,7 @@
 //! Deliberately predicts no choice that the store is free to make (how many items a claim takes); it checks the choice.
 
 mod steps;
+mod work;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,12 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::protocol::{BatchState, RetryRequest};
+use crate::protocol::{BatchAct, BatchState, Move, NodeState, RetryRequest, Role};
+
+/// Lists of acts that are tried where nobody says how many.
+const CASES: u32 = 64;
+/// Acts of one list at most.
+const ACTS_MAX: usize = 60;
 
 #[derive(Clone, Debug)]
 enum Act {
@@ -29,6 +35,11 @@ enum Act {
     Step,
     Pass { ms: i64 },
     Reopen,
+    Beat { node: u8 },
+    Late { which: usize },
+    StartDue,
+    Delete,
+    Create { due_ms: i64 },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -45,6 +56,12 @@ fn act() -> impl Strategy<Value = Act> {
         3 => (0..4u8, any::<u64>()).prop_map(|(kind, dice)| Act::Retry { kind, dice }),
         3 => Just(Act::Step),
         2 => (-2_000..4_000i64).prop_map(|ms| Act::Pass { ms }),
+        1 => (-4_000_000..4_000_000i64).prop_map(|ms| Act::Pass { ms }),
+        1 => (0..3u8).prop_map(|node| Act::Beat { node }),
+        2 => (0..8usize).prop_map(|which| Act::Late { which }),
+        1 => Just(Act::StartDue),
+        1 => Just(Act::Delete),
+        1 => (-1_000..3_000i64).prop_map(|due_ms| Act::Create { due_ms }),
         1 => prop::bool::weighted(0.3).prop_map(|open| if open { Act::Reopen } else { Act::Resume }),
     ]
 }
@@ -84,6 +101,10 @@ struct Model {
     generation: u32,
     touched: bool,
     reports: Vec<(String, LeaseReport)>,
+    /// Leases of nodes that were given up, which may still come back to tell.
+    expelled: Vec<Held>,
+    start_at: Option<i64>,
+    deleted: bool,
     /// Retries under way, oldest first.
     retries: Vec<Retrying>,
 }
@@ -153,159 +174,71 @@ impl Model {
         self.places[seq as usize - 1] = place;
     }
 
-    async fn claim(&mut self, bench: &Bench, node: u8, slots: u32, per_slot: u64) {
-        let now = bench.store.now().0;
-        let free = |place: &Place| match place {
-            Place::Untouched => true,
-            Place::Waits { not_before, .. } => *not_before <= now,
-            Place::Held { .. } | Place::Ended { .. } => false,
-        };
-        let expected = self.state.hands_out() && self.places.iter().any(free);
-        let name = format!("node-{node}");
-        let claim = bench.claim(&name, slots, per_slot).await;
-        assert_eq!(claim.is_some(), expected, "a claim is granted exactly where there is work");
-        let Some(claim) = claim else { return };
-        assert!(claim.count() <= u64::from(slots) * per_slot && claim.slots <= slots);
-        assert_eq!(claim.started, u64::from(claim.slots).min(claim.count()));
-        for seq in claim.ranges.iter().flat_map(|range| range.first..=range.last) {
-            let place = &self.places[seq as usize - 1];
-            assert!(free(place), "{seq} was not free: {place:?}");
-            let expected = match place {
-                Place::Waits { generation, attempt, crashes, .. } => (*generation, *attempt, *crashes),
-                _ => (self.generation, 1, 0),
-            };
-            assert_eq!((claim.generation, claim.attempt, claim.crashes), expected);
-            let started = claim.started_ranges().iter().any(|range| range.first <= seq && seq <= range.last);
-            self.put(seq, Place::Held { lease: claim.lease, started });
-        }
-        assert!(claim.crashes < 2 || claim.count() == 1, "a suspect runs alone");
-        self.state = BatchState::Running;
-        self.touched = true;
-        self.leases.push(Held { claim, node: name, version: 1 });
-    }
-
-    /// Something random happens to the items of a lease; the report of it.
-    fn report(&mut self, held: &Held, dice: &mut Dice, now: i64) -> LeaseReport {
-        let claim = &held.claim;
-        let mut report = report(claim, held.version);
-        let mut free = claim.slots;
-        for (seq, started) in self.held_by(claim.lease) {
-            let choice = if started { dice.roll(5) } else { [0, 0, 4, 5, 1][dice.roll(5) as usize] };
-            let ended = |state, family: Option<&str>| Place::Ended {
-                state,
-                attempts: claim.attempt,
-                family: family.map(str::to_owned),
-            };
-            match choice {
-                1 => {
-                    report.outcomes.push(OutcomeRun { attempts: claim.attempt, ..quick(SeqRange::one(seq)) });
-                    self.put(seq, ended(ItemState::Succeeded, None));
-                }
-                2 => {
-                    let family = ["f", "g", "h"][dice.roll(3) as usize];
-                    report.outcomes.push(OutcomeRun { attempts: claim.attempt, ..failure(seq, family) });
-                    self.put(seq, ended(ItemState::Failed, Some(family)));
-                }
-                3 => {
-                    let (attempt, crashes) = (claim.attempt + 1, claim.crashes);
-                    let not_before = now + 1_000;
-                    let retry = RetryItem { seq, attempt, crashes, not_before: Timestamp(not_before) };
-                    report.retries.push(retry);
-                    let waits = Place::Waits { generation: claim.generation, attempt, crashes, not_before };
-                    self.give_back(seq, claim.attempt, waits);
-                }
-                4 => {
-                    report.handback.push(SeqRange::one(seq));
-                    let (generation, attempt, crashes) = (claim.generation, claim.attempt, claim.crashes);
-                    let waits = Place::Waits { generation, attempt, crashes, not_before: 0 };
-                    self.give_back(seq, claim.attempt - 1, waits);
-                }
-                _ => {
-                    let starts = (started || choice == 5) && free > 0;
-                    free -= u32::from(starts);
-                    if starts {
-                        report.started.push(SeqRange::one(seq));
-                    }
-                    self.put(seq, Place::Held { lease: claim.lease, started: starts });
-                }
+    /// A node beats; where it was given up, it joins anew under another id.
+    async fn beat(bench: &Bench, node: u8) {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let mut id = NodeId(format!("node-{node}"));
+        match bench.store.node_beat(&id, 1, 0.5, NodeState::Up).await {
+            Ok(_state) => {}
+            Err(StoreError::NotFound(_)) => {
+                id = NodeId(format!("beat-{}", NEXT.fetch_add(1, Ordering::SeqCst)));
+                let record = NodeRecord {
+                    id: id.clone(),
+                    name: id.0.clone(),
+                    role: Role::Worker,
+                    version: String::new(),
+                    slots: 1,
+                    busy: 0,
+                    state: NodeState::Up,
+                    heartbeat_at: Timestamp(0),
+                    rate_per_s: 0.0,
+                };
+                bench.store.node_started(&record).await.unwrap();
             }
+            Err(error) => panic!("{error}"),
         }
-        report
+        let beaten = bench.store.nodes().await.unwrap().into_iter().find(|record| record.id == id);
+        assert_eq!(beaten.unwrap().heartbeat_at, bench.store.now());
     }
 
-    fn give_back(&mut self, seq: Seq, attempts: u32, waits: Place) {
-        let cancelled = Place::Ended { state: ItemState::Cancelled, attempts, family: None };
-        self.put(seq, if self.state == BatchState::Cancelling { cancelled } else { waits });
+    async fn start_due(&mut self, bench: &Bench) {
+        bench.store.start_due().await.unwrap();
+        if self.state == BatchState::Scheduled && self.start_at.is_some_and(|at| at <= bench.store.now().0) {
+            self.state = BatchState::Pending;
+        }
     }
 
-    async fn record(&mut self, bench: &Bench, which: usize, dice: u64) {
-        if self.leases.is_empty() {
-            return;
+    async fn delete(&mut self, bench: &Bench) {
+        let done = bench.store.delete(self.batch.key).await;
+        if !self.state.is_finished() {
+            return assert!(matches!(done, Err(StoreError::NotFinished)));
         }
-        let at = which % self.leases.len();
-        let held = self.leases[at].clone();
-        let report = self.report(&held, &mut Dice(dice), bench.store.now().0);
-        let (answer, changes) = bench.record(&held.node, report.clone()).await;
-        self.settle();
-        let LeaseAnswer::Applied { version, state, closed, .. } = answer else {
-            panic!("the lease was held")
-        };
-        assert_eq!(state, self.state);
-        assert_eq!(closed, self.held_by(held.claim.lease).is_empty());
-        assert_eq!(version, held.version + u32::try_from(changes.len()).unwrap());
-        self.leases[at].version = version;
-        if closed {
-            self.leases.remove(at);
-        }
-        self.reports.push((held.node, report));
+        done.unwrap();
+        self.deleted = true;
+        assert!(matches!(bench.store.batch(self.batch.id).await, Err(StoreError::NotFound(_))));
+        while bench.store.sweep().await.unwrap() {}
+        assert!(matches!(bench.store.audit(self.batch.key).await, Err(StoreError::NotFound(_))));
     }
 
-    /// An earlier report comes again, as after an answer that was lost or a long silence.
-    async fn repeat(&mut self, bench: &Bench, which: usize) {
-        if self.reports.is_empty() {
-            return;
+    /// Another batch takes the place of one that was deleted.
+    async fn create(bench: &Bench, due_ms: i64) -> Self {
+        let start_at = (due_ms > 0).then(|| bench.store.now().plus_ms(due_ms));
+        let options = Options { start_at, ..Options::default() };
+        let batch = bench.store.create(CreateBatch { options, ..new_batch() }).await.unwrap();
+        Self {
+            batch,
+            places: Vec::new(),
+            leases: Vec::new(),
+            sealed: false,
+            state: if start_at.is_some() { BatchState::Scheduled } else { BatchState::Pending },
+            generation: 1,
+            touched: false,
+            reports: Vec::new(),
+            expelled: Vec::new(),
+            retries: Vec::new(),
+            start_at: start_at.map(|at| at.0),
+            deleted: false,
         }
-        let (node, report) = self.reports[which % self.reports.len()].clone();
-        let known = self.leases.iter().find(|held| held.claim.lease == report.lease);
-        let applied = known.is_some_and(|held| held.version == report.version + 1);
-        let unchanged = known.is_some_and(|held| held.version == report.version);
-        if unchanged {
-            return;
-        }
-        let (answer, changes) = bench.record(&node, report).await;
-        assert!(changes.is_empty(), "nothing is applied twice");
-        assert_eq!(applied, matches!(answer, LeaseAnswer::Applied { .. }));
-    }
-
-    async fn reclaim(&mut self, bench: &Bench, node: u8) {
-        let gone = format!("node-{node}");
-        let alive: Vec<NodeId> =
-            (0..3).map(|node| NodeId(format!("node-{node}"))).filter(|node| node.0 != gone).collect();
-        bench.reclaim_but(&alive).await;
-        let now = bench.store.now().0;
-        let lost: Vec<Held> = self.leases.iter().filter(|held| held.node == gone).cloned().collect();
-        for Held { claim, .. } in &lost {
-            for (seq, started) in self.held_by(claim.lease) {
-                let crashes = claim.crashes + 1;
-                let ends = claim.attempt >= POLICY.attempts_max
-                    || (crashes >= POLICY.crashes_max && claim.attempt >= 2);
-                let generation = claim.generation;
-                if !started {
-                    let waits = Place::Waits { generation, attempt: claim.attempt, crashes, not_before: 0 };
-                    self.give_back(seq, claim.attempt - 1, waits);
-                } else if ends && self.state != BatchState::Cancelling {
-                    let family = if claim.attempt >= POLICY.attempts_max { "lost" } else { "poison" };
-                    let (state, attempts) = (ItemState::Failed, claim.attempt);
-                    self.put(seq, Place::Ended { state, attempts, family: Some(family.to_owned()) });
-                } else {
-                    let waits =
-                        Place::Waits { generation, attempt: claim.attempt + 1, crashes, not_before: now };
-                    self.give_back(seq, claim.attempt, waits);
-                }
-            }
-        }
-        self.leases.retain(|held| held.node != gone);
-        self.settle();
     }
 
     async fn append(&mut self, bench: &Bench, count: u32, wrong: bool) {
@@ -324,6 +257,15 @@ impl Model {
     async fn step(&mut self, bench: &mut Bench, act: &Act) {
         let key = self.batch.key;
         match act {
+            Act::Pass { ms } => bench.pass(*ms),
+            Act::Create { due_ms } if self.deleted => *self = Self::create(bench, *due_ms).await,
+            // Nothing is left to be done to it.
+            _ if self.deleted => {}
+            Act::Create { .. } => {}
+            Act::Beat { node } => Self::beat(bench, *node).await,
+            Act::Late { which } => self.late(bench, *which).await,
+            Act::StartDue => self.start_due(bench).await,
+            Act::Delete => self.delete(bench).await,
             Act::Append { count, wrong } => self.append(bench, *count, *wrong).await,
             Act::Seal => {
                 bench.store.seal(key).await.unwrap();
@@ -336,8 +278,7 @@ impl Model {
             Act::Reclaim { node } => self.reclaim(bench, *node).await,
             Act::Pause => {
                 let allowed = bench.store.pause(key, None).await.is_ok();
-                let open =
-                    matches!(self.state, BatchState::Pending | BatchState::Running | BatchState::Paused);
+                let open = self.state.on(BatchAct::Pause) != Move::Refused;
                 assert_eq!(allowed, open);
                 if open {
                     self.state = BatchState::Paused;
@@ -347,13 +288,17 @@ impl Model {
                 let resumed = bench.store.resume(key).await.is_ok();
                 assert_eq!(resumed, self.state == BatchState::Paused || self.state.hands_out());
                 if self.state == BatchState::Paused {
-                    self.state = if self.touched { BatchState::Running } else { BatchState::Pending };
+                    let early = self.start_at.is_some_and(|at| at > bench.store.now().0);
+                    self.state = match (self.touched, early) {
+                        (true, _) => BatchState::Running,
+                        (false, true) => BatchState::Scheduled,
+                        (false, false) => BatchState::Pending,
+                    };
                 }
             }
             Act::Cancel => self.cancel(bench).await,
             Act::Retry { kind, dice } => self.retry(bench, *kind, *dice).await,
             Act::Step => self.act_step(bench).await,
-            Act::Pass { ms } => bench.pass(*ms),
             Act::Reopen => {
                 bench.store.close().await;
                 bench.store = bench.again().await;
@@ -395,21 +340,12 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
         bench.stepped(batch.key).await;
     }
     bench.reclaim_but(&[]).await;
-    let batch = bench.store.create(new_batch()).await.unwrap();
-    let mut model = Model {
-        batch,
-        places: Vec::new(),
-        leases: Vec::new(),
-        sealed: false,
-        state: BatchState::Pending,
-        generation: 1,
-        touched: false,
-        reports: Vec::new(),
-        retries: Vec::new(),
-    };
+    let mut model = Model::create(bench, 0).await;
     for act in acts {
         model.step(bench, act).await;
-        model.compare(bench).await;
+        if !model.deleted {
+            model.compare(bench).await;
+        }
     }
 }
 
@@ -417,12 +353,14 @@ fn random_acts_agree(on: On) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let Some(bench) = runtime.block_on(Bench::open(on)) else { return };
     let bench = RefCell::new(bench);
-    let config = Config { cases: 64, failure_persistence: None, ..Config::default() };
+    // More by PROPTEST_CASES.
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let run = |acts: Vec<Act>| {
         runtime.block_on(case(&mut bench.borrow_mut(), &acts));
         Ok(())
     };
-    TestRunner::new(config).run(&prop::collection::vec(act(), 1..40), run).unwrap();
+    TestRunner::new(config).run(&prop::collection::vec(act(), 1..ACTS_MAX), run).unwrap();
 }
 
 #[test]

@@ -3,10 +3,12 @@
 //! Owns the child process, its folder and its clients. Used by every test here. Invariant: the folder outlives a killed
 //! server, so that a test may start it again on the same data. Deliberately knows only what SURFACE.md says.
 
+pub mod ledger;
 pub mod raw;
 pub mod socket;
 
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -14,12 +16,16 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
+use super::cluster::Cluster;
+
 /// Longest wait for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The server, its folder, and an admin's token.
 pub struct TestServer {
-    pub folder: tempfile::TempDir,
+    pub folder: Arc<tempfile::TempDir>,
+    pub name: String,
+    role: &'static str,
     pub base: String,
     pub token: String,
     pub client: reqwest::Client,
@@ -76,14 +82,55 @@ impl TestServer {
 
     /// A fresh installation with settings from the environment.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let client = reqwest::Client::builder().timeout(PATIENCE).build().unwrap();
-        let (base, token) = (String::new(), String::new());
-        let mut server = Self { folder, base, token, client, settings, child: None };
-        server.token = server.make_token("admin", "admin").await;
+        let mut server = Self::prepare(settings).await;
         server.spawn().await;
         server
+    }
+
+    /// A fresh installation on an empty database of the cluster; none where tests are told to go without.
+    pub async fn start_on(cluster: Option<&Cluster>, settings: &[(&str, &str)]) -> Option<Self> {
+        let url = cluster?.database();
+        let settings: Vec<(&str, &str)> =
+            settings.iter().copied().chain([("MILEPOST_DATABASE_URL", url.as_str())]).collect();
+        Some(Self::start_with(&settings).await)
+    }
+
+    /// A fresh installation whose server has not been started.
+    pub async fn prepare(settings: &[(&str, &str)]) -> Self {
+        let mut server = Self::bare(settings);
+        server.token = server.make_token("admin", "admin").await;
+        server
+    }
+
+    /// An empty folder, nothing more.
+    pub fn bare(settings: &[(&str, &str)]) -> Self {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let client = client();
+        let (base, token, name) = (String::new(), String::new(), "test".to_owned());
+        Self { folder, name, role: "all", base, token, client, settings, child: None }
+    }
+
+    /// Another node on the same database and folder.
+    pub async fn beside(&self, name: &str, role: &'static str) -> Self {
+        let mut server = Self {
+            folder: Arc::clone(&self.folder),
+            name: name.to_owned(),
+            role,
+            base: String::new(),
+            token: self.token.clone(),
+            client: client(),
+            settings: self.settings.clone(),
+            child: None,
+        };
+        server.spawn().await;
+        server
+    }
+
+    /// Runs a command to its end; true where it says that it has done what it was asked.
+    pub async fn runs(&self, arguments: &[&str], environment: &[(&str, &str)]) -> bool {
+        let output = self.command(arguments).envs(environment.iter().copied()).output().await.unwrap();
+        output.status.success()
     }
 
     /// A token, made by the command line.
@@ -111,24 +158,18 @@ impl TestServer {
 
     /// Starts the server on the folder, and waits for it to listen.
     pub async fn spawn(&mut self) {
+        assert!(self.spawn_with(&[]).await, "the server ended: {}", self.log());
+    }
+
+    /// As [`TestServer::spawn`], with more in its environment; false where it ended before it listened.
+    pub async fn spawn_with(&mut self, environment: &[(&str, &str)]) -> bool {
         assert!(self.child.is_none(), "one server at a time");
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.folder.path().join("server.log"))
-            .unwrap();
-        let mut child = self
-            .command(&[
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--data",
-                "data",
-                "--slots",
-                "8",
-                "--name",
-                "test",
-            ])
+        let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
+        let mut command =
+            self.command(&["serve", "--listen", "127.0.0.1:0", "--data", "data", "--slots", "8"]);
+        let mut child = command
+            .args(["--name", &self.name, "--role", self.role])
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)
@@ -139,25 +180,58 @@ impl TestServer {
         let listening = async {
             while let Some(line) = lines.next_line().await.unwrap() {
                 if let Some(at) = line.find("listening on ") {
-                    return line[at + "listening on ".len()..].trim().to_owned();
+                    return Some(line[at + "listening on ".len()..].trim().to_owned());
                 }
             }
-            panic!("the server ended: {}", self.log());
+            None
         };
-        self.base = tokio::time::timeout(PATIENCE, listening).await.expect("it listens");
+        let base = tokio::time::timeout(PATIENCE, listening).await.expect("it listens or ends");
+        let Some(base) = base else { return false };
+        self.base = base;
         // Whatever else it prints must not fill the pipe.
         tokio::spawn(async move { while let Ok(Some(_line)) = lines.next_line().await {} });
+        true
+    }
+
+    /// Starts again as a node of another role.
+    pub async fn become_role(&mut self, role: &'static str) {
+        self.role = role;
+        self.spawn().await;
+    }
+
+    fn log_path(&self) -> std::path::PathBuf {
+        self.folder.path().join(format!("{}.log", self.name))
+    }
+
+    /// Sends it a signal by name.
+    pub async fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("it runs");
+        let Some(process) = child.id() else { return };
+        let sent = Command::new("kill").args(["-s", name, &process.to_string()]).status().await.unwrap();
+        assert!(sent.success(), "{name} could not be sent");
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("it runs");
+        tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap()
+    }
+
+    /// True once it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
     }
 
     /// What the server has logged.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.folder.path().join("server.log")).unwrap_or_default()
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
     }
 
     /// Ends it at once, as a power cut of the process: SIGKILL.
     pub async fn kill(&mut self) {
         let mut child = self.child.take().expect("it runs");
-        child.kill().await.unwrap();
+        // One that has ended by itself is as good.
+        let _ended_already = child.kill().await;
     }
 
     /// Where `path` of the API is.
@@ -195,6 +269,13 @@ impl TestServer {
 
     pub async fn delete(&self, path: &str) -> Reply {
         send(self.request(Method::DELETE, path)).await
+    }
+
+    /// A GET that may find nobody, or nobody ready: none then.
+    pub async fn try_get(&self, path: &str) -> Option<Value> {
+        let response = self.request(Method::GET, path).send().await.ok()?;
+        let (is_good, text) = (response.status().is_success(), response.text().await.ok()?);
+        if is_good { serde_json::from_str(&text).ok() } else { None }
     }
 
     /// A batch of `count` numbers of the demo task.
@@ -242,6 +323,15 @@ impl TestServer {
         let page = self.get("/batches?limit=500").await.ok();
         page["batches"].as_array().unwrap().iter().find(|batch| batch["name"] == name).cloned()
     }
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
+}
+
+/// How often a thing is done that takes long: `few`, or as many times more as SOAK says.
+pub fn times(few: u32) -> u32 {
+    few * std::env::var("SOAK").ok().and_then(|more| more.parse().ok()).unwrap_or(1)
 }
 
 /// Sends, and reads the whole answer.
