@@ -139,6 +139,8 @@ async fn act(scene: Arc<Scene>, store: Store, seed: u64) {
             _ => store.start_due().await.err(),
         };
         assert!(refused.is_none() || matches!(refused, Some(StoreError::WrongState(_))), "{refused:?}");
+        // A step of what is under way, which another may take at the same moment.
+        store.act_step(batch).await.unwrap();
         tokio::time::sleep(Duration::from_millis(dice.random_range(0..20))).await;
     }
     // Nobody stays paused, and who forgot to tell is gone.
@@ -148,6 +150,7 @@ async fn act(scene: Arc<Scene>, store: Store, seed: u64) {
             if state.on(BatchAct::Resume) == Move::Do {
                 let _finished_meanwhile = store.resume(*batch).await;
             }
+            while store.act_step(*batch).await.unwrap().is_some() {}
         }
         store.reclaim(Whose::Everybodys, POLICY).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
