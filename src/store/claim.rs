@@ -94,6 +94,9 @@ const CANDIDATES: &str = "SELECT * FROM batches b WHERE state IN ('pending', 'ru
      AND (priority < $2 OR (priority = $2 AND (served > $3 OR (served = $3 AND id > $4)))) \
      ORDER BY priority DESC, served, id LIMIT 16";
 
+/// Clocks of two nodes are less than this apart, in ms: both are the database's, seen through an answer's way.
+const CLOCKS_APART_MS: i64 = 1_000;
+
 /// Ranges that came due longer ago are not news: what a claim did not take of them waits for something else.
 const DUE_PAST_MS: i64 = 1_000;
 
@@ -228,15 +231,17 @@ async fn grant(tape: &mut Tape<'_>, request: &ClaimRequest<'_>) -> Result<Option
     let per_slot = request.items_per_slot.get(&tape.batch.id).copied().unwrap_or(1).max(1);
     let mut items = int(per_slot).saturating_mul(slots).min(int(request.lease_items_max.max(1)));
     if let Some(rate) = rate_per_s(&tape.batch)? {
-        // A clock that went far ahead fills the bucket once; one that went back gives one item, and counts from there.
+        // A clock that went far ahead fills the bucket once; one that went far back gives one item, and counts from there.
+        // A little behind is another node: it waits until its clock has come to where the bucket was filled last.
         let passed = tape.now.saturating_sub(tape.batch.rate_at);
-        let filled = if passed < 0 {
-            tape.batch.rate_tokens.max(1.0)
-        } else {
-            tape.batch.rate_tokens + to_float(passed) / 1_000.0 * rate
-        };
-        tape.batch.rate_tokens = filled.min(rate.max(1.0));
-        tape.batch.rate_at = tape.now;
+        if passed < -CLOCKS_APART_MS {
+            tape.batch.rate_tokens = tape.batch.rate_tokens.max(1.0);
+            tape.batch.rate_at = tape.now;
+        } else if passed > 0 {
+            let filled = tape.batch.rate_tokens + to_float(passed) / 1_000.0 * rate;
+            tape.batch.rate_tokens = filled.min(rate.max(1.0));
+            tape.batch.rate_at = tape.now;
+        }
         items = items.min(to_whole(tape.batch.rate_tokens));
     }
     Ok((items >= 1).then_some(Grant { slots, items }))
