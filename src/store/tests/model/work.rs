@@ -100,7 +100,9 @@ impl Model {
         let report = self.report(&held, &mut Dice(dice), bench.store.now().0);
         let (answer, changes) = bench.record(&held.node, report.clone()).await;
         self.settle();
-        let LeaseAnswer::Applied { version, state, closed, .. } = answer else { panic!("the lease was held") };
+        let LeaseAnswer::Applied { version, state, closed, .. } = answer else {
+            panic!("the lease was held")
+        };
         assert_eq!(state, self.state);
         assert_eq!(closed, self.held_by(held.claim.lease).is_empty());
         assert_eq!(version, held.version + u32::try_from(changes.len()).unwrap());
