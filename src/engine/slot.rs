@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +136,12 @@ async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> Verdict {
         () = time_is_up => true,
     };
     leash.token.cancel();
-    let gave_way = tokio::time::timeout(chunk.work.prepared.stop_grace(), &mut ended).await;
+    // Where the lease is another's the item may be run elsewhere already: no grace.
+    let grace = match leash.why() {
+        Some(Why::Lost) => Duration::ZERO,
+        Some(Why::Cancel | Why::Release) | None => chunk.work.prepared.stop_grace(),
+    };
+    let gave_way = tokio::time::timeout(grace, &mut ended).await;
     match (timed_out, leash.why(), gave_way) {
         (true, _, _) => Verdict::TimedOut(limit.as_secs_f64()),
         (false, Some(Why::Lost), _) => Verdict::Lost,

@@ -172,7 +172,8 @@ async fn a_killed_server_leaves_no_process_behind() {
     assert_sums(&now);
     server.post(&format!("/batches/{}/cancel", id(&batch))).await.ok();
     server.finished(&batch).await;
-    assert_eq!(outcomes(&item(&server, &batch, 1).await)[0], "lost");
+    let history = item(&server, &batch, 1).await;
+    assert!(outcomes(&history).contains(&"lost"), "{history}");
 }
 
 #[tokio::test]

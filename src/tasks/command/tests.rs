@@ -119,8 +119,11 @@ async fn until(what: impl Fn() -> bool) {
 
 /// The process whose id a script has written to `path` is gone, or waits to be reaped.
 fn is_gone(path: &Path) -> bool {
-    let id = fs::read_to_string(path).unwrap();
-    let stat = fs::read_to_string(format!("/proc/{}/stat", id.trim())).unwrap_or_default();
+    has_ended(fs::read_to_string(path).unwrap().trim())
+}
+
+fn has_ended(id: &str) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     stat.is_empty() || stat.contains(") Z ")
 }
 
@@ -260,8 +263,10 @@ async fn an_idle_worker_that_was_killed_costs_nothing() {
     let house = python(1, "say(result=os.getpid())");
     for seq in 1..=5 {
         let id = house.run(seq, "").await.value().as_i64().unwrap();
-        let id = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
-        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        let process = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+        rustix::process::kill_process(process, rustix::process::Signal::KILL).unwrap();
+        // While it dies it may still take what is written to it.
+        until(|| has_ended(&id.to_string())).await;
     }
 }
 
