@@ -22,6 +22,7 @@ const DEPTH_MAX: usize = 16;
 /// # Errors
 /// What is no plain file, or too much.
 pub(super) fn leave_all(out: &Path, context: &TaskContext) -> Result<(), TaskError> {
+    check_folder(out)?;
     let mut found = Vec::new();
     walk(out, String::new(), 0, &mut found)?;
     found.sort();
@@ -65,6 +66,7 @@ fn walk(
 /// # Errors
 /// The first name that leads elsewhere or to no plain file.
 pub(super) fn leave_named(out: &Path, names: &[String], context: &TaskContext) -> Result<(), TaskError> {
+    check_folder(out)?;
     for name in names {
         let plain: Option<Vec<&str>> = Path::new(name)
             .components()
@@ -97,6 +99,12 @@ pub(super) fn leave_named(out: &Path, names: &[String], context: &TaskContext) -
 /// Names told by one item at most.
 pub(super) fn is_too_many(names: &[String]) -> Option<TaskError> {
     (names.len() > FILES_MAX).then(|| refused(format!("The item left more than {FILES_MAX} files.")))
+}
+
+/// The folder itself may have been put away for a link.
+fn check_folder(out: &Path) -> Result<(), TaskError> {
+    let kind = fs::symlink_metadata(out).map_err(|fault| unreadable(&fault))?;
+    if kind.is_dir() { Ok(()) } else { Err(refused("The folder for files was replaced.".to_owned())) }
 }
 
 fn check(name: &str, kind: &Metadata) -> Result<(), TaskError> {
@@ -150,6 +158,13 @@ mod tests {
         fs::hard_link(out.join("z"), out.join("y")).unwrap();
         assert!(leave_all(&out, &context).unwrap_err().message.contains("links are refused"));
         fs::remove_file(out.join("y")).unwrap();
+        fs::rename(&out, folder.path().join("away")).unwrap();
+        symlink("/etc", &out).unwrap();
+        for left in [leave_all(&out, &context), leave_named(&out, &["hosts".to_owned()], &context)] {
+            assert!(left.unwrap_err().message.contains("was replaced"));
+        }
+        fs::remove_file(&out).unwrap();
+        fs::rename(folder.path().join("away"), &out).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(out.join("socket")).unwrap();
         assert!(leave_all(&out, &context).unwrap_err().message.contains("special files"));
     }

@@ -333,3 +333,20 @@ async fn lines_without_end_cost_the_item_alone() {
     assert_eq!(came.error().kind, "line");
     assert!(came.log().len() < 100_000);
 }
+
+#[tokio::test]
+async fn a_flood_can_be_stopped_and_is_bounded() {
+    let worker = python(1, "while True: sys.stdout.write('y\\n' * 10_000); sys.stderr.write('n\\n')");
+    for house in [shell("yes"), shell("yes >&2"), worker] {
+        let token = CancellationToken::new();
+        let (run, cell) = house.start(1, "", &token);
+        let stopper = async {
+            until(|| cell.log().0 > 100_000).await;
+            token.cancel();
+        };
+        let (outcome, ()) =
+            tokio::time::timeout(PATIENCE, async { tokio::join!(run, stopper) }).await.unwrap();
+        assert_eq!(outcome.unwrap_err().kind, "cancelled");
+        assert!(cell.log().1.len() < 100_000);
+    }
+}
