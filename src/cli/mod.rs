@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! serve    the process itself        people   user and token, before or beside it
+//! tasks    what can be run, and a try of it
 //! ```
 //!
 //! Called by `main`. Invariant: results go to standard output and nothing else does; an error is one sentence with its
@@ -9,6 +10,7 @@
 
 mod people;
 mod serve;
+mod tasks;
 
 use std::path::PathBuf;
 
@@ -19,7 +21,6 @@ use crate::fault;
 use crate::protocol::ApiError;
 use crate::server::{self, StartError};
 use crate::store::StoreError;
-use crate::tasks::built_in;
 
 /// Runs a task over many items and shows, live, how far it has come.
 #[derive(Debug, Parser)]
@@ -60,18 +61,11 @@ enum Command {
     #[command(after_help = "Example:\n  milepost task list")]
     Task {
         #[command(subcommand)]
-        command: TaskCommand,
+        command: tasks::TaskCommand,
     },
     /// Brings the database's schema up to date; `serve` does so by itself.
     #[command(after_help = "Example:\n  milepost migrate --database sqlite://data/milepost.db")]
     Migrate(Place),
-}
-
-#[derive(Debug, Subcommand)]
-enum TaskCommand {
-    /// Lists what can be run: name, input, title.
-    #[command(after_help = "Example:\n  milepost task list")]
-    List(Place),
 }
 
 /// Where the installation is: the same for every command.
@@ -123,6 +117,9 @@ pub enum CliError {
     /// The database refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was tried did not succeed; what happened has been printed.
+    #[error("{0}")]
+    Tried(String),
     /// Input or output.
     #[error("standard input or output")]
     Io(#[from] std::io::Error),
@@ -141,32 +138,20 @@ impl From<ApiError> for CliError {
 pub async fn run(cli: Cli) -> Result<(), CliError> {
     fault::arm();
     match cli.command {
-        Command::Serve(serve) => Ok(server::run(&serve.sources().read()?, built_in()).await?),
+        Command::Serve(serve) => {
+            let config = serve.sources().read()?;
+            let tasks = tasks::registry(&config)?;
+            Ok(server::run(&config, tasks).await?)
+        }
         Command::User { command } => people::user(command).await,
         Command::Token { command } => people::token(command).await,
-        Command::Task { command: TaskCommand::List(place) } => {
-            place.read()?;
-            let tasks = built_in();
-            for task in tasks.infos() {
-                println!("{}\t{}\t{}", task.name, input_word(task.input), task.title);
-            }
-            Ok(())
-        }
+        Command::Task { command } => tasks::task(command).await,
         Command::Migrate(place) => {
             let config = place.read()?;
             server::open_store_beside(&config).await?.close_beside().await;
             println!("the schema of {} is up to date", config.database_url());
             Ok(())
         }
-    }
-}
-
-fn input_word(input: crate::protocol::InputKind) -> &'static str {
-    use crate::protocol::InputKind;
-    match input {
-        InputKind::File => "file",
-        InputKind::Line => "line",
-        InputKind::Record => "record",
     }
 }
 

@@ -6,11 +6,13 @@
 
 mod fields;
 mod read;
+mod tasks;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub use read::{ConfigError, Sources};
+pub use tasks::{RunConfig, TaskConfig};
 
 use crate::protocol::Role;
 
@@ -27,6 +29,8 @@ pub struct Config {
     pub live: LiveConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
+    /// `[[task]]`, in their order.
+    pub tasks: Vec<TaskConfig>,
 }
 
 /// `[server]`: where the process listens and what it does.

@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Config;
 use super::fields::{self, Raw};
+use super::tasks;
 
 /// The file that is read where none is named, if it is there.
 const FILE_DEFAULT: &str = "milepost.toml";
@@ -75,7 +76,7 @@ impl Sources {
     }
 }
 
-fn refused(place: impl Into<String>, problem: impl Into<String>) -> ConfigError {
+pub(super) fn refused(place: impl Into<String>, problem: impl Into<String>) -> ConfigError {
     ConfigError::Setting { place: place.into(), problem: problem.into() }
 }
 
@@ -113,11 +114,12 @@ fn take_file(config: &mut Config, path: &Path, text: &str) -> Result<(), ConfigE
         let at = place(table.span().start);
         let name = table.get_ref().as_ref();
         if name == "task" {
-            return Err(refused(at, "tasks cannot be declared in the configuration yet: not supported"));
+            config.tasks = tasks::read(content, path, &place)?;
+            continue;
         }
         if !fields::TABLES.contains(&name) {
             let known = fields::TABLES.join(", ");
-            return Err(refused(at, format!("unknown table [{name}]: expected one of {known}")));
+            return Err(refused(at, format!("unknown table [{name}]: expected one of {known}, [[task]]")));
         }
         let Some(content) = content.get_ref().as_table() else {
             return Err(refused(at, format!("{name}: expected a table, like [{name}]")));
@@ -196,7 +198,7 @@ mod tests {
             ("server = 4", "milepost.toml:1: server: expected a table"),
             ("[server]\nbase_url = \"https://a/b\"", "milepost.toml:2: server.base_url: expected"),
             ("[server]\nslots = ", "milepost.toml:2: "),
-            ("\n[[task]]\nname = \"x\"", "milepost.toml:2: tasks cannot be declared"),
+            ("\n[[task]]\nname = \"x\"", "milepost.toml:2: task: expected"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(expected), "{text:?} gave {error:?}");

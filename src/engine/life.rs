@@ -16,6 +16,7 @@ use super::{
 use crate::fault::Point;
 use crate::protocol::{BatchId, NodeId, Role};
 use crate::store::{StoreError, Whose};
+use crate::tasks::command::WORKER_FOLDER;
 
 /// How long stopped work may take to give way in a drain, and the last reports to be committed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -35,6 +36,10 @@ pub(super) fn fresh_node(name: &str) -> NodeId {
 /// Takes back what an earlier process left, joins the nodes, starts the loops.
 pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
     let inner = &engine.inner;
+    let left = inner.tasks.end_left_behind().await;
+    if left > 0 {
+        tracing::warn!(processes = left, "ended processes that an earlier server had left running");
+    }
     clear_folder(&inner.options.work).await?;
     let sent = Instant::now();
     if inner.store.is_shared() {
@@ -136,9 +141,10 @@ async fn clear_folder(work: &Path) -> Result<(), EngineError> {
     let mut entries = tokio::fs::read_dir(work).await.map_err(files)?;
     while let Some(entry) = entries.next_entry().await.map_err(files)? {
         let name = entry.file_name();
-        // Only what is named like an attempt is ours to remove.
-        let ours =
-            name.to_str().and_then(|name| name.get(..36)).is_some_and(|id| id.parse::<BatchId>().is_ok());
+        // Only what is named like an attempt, or like the folder of a process that lives on, is ours to remove.
+        let ours = name.to_str().is_some_and(|name| {
+            name.starts_with(WORKER_FOLDER) || name.get(..36).is_some_and(|id| id.parse::<BatchId>().is_ok())
+        });
         if ours && let Err(fault) = tokio::fs::remove_dir_all(entry.path()).await {
             tracing::warn!(folder = %entry.path().display(), %fault, "the folder of an old attempt stays behind");
         }
@@ -170,6 +176,7 @@ pub(super) async fn end(inner: &Inner) {
     } else {
         tracing::warn!("leases are left behind: the next start takes them back");
     }
+    inner.tasks.close().await;
     inner.stop.cancel();
     inner.loops.close();
     if tokio::time::timeout(LAST_WORDS, inner.loops.wait()).await.is_err() {

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use super::family::family;
+use super::retry::RetryPlan;
 use super::work::{Chunk, Done};
-use crate::protocol::{AttemptOutcome, ItemState, Json, Seq, Timestamp};
-use crate::store::{AttemptRecord, FileRecord, OutcomeRun, RetryItem, SeqRange};
+use crate::protocol::{AttemptOutcome, FamilyId, ItemState, Json, Seq, Timestamp};
+use crate::store::{AttemptRecord, FileRecord, LOST, OutcomeRun, POISON, RetryItem, SeqRange};
 use crate::tasks::{Again, TaskError};
 
 /// From this time on an item has something to say: how long it took.
@@ -16,6 +17,9 @@ const SLOW: Duration = Duration::from_millis(100);
 
 /// Bytes of a failure's message that are kept: it is held, stored and shown with each attempt.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
+/// Kind of the failures for which the time was up.
+const TIMED_OUT: &str = "timed_out";
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -71,12 +75,12 @@ impl Done {
                 self.files.extend(ended.files);
             }
             Verdict::Failed(error) => {
-                let (kind, again, message) = (error.kind, error.again, error.message.clone());
-                self.note_failure(chunk, ended, AttemptOutcome::Failed, (kind, again, message));
+                let error = error.clone();
+                self.note_failure(chunk, ended, error);
             }
             Verdict::TimedOut(seconds) => {
                 let message = format!("The time limit of {seconds} s passed.");
-                self.note_failure(chunk, ended, AttemptOutcome::TimedOut, ("timed_out", Again::Yes, message));
+                self.note_failure(chunk, ended, TaskError::passing(TIMED_OUT, message));
             }
             Verdict::Cancelled => {
                 self.attempts.push(attempt_row(chunk, &ended, AttemptOutcome::Cancelled, None));
@@ -113,45 +117,60 @@ impl Done {
         });
     }
 
-    fn note_failure(
-        &mut self,
-        chunk: &Chunk,
-        ended: Ended,
-        how: AttemptOutcome,
-        (kind, again, mut message): (&str, Again, String),
-    ) {
+    fn note_failure(&mut self, chunk: &Chunk, ended: Ended, error: TaskError) {
+        let TaskError { kind, again, mut message } = error;
         if message.len() > MESSAGE_BYTES_MAX {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
             message.push('…');
         }
+        let how = match (again, &ended.verdict) {
+            (Again::Crashed, _) => AttemptOutcome::Lost,
+            (Again::Yes | Again::No, Verdict::TimedOut(_)) => AttemptOutcome::TimedOut,
+            (Again::Yes | Again::No, _) => AttemptOutcome::Failed,
+        };
         // Held twice: with the attempt and with the end.
         self.weight += 2 * message.len() / 1_024;
         self.attempts.push(attempt_row(chunk, &ended, how, Some(message.clone())));
+        let crashes = chunk.crashes + u32::from(again == Again::Crashed);
+        let poison = RetryPlan::is_poison(chunk.attempt, crashes, again);
         let (now, chance) = (ended_at(&ended), rand::random());
-        if let Some(not_before) = chunk.work.retry.not_before(chunk.attempt, again, now, chance) {
-            self.retries.push(RetryItem {
-                seq: ended.seq,
-                attempt: chunk.attempt + 1,
-                crashes: chunk.crashes,
-                not_before,
-            });
+        let next = chunk.work.retry.not_before(chunk.attempt, again, now, chance).filter(|_| !poison);
+        if let Some(not_before) = next {
+            let attempt = chunk.attempt + 1;
+            self.retries.push(RetryItem { seq: ended.seq, attempt, crashes, not_before });
             return;
         }
-        let family = Some(family(&chunk.work.task, kind, &message));
+        let family = match again {
+            Again::Crashed if poison => fixed_family(POISON),
+            Again::Crashed => fixed_family(LOST),
+            Again::Yes | Again::No => family(&chunk.work.task, kind, &message),
+        };
+        if poison {
+            message = format!("{}. {message}", POISON.1);
+        }
         self.outcomes.push(OutcomeRun {
             error: Some(message),
-            family,
+            family: Some(family),
             ..outcome(chunk, &ended, ItemState::Failed)
         });
         self.files.extend(ended.files);
     }
 }
 
+/// The family of items that ended because what ran them went away: the same one as where a node was lost.
+fn fixed_family((id, message): (&str, &str)) -> (FamilyId, String) {
+    (FamilyId(id.to_owned()), message.to_owned())
+}
+
 /// True where no other attempt follows this verdict: its files are kept.
 pub(super) fn is_final(chunk: &Chunk, verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Done(_) => true,
-        Verdict::Failed(error) => chunk.work.retry.is_last(chunk.attempt, error.again),
+        Verdict::Failed(error) => match error.again {
+            // What a process left that went away is not whole.
+            Again::Crashed => false,
+            Again::Yes | Again::No => chunk.work.retry.is_last(chunk.attempt, error.again),
+        },
         Verdict::TimedOut(_) | Verdict::Cancelled | Verdict::Released | Verdict::Lost => false,
     }
 }

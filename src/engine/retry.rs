@@ -44,6 +44,12 @@ impl RetryPlan {
         again == Again::No || attempt >= self.attempts_max
     }
 
+    /// True where the item's `crashes` set it aside at attempt `attempt`. Crashes count for a whole range: an item
+    /// that has been in a slot but once is a suspect, not proven.
+    pub fn is_poison(attempt: u32, crashes: u32, again: Again) -> bool {
+        again == Again::Crashed && crashes >= CRASHES_MAX && attempt >= 2
+    }
+
     /// When the attempt after `attempt`, failed at `now`, may start; none if that was the last.
     ///
     /// `chance` is drawn for each item, so that what fails together is not tried again together: it chooses the delay
@@ -86,6 +92,20 @@ mod tests {
         }
         assert_eq!(PLAN.not_before(5, Again::Yes, Timestamp(0), 0), None);
         assert_eq!(PLAN.not_before(1, Again::No, Timestamp(0), 0), None);
+    }
+
+    #[test]
+    fn the_third_crash_of_its_own_sets_an_item_aside() {
+        for (attempt, crashes, again, poison) in [
+            (2, 2, Again::Crashed, false),
+            (3, 3, Again::Crashed, true),
+            (3, 3, Again::Yes, false),
+            // Its range was lost twice with others in the slots.
+            (1, 3, Again::Crashed, false),
+            (2, 4, Again::Crashed, true),
+        ] {
+            assert_eq!(RetryPlan::is_poison(attempt, crashes, again), poison, "{attempt} {crashes}");
+        }
     }
 
     #[test]

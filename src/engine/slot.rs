@@ -14,15 +14,12 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::board::{Board, Leash, Why};
+use super::board::{Board, Why};
 use super::report::{Ended, Verdict, is_final};
 use super::work::Chunk;
 use crate::protocol::{FileRow, InputKind, Json, Seq, Timestamp, limits};
 use crate::store::{FileRecord, FileSide, InputRecord, Store};
 use crate::tasks::{Again, Item, ItemInput, TaskContext, TaskError, WorkCell};
-
-/// How long a task that was told to stop may take to do so before it is dropped.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// A file input as written to a block.
 #[derive(Deserialize, Serialize)]
@@ -96,7 +93,8 @@ fn prepare(store: &Store, chunk: &Chunk, input: InputRecord) -> Result<Item, Tas
 
 async fn run(board: &Board, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (Verdict, Waited) {
     let (token, prefix) = (chunk.leash.token.clone(), &chunk.work.out_prefix);
-    let context = TaskContext::of_attempt(Arc::clone(cell), token, prefix, item.seq, item.attempt);
+    let context = TaskContext::of_attempt(Arc::clone(cell), token, prefix, item.seq, item.attempt)
+        .within(chunk.work.time_limit);
     let alone = chunk.items.is_none();
     if alone {
         board.show(Some(Arc::clone(cell)));
@@ -111,7 +109,7 @@ async fn run(board: &Board, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> 
         Poll::Ready(outcome) => (verdict_of(outcome), Waited::No),
         Poll::Pending => {
             board.show(Some(Arc::clone(cell)));
-            (wait(&mut run, &chunk.leash, chunk.work.time_limit).await, Waited::Yes)
+            (wait(&mut run, chunk, cell).await, Waited::Yes)
         }
     };
     // Dropping runs the task's own code once more.
@@ -120,7 +118,12 @@ async fn run(board: &Board, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> 
 }
 
 /// Waits for the run, the time limit or the stop, whichever is first; then for the run to give way.
-async fn wait(run: &mut Run, leash: &Leash, limit: Duration) -> Verdict {
+async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> Verdict {
+    let (leash, limit) = (&chunk.leash, chunk.work.time_limit);
+    let time_is_up = async {
+        cell.time_runs().await;
+        tokio::time::sleep(limit).await;
+    };
     let mut ended = poll_fn(|context| poll_caught(run, context));
     let timed_out = tokio::select! {
         biased;
@@ -130,10 +133,15 @@ async fn wait(run: &mut Run, leash: &Leash, limit: Duration) -> Verdict {
             (Err(_stopped), Some(why)) => stopped(why),
         },
         () = leash.token.cancelled() => false,
-        () = tokio::time::sleep(limit) => true,
+        () = time_is_up => true,
     };
     leash.token.cancel();
-    let gave_way = tokio::time::timeout(STOP_GRACE, &mut ended).await;
+    // Where the lease is another's the item may be run elsewhere already: no grace.
+    let grace = match leash.why() {
+        Some(Why::Lost) => Duration::ZERO,
+        Some(Why::Cancel | Why::Release) | None => chunk.work.prepared.stop_grace(),
+    };
+    let gave_way = tokio::time::timeout(grace, &mut ended).await;
     match (timed_out, leash.why(), gave_way) {
         (true, _, _) => Verdict::TimedOut(limit.as_secs_f64()),
         (false, Some(Why::Lost), _) => Verdict::Lost,

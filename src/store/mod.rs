@@ -59,7 +59,7 @@ pub use claim::{Claim, ClaimRequest};
 pub use error::StoreError;
 pub use follow::Followed;
 pub use glimpses::Glimpse;
-pub use reclaim::Whose;
+pub use reclaim::{LOST, POISON, Whose};
 pub use records::*;
 pub use relay::{Hints, Since, Standing};
 pub use vault::{Draft, Stored, Vault};

@@ -17,10 +17,11 @@ use super::tape::{Again, Tape};
 use crate::fault::Point;
 use crate::protocol::{AttemptOutcome, BatchState, ItemState, Options, Seq, Timestamp};
 
-/// Family of items whose last attempt was lost.
-const LOST: (&str, &str) = ("lost", "The node or process went away while the item ran");
-/// Family of items that were set aside.
-const POISON: (&str, &str) = ("poison", "Set aside: the node or process went away each time the item ran");
+/// Family of items whose last attempt was lost: its id and its message.
+pub const LOST: (&str, &str) = ("lost", "The node or process went away while the item ran");
+/// Family of items that were set aside: its id and its message.
+pub const POISON: (&str, &str) =
+    ("poison", "Set aside: the node or process went away each time the item ran");
 
 /// Bounds of one batch.
 struct Bounds {

@@ -7,7 +7,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::sync::Notify;
+use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
 
 use crate::protocol::Seq;
@@ -27,7 +30,9 @@ pub enum LogLevel {
 }
 
 impl LogLevel {
-    fn word(self) -> &'static str {
+    /// As it stands at the start of a line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
         match self {
             Self::Info => "info",
             Self::Warn => "warn",
@@ -45,6 +50,10 @@ pub struct WorkCell {
     reports: AtomicU64,
     /// The attempt's folder was made, or it was tried.
     has_folder: AtomicBool,
+    /// The item waits for its turn at something scarce: its time does not run yet.
+    waits: AtomicBool,
+    /// Told once it no longer waits.
+    goes: Notify,
     /// Held only to push or copy a few lines: never across an await.
     words: Mutex<Words>,
 }
@@ -81,6 +90,13 @@ impl WorkCell {
         self.has_folder.load(Ordering::Acquire)
     }
 
+    /// Resolves once the item's time runs. Cancel-safe.
+    pub async fn time_runs(&self) {
+        while self.waits.load(Ordering::Acquire) {
+            self.goes.notified().await;
+        }
+    }
+
     /// The log's tail and the offset of its first byte in the whole log.
     #[must_use]
     pub fn log(&self) -> (u64, String) {
@@ -102,7 +118,16 @@ pub struct TaskContext {
     cancel: CancellationToken,
     /// Folder of this attempt for files; made on first use.
     out: Out,
+    time_limit: Duration,
+    witness: Option<Witness>,
 }
+
+/// Hears what passes between a running item and its process, line by line: for somebody who looks on. What it does
+/// not take in time it does not hear.
+pub type Witness = Sender<String>;
+
+/// Time limit of a context that was told none.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
 
 /// The folder of an attempt: its path is made when it is asked for, which quick items never do.
 #[derive(Clone, Debug)]
@@ -124,7 +149,7 @@ impl TaskContext {
     /// A context for one attempt; `out` is a folder of its own that need not exist yet.
     #[must_use]
     pub fn new(cell: Arc<WorkCell>, cancel: CancellationToken, out: PathBuf) -> Self {
-        Self { cell, cancel, out: Out::Folder(Arc::new(out)) }
+        Self { cell, cancel, out: Out::Folder(Arc::new(out)), time_limit: TIME_LIMIT, witness: None }
     }
 
     /// As [`TaskContext::new`], with the folder `{prefix}{seq}-{attempt}`.
@@ -136,7 +161,45 @@ impl TaskContext {
         seq: Seq,
         attempt: u32,
     ) -> Self {
-        Self { cell, cancel, out: Out::Attempt { prefix: Arc::clone(prefix), seq, attempt } }
+        let out = Out::Attempt { prefix: Arc::clone(prefix), seq, attempt };
+        Self { cell, cancel, out, time_limit: TIME_LIMIT, witness: None }
+    }
+
+    /// Says how long the attempt may take; to hold it to that is the caller's.
+    #[must_use]
+    pub fn within(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
+    }
+
+    /// Lets `witness` hear what passes between the item and its process.
+    #[must_use]
+    pub fn witnessed(self, witness: Witness) -> Self {
+        Self { witness: Some(witness), ..self }
+    }
+
+    /// How long the attempt may take.
+    #[must_use]
+    pub fn time_limit(&self) -> Duration {
+        self.time_limit
+    }
+
+    /// Tells a witness, if there is one; one that has gone away or falls behind is no fault.
+    pub fn tell(&self, line: impl FnOnce() -> String) {
+        if let Some(witness) = &self.witness {
+            let _not_heard = witness.try_send(line());
+        }
+    }
+
+    /// Says that the item waits for its turn at something scarce: after [`TaskContext::make_folder`] and before the
+    /// first await, because later its time runs.
+    pub fn wait_turn(&self) {
+        self.cell.waits.store(true, Ordering::Release);
+    }
+
+    /// Says that its turn has come: its time runs from now on.
+    pub fn turn_came(&self) {
+        self.cell.waits.store(false, Ordering::Release);
+        self.cell.goes.notify_one();
     }
 
     /// Folder of this attempt; it need not exist.
@@ -190,6 +253,25 @@ impl TaskContext {
         self.cancel.cancelled().await;
     }
 
+    /// Makes the folder of this attempt, and answers its absolute path. Whoever runs the item removes it.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn make_folder(&self) -> std::io::Result<PathBuf> {
+        let folder = std::path::absolute(self.folder())?;
+        self.cell.has_folder.store(true, Ordering::Release);
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// Leaves a file that is already in the attempt's folder, under `name`; the caller has made sure that it is a
+    /// plain file and that `name` leads nowhere else.
+    pub fn leave_file(&self, name: String, path: PathBuf) {
+        let mut words = self.cell.words.lock().unwrap_or_else(PoisonError::into_inner);
+        words.files.retain(|(taken, _)| *taken != name);
+        words.files.push((name, path));
+    }
+
     /// Leaves a file with this content. `name` is one path component.
     ///
     /// # Errors
@@ -208,9 +290,7 @@ impl TaskContext {
         std::fs::create_dir_all(&folder)?;
         let path = folder.join(name);
         std::fs::write(&path, content)?;
-        let mut words = self.cell.words.lock().unwrap_or_else(PoisonError::into_inner);
-        words.files.retain(|(taken, _)| taken != name);
-        words.files.push((name.to_owned(), path));
+        self.leave_file(name.to_owned(), path);
         Ok(())
     }
 }

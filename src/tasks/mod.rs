@@ -3,12 +3,14 @@
 //! ```text
 //! task      one trait, typed parameters     registry  name → task, built once at start
 //! context   what a running item may use     checksum, image, csv_check, demo   one file each
+//! command   tasks that are the operator's own processes, as declared
 //! ```
 //!
 //! Called by engine (runs items) and service (lists tasks, checks parameters). Invariant: a task sees neither
 //! the database nor a socket: an item comes in, a result goes out. Deliberately knows nothing of leases or retries.
 
 pub mod checksum;
+pub mod command;
 pub mod context;
 pub mod csv_check;
 pub mod demo;
@@ -16,7 +18,8 @@ pub mod image;
 pub mod registry;
 pub mod task;
 
-pub use context::{LogLevel, TaskContext, WorkCell};
+pub use command::{Declaration, Misdeclared, Way};
+pub use context::{LogLevel, TaskContext, Witness, WorkCell};
 pub use registry::Registry;
 pub use task::{Again, Item, ItemInput, Prepared, Task, TaskError};
 

@@ -4,10 +4,12 @@
 //! names are unique and every schema is valid. Deliberately runs nothing.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::command::{Declaration, Declared, Misdeclared, Origin, Pool};
 use super::context::TaskContext;
 use super::task::{Item, Prepared, Run, Task};
 use crate::protocol::{InputKind, Json, TaskInfo};
@@ -20,10 +22,13 @@ pub type Ready = Result<(Json, Arc<dyn Prepared>), Vec<String>>;
 pub struct Registry {
     tasks: Vec<Arc<dyn Erased>>,
     by_name: BTreeMap<String, usize>,
+    /// Where the processes of declared tasks come from; none where there can be no such task.
+    origin: Option<Origin>,
+    pools: Vec<Arc<Pool>>,
 }
 
 /// A task without its parameters' type.
-trait Erased: Send + Sync {
+pub(super) trait Erased: Send + Sync {
     fn info(&self) -> &TaskInfo;
     fn prepare(&self, params: &Json) -> Ready;
 }
@@ -57,28 +62,34 @@ impl<T: Task> Erased for Typed<T> {
     }
 
     fn prepare(&self, params: &Json) -> Ready {
-        let mut value = params.to_value();
-        if value.is_null() {
-            value = Value::Object(serde_json::Map::new());
-        }
-        fill_defaults(&mut value, &self.schema);
-        let faults: Vec<String> = self
-            .validator
-            .iter_errors(&value)
-            .map(|fault| match fault.instance_path().to_string() {
-                place if place.is_empty() => fault.to_string(),
-                place => format!("{}: {fault}", place.trim_start_matches('/')),
-            })
-            .collect();
-        if !faults.is_empty() {
-            return Err(faults);
-        }
+        let value = checked(params, &self.schema, &self.validator)?;
         let typed: T::Params =
             serde_json::from_value(value.clone()).map_err(|fault| vec![fault.to_string()])?;
         T::check(&typed).map_err(|fault| vec![fault])?;
         let ready = Bound { task: Arc::clone(&self.task), params: Arc::new(typed) };
         Ok((Json::from_value(&value), Arc::new(ready)))
     }
+}
+
+/// The parameters with defaults filled in, where they fit the schema; else one sentence per parameter at fault.
+pub(super) fn checked(
+    params: &Json,
+    schema: &Value,
+    validator: &jsonschema::Validator,
+) -> Result<Value, Vec<String>> {
+    let mut value = params.to_value();
+    if value.is_null() {
+        value = Value::Object(serde_json::Map::new());
+    }
+    fill_defaults(&mut value, schema);
+    let faults: Vec<String> = validator
+        .iter_errors(&value)
+        .map(|fault| match fault.instance_path().to_string() {
+            place if place.is_empty() => fault.to_string(),
+            place => format!("{}: {fault}", place.trim_start_matches('/')),
+        })
+        .collect();
+    if faults.is_empty() { Ok(value) } else { Err(faults) }
 }
 
 /// Gives every missing top-level parameter the default that its schema names.
@@ -110,10 +121,50 @@ impl Registry {
             input: T::INPUT,
             params: Json::from_value(&schema),
         };
-        let taken = self.by_name.insert(info.name.clone(), self.tasks.len());
-        assert!(taken.is_none(), "task names are unique: {}", T::NAME);
-        self.tasks.push(Arc::new(Typed { task: Arc::new(task), info, schema, validator }));
+        assert!(!self.by_name.contains_key(T::NAME), "task names are unique: {}", T::NAME);
+        self.push(Arc::new(Typed { task: Arc::new(task), info, schema, validator }));
         self
+    }
+
+    /// Takes tasks of processes, of a server that works on the data folder `data`.
+    #[must_use]
+    pub fn on(mut self, data: &Path) -> Self {
+        self.origin = Some(Origin::new(data));
+        self
+    }
+
+    /// Adds a task that somebody has declared.
+    ///
+    /// # Errors
+    /// What is wrong with the declaration, and where.
+    pub fn declare(&mut self, declaration: Declaration) -> Result<(), Misdeclared> {
+        let name = declaration.name.as_str();
+        if self.by_name.contains_key(name) {
+            return Err(Misdeclared::Task(format!("there is a task named {name:?} already")));
+        }
+        let origin = self.origin.as_ref().expect("a registry that takes declarations knows its folder");
+        let declared = Declared::new(declaration, origin)?;
+        self.pools.extend(declared.pool());
+        self.push(Arc::new(declared));
+        Ok(())
+    }
+
+    fn push(&mut self, task: Arc<dyn Erased>) {
+        self.by_name.insert(task.info().name.clone(), self.tasks.len());
+        self.tasks.push(task);
+    }
+
+    /// Ends processes that earlier servers left behind on this folder; answers how many.
+    pub async fn end_left_behind(&self) -> usize {
+        match &self.origin {
+            Some(origin) => origin.end_left_behind().await,
+            None => 0,
+        }
+    }
+
+    /// Lets all idle processes finish, and ends those that do not. Those with an item end with it.
+    pub async fn close(&self) {
+        futures_util::future::join_all(self.pools.iter().map(|pool| pool.close())).await;
     }
 
     /// All tasks, in the order in which they were added.

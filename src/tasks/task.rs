@@ -8,12 +8,16 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use super::context::TaskContext;
 use crate::protocol::{BatchId, InputKind, Json, Seq};
+
+/// How long code of this process that was told to stop may take to do so.
+const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// One item as a task sees it.
 #[derive(Clone, Debug)]
@@ -53,6 +57,8 @@ pub enum Again {
     Yes,
     /// It cannot: the input itself is at fault.
     No,
+    /// It may, and the attempt counts as lost: the process that ran the item went away with it in hand.
+    Crashed,
 }
 
 /// Why an item failed.
@@ -75,6 +81,16 @@ impl TaskError {
     /// A fault that may pass.
     pub fn passing(kind: &'static str, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), again: Again::Yes }
+    }
+
+    /// The process that ran the item went away with it in hand: another attempt, until that has happened too often.
+    pub fn crashed(message: impl Into<String>) -> Self {
+        Self { kind: "lost", message: message.into(), again: Again::Crashed }
+    }
+
+    /// The item is no longer wanted; what is recorded is why, not this.
+    pub fn cancelled() -> Self {
+        Self::passing("cancelled", "The item is no longer wanted.")
     }
 }
 
@@ -130,4 +146,8 @@ pub trait Prepared: Send + Sync {
     fn run(&self, item: Item, context: TaskContext) -> Run;
     /// Time limit of one attempt where the batch says nothing, in seconds.
     fn timeout_seconds(&self) -> u32;
+    /// How long a run that was told to stop may take to do so before it is dropped.
+    fn stop_grace(&self) -> Duration {
+        STOP_GRACE
+    }
 }

@@ -14,6 +14,7 @@ mod api_refuse;
 mod api_results;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod commands;
 mod crash;
 #[cfg(feature = "failpoints")]
 mod faults;

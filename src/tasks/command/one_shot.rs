@@ -1,0 +1,184 @@
+//! A command that is started for every item.
+//!
+//! Owns its run from start to verdict. Called by the declared task. Invariant: when the run ends, nothing of its
+//! process group does. Deliberately keeps nothing from one item to the next.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::context::{LogLevel, TaskContext};
+use super::super::task::{Item, ItemInput, TaskError};
+use super::argv::{Argv, inner_name};
+use super::files;
+use super::folders::Folders;
+use super::lines::{Line, Lines};
+use super::process::{Pipes, Process, in_words};
+use super::said::{self, Said};
+use super::{Environment, LOG_LINE_BYTES_MAX, RESULT_LINE_BYTES_MAX};
+use crate::protocol::Json;
+
+/// How long a pipe may stay open after its process has ended: what still holds it is ended then.
+const PIPE_GRACE: Duration = Duration::from_millis(500);
+/// Characters of the last line of standard error that a failure tells.
+const LAST_WORDS_CHARS_MAX: usize = 200;
+
+/// What the process said.
+#[derive(Default)]
+struct Heard {
+    result: Option<Json>,
+    error: Option<TaskError>,
+    /// The last line of standard error that says something.
+    last_words: String,
+}
+
+/// Runs `argv` for one item.
+pub(super) async fn run(
+    argv: Arc<Argv>,
+    environment: Arc<Environment>,
+    params: Arc<Value>,
+    item: Item,
+    context: TaskContext,
+) -> Result<Json, TaskError> {
+    let folders = Folders::make(&context)?;
+    if let ItemInput::File { name, .. } = &item.input {
+        // A name with folders is good for `{out}/{name}`.
+        let inside = inner_name(name);
+        if let Some((parent, _)) = inside.rsplit_once('/') {
+            fs::create_dir_all(folders.out.join(parent)).map_err(|fault| Folders::fault(&fault))?;
+        }
+    }
+    let argv = argv.fill(&item, &params, &folders.out)?;
+    context.tell(|| format!("$ {}", shown(&argv)));
+    let started = Process::start(&argv, &folders.own, &environment, Stdio::null());
+    let (mut process, pipes) = started.map_err(|fault| not_started(&argv[0], &fault))?;
+    let mut heard = Heard::default();
+    let ended = tokio::select! {
+        ended = hear(&mut process, pipes, &item, &context, &mut heard) => Some(ended),
+        () = context.until_cancelled() => None,
+    };
+    let Some(ended) = ended else {
+        process.stop().await;
+        return Err(TaskError::cancelled());
+    };
+    // Whatever it started ends with it, before its files are looked at.
+    process.kill().await;
+    let status = ended.map_err(|fault| TaskError::passing("io", format!("The process is lost: {fault}")))?;
+    context.tell(|| format!("ended: {}", in_words(status)));
+    let result = verdict(status, heard)?;
+    files::leave_all(&folders.out, &context)?;
+    Ok(result)
+}
+
+/// Hears both pipes to their end, which is that of the process or soon after.
+async fn hear(
+    process: &mut Process,
+    pipes: Pipes,
+    item: &Item,
+    context: &TaskContext,
+    heard: &mut Heard,
+) -> io::Result<ExitStatus> {
+    let mut out = Lines::new(pipes.stdout, RESULT_LINE_BYTES_MAX);
+    let mut err = Lines::new(pipes.stderr, LOG_LINE_BYTES_MAX);
+    let (mut out_open, mut err_open, mut status) = (true, true, None);
+    let mut late = std::pin::pin!(tokio::time::sleep(PIPE_GRACE));
+    while out_open || err_open || status.is_none() {
+        tokio::select! {
+            biased;
+            line = out.next(), if out_open => match line? {
+                Some(line) => take_out(line, item, context, heard),
+                None => out_open = false,
+            },
+            line = err.next(), if err_open => match line? {
+                Some(line) => take_err(line, context, heard),
+                None => err_open = false,
+            },
+            ended = process.ended(), if status.is_none() => {
+                status = Some(ended?);
+                late.as_mut().reset(tokio::time::Instant::now() + PIPE_GRACE);
+            },
+            () = &mut late, if status.is_some() => {
+                context.log(LogLevel::Warn, "what the process had started held its output open and is ended");
+                break;
+            },
+        }
+    }
+    Ok(status.expect("the loop ends after the process"))
+}
+
+fn take_out(line: Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
+    let text = match line {
+        Line::Whole(text) => text,
+        Line::TooLong(start) => {
+            let message = format!("The process wrote a line of more than {RESULT_LINE_BYTES_MAX} bytes.");
+            context.log(LogLevel::Warn, &start);
+            heard.error.get_or_insert(TaskError::input("line", message));
+            return;
+        }
+    };
+    context.tell(|| format!("out: {text}"));
+    let said = said::read(&text, item.seq);
+    if said::take_words(&said, context) {
+        return;
+    }
+    match said {
+        Said::Result(result) => heard.result = Some(result),
+        Said::Error { text, again } => heard.error = Some(said::told(text, again)),
+        // All that is in the folder is taken anyway.
+        Said::File(_) | Said::Progress { .. } | Said::Log { .. } | Said::Plain(_) | Said::Other(_) => {}
+    }
+}
+
+fn take_err(line: Line, context: &TaskContext, heard: &mut Heard) {
+    let (Line::Whole(text) | Line::TooLong(text)) = line;
+    context.tell(|| format!("err: {text}"));
+    context.log(LogLevel::Warn, &text);
+    if !text.trim().is_empty() {
+        heard.last_words = text.trim().chars().take(LAST_WORDS_CHARS_MAX).collect();
+    }
+}
+
+fn verdict(status: ExitStatus, heard: Heard) -> Result<Json, TaskError> {
+    if let Some(error) = heard.error {
+        return Err(error);
+    }
+    if status.success() {
+        return Ok(heard.result.unwrap_or_default());
+    }
+    let kind = if status.code().is_some() { "exit" } else { "signal" };
+    let words = in_words(status);
+    let message = if heard.last_words.is_empty() {
+        format!("The command ended with {words}.")
+    } else {
+        format!("The command ended with {words}: {}", heard.last_words)
+    };
+    Err(TaskError::passing(kind, message))
+}
+
+/// Why a program did not start: told in the same words for all items.
+pub(super) fn not_started(program: &OsString, fault: &io::Error) -> TaskError {
+    let program = program.to_string_lossy();
+    let message = format!("The program {program:?} cannot be started: {fault}");
+    match fault.kind() {
+        // A value with a zero byte, or too long for a command line: it will be no other next time.
+        io::ErrorKind::InvalidInput | io::ErrorKind::ArgumentListTooLong => {
+            TaskError::input("start", message)
+        }
+        _ => TaskError::passing("start", message),
+    }
+}
+
+/// A command line as somebody would type it.
+pub(super) fn shown(argv: &[OsString]) -> String {
+    let quoted = argv.iter().map(|argument| {
+        let text = argument.to_string_lossy();
+        let plain = !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "-_./=:,+@%".contains(c));
+        if plain { text.into_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,156 @@
+//! The worker processes of one task on this node.
+//!
+//! Owns how many run, who is idle, and when the next may start. Called by the declared task. Invariant: no more
+//! processes than declared, each with one item at most, and none that dies young is started again at once. Deliberately
+//! counts no attempts: the engine does.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+use super::super::context::TaskContext;
+use super::super::task::{Item, TaskError};
+use super::folders::Folders;
+use super::one_shot::{not_started, shown};
+use super::worker::{Answer, Worker};
+use super::{Environment, files, said};
+use crate::protocol::Json;
+
+/// Processes that are tried for one item where each is gone before it takes the item.
+const TRIES_MAX: u32 = 3;
+/// Pause after the first process that has ended without answering anything; it doubles with each.
+const BACK_OFF: Duration = Duration::from_millis(100);
+/// Longest pause.
+const BACK_OFF_MAX: Duration = Duration::from_secs(10);
+
+/// The processes of a task.
+pub(crate) struct Pool {
+    task: String,
+    argv: Vec<OsString>,
+    environment: Environment,
+    turns: Semaphore,
+    state: Mutex<State>,
+}
+
+/// Held for moments only.
+#[derive(Default)]
+struct State {
+    idle: Vec<Worker>,
+    /// Processes that died in a row before they had answered anything.
+    young_deaths: u32,
+    not_before: Option<Instant>,
+    is_closed: bool,
+}
+
+impl Pool {
+    /// A pool of at most `processes`, none of which is started yet.
+    pub fn new(task: String, argv: Vec<OsString>, environment: Environment, processes: u32) -> Self {
+        let turns = Semaphore::new(usize::try_from(processes).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
+        Self { task, argv, environment, turns, state: Mutex::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs one item in one of the processes, once it is its turn.
+    pub async fn run(&self, params: &Json, item: &Item, context: &TaskContext) -> Result<Json, TaskError> {
+        let folders = Folders::make(context)?;
+        context.wait_turn();
+        let _turn = tokio::select! {
+            () = context.until_cancelled() => return Err(TaskError::cancelled()),
+            turn = self.turns.acquire() => turn.expect("it is never closed"),
+        };
+        let work = folders.own.parent().and_then(Path::parent).unwrap_or(&folders.own);
+        let line = said::hand(item, params, &folders.out.to_string_lossy(), context);
+        for _try in 0..TRIES_MAX {
+            let mut worker = tokio::select! {
+                () = context.until_cancelled() => return Err(TaskError::cancelled()),
+                worker = self.ready(work, context) => worker?,
+            };
+            context.turn_came();
+            let answer = worker.work(&line, item, context).await;
+            self.note(worker, &answer);
+            return match answer {
+                Answer::Result(result, names) => {
+                    files::leave_named(&folders.out, &names, context)?;
+                    Ok(result)
+                }
+                Answer::Error(error) => Err(error),
+                Answer::Crashed(how) => {
+                    context.tell(|| format!("the worker {how}"));
+                    Err(TaskError::crashed(format!("The worker {how} before it had answered.")))
+                }
+                Answer::Cancelled => Err(TaskError::cancelled()),
+                Answer::NotTaken => continue,
+            };
+        }
+        Err(TaskError::crashed(format!("{TRIES_MAX} workers in a row ended before they took the item.")))
+    }
+
+    /// An idle process, or a new one as soon as one may start.
+    async fn ready(&self, work: &Path, context: &TaskContext) -> Result<Worker, TaskError> {
+        loop {
+            let Some(mut worker) = self.state().idle.pop() else { break };
+            worker.clear(&self.task);
+            if worker.is_usable() {
+                return Ok(worker);
+            }
+            tracing::info!(task = self.task, "an idle worker had ended and is replaced");
+        }
+        loop {
+            let Some(not_before) = self.state().not_before.filter(|time| *time > Instant::now()) else {
+                break;
+            };
+            tokio::time::sleep_until(not_before).await;
+        }
+        context.tell(|| format!("$ {}", shown(&self.argv)));
+        Worker::start(&self.argv, &self.environment, work).map_err(|fault| {
+            self.back_off();
+            not_started(&self.argv[0], &fault)
+        })
+    }
+
+    /// Takes a process back after an item, or lets it go.
+    fn note(&self, mut worker: Worker, answer: &Answer) {
+        match answer {
+            Answer::Result(..) | Answer::Error(_) => {
+                let is_usable = worker.is_usable();
+                let mut state = self.state();
+                (state.young_deaths, state.not_before) = (0, None);
+                if is_usable && !state.is_closed {
+                    state.idle.push(worker);
+                }
+            }
+            Answer::Crashed(how) => {
+                tracing::warn!(task = self.task, how, "a worker went away with an item in hand");
+                if worker.items == 0 {
+                    self.back_off();
+                }
+            }
+            Answer::NotTaken if worker.items == 0 => self.back_off(),
+            Answer::NotTaken | Answer::Cancelled => {}
+        }
+    }
+
+    fn back_off(&self) {
+        let mut state = self.state();
+        let pause = BACK_OFF.saturating_mul(1 << state.young_deaths.min(16)).min(BACK_OFF_MAX);
+        state.young_deaths += 1;
+        state.not_before = Some(Instant::now() + pause);
+    }
+
+    /// Lets the idle ones finish, and starts to keep none.
+    pub async fn close(&self) {
+        let idle = {
+            let mut state = self.state();
+            state.is_closed = true;
+            std::mem::take(&mut state.idle)
+        };
+        futures_util::future::join_all(idle.into_iter().map(Worker::finish)).await;
+    }
+}
