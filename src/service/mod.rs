@@ -28,6 +28,7 @@ pub use may::{Action, Object, may};
 pub use nodes::Figures;
 pub use people::{People, SignedIn};
 
+use self::submit::KeysInHand;
 use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::protocol::{ApiError, BatchId, Me};
@@ -39,6 +40,7 @@ use crate::tasks::Registry;
 pub struct Service {
     inner: Arc<Parts>,
     people: People,
+    keys: KeysInHand,
 }
 
 /// What the door leads to.
@@ -60,7 +62,7 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let people = People::new(parts.store.clone());
-        Self { inner: Arc::new(parts), people }
+        Self { inner: Arc::new(parts), people, keys: KeysInHand::default() }
     }
 
     /// What is behind it, for the rooms that only carry (server's downloads, live).

@@ -62,9 +62,10 @@ impl KeyRow {
 }
 
 impl Store {
-    /// Claims `key` of `caller` for a request that `holder` is about to read.
+    /// Claims `key` of `caller` for a request that `holder` is about to read. `holder` has no other request under this
+    /// key in hand: what stands there under its name is of a claim whose answer was lost.
     ///
-    /// What a holder that is gone left half way is settled here; one that lives is waited for.
+    /// What a holder left half way is settled here; another one that lives is waited for.
     ///
     /// # Errors
     /// Outages.
@@ -148,7 +149,7 @@ async fn settled<C: ConnectionTrait>(
     holder: &NodeId,
     is_shared: bool,
 ) -> Result<KeyClaim, StoreError> {
-    let lives = found.holder == holder.0 || (is_shared && is_up(connection, &found.holder).await?);
+    let lives = is_shared && found.holder != holder.0 && is_up(connection, &found.holder).await?;
     let (Some(batch), Some(body_hash)) = (found.batch, found.body_hash) else {
         return Ok(if lives { KeyClaim::InFlight } else { KeyClaim::Fresh });
     };
@@ -208,13 +209,13 @@ mod tests {
         let (here, gone) = (NodeId("here".into()), NodeId("gone".into()));
         let batch = BatchId::from_u128(7);
         assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::Fresh);
-        assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::InFlight);
+        // Its answer was lost: the caller has nothing in hand, and asks again.
+        assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::Fresh);
         assert_eq!(store.key_claim("bob", "k", &here).await.unwrap(), KeyClaim::Fresh);
         store.key_freed("ada", "k", &here).await.unwrap();
         assert_eq!(store.key_claim("ada", "k", &gone).await.unwrap(), KeyClaim::Fresh);
         assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::Fresh);
         store.key_arrived("ada", "k", "h", batch).await.unwrap();
-        assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::InFlight);
         store.key_bound("ada", "k").await.unwrap();
         store.key_freed("ada", "k", &here).await.unwrap();
         let bound = KeyClaim::Bound { batch, body_hash: "h".into() };

@@ -30,6 +30,7 @@ use futures_util::Stream;
 pub use fields::read_delimiter;
 pub use preview::{CsvPreview, PREVIEW_ROWS_MAX, csv_preview};
 pub use replay::IdempotencyKey;
+pub(super) use replay::KeysInHand;
 pub use request::parse_query_json;
 
 use self::pump::Halt;

@@ -4,6 +4,9 @@
 //! complete). Called by creates. Invariant: a key is bound only to a batch whose body came whole; a refused or cut
 //! body frees it. Deliberately does not read headers.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use futures_util::StreamExt;
 
 use super::form;
@@ -83,6 +86,38 @@ impl Arrival {
     }
 }
 
+/// Keys of requests that this process has in hand: at most one request each. Bounded by the connections.
+#[derive(Clone, Default)]
+pub(in crate::service) struct KeysInHand(Arc<Mutex<HashSet<(String, String)>>>);
+
+/// The right to a key in this process, for as long as it lives.
+struct InHand {
+    keys: KeysInHand,
+    name: (String, String),
+}
+
+impl KeysInHand {
+    fn lock(&self) -> MutexGuard<'_, HashSet<(String, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a key in hand; none where another request has it.
+    fn take(&self, caller: &str, key: &str) -> Option<InHand> {
+        let name = (caller.to_owned(), key.to_owned());
+        self.lock().insert(name.clone()).then(|| InHand { keys: self.clone(), name })
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        self.keys.lock().remove(&self.name);
+    }
+}
+
+fn in_flight() -> ApiError {
+    ApiError::new(ErrorCode::IdempotencyInFlight, "A request with this key has not ended; try again.")
+}
+
 impl Service {
     /// A create under a key.
     pub(super) async fn submit_once(
@@ -94,11 +129,9 @@ impl Service {
         let (store, engine) = (&self.parts().store, &self.parts().engine);
         let holder = engine.node();
         let digest = Digest::new(&key.salt);
+        let _in_hand = self.keys.take(&caller.name, &key.key).ok_or_else(in_flight)?;
         match store.key_claim(&caller.name, &key.key, &holder).await? {
-            KeyClaim::InFlight => {
-                let detail = "A request with this key has not ended; try again.";
-                Err(ApiError::new(ErrorCode::IdempotencyInFlight, detail))
-            }
+            KeyClaim::InFlight => Err(in_flight()),
             KeyClaim::Bound { batch, body_hash } => {
                 let found = digest_of(submission, digest).await?;
                 if found != body_hash {
