@@ -18,9 +18,9 @@ use crate::load::Lines;
 /// Rows of one statement.
 const STATEMENT_ROWS: usize = 500;
 /// Lines of one chunk, as in a block.
-const CHUNK_LINES: usize = 1_024;
+pub const CHUNK_LINES: usize = 1_024;
 /// Lines of one commit.
-const COMMIT_LINES: usize = 8_192;
+pub const COMMIT_LINES: usize = 8_192;
 /// Bytes of a frame that tells one batch.
 const FRAME_BYTES: usize = 400;
 
@@ -85,6 +85,28 @@ pub async fn chunks(path: &Path, lines: &Lines) -> Result<Duration, Fault> {
     let took = start.elapsed();
     connection.close().await?;
     Ok(took)
+}
+
+/// Waits `count` times for `item_ms`, on as many tasks as there are slots, on a runtime like the server's; answers the
+/// time: what the timers alone leave of a slot's time.
+pub fn waits(slots: u32, item_ms: u32, count: u32) -> Result<Duration, Fault> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let waiting = std::thread::spawn(move || {
+        runtime.block_on(async {
+            let start = Instant::now();
+            let wait = || async move {
+                for _ in 0..count / slots {
+                    tokio::time::sleep(Duration::from_millis(u64::from(item_ms))).await;
+                }
+            };
+            let tasks: Vec<_> = (0..slots).map(|_| tokio::spawn(wait())).collect();
+            for task in tasks {
+                task.await?;
+            }
+            Ok::<_, tokio::task::JoinError>(start.elapsed())
+        })
+    });
+    Ok(waiting.join().map_err(|_panicked| "a wait panicked")??)
 }
 
 /// Sends `count` texts to an echo on a thread of its own; answers the milliseconds there and back of each.

@@ -135,6 +135,40 @@ async fn watch(mut live: Live, name: &str, items: u64) -> Result<Watched, Fault>
     }
 }
 
+/// Runs `count` items of `item_ms` each on `slots` slots; answers the share of time in which slots were busy, from the
+/// first item's start to the last one's end, by the server's own times.
+pub async fn busy_share(
+    server: &Server,
+    slots: u32,
+    item_ms: u32,
+    count: u32,
+    patience: Duration,
+) -> Result<f64, Fault> {
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let mut live = Live::connect(server).await?;
+    live.subscribe("batches").await?;
+    let name = "busy";
+    let watching = tokio::spawn(tokio::time::timeout(patience, watch(live, name, u64::from(count))));
+    let api = format!("{}/api/v1/batches", server.base);
+    let batch = json!({
+        "task": "demo", "name": name, "items": { "count": count }, "params": { "duration_ms": item_ms }
+    });
+    let answer = client.post(&api).bearer_auth(&server.token).json(&batch).send().await?;
+    let batch: Value = answer.error_for_status()?.json().await?;
+    watching.await?.map_err(|_late| "the batch did not end in time")??;
+    let id = batch["id"].as_str().ok_or("a batch without id")?;
+    let answer = client.get(format!("{api}/{id}")).bearer_auth(&server.token).send().await?;
+    let ended: Value = answer.error_for_status()?.json().await?;
+    let at = |field: &str| -> Result<i64, Fault> {
+        let text = ended[field].as_str().ok_or("an ended batch without times")?;
+        let Timestamp(ms) = text.parse().map_err(|fault| format!("{field}: {fault}"))?;
+        Ok(ms)
+    };
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
+    let took_ms = (at("finished_at")? - at("started_at")?) as f64;
+    Ok(f64::from(count) * f64::from(item_ms) / (f64::from(slots) * took_ms))
+}
+
 /// Runs `count` items one at a time; answers the milliseconds from each item's end to the frame that shows it.
 pub async fn quiet_items(server: &Server, count: usize) -> Result<Vec<f64>, Fault> {
     let client = reqwest::Client::builder().no_proxy().build()?;

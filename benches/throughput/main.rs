@@ -8,18 +8,25 @@
 //! MILEPOST_BIN    executable to measure         BENCH_ITEMS    items of a submit (1,000,000)
 //! BENCH_ROUNDS    rounds (3)                    BENCH_SAMPLES  quiet items for the latency (200)
 //! BENCH_FOLDER    where databases are made      BENCH_SECONDS  patience with one batch (900)
+//! MILEPOST_TEST_POSTGRES=off   leaves Postgres out
 //! ```
 
+#[path = "../../tests/cluster/mod.rs"]
+mod cluster;
 mod limits;
 mod live;
 mod load;
+mod plan;
+mod postgres;
 mod report;
 mod server;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use report::{Table, mebibytes, median, per_second, seconds, spread};
+use plan::Plan;
+use report::Table;
+use server::Part;
 
 /// Whatever stops a measurement: said and given up.
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -61,22 +68,6 @@ impl Settings {
     }
 }
 
-/// What the rounds gave, one value a round.
-#[derive(Default)]
-struct Rounds {
-    rows_per_s: Vec<f64>,
-    chunks_per_s: Vec<f64>,
-    submit_per_s: Vec<f64>,
-    whole_per_s: Vec<f64>,
-    answered_s: Vec<f64>,
-    first_end_s: Vec<f64>,
-    peak_bytes: Vec<f64>,
-    server_cpu_s: Vec<f64>,
-    frames: Vec<f64>,
-    frame_bytes: Vec<f64>,
-    load: Vec<f64>,
-}
-
 // One thread: the load generator is to leave the other cores to what it measures.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fault> {
@@ -89,88 +80,50 @@ async fn main() -> Result<(), Fault> {
         settings.folder.display()
     );
     let lines = load::lines(settings.items);
-    let mut rounds = Rounds::default();
+    let mut plan = Plan::new(&settings, &lines);
     for round in 1..=settings.rounds {
-        measure(&settings, &lines, &mut rounds).await?;
+        plan.round().await?;
         eprintln!("round {round} of {} done", settings.rounds);
     }
-    print_rounds(&settings, &rounds);
+    plan.print();
     let echo = limits::echo(settings.samples).await?;
-    let latency = latency(&settings).await?;
+    let (latency, busy) = quiet(&settings).await?;
     print_latency(echo, latency);
+    let bare = limits::waits(BUSY_SLOTS, BUSY_ITEM_MS, BUSY_ITEMS)?;
+    let bare = f64::from(BUSY_ITEMS) * f64::from(BUSY_ITEM_MS)
+        / f64::from(BUSY_SLOTS)
+        / 1_000.0
+        / bare.as_secs_f64();
+    println!(
+        "\nItems of {BUSY_ITEM_MS} ms on {BUSY_SLOTS} slots, {BUSY_ITEMS} of them: their {BUSY_ITEM_MS} ms fill {:.1} % of \
+         the slots' time, from the first start to the last end. Bare timers on as many tasks, doing nothing else, fill \
+         {:.1} % (a timer ends up to 2 ms late): {:.3} of that limit.",
+        busy * 100.0,
+        bare * 100.0,
+        busy / bare
+    );
     Ok(())
 }
 
-/// One round: the bare driver by rows, by chunks, then Milepost, each on a database of its own.
-async fn measure(settings: &Settings, lines: &load::Lines, rounds: &mut Rounds) -> Result<(), Fault> {
-    #[expect(clippy::cast_precision_loss, reason = "a count for a rate")]
-    let items = settings.items as f64;
-    rounds.load.push(report::load_average());
+/// Slots, items and their length where it is measured how busy slots are kept.
+const BUSY_SLOTS: u32 = 64;
+const BUSY_ITEM_MS: u32 = 10;
+const BUSY_ITEMS: u32 = 32_000;
+
+/// Latency of single items on a quiet server, then how busy its slots are kept.
+async fn quiet(settings: &Settings) -> Result<(Vec<f64>, f64), Fault> {
     let folder = tempfile::tempdir_in(&settings.folder)?;
-    rounds.rows_per_s.push(items / limits::rows(&folder.path().join("rows.db"), lines).await?.as_secs_f64());
-    rounds
-        .chunks_per_s
-        .push(items / limits::chunks(&folder.path().join("chunks.db"), lines).await?.as_secs_f64());
-
-    let server = server::Server::start(&settings.binary, folder.path()).await?;
-    let run = load::submit(&server, lines, settings.patience).await;
-    let run = match run {
-        Ok(run) => run,
-        Err(fault) => return Err(server.explain(fault)),
+    let part = Part { slots: BUSY_SLOTS, ..Part::ALONE };
+    let server = server::Server::start(&settings.binary, folder.path(), part).await?;
+    let measured = async {
+        let samples = load::quiet_items(&server, settings.samples).await?;
+        let busy = load::busy_share(&server, BUSY_SLOTS, BUSY_ITEM_MS, BUSY_ITEMS, settings.patience).await?;
+        Ok((samples, busy))
     };
-    rounds.submit_per_s.push(items / run.answered.as_secs_f64());
-    rounds.whole_per_s.push(items / run.done.as_secs_f64());
-    rounds.answered_s.push(run.answered.as_secs_f64());
-    rounds.first_end_s.push(run.first_end.as_secs_f64());
-    rounds.peak_bytes.push(server.peak_bytes()?);
-    rounds.server_cpu_s.push(server.cpu_seconds()?);
-    rounds.frames.push(run.frames);
-    rounds.frame_bytes.push(run.frame_bytes);
-    rounds.load.push(report::load_average());
-    server.stop().await
-}
-
-fn print_rounds(settings: &Settings, rounds: &Rounds) {
-    let mut table = Table::new(&["what", "median", "lowest to highest"]);
-    let mut row = |what: &str, values: &[f64], print: fn(f64) -> String| {
-        table.row(&[what, &print(median(values)), &spread(values, print)]);
-    };
-    row("limit: bare driver, one row an item, lines/s", &rounds.rows_per_s, per_second);
-    row("limit: bare driver, rows of 1,024 lines, lines/s", &rounds.chunks_per_s, per_second);
-    row("submit: first byte to 201, items/s", &rounds.submit_per_s, per_second);
-    row("no-op, whole: first byte to `succeeded` on a socket, items/s", &rounds.whole_per_s, per_second);
-    row("first byte to 201", &rounds.answered_s, seconds);
-    row("first byte to the first ended item on a socket", &rounds.first_end_s, seconds);
-    row("peak memory of the server", &rounds.peak_bytes, mebibytes);
-    row("processor time of the server, start included", &rounds.server_cpu_s, seconds);
-    row("frames to the watching socket", &rounds.frames, per_second);
-    row("bytes of these frames", &rounds.frame_bytes, per_second);
-    row("load average (1 min)", &rounds.load, |value| format!("{value:.2}"));
-    println!("{}", table.text());
-
-    let mut table = Table::new(&["ratio of medians", "to one row an item", "to rows of 1,024 lines"]);
-    for (what, values) in [("submit", &rounds.submit_per_s), ("no-op, whole", &rounds.whole_per_s)] {
-        let ratio = |limit: &[f64]| format!("{:.2}", median(values) / median(limit));
-        table.row(&[what, &ratio(&rounds.rows_per_s), &ratio(&rounds.chunks_per_s)]);
-    }
-    println!("{}", table.text());
-    println!(
-        "The limits insert the same {} lines (number and text) with sqlx into a fresh SQLite file: WAL, \
-         synchronous=NORMAL, multi-row statements of 500 rows, 8,192 lines a commit; no HTTP, no parsing, no outcome. \
-         Milepost takes them as one NDJSON body for the task `demo`, runs each, and records each end, while one socket \
-         watches.\n",
-        settings.items
-    );
-}
-
-/// Latency of single items on a quiet server.
-async fn latency(settings: &Settings) -> Result<Vec<f64>, Fault> {
-    let folder = tempfile::tempdir_in(&settings.folder)?;
-    let server = server::Server::start(&settings.binary, folder.path()).await?;
-    match load::quiet_items(&server, settings.samples).await {
-        Ok(samples) => {
+    match measured.await {
+        Ok(measured) => {
             server.stop().await?;
-            Ok(samples)
+            Ok(measured)
         }
         Err(fault) => Err(server.explain(fault)),
     }

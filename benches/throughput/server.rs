@@ -28,24 +28,49 @@ pub struct Server {
     pub token: String,
 }
 
+/// What a server is to be: where its truth is, and what it does.
+#[derive(Clone, Copy)]
+pub struct Part<'a> {
+    /// URL of a database; none: a SQLite file in its folder.
+    pub database: Option<&'a str>,
+    /// `all`, `web` or `worker`.
+    pub role: &'static str,
+    /// Items at once; 0: as many as it takes by itself.
+    pub slots: u32,
+}
+
+impl Part<'_> {
+    /// One node on a SQLite file.
+    pub const ALONE: Self = Self { database: None, role: "all", slots: 0 };
+
+    fn arguments(self, command: &mut Command) {
+        if let Some(url) = self.database {
+            command.args(["--database", url]);
+        }
+    }
+}
+
 impl Server {
     /// Makes a token, starts the server in `folder`, and waits until it listens.
-    pub async fn start(binary: &Path, folder: &Path) -> Result<Self, Fault> {
+    pub async fn start(binary: &Path, folder: &Path, part: Part<'_>) -> Result<Self, Fault> {
         let data = folder.join("data");
-        let made = Command::new(binary)
-            .args(["token", "create", "--name", "bench", "--role", "admin", "--data"])
-            .arg(&data)
-            .current_dir(folder)
-            .output()
-            .await?;
+        let mut making = Command::new(binary);
+        making.args(["token", "create", "--role", "admin", "--name"]);
+        making.arg(format!("bench-{}", part.role)).arg("--data").arg(&data);
+        part.arguments(&mut making);
+        let made = making.current_dir(folder).output().await?;
         if !made.status.success() {
             return Err(format!("token create: {}", String::from_utf8_lossy(&made.stderr)).into());
         }
         let token = String::from_utf8(made.stdout)?.trim().to_owned();
-        let words = folder.join("server.log");
-        let mut child = Command::new(binary)
-            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
-            .arg(&data)
+        let words = folder.join(format!("server-{}.log", part.role));
+        let mut serving = Command::new(binary);
+        serving.args(["serve", "--listen", "127.0.0.1:0", "--role", part.role, "--data"]).arg(&data);
+        part.arguments(&mut serving);
+        if part.slots > 0 {
+            serving.args(["--slots", &part.slots.to_string()]);
+        }
+        let mut child = serving
             .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
