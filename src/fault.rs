@@ -30,6 +30,8 @@ pub enum Point {
     FileAdopted,
     /// One batch of a lost node was taken back, others were not.
     ReclaimBetween,
+    /// A step of an act was taken, the next was not.
+    ActBetween,
     /// A drain has begun.
     Draining,
     /// A statement of a migration has run, the next has not.
@@ -40,7 +42,7 @@ pub enum Point {
 
 impl Point {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CommitBefore,
         Self::CommitAfter,
         Self::ClaimCommitted,
@@ -49,6 +51,7 @@ impl Point {
         Self::FileKept,
         Self::FileAdopted,
         Self::ReclaimBetween,
+        Self::ActBetween,
         Self::Draining,
         Self::MigrationBetween,
         Self::SweepBetween,
@@ -66,6 +69,7 @@ impl Point {
             Self::FileKept => "file.kept",
             Self::FileAdopted => "file.adopted",
             Self::ReclaimBetween => "reclaim.between",
+            Self::ActBetween => "act.between",
             Self::Draining => "draining",
             Self::MigrationBetween => "migration.between",
             Self::SweepBetween => "sweep.between",

@@ -14,7 +14,8 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::RequestBodyTimeoutLayer;
-use tower_http::trace::TraceLayer;
+use tower_http::trace::{DefaultOnFailure, TraceLayer};
+use tracing::Level;
 
 use super::auth::{identify, require_caller, require_caller_but_to_sign_in, same_site, turn_away};
 use super::limits::{BODY_IDLE_MAX, harden, refuse_large};
@@ -116,7 +117,8 @@ impl Gate {
             .layer(from_fn_with_state(state.clone(), identify))
             .layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it))
-            .layer(TraceLayer::new_for_http())
+            // Who answers badly says why; a line for each answer of an outage would bury that.
+            .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(Level::DEBUG)))
             .layer(from_fn_with_state(state.clone(), harden))
             .with_state(state)
     }

@@ -1,7 +1,11 @@
 //! What went wrong below, as a client may learn it.
 //!
 //! Owns the translation of every lower error into [`ApiError`]. Called by every use case. Invariant: a cause that
-//! is not the request's fault is logged here, once, and its text never reaches a client. Deliberately knows no HTTP.
+//! is not the request's fault is logged here, once (an outage once a minute), and its text never reaches a client.
+//! Deliberately knows no HTTP.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::engine::EngineError;
 use crate::protocol::{ApiError, ErrorCode};
@@ -27,18 +31,15 @@ impl From<StoreError> for ApiError {
                 refusal
             }
             StoreError::Taken(what) => Self::invalid(format!("{what} is taken.")),
-            StoreError::DiskFull => {
-                tracing::error!("the disk is full");
-                Self::new(ErrorCode::DiskFull, "There is no room on the disk; nothing was changed.")
-            }
+            StoreError::DiskFull => disk_full(),
             StoreError::Busy(reason) => {
-                tracing::warn!(reason, "the database is busy");
+                static SAID: OnceAMinute = OnceAMinute::new();
+                if SAID.is_due() {
+                    tracing::warn!(reason, "the database is busy: requests are answered so");
+                }
                 busy("The database is busy; try again.")
             }
-            StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => {
-                tracing::error!("the disk is full");
-                Self::new(ErrorCode::DiskFull, "There is no room on the disk; nothing was changed.")
-            }
+            StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => disk_full(),
             error @ (StoreError::Invariant(_) | StoreError::Database(_) | StoreError::Io(_)) => {
                 internal(&error)
             }
@@ -63,6 +64,32 @@ impl From<EngineError> for ApiError {
             EngineError::Unready(reason) => busy(&reason),
         }
     }
+}
+
+/// Lets an outage be said once a minute, however many requests it is answered to.
+struct OnceAMinute(Mutex<Option<Instant>>);
+
+impl OnceAMinute {
+    const fn new() -> Self {
+        Self(Mutex::new(None))
+    }
+
+    fn is_due(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|at| at.elapsed() >= Duration::from_secs(60));
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
+}
+
+fn disk_full() -> ApiError {
+    static SAID: OnceAMinute = OnceAMinute::new();
+    if SAID.is_due() {
+        tracing::error!("the disk is full: requests are answered so");
+    }
+    ApiError::new(ErrorCode::DiskFull, "There is no room on the disk; nothing was changed.")
 }
 
 /// `busy`, with when to try again.

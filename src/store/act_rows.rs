@@ -17,6 +17,7 @@ use super::records::{BatchChange, BatchKey, SeqRange};
 use super::retry::Rest;
 use super::tape::{Again, Tape};
 use super::{Store, backend};
+use crate::fault::Point;
 use crate::protocol::BatchState;
 
 /// Rows that one step looks at: so few that whoever acts meanwhile is answered well within a second. Fewer still in
@@ -121,6 +122,7 @@ impl Store {
         }
         let change = [tape.write().await?];
         self.finish(tx, &change).await?;
+        Point::ActBetween.visit();
         let [change] = change;
         Ok(Some(change))
     }

@@ -19,6 +19,8 @@ use super::support::{PATIENCE, TestServer, id, send, times};
 
 /// Items of each batch of numbers.
 const ITEMS: u64 = 300;
+/// Failed items of a batch whose retry takes more than one step.
+const STEPPED_ITEMS: u64 = 11_000;
 /// Part of them that fails by plan.
 const FAIL_RATE: f64 = 0.05;
 /// Settings under which a lost node is missed soon.
@@ -105,7 +107,21 @@ async fn end_at(server: &mut TestServer, point: Point, before: u32, orders: &[Or
         tokio::time::sleep(Duration::from_millis(150)).await;
         server.kill().await;
     }
+    let mut failed = None;
+    if point == Point::ActBetween {
+        server.spawn().await;
+        let body = json!({"task": "demo", "params": {"fail_rate": 1}, "items": {"count": STEPPED_ITEMS},
+            "options": {"attempts_max": 1}});
+        let batch = server.post_json("/batches", &body).await.ok();
+        server.finished(&batch).await;
+        failed = Some(batch);
+        server.kill().await;
+    }
     if server.spawn_with(&[("FAILPOINTS", &points)]).await {
+        if let Some(failed) = failed {
+            let path = format!("/batches/{}/retry", id(&failed));
+            let _answered_or_not = server.request(Method::POST, &path).send().await;
+        }
         live(server, orders, name).await;
         if point == Point::Draining {
             server.signal("TERM").await;
