@@ -49,6 +49,12 @@ pub(super) async fn beat_loop(inner: Arc<Inner>) {
         if inner.is_stale() {
             inner.fence("this node could not beat for too long");
         }
+        if shared && inner.health().broken.is_some() {
+            // It records nothing any more: without a beat the others take what it holds. What is stored is still shown.
+            inner.fence("this node is broken");
+            inner.quiet.cancelled().await;
+            return;
+        }
         rate.measure(&inner);
         let sent = Instant::now();
         let told =

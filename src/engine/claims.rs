@@ -92,7 +92,12 @@ pub(super) async fn claim_loop(inner: Arc<Inner>) {
 /// Hands back what an unanswered claim was granted after all; false where the store does not answer now either.
 async fn return_strays(engine: &Engine) -> bool {
     let inner = &engine.inner;
-    match inner.store.return_strays(&inner.node(), &inner.desk.known()).await {
+    let node = inner.node();
+    if inner.is_stale() || inner.is_another_than(&node) {
+        // The leases of who this node was are for others to take back: what ran of them has spent an attempt.
+        return false;
+    }
+    match inner.store.return_strays(&node, &inner.desk.known()).await {
         Ok(changes) => {
             for change in &changes {
                 tracing::warn!(
@@ -111,6 +116,12 @@ async fn return_strays(engine: &Engine) -> bool {
 }
 
 impl Inner {
+    /// True where batches of `task` are to be claimed here. Alone on its database a node claims them all: what nobody
+    /// can run is then paused with its reason. Of several, another may know the task.
+    fn can_run(&self, task: &str) -> bool {
+        !self.store.is_shared() || self.tasks.info(task).is_some()
+    }
+
     /// True where this node is not (or may not be) who it was when it asked.
     fn is_another_than(&self, node: &NodeId) -> bool {
         self.pulse.is_fenced() || self.node() != *node
@@ -126,6 +137,7 @@ async fn claim_all(engine: &Engine) -> Found {
         };
         let node = inner.node();
         let request = ClaimRequest {
+            runs: &|task| inner.can_run(task),
             node: &node,
             slots_free,
             items_per_slot: &items_per_slot,
@@ -169,6 +181,7 @@ async fn give_turn(engine: &Engine) -> (Duration, Found) {
     let node = inner.node();
     let pace = inner.desk.work_of(first).and_then(|work| work.items_in(Duration::from_secs(1)));
     let request = ClaimRequest {
+        runs: &|task| inner.can_run(task),
         node: &node,
         slots_free: 1,
         items_per_slot: &HashMap::from([(first, pace.unwrap_or(TURN_ITEMS))]),

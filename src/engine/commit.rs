@@ -70,11 +70,20 @@ async fn append(
     blocks: Vec<NewBlock>,
     files: Vec<FileRecord>,
 ) -> Result<BatchRecord, StoreError> {
+    let items: u64 = blocks.iter().map(|block| u64::from(block.count)).sum();
     let mut tries = 0;
     loop {
         tries += 1;
         match engine.inner.store.append(batch, first, blocks.clone(), files.clone()).await {
             Err(StoreError::Busy(_)) if tries < TRIES_MAX => tokio::time::sleep(TRY_PAUSE).await,
+            // The try whose answer was lost has written it. Only this intake appends to a batch that is not open.
+            Err(StoreError::WrongFirstSeq { total }) if tries > 1 && total == first - 1 + items => {
+                let batch = engine.inner.store.batch_by_key(batch).await?;
+                if batch.options.open {
+                    return Err(StoreError::WrongFirstSeq { total });
+                }
+                return Ok(batch);
+            }
             answer => return answer,
         }
     }

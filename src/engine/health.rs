@@ -25,8 +25,12 @@ pub(super) struct Health {
 impl Inner {
     /// True while this node may take more work. What passes is tried, for nothing else would tell that it has passed.
     pub(super) fn may_claim(&self) -> bool {
-        let here = !self.is_leaving() && !self.pulse.is_retired();
-        here && !self.pulse.is_fenced() && !self.is_stale() && self.health().broken.is_none()
+        !self.pulse.is_retired() && self.may_write()
+    }
+
+    /// True while this node may change what is stored: it is there, in time, and nothing is broken.
+    pub(super) fn may_write(&self) -> bool {
+        !self.is_leaving() && !self.pulse.is_fenced() && !self.is_stale() && self.health().broken.is_none()
     }
 
     /// Something below does not work: the node is not ready until it does; a broken invariant makes that final.

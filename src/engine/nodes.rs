@@ -3,13 +3,14 @@
 //! Owns the loops that show nodes, start what was scheduled and delete what is too old. Started by the engine.
 //! Invariant: whatever several nodes do at once here, it is done once. Deliberately takes nothing from a living node.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Engine, EngineError, Inner};
 use crate::hub::Audience;
-use crate::protocol::{BatchState, Node, NodeId, NodeState, Role, Row, SlotWork, Topic, limits};
+use crate::protocol::{BatchState, Key, Node, NodeId, NodeState, Role, Row, SlotWork, Topic, limits};
 use crate::store::{BatchFilter, BatchKey, NodeRecord, StoreError, Viewer};
 
 /// How often nodes are shown while somebody looks.
@@ -107,6 +108,7 @@ impl Inner {
 /// Shows the nodes while somebody looks, until the engine stops.
 pub(super) async fn show_loop(inner: Arc<Inner>) {
     let engine = Engine { inner: Arc::clone(&inner) };
+    let mut shown: BTreeSet<NodeId> = BTreeSet::new();
     loop {
         tokio::select! {
             () = tokio::time::sleep(SHOW_INTERVAL) => {}
@@ -118,8 +120,11 @@ pub(super) async fn show_loop(inner: Arc<Inner>) {
         match engine.nodes().await {
             Ok(nodes) => {
                 let rev = nodes.iter().map(|node| node.rev).max().unwrap_or_else(|| engine.list_rev());
+                let here: BTreeSet<NodeId> = nodes.iter().map(|node| node.id.clone()).collect();
+                let gone: Vec<Key> = shown.difference(&here).map(|id| Key::Text(id.0.clone())).collect();
                 let rows = nodes.into_iter().map(|node| (Row::Node(Box::new(node)), Audience::Everyone));
-                inner.hub.publish(Topic::Nodes, rev, rows.collect(), &[]);
+                inner.hub.publish(Topic::Nodes, rev, rows.collect(), &gone);
+                shown = here;
             }
             Err(error) => tracing::warn!(%error, "the nodes cannot be shown"),
         }

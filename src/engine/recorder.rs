@@ -72,6 +72,7 @@ async fn commit(inner: &Inner, group: &Group) -> Option<(Recorded, u64)> {
             Err(error) => {
                 inner.trouble("results cannot be recorded", &error);
                 if is_defect(&error) {
+                    inner.break_down(format!("results cannot be recorded: {error}"));
                     return None;
                 }
             }

@@ -38,8 +38,9 @@ pub(super) async fn step_loop(inner: Arc<Inner>) {
 /// One step of each act that is under way, and all follow-ups that are due; true where there may be more.
 async fn round(engine: &Engine) -> Result<bool, StoreError> {
     let inner = &engine.inner;
-    // A node that is broken only shows; one that leaves begins nothing that it would cut off.
-    if !inner.may_claim() {
+    // A node that is broken only shows; one that leaves begins nothing that it would cut off. One that takes no more
+    // work still steps: it may be the only one.
+    if !inner.may_write() {
         return Ok(false);
     }
     let mut any = follow::round(engine).await?;

@@ -39,6 +39,10 @@ impl Store {
         let tx = self.inner.backend.snapshot().await?;
         let row = one(&tx, "SELECT * FROM batches WHERE id = $1", vec![batch.into()]).await?;
         let row: batches::Model = row.ok_or(StoreError::NotFound("batch"))?;
+        if row.deleted {
+            // Its rows go step by step, and its own goes last.
+            return Err(StoreError::NotFound("batch"));
+        }
         let summed = sums(&tx, &row).await;
         tx.rollback().await?;
         summed

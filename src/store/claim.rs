@@ -31,6 +31,8 @@ pub struct ClaimRequest<'a> {
     /// Slots per batch that this node already holds in other leases are known to the store itself.
     /// Items of one lease at most.
     pub lease_items_max: u64,
+    /// Whether a task can be run here; a batch of another waits for a node that can.
+    pub runs: &'a (dyn Fn(&str) -> bool + Sync),
 }
 
 /// A granted lease.
@@ -155,7 +157,7 @@ impl Store {
             let found = candidates(self.inner.backend.reader(), now, after).await?;
             let Some(last) = found.last() else { return Ok(None) };
             after = (last.priority, last.served, last.id);
-            for batch in found {
+            for batch in found.into_iter().filter(|batch| (request.runs)(&batch.task)) {
                 let tx = self.inner.backend.write().await?;
                 let Some(batch) = lock_handing_out(&tx, batch.id).await? else { continue };
                 let mut tape = Tape::of(&tx, batch, now);
@@ -190,12 +192,12 @@ impl Store {
         .await?;
         let mut due: Vec<i64> = requeued.await?.into_iter().chain(scheduled.await?).collect();
         for batch in &rated {
-            if let Some(rate) = rate_per_s(batch)? {
-                due.push(
-                    batch
-                        .rate_at
-                        .saturating_add(to_whole(((1.0 - batch.rate_tokens) / rate * 1_000.0).ceil())),
-                );
+            let Some(rate) = rate_per_s(batch)? else { continue };
+            let wait_ms = to_whole(((1.0 - batch.rate_tokens) / rate * 1_000.0).ceil());
+            let full_at = batch.rate_at.saturating_add(wait_ms);
+            // As with ranges: a bucket that filled long ago and gave nothing waits for something else.
+            if full_at > self.now().plus_ms(-DUE_PAST_MS).0 {
+                due.push(full_at);
             }
         }
         Ok(due.into_iter().min().map(Timestamp))

@@ -166,7 +166,8 @@ impl Store {
         Ok(())
     }
 
-    /// Marks as down who has not beaten for longer than `lease`; answers who was expelled. Rows of nodes that have
+    /// Marks as down who has not beaten for longer than `lease`, or in a future that the database's clock has been set
+    /// back from; answers who was expelled. Rows of nodes that have
     /// been down for long go.
     ///
     /// # Errors
@@ -179,7 +180,7 @@ impl Store {
         run(writer, &old, vec![self.clock_value(), SHOWN_MS.into()]).await?;
         let text = format!(
             "UPDATE nodes SET state = 'down', busy = 0, rate_per_s = 0 \
-             WHERE state <> 'down' AND heartbeat_at < {now} - $2 RETURNING id"
+             WHERE state <> 'down' AND (heartbeat_at < {now} - $2 OR heartbeat_at > {now} + $2) RETURNING id"
         );
         let gone = rows(writer, &text, vec![self.clock_value(), lease_ms.into()]).await?;
         gone.iter().map(|row| Ok(NodeId(row.try_get_by_index(0)?))).collect()

@@ -7,7 +7,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::Store;
-use super::backend::{Durability, number, row, rows, run};
+use super::backend::{Durability, locking, number, row, rows, run};
 use super::error::StoreError;
 use crate::fault::Point;
 
@@ -74,9 +74,14 @@ impl Store {
 
     /// One step of one deleted batch: its files go to the trash first, its row goes last.
     async fn sweep_deleted(&self) -> Result<bool, StoreError> {
-        let text = "SELECT id FROM batches WHERE deleted ORDER BY id LIMIT 1";
+        let text = "SELECT id FROM batches WHERE deleted AND (follow IS NULL OR follow <> 'due') ORDER BY id LIMIT 1";
         let Some(batch) = number(self.inner.backend.reader(), text, vec![]).await? else { return Ok(false) };
         let tx = self.inner.backend.write().await?;
+        // Held to the commit: of two that sweep, the one that waited must not take what the other removed for the end.
+        let held = locking(&tx, "SELECT id FROM batches WHERE id = $1 AND deleted");
+        if number(&tx, &held, vec![batch.into()]).await?.is_none() {
+            return Ok(true);
+        }
         let bound = || vec![batch.into(), FILES_MAX.into()];
         run(
             &tx,

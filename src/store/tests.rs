@@ -111,6 +111,7 @@ impl Bench {
         let node = NodeId(node.to_owned());
         let per_slot: HashMap<BatchKey, u64> = (1..100).map(|key| (key, per_slot)).collect();
         let request = ClaimRequest {
+            runs: &|_task| true,
             node: &node,
             slots_free: slots,
             items_per_slot: &per_slot,

@@ -114,6 +114,10 @@ impl Vault {
         let mut draft = self.draft().await?;
         let linked = fs::rename(path, draft.path()).await.is_ok();
         let from = if linked { draft.path() } else { path.to_owned() };
+        if linked {
+            // A rename keeps the time at which the task (or whoever it copied from) wrote it: the sweep goes by age.
+            touch(&from).await?;
+        }
         let mut source = File::open(&from).await?;
         let mut buffer = vec![0; READ_BYTES];
         loop {
@@ -162,6 +166,15 @@ impl Vault {
         }
         aged_names(&self.root.join(format!("{shelf:02x}")), age, skip, most).await
     }
+}
+
+/// Makes a file as young as now.
+async fn touch(path: &Path) -> io::Result<()> {
+    let path = path.to_owned();
+    let touched = tokio::task::spawn_blocking(move || {
+        std::fs::File::open(path)?.set_modified(std::time::SystemTime::now())
+    });
+    touched.await.map_err(io::Error::other)?
 }
 
 async fn aged_names(folder: &Path, age: Duration, skip: usize, most: usize) -> io::Result<Vec<String>> {

@@ -33,6 +33,7 @@ async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
     let batch = bench.store.create(new).await.unwrap();
     let items_per_slot = HashMap::from([(batch.key, 10)]);
     let request = ClaimRequest {
+        runs: &|_task| true,
         node: &bench.engine.node(),
         slots_free: 1,
         items_per_slot: &items_per_slot,

@@ -50,8 +50,13 @@ async fn work(scene: Arc<Scene>, store: Store, name: String, seed: u64) {
     let node = NodeId(name);
     let per_slot: HashMap<BatchKey, u64> = scene.batches.iter().map(|key| (*key, 6)).collect();
     loop {
-        let request =
-            ClaimRequest { node: &node, slots_free: 3, items_per_slot: &per_slot, lease_items_max: 1_000 };
+        let request = ClaimRequest {
+            runs: &|_task| true,
+            node: &node,
+            slots_free: 3,
+            items_per_slot: &per_slot,
+            lease_items_max: 1_000,
+        };
         let Some((claim, _change)) = store.claim(&request).await.unwrap() else {
             if scene.is_over(&store).await {
                 return;
