@@ -12,12 +12,38 @@ use serde_json::value::RawValue;
 use super::batch::Batch;
 use super::error::ErrorCode;
 use super::ids::Rev;
-use super::item::{Family, ItemDetail, ItemRow, StripCell};
+use super::item::{Family, ItemLive, ItemRow, StripCell};
 use super::task::Node;
 use super::topic::Topic;
 
 /// The subprotocol that every program speaks.
 pub const SUBPROTOCOL_JSON: &str = "milepost.v1.json";
+
+/// The compact subprotocol of the project's own page, tied to one build: see [`super::binary`].
+pub const SUBPROTOCOL_BINARY: &str = "milepost.v1.bin";
+
+/// How frames stand on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codec {
+    /// [`SUBPROTOCOL_JSON`].
+    Json,
+    /// [`SUBPROTOCOL_BINARY`].
+    Binary,
+}
+
+impl Codec {
+    /// Every codec.
+    pub const ALL: [Self; 2] = [Self::Json, Self::Binary];
+
+    /// Its subprotocol.
+    #[must_use]
+    pub const fn subprotocol(self) -> &'static str {
+        match self {
+            Self::Json => SUBPROTOCOL_JSON,
+            Self::Binary => SUBPROTOCOL_BINARY,
+        }
+    }
+}
 
 /// Why a connection is closed; the client reconnects except on [`CloseCode::NotSignedIn`] and
 /// [`CloseCode::NotAllowed`].
@@ -26,6 +52,10 @@ pub const SUBPROTOCOL_JSON: &str = "milepost.v1.json";
 pub enum CloseCode {
     /// The server goes away; the reason text is the hint in milliseconds when to come back.
     GoingAway = 1001,
+    /// Bytes that are no WebSocket: RFC 6455 §7.4.1.
+    ProtocolError = 1002,
+    /// A text that is not UTF-8: RFC 6455 §8.1.
+    NotUtf8 = 1007,
     /// A message over the limit.
     TooLarge = 1009,
     /// A message that is not a frame.
@@ -99,15 +129,6 @@ pub enum Key {
     Text(String),
 }
 
-/// What came of an item's log since the last row; appended by offset.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogPart {
-    /// Offset of the first byte of `text` in the whole log.
-    pub from: u64,
-    /// The text.
-    pub text: String,
-}
-
 /// A row of any topic.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
@@ -117,7 +138,7 @@ pub enum Row {
     /// Of `batch/{id}/items/{from}-{to}`.
     Item(Box<ItemRow>),
     /// Of `item/{id}/{seq}`.
-    ItemDetail(Box<ItemDetail>),
+    ItemLive(Box<ItemLive>),
     /// Of `batch/{id}/families`.
     Family(Family),
     /// Of `batch/{id}/strip`.
@@ -133,7 +154,7 @@ impl Row {
         match self {
             Self::Batch(row) => Key::Text(row.id.to_string()),
             Self::Item(row) => Key::Number(row.seq),
-            Self::ItemDetail(detail) => Key::Number(detail.row.seq),
+            Self::ItemLive(item) => Key::Number(item.row.seq),
             Self::Family(row) => Key::Text(row.id.0.clone()),
             Self::Cell(row) => Key::Number(u64::from(row.cell)),
             Self::Node(row) => Key::Text(row.id.0.clone()),
@@ -146,7 +167,7 @@ impl Row {
         match self {
             Self::Batch(row) => row.rev,
             Self::Item(row) => row.rev,
-            Self::ItemDetail(detail) => detail.row.rev,
+            Self::ItemLive(item) => item.row.rev,
             Self::Family(row) => row.rev,
             Self::Cell(row) => row.rev,
             Self::Node(row) => row.rev,
@@ -168,7 +189,7 @@ impl Row {
         match topic {
             Topic::Batches | Topic::Batch(_) => serde_json::from_str(text).map(Self::Batch),
             Topic::Items { .. } => serde_json::from_str(text).map(Self::Item),
-            Topic::Item { .. } => serde_json::from_str(text).map(Self::ItemDetail),
+            Topic::Item { .. } => serde_json::from_str(text).map(Self::ItemLive),
             Topic::Families(_) => serde_json::from_str(text).map(Self::Family),
             Topic::Strip(_) => serde_json::from_str(text).map(Self::Cell),
             Topic::Nodes => serde_json::from_str(text).map(Self::Node),
@@ -187,6 +208,8 @@ pub enum ServerFrame {
         server: String,
         /// Interval of pings.
         ping_ms: u64,
+        /// Which build of the page belongs to this server.
+        build: String,
         /// Bounds.
         limits: WelcomeLimits,
     },
@@ -230,6 +253,8 @@ enum RawFrame<'a> {
     Welcome {
         server: String,
         ping_ms: u64,
+        #[serde(default)]
+        build: String,
         limits: WelcomeLimits,
     },
     Ping {},
@@ -264,7 +289,9 @@ impl ServerFrame {
             rows.into_iter().map(|row| Row::from_json(topic, row.get())).collect::<Result<Vec<_>, _>>()
         };
         Ok(match serde_json::from_str(text)? {
-            RawFrame::Welcome { server, ping_ms, limits } => Self::Welcome { server, ping_ms, limits },
+            RawFrame::Welcome { server, ping_ms, build, limits } => {
+                Self::Welcome { server, ping_ms, build, limits }
+            }
             RawFrame::Ping {} => Self::Ping,
             RawFrame::Snapshot { topic, rev, rows } => {
                 Self::Snapshot { topic, rev, rows: read(topic, rows)? }
@@ -281,9 +308,12 @@ impl ServerFrame {
     pub fn to_json(&self) -> String {
         let texts = |rows: &[Row]| rows.iter().map(Row::to_json).collect::<Vec<_>>();
         let raw = match self {
-            Self::Welcome { server, ping_ms, limits } => {
-                RawFrame::Welcome { server: server.clone(), ping_ms: *ping_ms, limits: limits.clone() }
-            }
+            Self::Welcome { server, ping_ms, build, limits } => RawFrame::Welcome {
+                server: server.clone(),
+                ping_ms: *ping_ms,
+                build: build.clone(),
+                limits: limits.clone(),
+            },
             Self::Ping => RawFrame::Ping {},
             Self::Snapshot { topic, rev, rows } => {
                 return rows_json(Whole::Snapshot, *topic, *rev, &texts(rows), &[]);

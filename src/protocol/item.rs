@@ -3,7 +3,8 @@
 //! Owns the wire shapes below a batch. Called by service, server and app. Invariant: every row carries the
 //! `rev` at which it was written. Deliberately does not know how ranges are stored.
 
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ids::{FamilyId, NodeId, Rev, Seq};
 use super::json::Json;
@@ -30,6 +31,14 @@ pub struct ItemProgress {
     pub fraction: f64,
     /// What is being done.
     pub note: Option<String>,
+}
+
+impl ItemProgress {
+    /// Progress in thousandths: finer is not seen, and would be told for nothing.
+    #[must_use]
+    pub fn new(fraction: f64, note: Option<String>) -> Self {
+        Self { fraction: (fraction * 1_000.0).round() / 1_000.0, note }
+    }
 }
 
 /// One item in a list or window.
@@ -116,16 +125,87 @@ pub struct ItemDetail {
 }
 
 impl<'de> Deserialize<'de> for ItemDetail {
-    /// Reads the members in two passes: a flattened member cannot hold JSON kept as text.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Rest {
-            history: Vec<AttemptRow>,
-            log: String,
+        let (row, history, log) = parts(deserializer)?;
+        Ok(Self { row, history, log })
+    }
+}
+
+/// The row stands flat among its neighbours, and keeps its texts as they came: so it is read from the whole text.
+fn parts<'de, D: Deserializer<'de>, L: DeserializeOwned>(
+    deserializer: D,
+) -> Result<(ItemRow, Vec<AttemptRow>, L), D::Error> {
+    #[derive(Deserialize)]
+    struct Rest<L> {
+        history: Vec<AttemptRow>,
+        log: L,
+    }
+    let text = Json::deserialize(deserializer)?;
+    let row = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
+    let Rest { history, log } = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
+    Ok((row, history, log))
+}
+
+/// A part of a log, by offset.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPart {
+    /// Offset of the first byte of `text` in the whole log.
+    pub from: u64,
+    /// The text.
+    pub text: String,
+}
+
+impl LogPart {
+    /// Offset after the last byte.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.from + self.text.len() as u64
+    }
+
+    /// The part at and after `offset`, never cutting a character; all of it where it begins later.
+    #[must_use]
+    pub fn since(&self, offset: u64) -> Self {
+        let skip = usize::try_from(offset.saturating_sub(self.from)).unwrap_or(usize::MAX);
+        let skip = self.text.floor_char_boundary(skip.min(self.text.len()));
+        Self { from: self.from + skip as u64, text: self.text[skip..].to_owned() }
+    }
+
+    /// True where `newer` is this log further on: what both hold is the same.
+    #[must_use]
+    pub fn goes_on_as(&self, newer: &Self) -> bool {
+        let known = self.since(newer.from);
+        newer.from >= self.from && newer.end() >= self.end() && newer.text.starts_with(&known.text)
+    }
+
+    /// Takes `part`: what stands from its offset on is replaced by it. One that begins after the end of this, or before
+    /// its start, replaces all.
+    pub fn go_on(&mut self, part: &Self) {
+        let keep = part.from.checked_sub(self.from).and_then(|keep| usize::try_from(keep).ok());
+        match keep.filter(|keep| self.text.is_char_boundary(*keep)) {
+            Some(keep) => {
+                self.text.truncate(keep);
+                self.text.push_str(&part.text);
+            }
+            None => self.clone_from(part),
         }
-        let text = Json::deserialize(deserializer)?;
-        let row = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
-        let Rest { history, log } = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
+    }
+}
+
+/// One item as the live connection tells it: as [`ItemDetail`], but of its log only what came since, by offset.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ItemLive {
+    /// The item.
+    #[serde(flatten)]
+    pub row: ItemRow,
+    /// Its attempts, earliest first.
+    pub history: Vec<AttemptRow>,
+    /// What came of the log since the last row; in a snapshot, all that is kept.
+    pub log: LogPart,
+}
+
+impl<'de> Deserialize<'de> for ItemLive {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (row, history, log) = parts(deserializer)?;
         Ok(Self { row, history, log })
     }
 }
@@ -228,6 +308,36 @@ mod tests {
         assert_eq!(row.error.as_ref().map(|error| error.chars().count()), Some(WINDOW_VALUE_BYTES_MAX + 1));
         let again: ItemRow = serde_json::from_str(&serde_json::to_string(&row).unwrap()).unwrap();
         assert_eq!(again, row);
+    }
+
+    #[test]
+    fn logs_go_on_from_an_offset() {
+        let part = |from, text: &str| LogPart { from, text: text.to_owned() };
+        let log = part(0, "aé\nb");
+        assert_eq!(log.since(0), log);
+        assert_eq!(log.since(3), part(3, "\nb"));
+        assert_eq!(log.since(2), part(1, "é\nb"), "no character is cut");
+        assert_eq!(part(100, "aé\nb").since(7), part(100, "aé\nb"), "what was dropped cannot be given");
+        assert_eq!(part(100, "aé\nb").since(900), part(105, ""));
+        let mut shown = part(10, "one\n");
+        shown.go_on(&part(14, "two\n"));
+        assert_eq!(shown, part(10, "one\ntwo\n"));
+        shown.go_on(&part(14, "2\n"));
+        assert_eq!(shown, part(10, "one\n2\n"), "what came twice is there once");
+        shown.go_on(&part(90, "later\n"));
+        assert_eq!(shown, part(90, "later\n"), "over a gap nothing is joined");
+        shown.go_on(&part(0, "new\n"));
+        assert_eq!(shown, part(0, "new\n"), "another attempt begins anew");
+    }
+
+    #[test]
+    fn a_log_is_known_by_what_both_hold() {
+        let part = |from, text: &str| LogPart { from, text: text.to_owned() };
+        let log = part(10, "one\ntwo\n");
+        assert!(log.goes_on_as(&log) && log.goes_on_as(&part(10, "one\ntwo\nthree\n")));
+        assert!(log.goes_on_as(&part(14, "two\nthree\n")), "the start may have been dropped");
+        assert!(!log.goes_on_as(&part(10, "one\n2wo\nthree\n")), "another text");
+        assert!(!log.goes_on_as(&part(0, "one\n")) && !log.goes_on_as(&part(10, "one\n")));
     }
 
     #[test]

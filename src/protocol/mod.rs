@@ -3,12 +3,14 @@
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
 //! batch, item, task the nouns        error   what a client may learn
-//! topic, frame      the live protocol        limits  every bound of the wire
+//! topic, frame      the live protocol        binary  its compact codec
+//! limits            every bound of the wire
 //! ```
 //!
 //! Called by every room. Invariant: this room knows no tokio, leptos or sea-orm, and does no input or output.
 
 pub mod batch;
+pub mod binary;
 pub mod error;
 pub mod frame;
 pub mod ids;
@@ -25,11 +27,11 @@ pub use batch::{
     Options, RetryRequest, Running, ThenOn,
 };
 pub use error::{ApiError, ErrorCode};
-pub use frame::{ClientFrame, CloseCode, Key, LogPart, Row, ServerFrame, WelcomeLimits, Whole};
+pub use frame::{ClientFrame, CloseCode, Codec, Key, Row, ServerFrame, WelcomeLimits, Whole};
 pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, Seq};
 pub use item::{
-    AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemPage, ItemProgress, ItemQuery, ItemRow,
-    StripCell,
+    AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemLive, ItemPage, ItemProgress, ItemQuery,
+    ItemRow, LogPart, StripCell,
 };
 pub use json::{Json, Object};
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};

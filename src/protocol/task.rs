@@ -54,6 +54,11 @@ pub enum Role {
     Worker,
 }
 
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::All, Self::Web, Self::Worker];
+}
+
 /// Whether a node is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -64,6 +69,11 @@ pub enum NodeState {
     Draining,
     /// Has stopped beating.
     Down,
+}
+
+impl NodeState {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Draining, Self::Down];
 }
 
 /// What one slot runs; only indicative.
