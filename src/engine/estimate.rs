@@ -119,8 +119,25 @@ impl Estimates {
         };
         let left = batch.total - ended(batch).min(batch.total);
         let eta = (batch.sealed && left > 0).then(|| range_ms(left, rate, grounds));
-        (Some(rate), eta)
+        (Some(rounded(rate)), eta)
     }
+}
+
+/// As many digits as an estimate bears, so that what has not changed is not told anew: whole from 1,000 on, tenths from
+/// 1 on, thousandths below.
+fn rounded(rate: f64) -> f64 {
+    let by = match rate {
+        rate if rate >= 1_000.0 => 1.0,
+        rate if rate >= 1.0 => 10.0,
+        _ => 1_000.0,
+    };
+    (rate * by).round() / by
+}
+
+/// The same of a time: whole seconds from a minute on, tenths below.
+fn rounded_ms(ms: f64) -> f64 {
+    let to = if ms >= 60_000.0 { 1_000.0 } else { 100.0 };
+    (ms / to).round() * to
 }
 
 /// Time for `left` items at `rate`, give or take what so few `grounds` allow to say.
@@ -134,7 +151,7 @@ fn range_ms(left: u64, rate: f64, grounds: u64) -> (u64, u64) {
     {
         let spread = (1.5 / (grounds as f64).sqrt()).clamp(0.05, 0.5);
         let ms = left as f64 * 1_000.0 / rate;
-        ((ms / (1.0 + spread)) as u64, (ms / (1.0 - spread)).ceil() as u64)
+        (rounded_ms(ms / (1.0 + spread)) as u64, rounded_ms(ms / (1.0 - spread)) as u64)
     }
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::Engine;
 use crate::hub::{Audience, Hub, LookedAt};
 use crate::protocol::limits::WINDOW_ITEMS_MAX;
-use crate::protocol::{BatchId, ItemDetail, ItemProgress, ItemRow, ItemState, Rev, Row, Seq, Topic};
+use crate::protocol::{BatchId, ItemLive, ItemProgress, ItemRow, ItemState, LogPart, Rev, Row, Seq, Topic};
 use crate::store::{BatchRecord, Glimpse, SeqRange, Store, StoreError};
 
 /// Batches that are read at once.
@@ -192,7 +192,7 @@ impl Mirror {
         }
         // The hub drops what it is told twice: rows that have not changed go nowhere. What others were answered may
         // have moved the topic on, and still this must learn which items run.
-        if batch.rev > told || (batch.rev > window.rev && !batch.state.is_finished()) {
+        if batch.rev > told || batch.rev > window.rev {
             let list = self.store.window(batch, from, to).await?;
             window.rev = list.rev;
             window.running.clear();
@@ -237,7 +237,7 @@ impl Mirror {
             return Some(glimpse.reports);
         };
         let reports = cell.reports();
-        row.progress = cell.progress().map(|(fraction, note)| ItemProgress { fraction, note });
+        row.progress = cell.progress().map(|(fraction, note)| ItemProgress::new(fraction, note));
         Some(reports)
     }
 
@@ -268,20 +268,17 @@ impl Mirror {
             Err(StoreError::NotFound(_)) => return Ok(()),
             Err(error) => return Err(error),
         };
-        let (mut row, mut log) = (item.row, item.log);
+        let (mut row, mut log) = (item.row, LogPart { from: 0, text: item.log });
         if row.state == ItemState::Running && self.lay_progress(batch.id, &mut row, elsewhere).is_some() {
-            let shown = glimpse.and_then(|glimpse| glimpse.log.clone());
-            log = cell.map(|cell| cell.log().1).or(shown).unwrap_or(log);
+            let elsewhere = glimpse.and_then(|glimpse| glimpse.log.clone()).map(|text| (0, text));
+            if let Some((from, text)) = cell.map(|cell| cell.log()).or(elsewhere) {
+                log = LogPart { from, text };
+            }
         }
         told.reports = reports;
-        told.due = (log.len() > LOG_LONG_BYTES).then(|| now + LOG_LONG_EVERY);
-        let detail = ItemDetail { row, history: item.history, log };
-        self.hub.publish(
-            topic,
-            batch.rev,
-            vec![(Row::ItemDetail(Box::new(detail)), Audience::Everyone)],
-            &[],
-        );
+        told.due = (log.text.len() > LOG_LONG_BYTES).then(|| now + LOG_LONG_EVERY);
+        let item = ItemLive { row, history: item.history, log };
+        self.hub.publish(topic, batch.rev, vec![(Row::ItemLive(Box::new(item)), Audience::Everyone)], &[]);
         Ok(())
     }
 }

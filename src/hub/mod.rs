@@ -1,7 +1,8 @@
 //! Who hears what: topics, sessions, pace.
 //!
 //! ```text
-//! topics    newest row per key of a topic that somebody hears; frames shared by all who are up to date
+//! topics    newest row per key of a topic that somebody hears; frames shared by all who stand alike
+//! held      one such row: what of it changed when
 //! listed    which finished batches are still in the topic `batches`
 //! session   one connection: what it hears, how far it has been told
 //! pace      at most one release per topic and tick, the first at once
@@ -10,6 +11,7 @@
 //! bounded by the rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow
 //! one; `rev` never goes back on a topic. Deliberately queries no table and knows no socket.
 
+mod held;
 mod listed;
 mod pace;
 mod session;
@@ -18,7 +20,8 @@ mod topics;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -28,10 +31,13 @@ use tokio::time::Instant;
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
 use pace::Timer;
 pub use session::{Answer, Refused, Session, Turn};
-use topics::Channel;
+use topics::{Channel, Due, ring};
 
 /// Shortest time between two updates of one topic, where nobody says otherwise.
 pub const TICK_DEFAULT: Duration = Duration::from_millis(100);
+
+/// Sessions that a publisher wakes by itself; more are woken by the timer's task.
+const RUNG_AT_ONCE_MAX: usize = 32;
 
 /// Who may hear a row of the topic `batches`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,12 +66,38 @@ pub struct LookedAt {
 struct Inner {
     tick: Duration,
     /// Topics that somebody hears, and no others.
-    channels: RwLock<HashMap<Topic, Arc<Channel>>>,
+    channels: RwLock<Channels>,
     /// Last revision given on the topics that belong to no batch.
     clock_rev: AtomicU64,
     timer: Mutex<Option<Timer>>,
-    /// Open sessions by the name of their viewer.
-    sessions: Mutex<HashMap<String, usize>>,
+}
+
+/// The topics that somebody hears, each with a number of its own.
+#[derive(Default)]
+struct Channels {
+    by_topic: HashMap<Topic, Arc<Channel>>,
+    /// Numbers that were given back: the smallest is used first, so that numbers stay as few as topics.
+    free: BinaryHeap<Reverse<u64>>,
+}
+
+impl Channels {
+    /// The channel of `topic`, made where there is none.
+    fn open(&mut self, topic: Topic) -> Arc<Channel> {
+        let Self { by_topic, free } = self;
+        let fresh = by_topic.len() as u64;
+        let channel = by_topic.entry(topic).or_insert_with(|| {
+            let number = free.pop().map_or(fresh, |Reverse(number)| number);
+            Channel::new(topic, number)
+        });
+        Arc::clone(channel)
+    }
+
+    /// Forgets the channel of `topic`, which nobody hears any more.
+    fn close(&mut self, topic: Topic) {
+        if let Some(channel) = self.by_topic.remove(&topic) {
+            self.free.push(Reverse(channel.number));
+        }
+    }
 }
 
 impl Default for Hub {
@@ -84,7 +116,6 @@ impl Hub {
                 channels: RwLock::default(),
                 clock_rev: AtomicU64::new(0),
                 timer: Mutex::new(None),
-                sessions: Mutex::default(),
             }),
         }
     }
@@ -93,13 +124,6 @@ impl Hub {
     #[must_use]
     pub fn tick(&self) -> Duration {
         self.inner.tick
-    }
-
-    /// Open sessions: of everybody, and of `name`.
-    #[must_use]
-    pub fn sessions(&self, name: &str) -> (usize, usize) {
-        let sessions = self.sessions_by_name();
-        (sessions.values().sum(), sessions.get(name).copied().unwrap_or(0))
     }
 
     /// Takes rows of `topic` as of `rev`. Costs nothing where nobody listens. Never blocks, never awaits.
@@ -113,15 +137,29 @@ impl Hub {
     fn publish_at(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, gone: &[Key], now: Instant) {
         let Some(channel) = self.channel(topic) else { return };
         let due = channel.publish(|| self.topic_rev(topic, rev), rows, gone, now, self.inner.tick);
-        if let Some(at) = due {
-            self.release_at(at, &channel);
+        self.see_to(due, &channel);
+    }
+
+    /// Wakes who is to be woken: a few at once, many by the timer's task, so that no publisher spends its time on them.
+    fn see_to(&self, due: Due, channel: &Arc<Channel>) {
+        match due {
+            Due::Later => {}
+            Due::At(at) => self.with_timer(|timer| timer.release_at(at, channel)),
+            Due::Now => {
+                let listeners = channel.listeners();
+                if listeners.len() <= RUNG_AT_ONCE_MAX {
+                    ring(&listeners);
+                } else {
+                    self.with_timer(|timer| timer.ring(listeners));
+                }
+            }
         }
     }
 
     /// True where somebody listens to `topic`.
     #[must_use]
     pub fn is_watched(&self, topic: Topic) -> bool {
-        self.channels().contains_key(&topic)
+        self.channels().by_topic.contains_key(&topic)
     }
 
     /// Revision up to which `topic` has been told to somebody; 0: nobody has been answered.
@@ -135,6 +173,7 @@ impl Hub {
     pub fn windows(&self, batch: BatchId) -> Vec<(Seq, Seq)> {
         let mut windows: Vec<_> = self
             .channels()
+            .by_topic
             .keys()
             .filter_map(|topic| match *topic {
                 Topic::Items { batch: of, from, to } if of == batch => Some((from, to)),
@@ -149,7 +188,7 @@ impl Hub {
     #[must_use]
     pub fn looked_at(&self) -> HashMap<BatchId, LookedAt> {
         let mut looked: HashMap<BatchId, LookedAt> = HashMap::new();
-        for topic in self.channels().keys() {
+        for topic in self.channels().by_topic.keys() {
             match *topic {
                 Topic::Items { batch, from, to } => {
                     looked.entry(batch).or_default().windows.push((from, to));
@@ -169,7 +208,7 @@ impl Hub {
     /// Batches of which somebody listens to anything.
     #[must_use]
     pub fn heard_batches(&self) -> BTreeSet<BatchId> {
-        self.channels().keys().filter_map(|topic| topic.batch()).collect()
+        self.channels().by_topic.keys().filter_map(|topic| topic.batch()).collect()
     }
 
     /// Batches of which somebody listens to windows, items, strip or families.
@@ -177,6 +216,7 @@ impl Hub {
     pub fn watched_batches(&self) -> Vec<BatchId> {
         let batches: BTreeSet<BatchId> = self
             .channels()
+            .by_topic
             .keys()
             .filter(|topic| !matches!(topic, Topic::Batch(_)))
             .filter_map(|topic| topic.batch())
@@ -198,26 +238,22 @@ impl Hub {
     }
 
     /// There is a timer wherever there was a session, and without one nobody hears.
-    fn release_at(&self, at: Instant, channel: &Arc<Channel>) {
+    fn with_timer(&self, act: impl FnOnce(&Timer)) {
         if let Some(timer) = self.timer().as_ref() {
-            timer.release_at(at, channel);
+            act(timer);
         }
     }
 
     fn channel(&self, topic: Topic) -> Option<Arc<Channel>> {
-        self.channels().get(&topic).cloned()
+        self.channels().by_topic.get(&topic).cloned()
     }
 
-    fn channels(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Topic, Arc<Channel>>> {
+    fn channels(&self) -> std::sync::RwLockReadGuard<'_, Channels> {
         self.inner.channels.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn channels_mut(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Topic, Arc<Channel>>> {
+    fn channels_mut(&self) -> std::sync::RwLockWriteGuard<'_, Channels> {
         self.inner.channels.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn sessions_by_name(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.inner.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn timer(&self) -> MutexGuard<'_, Option<Timer>> {

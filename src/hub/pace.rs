@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use super::topics::Channel;
+use super::topics::{Channel, Listeners, ring};
 
 /// How often a session wants to hear of one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,8 @@ const PACE_SECONDS_MAX: Duration = Duration::from_secs(3600);
 struct Waiting {
     /// Bounded by the number of topics: each is in it at most once.
     due: BinaryHeap<Reverse<Release>>,
+    /// Who is to be woken now. Bounded by the releases of one turn of the task: each topic has one a tick.
+    rung: Vec<Listeners>,
 }
 
 struct Release {
@@ -102,6 +104,12 @@ impl Timer {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).due.push(Reverse(release));
         self.armed.notify_one();
     }
+
+    /// Wakes `listeners` from the task.
+    pub fn ring(&self, listeners: Listeners) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).rung.push(listeners);
+        self.armed.notify_one();
+    }
 }
 
 impl Drop for Timer {
@@ -128,6 +136,12 @@ async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>) {
 fn release_due(waiting: &Mutex<Waiting>, now: Instant) -> Option<Instant> {
     loop {
         let mut held = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let rung = std::mem::take(&mut held.rung);
+        if !rung.is_empty() {
+            drop(held);
+            rung.iter().for_each(ring);
+            continue;
+        }
         match held.due.peek() {
             None => return None,
             Some(Reverse(next)) if next.at > now => return Some(next.at),
@@ -138,7 +152,7 @@ fn release_due(waiting: &Mutex<Waiting>, now: Instant) -> Option<Instant> {
         if let Some(Reverse(release)) = due
             && let Some(channel) = release.channel.upgrade()
         {
-            channel.release(now);
+            ring(&channel.release(now));
         }
     }
 }

@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::pace::{Pace, Timer};
-use super::topics::{Answered, Channel, Early, Told};
+use super::topics::{Answered, Asked, Channel, Early, Told};
 use super::{Audience, Hub};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
-use crate::protocol::{Rev, Row, Topic};
+use crate::protocol::{Codec, Rev, Row, Topic};
 use crate::store::Viewer;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -59,6 +59,7 @@ pub struct Session {
     hub: Hub,
     id: u64,
     viewer: Viewer,
+    codec: Codec,
     wake: Arc<Notify>,
     /// At most [`SUBSCRIPTIONS_MAX`].
     heard: HashMap<Topic, Heard>,
@@ -76,17 +77,17 @@ struct Heard {
 impl Hub {
     /// A new connection of `viewer`. Must be called on the runtime that the hub works on.
     #[must_use]
-    pub fn session(&self, viewer: Viewer) -> Session {
+    pub fn session(&self, viewer: Viewer, codec: Codec) -> Session {
         let mut timer = self.timer();
         if !timer.as_ref().is_some_and(Timer::runs) {
             *timer = Some(Timer::start());
         }
         drop(timer);
-        *self.sessions_by_name().entry(viewer.name.clone()).or_default() += 1;
         Session {
             hub: self.clone(),
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             viewer,
+            codec,
             wake: Arc::new(Notify::new()),
             heard: HashMap::new(),
             pace: Pace::Tick,
@@ -109,7 +110,7 @@ impl Session {
             return Err(Refused::TooMany);
         }
         let mut channels = self.hub.channels_mut();
-        let channel = Arc::clone(channels.entry(topic).or_insert_with(|| Channel::new(topic)));
+        let channel = channels.open(topic);
         let seen = channel.join(self.id, &self.wake);
         drop(channels);
         self.heard.insert(topic, Heard { channel, seen, answered: false, told_at: None });
@@ -138,15 +139,14 @@ impl Session {
     ) -> Answer {
         let Some(heard) = self.heard.get_mut(&topic) else { return Answer::Unheard };
         let rev = || self.hub.topic_rev(topic, rev);
-        let tick = self.hub.tick();
-        match heard.channel.answer(heard.seen, known, rev, rows, &self.viewer, now, tick) {
-            Answered::Frame { frame, to, release_at } => {
+        let (viewer, codec, tick) = (&self.viewer, self.codec, self.hub.tick());
+        let asked = Asked { since: heard.seen, known, viewer, codec, now, tick };
+        match heard.channel.answer(asked, rev, rows) {
+            Answered::Frame { frame, to, due } => {
                 heard.seen = to;
                 heard.answered = true;
                 heard.told_at = None;
-                if let Some(at) = release_at {
-                    self.hub.release_at(at, &heard.channel);
-                }
+                self.hub.see_to(due, &heard.channel);
                 Answer::Frame(frame)
             }
             Answered::Again => Answer::Again,
@@ -175,10 +175,10 @@ impl Session {
         Ok(())
     }
 
-    /// Resolves when something may be new. Cancel-safe.
-    pub fn woken(&self) -> impl Future<Output = ()> + Send + 'static {
-        let wake = Arc::clone(&self.wake);
-        async move { wake.notified().await }
+    /// What is rung when something may be new.
+    #[must_use]
+    pub fn bell(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
     }
 
     /// What to write now: at most one frame per topic and tick, and no more often than the pace.
@@ -201,7 +201,7 @@ impl Session {
                 turn.next = Some(turn.next.map_or(due, |next| next.min(due)));
                 continue;
             }
-            match heard.channel.tell(heard.seen, &self.viewer) {
+            match heard.channel.tell(heard.seen, &self.viewer, self.codec) {
                 Told::Nothing => {}
                 Told::Frame { frame, to } => {
                     heard.seen = to;
@@ -222,8 +222,8 @@ impl Session {
     fn leave(&self, topics: &[Topic]) {
         let mut channels = self.hub.channels_mut();
         for topic in topics {
-            if channels.get(topic).is_some_and(|channel| channel.leave(self.id)) {
-                channels.remove(topic);
+            if channels.by_topic.get(topic).is_some_and(|channel| channel.leave(self.id)) {
+                channels.close(*topic);
             }
         }
     }
@@ -233,12 +233,5 @@ impl Drop for Session {
     fn drop(&mut self) {
         let topics: Vec<Topic> = self.heard.keys().copied().collect();
         self.leave(&topics);
-        let mut sessions = self.hub.sessions_by_name();
-        if let Some(open) = sessions.get_mut(&self.viewer.name) {
-            *open -= 1;
-            if *open == 0 {
-                sessions.remove(&self.viewer.name);
-            }
-        }
     }
 }

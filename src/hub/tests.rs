@@ -7,7 +7,10 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
-use crate::protocol::{Batch, BatchState, ItemRow, ItemState, Json, ServerFrame, StripCell, Timestamp};
+use crate::protocol::binary::{Change, Channels, Fields as _, Heard};
+use crate::protocol::{
+    Batch, BatchState, Codec, ItemRow, ItemState, Json, ServerFrame, StripCell, Timestamp,
+};
 use crate::store::Viewer;
 
 const TICK: Duration = Duration::from_millis(100);
@@ -86,6 +89,21 @@ impl World {
         self.answer(session, topic, None, rev, Some(rows))
     }
 
+    /// As [`World::join`], as it stands on the wire.
+    fn join_bytes(
+        &self,
+        session: &mut Session,
+        topic: Topic,
+        rev: Rev,
+        rows: Vec<(Row, Audience)>,
+    ) -> bytes::Bytes {
+        session.subscribe(topic).unwrap();
+        match session.answer_at(topic, None, rev, Some(rows), self.now) {
+            Answer::Frame(frame) => frame,
+            other => panic!("{other:?}"),
+        }
+    }
+
     fn answer(
         &self,
         session: &mut Session,
@@ -114,9 +132,35 @@ fn read(frame: &bytes::Bytes) -> ServerFrame {
 struct Client {
     rev: Rev,
     rows: BTreeMap<Key, Row>,
+    /// For one that speaks the compact codec.
+    channels: Channels,
 }
 
 impl Client {
+    /// A frame of strip cells as it stands on the wire.
+    fn take_bytes(&mut self, codec: Codec, frame: &bytes::Bytes) {
+        let (rev, changes, gone) = match codec {
+            Codec::Json => return self.take(read(frame)),
+            Codec::Binary => match self.channels.read(frame).unwrap() {
+                Heard::Frame(frame) => return self.take(frame),
+                Heard::Update { rev, changes, gone, .. } => (rev, changes, gone),
+            },
+        };
+        let rows = changes.into_iter().map(|change| match change {
+            Change::Whole(row) => row,
+            Change::Part { row, which } => {
+                let (Some(Row::Cell(held)), Row::Cell(part)) = (self.rows.get(&row.key()), &row) else {
+                    panic!("a part of what was never told: {row:?}")
+                };
+                let mut whole = held.clone();
+                whole.assign(which, part);
+                Row::Cell(whole)
+            }
+        });
+        let rows = rows.collect();
+        self.take(ServerFrame::Update { topic: strip(), rev, rows, gone });
+    }
+
     fn take(&mut self, frame: ServerFrame) {
         let (new_rev, rows, gone) = match frame {
             ServerFrame::Snapshot { rev, rows, .. } => {
@@ -142,7 +186,7 @@ async fn nothing_is_held_where_nobody_listens() {
     let world = World::new();
     world.publish(strip(), 1, vec![cell(0, 1, 1)], &[]);
     assert!(!world.hub.is_watched(strip()));
-    let mut session = world.hub.session(viewer("ada"));
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
     session.subscribe(strip()).unwrap();
     session.subscribe(Topic::Items { batch: id(1), from: 1, to: 50 }).unwrap();
     assert_eq!(world.hub.watched_batches(), [id(1)]);
@@ -154,17 +198,17 @@ async fn nothing_is_held_where_nobody_listens() {
 #[tokio::test]
 async fn first_change_goes_at_once_then_at_the_tick() {
     let mut world = World::new();
-    let mut session = world.hub.session(viewer("ada"));
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
     world.join(&mut session, strip(), 1, vec![cell(0, 0, 1)]);
     world.publish(strip(), 2, vec![cell(0, 1, 2)], &[]);
-    session.woken().await;
+    session.bell().notified().await;
     assert_eq!(world.frames(&mut session).len(), 1, "at once");
     for rev in 3..50 {
         world.publish(strip(), rev, vec![cell(0, rev, rev), cell(1, rev, rev)], &[]);
         assert_eq!(world.frames(&mut session).len(), 0);
     }
     world.advance(TICK);
-    session.woken().await;
+    session.bell().notified().await;
     let told = world.frames(&mut session);
     let [ServerFrame::Update { rev, rows, .. }] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((*rev, rows.len()), (49, 2), "47 publishes, one frame of two rows");
@@ -175,7 +219,7 @@ async fn first_change_goes_at_once_then_at_the_tick() {
 #[tokio::test]
 async fn a_slow_session_gets_the_newest_only() {
     let mut world = World::new();
-    let mut slow = world.hub.session(viewer("ada"));
+    let mut slow = world.hub.session(viewer("ada"), Codec::Json);
     slow.set_pace(0.2).unwrap();
     world.join(&mut slow, strip(), 1, vec![]);
     world.publish(strip(), 2, vec![cell(0, 2, 2)], &[]);
@@ -201,7 +245,7 @@ async fn a_slow_session_gets_the_newest_only() {
 #[tokio::test]
 async fn sessions_that_are_up_to_date_share_a_frame() {
     let world = World::new();
-    let mut sessions: Vec<Session> = (0..3).map(|_| world.hub.session(viewer("ada"))).collect();
+    let mut sessions: Vec<Session> = (0..3).map(|_| world.hub.session(viewer("ada"), Codec::Json)).collect();
     for session in &mut sessions {
         world.join(session, strip(), 1, vec![]);
     }
@@ -232,7 +276,7 @@ async fn older_rows_never_replace_newer_and_equal_ones_do() {
         };
         (Row::Item(Box::new(row)), Audience::Everyone)
     };
-    let mut session = world.hub.session(viewer("ada"));
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
     world.join(&mut session, window, 5, vec![item(ItemState::Running, 5, 0.1)]);
     world.publish(window, 5, vec![item(ItemState::Running, 5, 0.2)], &[]);
     assert_eq!(world.frames(&mut session).len(), 1);
@@ -246,7 +290,7 @@ async fn older_rows_never_replace_newer_and_equal_ones_do() {
 async fn private_batches_are_heard_by_their_owner_and_admins() {
     let mut world = World::new();
     let mut sessions: Vec<Session> =
-        ["ada", "bob", "admin"].map(|name| world.hub.session(viewer(name))).into();
+        ["ada", "bob", "admin"].map(|name| world.hub.session(viewer(name), Codec::Json)).into();
     for session in &mut sessions {
         world.join(session, Topic::Batches, 0, vec![]);
     }
@@ -263,7 +307,7 @@ async fn private_batches_are_heard_by_their_owner_and_admins() {
 #[tokio::test]
 async fn batches_keeps_the_newest_finished() {
     let mut world = World::new();
-    let mut session = world.hub.session(viewer("ada"));
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
     let finished = |number| batch(number, BatchState::Succeeded, 1, Audience::Everyone);
     let mut client = Client::default();
     let shown = (1..=200).map(finished).chain([batch(0, BatchState::Running, 1, Audience::Everyone)]);
@@ -287,19 +331,19 @@ async fn batches_keeps_the_newest_finished() {
 #[tokio::test]
 async fn a_page_that_is_up_to_date_gets_no_rows() {
     let world = World::new();
-    let mut session = world.hub.session(viewer("ada"));
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
     session.subscribe(strip()).unwrap();
     let frame = world.answer(&mut session, strip(), Some(7), 7, None);
     assert_eq!(frame, ServerFrame::Update { topic: strip(), rev: 7, rows: vec![], gone: vec![] });
     assert_eq!(world.hub.told_rev(strip()), 7);
     world.publish(strip(), 8, vec![cell(0, 1, 8)], &[]);
     assert_eq!(world.frames(&mut session).len(), 1);
-    let mut late = world.hub.session(viewer("ada"));
+    let mut late = world.hub.session(viewer("ada"), Codec::Json);
     late.subscribe(strip()).unwrap();
     assert!(matches!(late.answer(strip(), Some(7), 7, None), Answer::Again));
     let frame = world.answer(&mut late, strip(), Some(9), 8, Some(vec![cell(0, 1, 8)]));
     assert!(matches!(frame, ServerFrame::Snapshot { rev: 8, .. }), "a rev above the server's");
-    let mut listed = world.hub.session(viewer("ada"));
+    let mut listed = world.hub.session(viewer("ada"), Codec::Json);
     listed.subscribe(Topic::Nodes).unwrap();
     let frame = world.answer(&mut listed, Topic::Nodes, Some(0), 0, Some(vec![]));
     assert!(matches!(frame, ServerFrame::Snapshot { rev, .. } if rev > 1_600_000_000_000));
@@ -308,9 +352,9 @@ async fn a_page_that_is_up_to_date_gets_no_rows() {
 #[tokio::test]
 async fn nothing_is_missed_between_subscribe_and_answer() {
     let mut world = World::new();
-    let mut early = world.hub.session(viewer("ada"));
+    let mut early = world.hub.session(viewer("ada"), Codec::Json);
     world.join(&mut early, strip(), 1, vec![]);
-    let mut session = world.hub.session(viewer("ada"));
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
     session.subscribe(strip()).unwrap();
     world.publish(strip(), 3, vec![cell(0, 3, 3), cell(1, 3, 3)], &[Key::Number(2)]);
     assert!(world.frames(&mut session).is_empty(), "not before the answer");
@@ -330,7 +374,7 @@ async fn nothing_is_missed_between_subscribe_and_answer() {
 #[tokio::test]
 async fn subscriptions_are_bounded() {
     let world = World::new();
-    let mut session = world.hub.session(viewer("ada"));
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
     for number in 0..200 {
         session.subscribe(Topic::Batch(id(number))).unwrap();
     }
@@ -364,7 +408,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-    /// Whatever the pace and however often they look: folding the frames gives the newest rows.
+    /// Whatever the codec, the pace and however often they look: folding the frames gives the newest rows.
     #[test]
     fn folded_frames_equal_the_newest_rows(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
@@ -372,10 +416,11 @@ proptest! {
             let mut world = World::new();
             let mut truth: BTreeMap<u32, (Row, Audience)> = BTreeMap::new();
             let mut rev = 1;
-            let mut sessions = [world.hub.session(viewer("ada")), world.hub.session(viewer("bob"))];
+            let mut sessions = Codec::ALL.map(|codec| world.hub.session(viewer("ada"), codec));
             let mut clients = [Client::default(), Client::default()];
-            for (session, client) in sessions.iter_mut().zip(&mut clients) {
-                client.take(world.join(session, strip(), rev, vec![]));
+            for who in [0, 1] {
+                let answer = world.join_bytes(&mut sessions[who], strip(), rev, vec![]);
+                clients[who].take_bytes(Codec::ALL[who], &answer);
             }
             for step in steps {
                 match step {
@@ -390,20 +435,26 @@ proptest! {
                         let gone: Vec<Key> = gone.into_iter().map(|at| Key::Number(at.into())).collect();
                         world.publish(strip(), rev, rows, &gone);
                     }
-                    Step::Look(who) => world.frames(&mut sessions[who]).into_iter().for_each(|frame| clients[who].take(frame)),
+                    Step::Look(who) => {
+                        let frames = sessions[who].turn(world.now).frames;
+                        frames.iter().for_each(|frame| clients[who].take_bytes(Codec::ALL[who], frame));
+                    }
                     Step::Pace(who, hz) => sessions[who].set_pace(hz).unwrap(),
                     Step::Rejoin(who) => {
                         sessions[who].unsubscribe(strip());
                         let rows = truth.values().cloned().collect();
-                        clients[who].take(world.join(&mut sessions[who], strip(), rev, rows));
+                        let answer = world.join_bytes(&mut sessions[who], strip(), rev, rows);
+                        clients[who].take_bytes(Codec::ALL[who], &answer);
                     }
                     Step::Wait(ms) => world.advance(Duration::from_millis(ms)),
                 }
             }
-            for (session, client) in sessions.iter_mut().zip(&mut clients) {
+            for who in [0, 1] {
+                let (session, client) = (&mut sessions[who], &mut clients[who]);
                 session.set_pace(60.0).unwrap();
                 world.advance(TICK * 2);
-                world.frames(session).into_iter().for_each(|frame| client.take(frame));
+                let frames = session.turn(world.now).frames;
+                frames.iter().for_each(|frame| client.take_bytes(Codec::ALL[who], frame));
                 let newest: Vec<Row> = truth.values().map(|(row, _)| row.clone()).collect();
                 let shown: Vec<Row> = client.rows.values().cloned().collect();
                 assert_eq!(shown, newest);

@@ -1,11 +1,12 @@
 //! One topic that somebody hears: the newest row per key, and which of them a session has not been told.
 //!
-//! Owns rows, their order of change (`version`, local to the channel) and the frame that all share who are up to
-//! date. Called by the hub (publish), the timer (release) and sessions (answer, frame). Invariant: each key stands
-//! once in `log`, at its last change, so what a session lacks is a stretch of `log`, however long it slept.
-//! Deliberately knows no connection; nothing here awaits.
+//! Owns rows, their order of change (`version`, local to the channel) and the frames that all share who stand alike.
+//! Called by the hub (publish), the timer (release) and sessions (answer, frame). Invariant: each key stands once in
+//! `log`, at its last change, so what a session lacks is a stretch of `log`, however long it slept. Deliberately knows
+//! no connection; nothing here awaits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,20 +15,29 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Audience;
+use super::held::Held;
 use super::listed::{KEPT_MAX, Listed};
 use crate::protocol::frame::rows_json;
 use crate::protocol::limits::LISTED_BATCHES_MAX;
-use crate::protocol::{Key, Rev, Row, Topic, Whole};
+use crate::protocol::{Codec, Key, Rev, Row, Topic, Whole, binary};
 use crate::store::Viewer;
 
 /// Keys that left a topic and are remembered as such; beyond, the oldest is forgotten, and sessions that have not
 /// been told of it get a snapshot.
 const GONE_KEPT_MAX: usize = 1024;
 
+/// Frames of one topic that are kept for others who stand where they begin; beyond, the oldest is made anew when asked.
+const SHARED_KEPT_MAX: usize = 16;
+
 /// One topic.
 pub struct Channel {
     /// Which one.
     pub topic: Topic,
+    /// Its number on the wire of the binary codec: small, and used again once nobody hears the topic.
+    pub number: u64,
+    /// As in the state, to be looked at without its lock.
+    version: AtomicU64,
+    released: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -47,21 +57,25 @@ struct State {
     log: BTreeMap<u64, Key>,
     gone: usize,
     listed: Listed,
-    listeners: Vec<(u64, Arc<Notify>)>,
-    shared: Option<Shared>,
+    listeners: Listeners,
+    /// At most [`SHARED_KEPT_MAX`], newest last.
+    shared: VecDeque<Shared>,
 }
 
-struct Held {
-    version: u64,
-    rev: Rev,
-    /// None: gone.
-    row: Option<Row>,
-    /// Its JSON, made when first told. A second encoding would stand beside it.
-    json: Option<Arc<str>>,
-    audience: Audience,
+/// Who is woken: each session's number and its bell. Shared with whoever rings them, so that no lock is held meanwhile.
+pub type Listeners = Arc<Vec<(u64, Arc<Notify>)>>;
+
+/// Wakes all of them.
+pub fn ring(listeners: &Listeners) {
+    for (_, bell) in listeners.iter() {
+        bell.notify_one();
+    }
 }
 
 struct Shared {
+    codec: Codec,
+    /// For whom: none = for every viewer.
+    viewer: Option<Viewer>,
     from: u64,
     to: u64,
     frame: Bytes,
@@ -90,43 +104,38 @@ fn visible(audience: &Audience, viewer: &Viewer) -> bool {
     }
 }
 
-impl Held {
-    fn json(&mut self) -> Option<Arc<str>> {
-        let row = self.row.as_ref()?;
-        Some(Arc::clone(self.json.get_or_insert_with(|| row.to_json().into())))
-    }
-
-    fn ended(&self) -> bool {
-        matches!(&self.row, Some(Row::Batch(batch)) if batch.state.is_finished())
-    }
-}
-
 impl Channel {
     /// A topic that nobody hears yet.
-    pub fn new(topic: Topic) -> Arc<Self> {
-        Arc::new(Self { topic, state: Mutex::default() })
+    pub fn new(topic: Topic, number: u64) -> Arc<Self> {
+        let (version, released) = (AtomicU64::new(0), AtomicU64::new(0));
+        Arc::new(Self { topic, number, version, released, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Shows how far the state is to those who look without its lock. Called before that is given back.
+    fn show(&self, state: &State) {
+        self.version.store(state.version, Ordering::Release);
+        self.released.store(state.released, Ordering::Release);
+    }
+
     /// Adds a session; answers the version from which it hears.
     pub fn join(&self, session: u64, wake: &Arc<Notify>) -> u64 {
         let mut state = self.state();
-        state.listeners.push((session, Arc::clone(wake)));
+        Arc::make_mut(&mut state.listeners).push((session, Arc::clone(wake)));
         state.version
     }
 
     /// Removes a session; true if nobody is left.
     pub fn leave(&self, session: u64) -> bool {
         let mut state = self.state();
-        state.listeners.retain(|(held, _)| *held != session);
+        Arc::make_mut(&mut state.listeners).retain(|(held, _)| *held != session);
         state.listeners.is_empty()
     }
 
-    /// Takes rows; answers when this topic must be released, if that is neither now nor awaited already. `rev` is
-    /// asked under the lock, so that revisions are in the order of changes.
+    /// Takes rows. `rev` is asked under the lock, so that revisions are in the order of changes.
     pub fn publish(
         &self,
         rev: impl FnOnce() -> Rev,
@@ -134,7 +143,7 @@ impl Channel {
         gone: &[Key],
         now: Instant,
         tick: Duration,
-    ) -> Option<Instant> {
+    ) -> Due {
         let mut state = self.state();
         let rev = rev();
         state.rev = state.rev.max(rev);
@@ -144,36 +153,50 @@ impl Channel {
         for key in gone {
             state.remove(self.topic, key, rev);
         }
-        state.due(now, tick)
+        let due = state.due(now, tick);
+        self.show(&state);
+        due
     }
 
-    /// Lets sessions tell what has changed.
-    pub fn release(&self, now: Instant) {
-        self.state().release(now);
+    /// Lets sessions tell what has changed; answers whom to wake.
+    pub fn release(&self, now: Instant) -> Listeners {
+        let mut state = self.state();
+        state.release(now);
+        self.show(&state);
+        Arc::clone(&state.listeners)
+    }
+
+    /// Who is woken when something is told.
+    pub fn listeners(&self) -> Listeners {
+        Arc::clone(&self.state().listeners)
     }
 
     /// True where a session that stands at `seen` has something to hear: at the tick, or (`early`) before it.
     pub fn has_news(&self, seen: u64, early: Early) -> bool {
-        let state = self.state();
-        match early {
-            Early::No => state.released > seen,
-            Early::Yes => state.version > seen,
-        }
+        let at = match early {
+            Early::No => &self.released,
+            Early::Yes => &self.version,
+        };
+        at.load(Ordering::Acquire) > seen
     }
 
     /// What `viewer`, who stands at `seen`, lacks.
-    pub fn tell(&self, seen: u64, viewer: &Viewer) -> Told {
+    pub fn tell(&self, seen: u64, viewer: &Viewer, codec: Codec) -> Told {
         let mut state = self.state();
         if seen < state.floor {
             return Told::Stale;
         }
-        if let Some(shared) = &state.shared
-            && shared.from == seen
-            && shared.to >= state.released
-        {
+        let released = state.released;
+        let alike = state.shared.iter().rev().find(|shared| {
+            shared.from == seen
+                && shared.to >= released
+                && shared.codec == codec
+                && shared.viewer.as_ref().is_none_or(|of| *of == class(viewer))
+        });
+        if let Some(shared) = alike {
             return Told::Frame { frame: Some(shared.frame.clone()), to: shared.to };
         }
-        state.tell(self.topic, seen, viewer)
+        state.tell(self, seen, viewer, codec)
     }
 
     /// The answer to a subscribe: `rows` as read from the store after `since`, with what was published meanwhile.
@@ -181,14 +204,11 @@ impl Channel {
     /// nothing, and others who lack them hear of them now.
     pub fn answer(
         &self,
-        since: u64,
-        known: Option<Rev>,
+        asked: Asked<'_>,
         rev: impl FnOnce() -> Rev,
         rows: Option<Vec<(Row, Audience)>>,
-        viewer: &Viewer,
-        now: Instant,
-        tick: Duration,
     ) -> Answered {
+        let Asked { since, known, viewer, codec, now, tick } = asked;
         let mut state = self.state();
         let rev = rev();
         let Some(rows) = rows else {
@@ -196,28 +216,70 @@ impl Channel {
                 return Answered::Again;
             }
             state.rev = rev;
-            let text = rows_json::<&str>(Whole::Update, self.topic, rev, &[], &[]);
-            return Answered::Frame { frame: Bytes::from(text), to: since, release_at: None };
+            return Answered::Frame { frame: self.current(codec, rev), to: since, due: Due::Later };
         };
         state.rev = state.rev.max(rev);
-        let texts = state.merge(self.topic, since, rows, viewer);
+        let keys = state.merge(self.topic, since, rows, viewer);
         let to = state.version;
         if state.listeners.len() == 1 {
             // Nobody else lacks these rows, and an answer is no update: the next change still goes at once.
             state.released = to;
         }
-        let text = if known == Some(state.rev) {
-            rows_json::<&str>(Whole::Update, self.topic, state.rev, &[], &[])
+        let frame = if known == Some(state.rev) {
+            self.current(codec, state.rev)
         } else {
-            rows_json(Whole::Snapshot, self.topic, state.rev, &texts, &[])
+            state.snapshot(self, &keys, codec)
         };
-        Answered::Frame { frame: Bytes::from(text), to, release_at: state.due(now, tick) }
+        let due = state.due(now, tick);
+        self.show(&state);
+        Answered::Frame { frame, to, due }
+    }
+
+    /// The answer to a page that shows all there is.
+    fn current(&self, codec: Codec, rev: Rev) -> Bytes {
+        match codec {
+            Codec::Json => rows_json::<&str>(Whole::Update, self.topic, rev, &[], &[]).into(),
+            Codec::Binary => binary::current(self.topic, self.number, rev).into(),
+        }
     }
 
     /// Revision up to which sessions of this topic have been answered or told; 0: none has been.
     pub fn rev(&self) -> Rev {
         self.state().rev
     }
+}
+
+/// All viewers to whom the same is visible are one.
+fn class(viewer: &Viewer) -> Viewer {
+    if viewer.sees_all { Viewer { name: String::new(), sees_all: true } } else { viewer.clone() }
+}
+
+/// A subscribe that is to be answered.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Version of the channel when it came.
+    pub since: u64,
+    /// What the page shows already.
+    pub known: Option<Rev>,
+    /// Who asks.
+    pub viewer: &'a Viewer,
+    /// How the answer stands on the wire.
+    pub codec: Codec,
+    /// The time.
+    pub now: Instant,
+    /// Shortest time between two releases.
+    pub tick: Duration,
+}
+
+/// When sessions hear of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Now: wake them.
+    Now,
+    /// At this time: the timer must release then.
+    At(Instant),
+    /// There is nothing new, or the timer knows of it.
+    Later,
 }
 
 /// How a subscribe was answered.
@@ -230,7 +292,7 @@ pub enum Answered {
         /// Version to tell from next.
         to: u64,
         /// When others must be told of what this answer brought up.
-        release_at: Option<Instant>,
+        due: Due,
     },
     /// Not yet: the topic has moved on since the page was found up to date. Its rows must be read.
     Again,
@@ -249,19 +311,34 @@ impl State {
     fn put(&mut self, topic: Topic, row: Row, audience: Audience) {
         let key = row.key();
         let rev = row.rev();
-        if let Some(held) = self.rows.get(&key) {
-            if held.rev > rev {
-                return;
-            }
-            if held.row.as_ref() == Some(&row) && held.audience == audience {
-                return;
-            }
+        let held = self.rows.get(&key);
+        if held.is_some_and(|held| held.rev > rev) {
+            return;
         }
+        let differs = match held {
+            Some(held) => match held.differs(&row, &audience) {
+                None => return,
+                differs => differs,
+            },
+            None => None,
+        };
         let dropped = match (topic, &row) {
             (Topic::Batches, Row::Batch(batch)) => self.listed.take(batch, &audience),
             _ => None,
         };
-        self.set(key, Held { version: 0, rev, row: Some(row), json: None, audience });
+        self.version += 1;
+        let version = self.version;
+        self.log.insert(version, key.clone());
+        match (self.rows.get_mut(&key), differs) {
+            (Some(held), Some(which)) => {
+                self.log.remove(&held.version);
+                self.gone -= usize::from(held.row.is_none());
+                held.replace(version, row, audience, which);
+            }
+            _ => {
+                self.rows.insert(key, Held::came(version, row, audience));
+            }
+        }
         if let Some(key) = dropped {
             self.forget(&key);
         }
@@ -281,23 +358,17 @@ impl State {
         if held.is_some_and(|held| held.rev > rev) {
             return;
         }
-        self.set(key.clone(), Held { version: 0, rev, row: None, json: None, audience });
+        self.version += 1;
+        self.log.insert(self.version, key.clone());
+        self.gone += 1;
+        if let Some(old) = self.rows.insert(key.clone(), Held::left(self.version, rev, audience)) {
+            self.log.remove(&old.version);
+        }
         while self.gone > GONE_KEPT_MAX {
             let oldest =
                 self.log.values().find(|key| self.rows.get(*key).is_some_and(|held| held.row.is_none()));
             let Some(oldest) = oldest.cloned() else { break };
             self.forget(&oldest);
-        }
-    }
-
-    fn set(&mut self, key: Key, mut held: Held) {
-        self.version += 1;
-        held.version = self.version;
-        self.log.insert(self.version, key.clone());
-        self.gone += usize::from(held.row.is_none());
-        if let Some(old) = self.rows.insert(key, held) {
-            self.log.remove(&old.version);
-            self.gone -= usize::from(old.row.is_none());
         }
     }
 
@@ -310,19 +381,19 @@ impl State {
         }
     }
 
-    /// Releases what has changed, if the last release is a tick ago; else answers when the timer must.
-    fn due(&mut self, now: Instant, tick: Duration) -> Option<Instant> {
+    /// Releases what has changed, if the last release is a tick ago; else says when the timer must.
+    fn due(&mut self, now: Instant, tick: Duration) -> Due {
         if self.version == self.released || self.waiting {
-            return None;
+            return Due::Later;
         }
         match self.released_at.map(|at| at + tick) {
             Some(at) if at > now => {
                 self.waiting = true;
-                Some(at)
+                Due::At(at)
             }
             _ => {
                 self.release(now);
-                None
+                Due::Now
             }
         }
     }
@@ -331,12 +402,9 @@ impl State {
         self.released = self.version;
         self.released_at = Some(now);
         self.waiting = false;
-        for (_, wake) in &self.listeners {
-            wake.notify_one();
-        }
     }
 
-    fn tell(&mut self, topic: Topic, seen: u64, viewer: &Viewer) -> Told {
+    fn tell(&mut self, channel: &Channel, seen: u64, viewer: &Viewer, codec: Codec) -> Told {
         let to = self.version;
         let keys: Vec<Key> = self.log.range(seen + 1..).map(|(_, key)| key.clone()).collect();
         if keys.is_empty() {
@@ -348,58 +416,92 @@ impl State {
         }
         let mut gone = if ends > 0 { self.listed.beyond(viewer, ends) } else { Vec::new() };
         let mut uniform = ends == 0 || self.listed.is_uniform();
-        let mut texts = Vec::with_capacity(keys.len());
+        let mut here = Vec::with_capacity(keys.len());
         for key in keys {
-            let Some(held) = self.rows.get_mut(&key) else { continue };
+            let Some(held) = self.rows.get(&key) else { continue };
             uniform &= held.audience == Audience::Everyone;
             if !visible(&held.audience, viewer) || gone.contains(&key) {
                 continue;
             }
-            match held.json() {
-                Some(json) => texts.push(json),
-                None => gone.push(key),
-            }
+            if held.row.is_some() { here.push(key) } else { gone.push(key) }
         }
-        if texts.is_empty() && gone.is_empty() {
+        if here.is_empty() && gone.is_empty() {
             return Told::Frame { frame: None, to };
         }
-        let frame = Bytes::from(rows_json(Whole::Update, topic, self.rev, &texts, &gone));
-        if uniform {
-            self.shared = Some(Shared { from: seen, to, frame: frame.clone() });
+        let frame = self.update(channel, seen, &here, &gone, codec);
+        if self.shared.len() >= SHARED_KEPT_MAX {
+            self.shared.pop_front();
         }
+        let viewer = (!uniform).then(|| class(viewer));
+        self.shared.push_back(Shared { codec, viewer, from: seen, to, frame: frame.clone() });
         Told::Frame { frame: Some(frame), to }
     }
 
-    /// `rows` as read, each replaced by a newer one that was published; with those that came, without those that
-    /// left since `since`.
-    fn merge(
-        &mut self,
-        topic: Topic,
-        since: u64,
-        rows: Vec<(Row, Audience)>,
-        viewer: &Viewer,
-    ) -> Vec<Arc<str>> {
-        let mut texts = Vec::with_capacity(rows.len());
+    fn update(&mut self, channel: &Channel, seen: u64, here: &[Key], gone: &[Key], codec: Codec) -> Bytes {
+        match codec {
+            Codec::Json => {
+                let texts = self.texts(here, seen);
+                rows_json(Whole::Update, channel.topic, self.rev, &texts, gone).into()
+            }
+            Codec::Binary => {
+                let rows: Vec<_> = here
+                    .iter()
+                    .filter_map(|key| self.rows.get(key))
+                    .filter_map(|held| held.since(seen))
+                    .collect();
+                let rows: Vec<_> = rows.iter().map(|(row, which)| (row.as_ref(), *which)).collect();
+                binary::update(channel.topic, channel.number, self.rev, &rows, gone).into()
+            }
+        }
+    }
+
+    fn snapshot(&mut self, channel: &Channel, keys: &[Key], codec: Codec) -> Bytes {
+        match codec {
+            Codec::Json => {
+                let texts = self.texts(keys, 0);
+                rows_json(Whole::Snapshot, channel.topic, self.rev, &texts, &[]).into()
+            }
+            Codec::Binary => {
+                let rows: Vec<&Row> =
+                    keys.iter().filter_map(|key| self.rows.get(key)?.row.as_ref()).collect();
+                binary::snapshot(channel.topic, channel.number, self.rev, rows.into_iter()).into()
+            }
+        }
+    }
+
+    fn texts(&mut self, keys: &[Key], seen: u64) -> Vec<Arc<str>> {
+        let mut texts = Vec::with_capacity(keys.len());
+        for key in keys {
+            texts.extend(self.rows.get_mut(key).and_then(|held| held.json(seen)));
+        }
+        texts
+    }
+
+    /// Takes `rows` as read, each unless a newer one was published; answers the keys of all that are there: of these,
+    /// and of those that came since `since`, without those that left.
+    fn merge(&mut self, topic: Topic, since: u64, rows: Vec<(Row, Audience)>, viewer: &Viewer) -> Vec<Key> {
+        let mut keys = Vec::with_capacity(rows.len());
         let mut read = std::collections::HashSet::with_capacity(rows.len());
         for (row, audience) in rows {
             let key = row.key();
-            let held = self.rows.get(&key);
-            let newer = held
+            let newer = self
+                .rows
+                .get(&key)
                 .is_some_and(|held| held.rev > row.rev() || (held.rev == row.rev() && held.version > since));
             if !newer {
                 self.put(topic, row, audience);
             }
-            texts.extend(self.rows.get_mut(&key).and_then(Held::json));
-            read.insert(key);
-        }
-        let came: Vec<Key> = self.log.range(since + 1..).map(|(_, key)| key.clone()).collect();
-        for key in came.into_iter().filter(|key| !read.contains(key)) {
-            if let Some(held) = self.rows.get_mut(&key)
-                && visible(&held.audience, viewer)
-            {
-                texts.extend(held.json());
+            if read.insert(key.clone()) {
+                keys.push(key);
             }
         }
-        texts
+        let came = self.log.range(since + 1..).map(|(_, key)| key);
+        keys.extend(came.filter(|key| !read.contains(*key)).cloned());
+        keys.retain(|key| {
+            self.rows.get(key).is_some_and(|held| {
+                held.row.is_some() && (read.contains(key) || visible(&held.audience, viewer))
+            })
+        });
+        keys
     }
 }

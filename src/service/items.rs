@@ -7,8 +7,8 @@
 use super::{Caller, Service};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WINDOW_ITEMS_MAX};
 use crate::protocol::{
-    ApiError, BatchId, ErrorCode, FamilyPage, ItemDetail, ItemPage, ItemProgress, ItemQuery, ItemRow,
-    ItemState, Rev, Seq, StripCell,
+    ApiError, BatchId, ErrorCode, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemProgress, ItemQuery,
+    ItemRow, ItemState, LogPart, Rev, Seq, StripCell,
 };
 use crate::store::{FileRecord, ItemList};
 
@@ -55,15 +55,26 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn item(&self, caller: &Caller, id: BatchId, seq: Seq) -> Result<ItemDetail, ApiError> {
+        let ItemLive { row, history, log } = self.item_live(caller, id, seq).await?;
+        Ok(ItemDetail { row, history, log: log.text })
+    }
+
+    /// One item, with where in its whole log the kept part begins. While the item runs here, offsets count from the start
+    /// of that; afterwards from the start of what was kept.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn item_live(&self, caller: &Caller, id: BatchId, seq: Seq) -> Result<ItemLive, ApiError> {
         let batch = self.visible(caller, id).await?;
         let item = self.inner.store.item(&batch, seq).await?;
-        let mut log = item.log;
+        let mut log = LogPart { from: 0, text: item.log };
         if item.row.state == ItemState::Running
             && let Some(cell) = self.inner.engine.work_cell(id, seq)
         {
-            log = cell.log().1;
+            let (from, text) = cell.log();
+            log = LogPart { from, text };
         }
-        Ok(ItemDetail { row: self.with_progress(id, item.row), history: item.history, log })
+        Ok(ItemLive { row: self.with_progress(id, item.row), history: item.history, log })
     }
 
     /// Families of failures.
@@ -112,8 +123,9 @@ impl Service {
     fn with_progress(&self, id: BatchId, mut row: ItemRow) -> ItemRow {
         if row.state == ItemState::Running {
             let cell = self.inner.engine.work_cell(id, row.seq);
-            row.progress =
-                cell.and_then(|cell| cell.progress()).map(|(fraction, note)| ItemProgress { fraction, note });
+            row.progress = cell
+                .and_then(|cell| cell.progress())
+                .map(|(fraction, note)| ItemProgress::new(fraction, note));
         }
         row
     }

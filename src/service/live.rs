@@ -105,7 +105,7 @@ impl Service {
             Topic::Item { batch, seq } => {
                 // Read before the item: what the item shows is at least as new.
                 let rev = self.visible(caller, batch).await?.rev;
-                (rev, vec![Row::ItemDetail(Box::new(self.item(caller, batch, seq).await?))])
+                (rev, vec![Row::ItemLive(Box::new(self.item_live(caller, batch, seq).await?))])
             }
             Topic::Pulse(_) => return Err(ApiError::not_found("topic")),
         };

@@ -83,8 +83,8 @@ impl Service {
         Me { name: caller.name.clone(), role: caller.role }
     }
 
-    /// False once what the caller came in by was taken away, disabled or has run out. Cheap: the answer may be up to
-    /// a second old.
+    /// False once what the caller came in by was taken away, disabled or has run out. Cheap: the answer may be a
+    /// quarter of a second old.
     pub async fn still_valid(&self, caller: &Caller) -> bool {
         self.people.still_valid(caller).await
     }

@@ -22,7 +22,7 @@ const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Uses of a login or token are written down at most so often, in milliseconds.
 const SEEN_EVERY_MS: u64 = 60_000;
 /// For how long an answer of [`People::still_valid`] is kept.
-const VALID_FOR: Duration = Duration::from_secs(1);
+const VALID_FOR: Duration = Duration::from_millis(250);
 /// Kept answers; beyond, all are forgotten and asked anew.
 const VALID_KEPT_MAX: usize = 10_000;
 /// Characters of the name of a person or token.
@@ -225,7 +225,7 @@ impl People {
     }
 
     /// False once what the caller came in by was taken away, disabled or has run out, or their role has changed.
-    /// Cheap: the answer may be up to a second old. An outage answers true: it takes nothing away.
+    /// Cheap: the answer may be a quarter of a second old. An outage answers true: it takes nothing away.
     pub async fn still_valid(&self, caller: &Caller) -> bool {
         let hash = match &caller.via {
             Via::Local => return true,

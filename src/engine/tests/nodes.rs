@@ -5,7 +5,7 @@
 
 use super::*;
 use crate::cluster::Cluster;
-use crate::protocol::{NodeState, Topic};
+use crate::protocol::{Codec, NodeState, Topic};
 use crate::store::{SeqRange, Viewer};
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -158,7 +158,7 @@ async fn a_node_that_dies_is_found_and_its_upload_cut_off() {
 async fn a_web_node_shows_what_another_commits() {
     let Some(site) = Site::open(Role::Web).await else { return };
     let batch = site.submit(30, r#"{"wait_ms": 20, "fail_each": 5}"#).await;
-    let mut session = site.b.hub.session(Viewer { name: "ada".to_owned(), sees_all: false });
+    let mut session = site.b.hub.session(Viewer { name: "ada".to_owned(), sees_all: false }, Codec::Json);
     let topics = [Topic::Batch(batch.id), Topic::Strip(batch.id), Topic::Families(batch.id)];
     for topic in topics {
         session.subscribe(topic).unwrap();
