@@ -126,6 +126,9 @@ pub(super) const FIELDS: &[Field] = &[
         raw,
         1..=1_000_000
     )),
+    field!(live.connections_per_address_max, "a whole number from 1 to 1000000", |raw| {
+        whole(raw, 1..=1_000_000).map(Some)
+    }),
     field!(live.message_bytes_max, "a whole number of bytes from 256 to 1048576", |raw| {
         whole(raw, 256..=1_048_576)
     }),

@@ -120,6 +120,9 @@ pub struct LiveConfig {
     pub connections_max: usize,
     /// Live connections of one caller at once, 1 to 1,000,000. 100.
     pub connections_per_user_max: usize,
+    /// Live connections from one address at once, 1 to 1,000,000. By default 1,000, and on loopback as many as there
+    /// are.
+    pub connections_per_address_max: Option<usize>,
     /// Bytes of one message from a client, 256 to 1,048,576. 8,192.
     pub message_bytes_max: usize,
 }
@@ -131,6 +134,7 @@ impl Default for LiveConfig {
             tick_ms: 100,
             connections_max: 10_000,
             connections_per_user_max: 100,
+            connections_per_address_max: None,
             message_bytes_max: crate::protocol::limits::CLIENT_MESSAGE_BYTES_MAX,
         }
     }

@@ -21,6 +21,8 @@ struct Site;
 
 /// Where the build says what the hashed files are called.
 const MANIFEST: &str = "pkg/manifest.json";
+/// Characters of the name of a build: enough that two are never alike.
+const BUILD_CHARS: usize = 16;
 /// Characters of a hash in a name, at least.
 const HASH_CHARS_MIN: usize = 8;
 
@@ -41,13 +43,19 @@ pub fn addresses() -> Assets {
             let address = |name: &str| {
                 if name.starts_with('/') { name.to_owned() } else { format!("/pkg/{name}") }
             };
-            Assets { js: address(&names.js), wasm: address(&names.wasm), css: address(&names.css) }
+            let (js, wasm, css) = (address(&names.js), address(&names.wasm), address(&names.css));
+            Assets { build: build(&[&js, &wasm, &css]), js, wasm, css }
         }
         Err(error) => {
             tracing::error!(%error, "the site's manifest cannot be read");
             Assets::default()
         }
     }
+}
+
+/// The name of a build: its files' names carry the hashes of what is in them.
+fn build(names: &[&str]) -> String {
+    blake3::hash(names.join("\n").as_bytes()).to_hex()[..BUILD_CHARS].to_owned()
 }
 
 /// The file at `path` (with its leading `/`), as the client can take it; none if there is none.

@@ -75,7 +75,8 @@ impl Doorman {
 }
 
 /// What counts as one address: an IPv6 client has a /64 to itself.
-fn network(address: IpAddr) -> IpAddr {
+#[must_use]
+pub fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {

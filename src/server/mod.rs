@@ -4,7 +4,7 @@
 //! router   every URL on one screen       state    what every handler may use
 //! auth     who is asking                  sign_in, doorman   coming in, and the brake on guessing
 //! limits   bodies, time, headers          page, assets       the app and its files
-//! api, results, live_socket               programs, downloads, pages' live connection
+//! api, results, live                      programs, downloads, the live connection
 //! health   ready, figures                 problem  refusals  lock, listen   the folder, the connections
 //! ```
 //!
@@ -17,7 +17,7 @@ pub mod doorman;
 pub mod health;
 mod limits;
 mod listen;
-pub mod live_socket;
+pub mod live;
 pub mod lock;
 mod page;
 pub mod problem;
@@ -41,6 +41,7 @@ use tokio_util::task::TaskTracker;
 pub use state::AppState;
 
 use self::doorman::Doorman;
+use self::live::{Guests, PlaceLimits, Places, watch_guests};
 use self::lock::{FolderLock, LockError};
 use self::state::{Limits, LiveOptions, Site};
 use crate::config::Config;
@@ -226,6 +227,7 @@ async fn run_with(
     let (stop, tracker) = (state.stop.clone(), state.tracker.clone());
     let routes = if serves {
         start_mirror(engine.clone(), mirrored.0, mirrored.1, stop.clone());
+        tokio::spawn(watch_guests(state.guests.clone(), state.service.clone(), stop.clone()));
         router::router(state)
     } else {
         router::probes(state)
@@ -323,10 +325,15 @@ fn state(config: &Config, service: Service) -> AppState {
         live: LiveOptions {
             ping_ms: u64::from(live.ping_seconds) * 1_000,
             tick_ms: u64::from(live.tick_ms),
-            connections_max: live.connections_max,
-            connections_per_user_max: live.connections_per_user_max,
+            build: assets::addresses().build.into(),
             message_bytes_max: live.message_bytes_max,
         },
+        places: Arc::new(Places::new(PlaceLimits {
+            all_max: live.connections_max,
+            per_person_max: live.connections_per_user_max,
+            per_address_max: live.connections_per_address_max,
+        })),
+        guests: Guests::default(),
         site: Arc::new(Site::new(config.server.base_url.as_deref())),
         doorman: Arc::new(Doorman::new(config.server.trusted_proxies.clone())),
         readiness: Arc::default(),

@@ -20,7 +20,7 @@ use tracing::Level;
 use super::auth::{identify, require_caller, require_caller_but_to_sign_in, same_site, turn_away};
 use super::limits::{BODY_IDLE_MAX, harden, refuse_large};
 use super::state::{AppState, Limits};
-use super::{api, assets, auth, health, live_socket, page, sign_in};
+use super::{api, assets, auth, health, live, page, sign_in};
 use crate::protocol::ApiError;
 use crate::service::Caller;
 
@@ -34,7 +34,9 @@ pub fn router(state: AppState) -> Router {
         .open("/first/{code}", post(sign_in::first))
         .open("/pkg/{*file}", get(file))
         .open("/api/openapi.json", get(api::openapi))
-        .open("/live", any(live_socket::live))
+        .open("/live", any(live::live))
+        .open("/live/events", get(live::events))
+        .open("/live/frames", get(live::frames))
         .caller("/metrics", get(health::metrics))
         .callers("/api/v1", api::router())
         .pages(page::router(&state))

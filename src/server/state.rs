@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::doorman::Doorman;
 use super::health::Readiness;
+use super::live::{Guests, Places};
 use crate::service::Service;
 
 /// What every handler may use. Cheap to clone.
@@ -25,6 +26,10 @@ pub struct AppState {
     pub limits: Limits,
     /// How the live connection is run.
     pub live: LiveOptions,
+    /// Live connections that are open, and their bounds.
+    pub places: Arc<Places>,
+    /// Whose live connections they are.
+    pub guests: Guests,
     /// Where the installation is reached.
     pub site: Arc<Site>,
     /// Brake on sign-in, and which proxies are believed.
@@ -57,16 +62,14 @@ pub struct Limits {
 }
 
 /// How the live connection is run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct LiveOptions {
     /// Between pings, in milliseconds.
     pub ping_ms: u64,
     /// Between two updates of one topic at least, in milliseconds.
     pub tick_ms: u64,
-    /// Connections of this process; one more is answered 503.
-    pub connections_max: usize,
-    /// Connections of one caller; one more is closed with 4429.
-    pub connections_per_user_max: usize,
+    /// Which build of the page belongs to this server.
+    pub build: Arc<str>,
     /// Bytes of one message from a client; a larger one is closed with 1009.
     pub message_bytes_max: usize,
 }

@@ -76,18 +76,7 @@ pub async fn log(
 ) -> Answer<LogPart> {
     let (batch, seq) = (place.batch()?, place.seq()?);
     let from = asked.number("from")?.unwrap_or(0);
-    let item = state.service.item(&caller, batch, seq).await?;
-    // While the item runs here, offsets count from the start of its whole log, of which the tail is kept.
-    let (starts, text) =
-        state.service.parts().engine.work_cell(batch, seq).map_or((0, item.log), |cell| cell.log());
-    Ok(Json(log_part(starts, &text, from)))
-}
-
-/// The part of a log at and after offset `from`; `text` is what is kept, and starts at offset `starts`.
-fn log_part(starts: u64, text: &str, from: u64) -> LogPart {
-    let skip = usize::try_from(from.saturating_sub(starts)).unwrap_or(usize::MAX).min(text.len());
-    let skip = (0..=skip).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-    LogPart { from: starts + skip as u64, text: text[skip..].to_owned() }
+    Ok(Json(state.service.item_live(&caller, batch, seq).await?.log.since(from)))
 }
 
 /// `GET /batches/{id}/families`
@@ -98,22 +87,4 @@ pub async fn families(State(state): State<AppState>, Who(caller): Who, place: Pl
 /// `GET /nodes`
 pub async fn nodes(State(state): State<AppState>, Who(caller): Who) -> Answer<NodePage> {
     state.service.nodes(&caller).await.map(Json)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_go_on_from_an_offset() {
-        let part = |starts, from| {
-            let part = log_part(starts, "aé\nb", from);
-            (part.from, part.text)
-        };
-        assert_eq!(part(0, 0), (0, "aé\nb".to_owned()));
-        assert_eq!(part(0, 3), (3, "\nb".to_owned()));
-        assert_eq!(part(0, 2), (1, "é\nb".to_owned()), "no character is cut");
-        assert_eq!(part(100, 7), (100, "aé\nb".to_owned()), "what was dropped cannot be given");
-        assert_eq!(part(100, 900), (105, String::new()));
-    }
 }

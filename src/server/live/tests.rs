@@ -4,12 +4,13 @@
 //! the socket says. Deliberately tests no fold: the hub's and the client's tests do.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::routing::any;
+use axum::routing::{any, get};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::HeaderValue;
 use tokio::net::TcpListener;
@@ -18,12 +19,17 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::super::listen::accept;
 use super::super::state::AppState;
 use super::super::{engine_options, open_store, state};
+use super::{PlaceLimits, Places};
 use crate::config::Config;
 use crate::engine::{Engine, start_mirror};
 use crate::hub::Hub;
-use crate::protocol::{Batch, BatchState, ErrorCode, ItemState, NewBatch, Options, Row, ServerFrame, Topic};
+use crate::protocol::binary::{Change, Channels, Fields as _, Heard, of_client};
+use crate::protocol::{
+    Batch, BatchState, ClientFrame, ErrorCode, ItemState, LogPart, NewBatch, Options, Row, ServerFrame, Topic,
+};
 use crate::service::{Caller, Parts, Service};
 use crate::tasks::built_in;
 
@@ -45,7 +51,7 @@ impl House {
         config.server.data = folder.path().join("data");
         config.server.slots = 2;
         let store = open_store(&config).await.unwrap();
-        let (hub, tasks) = (Hub::new(Duration::from_millis(20)), std::sync::Arc::new(built_in()));
+        let (hub, tasks) = (Hub::new(Duration::from_millis(20)), Arc::new(built_in()));
         let engine = Engine::start(
             store.clone(),
             tasks.clone(),
@@ -73,13 +79,22 @@ impl House {
             }
             next.run(request).await
         });
-        let routes = Router::new().route("/live", any(super::live)).layer(knock).with_state(state.clone());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
+        let routes = Router::new()
+            .route("/live", any(super::live))
+            .route("/live/events", get(super::events))
+            .route("/live/frames", get(super::frames))
+            .layer(knock)
+            .with_state(state.clone());
+        tokio::spawn(accept(listener, routes, 1_000, state.stop.clone(), state.tracker.clone()));
         Self { _folder: folder, state, engine, address }
     }
 
     async fn call(&self, headers: &[(&'static str, &str)]) -> Result<Client, Error> {
-        let mut request = format!("ws://{}/live", self.address).into_client_request().unwrap();
+        self.call_at("/live", headers).await
+    }
+
+    async fn call_at(&self, path: &str, headers: &[(&'static str, &str)]) -> Result<Client, Error> {
+        let mut request = format!("ws://{}{path}", self.address).into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
@@ -206,7 +221,7 @@ async fn progress_inside_an_item_is_seen() {
     let batch = house.batch(1, r#"{"duration_ms":1500,"steps":100,"log_lines":3}"#).await;
     subscribe(&mut client, &format!("batch/{}/items/1-10", batch.id)).await;
     subscribe(&mut client, &format!("item/{}/1", batch.id)).await;
-    let (mut fractions, mut logged) = (Vec::new(), false);
+    let (mut fractions, mut logged, mut log) = (Vec::new(), false, LogPart::default());
     while fractions.len() < 3 || !logged {
         let (ServerFrame::Snapshot { rows, .. } | ServerFrame::Update { rows, .. }) = next(&mut client).await
         else {
@@ -215,12 +230,16 @@ async fn progress_inside_an_item_is_seen() {
         for row in rows {
             match row {
                 Row::Item(row) => fractions.extend(row.progress.map(|progress| progress.fraction)),
-                Row::ItemDetail(detail) => logged |= !detail.log.is_empty(),
+                Row::ItemLive(item) => {
+                    log.go_on(&item.log);
+                    logged = log.text.ends_with("line 3 of 3\n");
+                }
                 other => panic!("{other:?}"),
             }
         }
     }
     assert!(fractions.is_sorted(), "{fractions:?}");
+    assert_eq!(log.text.lines().count(), 3, "each line once: {log:?}");
     house.close().await;
 }
 
@@ -276,7 +295,8 @@ async fn what_is_no_frame_closes() {
 
 #[tokio::test]
 async fn only_those_who_may_come_in_stay() {
-    let house = House::open(|state| state.live.connections_per_user_max = 2).await;
+    let limits = PlaceLimits { all_max: 10, per_person_max: 2, per_address_max: None };
+    let house = House::open(|state| state.places = Arc::new(Places::new(limits))).await;
     let status = |outcome: Result<Client, Error>| match outcome {
         Err(Error::Http(response)) => response.status().as_u16(),
         other => panic!("{other:?}"),
@@ -287,8 +307,18 @@ async fn only_those_who_may_come_in_stay() {
     let own = format!("http://{}", house.address);
     let mut nobody = house.call(&[("origin", &own)]).await.unwrap();
     assert_eq!(u16::from(closed(&mut nobody).await.code), 4401);
-    let _held = (house.client().await, house.client().await);
-    assert_eq!(status(house.call(&[("authorization", TOKEN)]).await), 429);
+    let held = (house.client().await, house.client().await);
+    let mut third = house.call(&[("authorization", TOKEN)]).await.unwrap();
+    let why = closed(&mut third).await;
+    assert_eq!((u16::from(why.code), why.reason.as_str()), (4429, super::door::Full::Person.words()));
+    drop(held);
+    // A place is given back when the end of its connection has been noticed.
+    loop {
+        let mut next = house.call(&[("authorization", TOKEN)]).await.unwrap();
+        if matches!(message(&mut next).await, Message::Text(_)) {
+            break;
+        }
+    }
     house.close().await;
 }
 
@@ -308,5 +338,138 @@ async fn silence_closes_and_a_stop_says_when_to_come_back() {
     assert!(frame.reason.parse::<u64>().unwrap() <= 3_000);
     house.state.tracker.close();
     tokio::time::timeout(Duration::from_secs(5), house.state.tracker.wait()).await.expect("sockets end");
+    house.close().await;
+}
+
+#[tokio::test]
+async fn the_compact_codec_tells_the_same() {
+    let house = House::open(|_| ()).await;
+    let build = house.state.live.build.to_string();
+    let offers = "milepost.v1.bin, milepost.v1.json";
+    let headers = [("authorization", TOKEN), ("sec-websocket-protocol", offers)];
+    let mut client = house.call_at(&format!("/live?build={build}"), &headers).await.unwrap();
+    let mut channels = Channels::default();
+    let batch = house.batch(200, r#"{"duration_ms":2}"#).await;
+    let topic = Topic::Batch(batch.id);
+    let subscribe = ClientFrame::Subscribe { topic: topic.to_string(), rev: None };
+    client.send(Message::binary(of_client(&subscribe))).await.unwrap();
+    let (mut shown, mut parts) = (None::<Batch>, 0);
+    while shown.as_ref().is_none_or(|row| row.state != BatchState::Succeeded) {
+        let Message::Binary(bytes) = message(&mut client).await else { panic!("binary frames only") };
+        match channels.read(&bytes).unwrap() {
+            Heard::Frame(ServerFrame::Welcome { build: told, .. }) => assert_eq!(told, build),
+            Heard::Frame(ServerFrame::Snapshot { rows, .. }) => {
+                let [Row::Batch(row)] = rows.as_slice() else { panic!("{rows:?}") };
+                shown = Some((**row).clone());
+            }
+            Heard::Update { changes, .. } => {
+                let [Change::Part { row: Row::Batch(part), which }] = changes.as_slice() else {
+                    panic!("{changes:?}")
+                };
+                shown.as_mut().unwrap().assign(*which, part);
+                parts += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let (shown, truth) =
+        (shown.unwrap(), house.state.service.batch(&Caller::local(), batch.id).await.unwrap());
+    assert_eq!(shown, truth);
+    assert!(parts > 1, "it moved in parts");
+    let other = [("authorization", TOKEN), ("sec-websocket-protocol", "milepost.v1.bin")];
+    let Err(Error::Http(refused)) = house.call_at("/live?build=another", &other).await else { panic!() };
+    assert_eq!(refused.status().as_u16(), 400, "another build is refused the compact codec");
+    let mut older = house.call_at("/live?build=another", &headers).await.unwrap();
+    assert!(matches!(next(&mut older).await, ServerFrame::Welcome { build: told, .. } if told == build));
+    house.close().await;
+}
+
+/// Reads events until `done` says so of one.
+async fn events_until(response: reqwest::Response, mut done: impl FnMut(&str) -> bool) {
+    let mut body = response.bytes_stream();
+    let mut text = String::new();
+    while let Some(piece) =
+        tokio::time::timeout(Duration::from_secs(20), body.next()).await.expect("an event")
+    {
+        text.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+        while let Some((event, rest)) = text.split_once("\n\n") {
+            let over = done(event);
+            text = rest.to_owned();
+            if over {
+                return;
+            }
+        }
+    }
+    panic!("the events ended: {text}");
+}
+
+#[tokio::test]
+async fn events_carry_the_same_frames() {
+    let house = House::open(|_| ()).await;
+    let batch = house.batch(300, r#"{"duration_ms":2}"#).await;
+    let http = reqwest::Client::new();
+    let url = format!("http://{}/live/events?topic=batch/{}&topic=nonsense", house.address, batch.id);
+    let get = |url: &str| http.get(url).header("authorization", TOKEN).send();
+    let response = get(&url).await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    let mut kinds = std::collections::BTreeSet::new();
+    events_until(response, |event| {
+        let frame = ServerFrame::from_json(event.strip_prefix("data: ").expect(event)).unwrap();
+        let (kind, rows) = match frame {
+            ServerFrame::Welcome { .. } => ("welcome", vec![]),
+            ServerFrame::Snapshot { rows, .. } => ("snapshot", rows),
+            ServerFrame::Update { rows, .. } => ("update", rows),
+            ServerFrame::Error { .. } => ("error", vec![]),
+            ServerFrame::Ping => ("ping", vec![]),
+        };
+        kinds.insert(kind);
+        rows.iter().any(|row| matches!(row, Row::Batch(row) if row.state == BatchState::Succeeded))
+    })
+    .await;
+    assert!(["welcome", "snapshot", "update", "error"].iter().all(|kind| kinds.contains(kind)), "{kinds:?}");
+    let status = async |url: String| get(&url).await.unwrap().status().as_u16();
+    assert_eq!(status(format!("http://{}/live/events", house.address)).await, 400);
+    let url = format!("http://{}/live/events?topic=batches", house.address);
+    assert_eq!(http.get(&url).send().await.unwrap().status().as_u16(), 401);
+    let foreign = http.get(&url).header("authorization", TOKEN).header("origin", "http://evil.example");
+    assert_eq!(foreign.send().await.unwrap().status().as_u16(), 403);
+    let waiting = get(&url).await.unwrap();
+    house.state.stop.cancel();
+    events_until(waiting, |event| {
+        event.strip_prefix("retry: ").is_some_and(|ms| ms.parse::<u64>().unwrap() <= 3_000)
+    })
+    .await;
+    house.close().await;
+}
+
+#[tokio::test]
+async fn a_poll_answers_every_topic_once() {
+    let house = House::open(|_| ()).await;
+    let batch = house.batch(5, "{}").await;
+    let id = batch.id;
+    let http = reqwest::Client::new();
+    let poll = async |query: String| -> Vec<ServerFrame> {
+        let url = format!("http://{}/live/frames?{query}", house.address);
+        let text = http.get(url).header("authorization", TOKEN).send().await.unwrap().text().await.unwrap();
+        let frames: Vec<crate::protocol::Json> = serde_json::from_str(&text).unwrap();
+        frames.iter().map(|frame| ServerFrame::from_json(frame.as_str()).unwrap()).collect()
+    };
+    let frames = poll(format!("topic=batch/{id}&topic=nodes&topic=batch/x")).await;
+    assert!(matches!(frames[0], ServerFrame::Welcome { .. }));
+    let answered = |topic: &Topic| {
+        frames.iter().any(|frame| matches!(frame, ServerFrame::Snapshot { topic: of, .. } if of == topic))
+    };
+    assert!(answered(&Topic::Batch(id)) && answered(&Topic::Nodes), "{frames:?}");
+    assert!(frames.iter().any(|frame| matches!(frame, ServerFrame::Error { .. })));
+    let rev = loop {
+        let now = house.state.service.batch(&Caller::local(), id).await.unwrap();
+        if now.state.is_finished() {
+            break now.rev;
+        }
+        tokio::task::yield_now().await;
+    };
+    let frames = poll(format!("topic=batch/{id}&rev={rev}")).await;
+    assert!(matches!(&frames[1..], [ServerFrame::Update { rows, .. }] if rows.is_empty()), "{frames:?}");
+    assert!(!house.state.service.parts().hub.is_watched(Topic::Batch(id)), "nothing is remembered");
     house.close().await;
 }

@@ -1,0 +1,139 @@
+//! What one connection hears, whatever carries it: topics are read, answered and told.
+//!
+//! Owns the session and the reads under way. Called by the socket and the events. Invariant: a topic is registered
+//! before its rows are read, so nothing that is published meanwhile is missed; reads never hold up frames. Deliberately
+//! knows no transport.
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+
+use crate::hub::{Answer, Session, Turn};
+use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame, Topic, binary};
+use crate::server::state::AppState;
+use crate::service::live::{TopicRows, check_topic};
+use crate::service::{Caller, Service};
+
+/// Subscribes of one connection that are read at once; beyond, its messages wait unread.
+const READS_MAX: usize = 8;
+
+/// What a subscribe has become.
+pub struct Reading {
+    /// The topic as the client wrote it.
+    name: String,
+    topic: Topic,
+    known: Option<Rev>,
+    rows: Result<TopicRows, ApiError>,
+}
+
+/// What one connection hears.
+pub struct Ear {
+    /// Its subscriptions and pace.
+    pub session: Session,
+    codec: Codec,
+    service: Service,
+    caller: Caller,
+    /// At most [`READS_MAX`], and one more per topic that fell behind.
+    reads: FuturesUnordered<BoxFuture<'static, Reading>>,
+}
+
+/// A frame in a codec. Answers and updates are the hub's to write.
+pub fn encode(frame: &ServerFrame, codec: Codec) -> Bytes {
+    match codec {
+        Codec::Json => frame.to_json().into(),
+        Codec::Binary => binary::plain(frame).expect("rows are written by the hub").into(),
+    }
+}
+
+impl Ear {
+    /// Hears nothing yet.
+    pub fn new(state: &AppState, caller: Caller, codec: Codec) -> Self {
+        let session = state.service.parts().hub.session(caller.viewer(), codec);
+        let service = state.service.clone();
+        Self { session, codec, service, caller, reads: FuturesUnordered::new() }
+    }
+
+    /// Listens to a topic by name; answers the refusal, if it is refused at once.
+    pub fn subscribe(&mut self, name: String, known: Option<Rev>) -> Option<Bytes> {
+        let Ok(topic) = name.parse::<Topic>() else {
+            return Some(self.refusal(name, ApiError::not_found("topic")));
+        };
+        if let Err(refusal) = check_topic(topic) {
+            return Some(self.refusal(name, refusal));
+        }
+        if let Err(refused) = self.session.subscribe(topic) {
+            return Some(self.refusal(name, ApiError::new(ErrorCode::TooMany, refused.to_string())));
+        }
+        self.read(name, topic, known);
+        None
+    }
+
+    /// Stops listening. A name that is no topic was never heard.
+    pub fn unsubscribe(&mut self, name: &str) {
+        if let Ok(topic) = name.parse() {
+            self.session.unsubscribe(topic);
+        }
+    }
+
+    /// True while no more subscribes are to be taken.
+    pub fn is_busy(&self) -> bool {
+        self.reads.len() >= READS_MAX
+    }
+
+    /// True while something is being read.
+    pub fn is_reading(&self) -> bool {
+        !self.reads.is_empty()
+    }
+
+    /// The next that has been read. Pending where nothing is being read. Cancel-safe.
+    pub async fn read_done(&mut self) -> Reading {
+        match self.reads.next().await {
+            Some(reading) => reading,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What is to be sent now; starts to read what the session has missed too much of.
+    pub fn turn(&mut self, now: Instant) -> (Vec<Bytes>, Option<Instant>) {
+        let Turn { frames, ask, next } = self.session.turn(now);
+        for topic in ask {
+            self.read(topic.to_string(), topic, None);
+        }
+        (frames, next)
+    }
+
+    /// The frame that answers what has been read; none where it must be read again, or is no longer wanted.
+    pub fn answer(&mut self, reading: Reading) -> Option<Bytes> {
+        let Reading { name, topic, known, rows } = reading;
+        match rows {
+            Ok(TopicRows { rev, rows }) => match self.session.answer(topic, known, rev, rows) {
+                Answer::Frame(frame) => Some(frame),
+                Answer::Again => {
+                    self.read(name, topic, None);
+                    None
+                }
+                Answer::Unheard => None,
+            },
+            Err(refusal) => {
+                self.session.unsubscribe(topic);
+                Some(self.refusal(name, refusal))
+            }
+        }
+    }
+
+    /// Reads the rows of a topic beside everything else.
+    fn read(&mut self, name: String, topic: Topic, known: Option<Rev>) {
+        let (service, caller) = (self.service.clone(), self.caller.clone());
+        self.reads.push(Box::pin(async move {
+            let rows = service.topic_since(&caller, topic, known).await;
+            Reading { name, topic, known, rows }
+        }));
+    }
+
+    fn refusal(&self, topic: String, refusal: ApiError) -> Bytes {
+        let frame = ServerFrame::Error { topic, code: refusal.code, message: refusal.detail };
+        encode(&frame, self.codec)
+    }
+}

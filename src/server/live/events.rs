@@ -1,0 +1,219 @@
+//! `GET /live/events?topic=…`: the same frames as Server-Sent Events, for networks that cut WebSockets.
+//!
+//! Owns a stream of events from its welcome to its end, and the query that both fallbacks share. Called by the router.
+//! Invariant: frames are made when the other side takes them, so nothing queues here either; a stop ends the stream
+//! with the time after which to come back (`retry:`). There is no way to answer a ping: a dead peer is found by writing.
+//! Deliberately knows no row.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::{FromRequestParts, Query, Request, State};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use futures_util::stream;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+use tokio::time::{Instant, sleep_until};
+
+use super::door::{Place, refuse_foreign};
+use super::ear::{Ear, encode};
+use super::guests::Stay;
+use super::{hint, welcome};
+use crate::protocol::limits::SUBSCRIPTIONS_MAX;
+use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame};
+use crate::server::state::AppState;
+use crate::service::Caller;
+
+/// Told to proxies that would gather events before they pass them on.
+const UNGATHERED: (HeaderName, HeaderValue) =
+    (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+
+/// What the query of a fallback asks for: topics, each with the revision that is shown, and a pace.
+pub struct Wanted {
+    /// Topics by name, at most [`SUBSCRIPTIONS_MAX`].
+    pub topics: Vec<(String, Option<Rev>)>,
+    /// Updates a second and topic; none: as many as there are.
+    pub hz: Option<f64>,
+}
+
+impl Wanted {
+    /// `topic=A&rev=5&topic=B&hz=0.2`: a `rev` belongs to the topic before it.
+    fn of(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
+        let mut wanted = Self { topics: Vec::new(), hz: None };
+        let mut named = false;
+        for (name, value) in pairs {
+            match name.as_str() {
+                "topic" if wanted.topics.len() >= SUBSCRIPTIONS_MAX => {
+                    let detail = format!("There are at most {SUBSCRIPTIONS_MAX} topics.");
+                    return Err(ApiError::new(ErrorCode::TooMany, detail));
+                }
+                "topic" => {
+                    named = true;
+                    // A page that shows nothing live says so by an empty one.
+                    if !value.is_empty() {
+                        wanted.topics.push((value, None));
+                    }
+                }
+                "rev" => {
+                    let last = wanted.topics.last_mut();
+                    let rev = value.parse().ok();
+                    match (last, rev) {
+                        (Some((_, known)), Some(rev)) => *known = Some(rev),
+                        _ => return Err(ApiError::malformed("rev: expected a whole number, after a topic.")),
+                    }
+                }
+                "hz" => {
+                    let hz = value.parse().ok();
+                    wanted.hz = Some(hz.ok_or_else(|| ApiError::malformed("hz: expected a number."))?);
+                }
+                // What a later version asks for.
+                _ => {}
+            }
+        }
+        if !named {
+            return Err(ApiError::malformed("topic: expected at least one, like topic=batches."));
+        }
+        Ok(wanted)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Wanted {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(pairs) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|fault| ApiError::malformed(format!("The query could not be read: {fault}.")))?;
+        Self::of(pairs)
+    }
+}
+
+/// Who may use a fallback, and what they want. A page sends no `Origin` with a GET of its own; another site's would send
+/// one, or say so in its fetch metadata.
+pub async fn admitted(
+    state: &AppState,
+    request: Request,
+) -> Result<(Caller, Wanted, std::net::IpAddr), ApiError> {
+    let foreign = request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin");
+    if foreign || request.headers().contains_key(http::header::ORIGIN) {
+        refuse_foreign(state, &request)?;
+    }
+    let address = state.doorman.address(request.extensions(), request.headers());
+    let (mut parts, _body) = request.into_parts();
+    let refused = || ApiError::new(ErrorCode::NotSignedIn, "Sign in first, or send a bearer token.");
+    let caller = parts.extensions.remove::<Caller>().ok_or_else(refused)?;
+    let wanted = Wanted::from_request_parts(&mut parts, &()).await?;
+    Ok((caller, wanted, address))
+}
+
+/// `GET /live/events`.
+pub async fn events(State(state): State<AppState>, request: Request) -> Response {
+    let (caller, wanted, address) = match admitted(&state, request).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refusal.into_response(),
+    };
+    let place = match state.places.take(&caller.name, address) {
+        Ok(place) => place,
+        Err(full) => {
+            let detail = format!("No live connection: {}.", full.words());
+            return ApiError::new(ErrorCode::TooMany, detail).into_response();
+        }
+    };
+    let stay = state.guests.arrive(&caller);
+    let mut ear = Ear::new(&state, caller, Codec::Json);
+    if let Some(hz) = wanted.hz
+        && let Err(refused) = ear.session.set_pace(hz)
+    {
+        return ApiError::malformed(format!("hz: {refused}.")).into_response();
+    }
+    let mut ready = VecDeque::from([encode(&welcome(&state), Codec::Json)]);
+    for (topic, known) in wanted.topics {
+        ready.extend(ear.subscribe(topic, known));
+    }
+    let ping_every = Duration::from_millis(state.live.ping_ms.max(1));
+    let ping_at = Instant::now() + ping_every;
+    let telling = Telling { state, ear, stay, _place: place, ready, ping_every, ping_at, over: false };
+    let mut response = Sse::new(stream::unfold(telling, Telling::next)).into_response();
+    response.headers_mut().insert(UNGATHERED.0, UNGATHERED.1);
+    response
+}
+
+/// A stream under way.
+struct Telling {
+    state: AppState,
+    ear: Ear,
+    stay: Stay,
+    /// Given back when the stream has ended.
+    _place: Place,
+    /// Bounded by one turn of the session, and the refusals of the first query.
+    ready: VecDeque<Bytes>,
+    ping_every: Duration,
+    ping_at: Instant,
+    over: bool,
+}
+
+impl Telling {
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        if self.over {
+            return None;
+        }
+        let (bell, gone) = (self.ear.session.bell(), self.stay.gone().clone());
+        let stop = self.state.stop.clone();
+        loop {
+            if let Some(frame) = self.ready.pop_front() {
+                let text = std::str::from_utf8(&frame).expect("JSON frames are made from strings");
+                return Some((Ok(Event::default().data(text)), self));
+            }
+            let now = Instant::now();
+            let (frames, next) = self.ear.turn(now);
+            self.ready.extend(frames);
+            if now >= self.ping_at {
+                self.ping_at = now + self.ping_every;
+                self.ready.push_back(encode(&ServerFrame::Ping, Codec::Json));
+            }
+            if !self.ready.is_empty() {
+                continue;
+            }
+            let wake_at = next.unwrap_or(self.ping_at).min(self.ping_at);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    self.over = true;
+                    let hint = hint(self.state.places.open());
+                    return Some((Ok(Event::default().retry(hint)), self));
+                }
+                () = gone.cancelled() => return None,
+                reading = self.ear.read_done(), if self.ear.is_reading() => {
+                    self.ready.extend(self.ear.answer(reading));
+                }
+                () = bell.notified() => {}
+                () = sleep_until(wake_at) => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(pairs: &[(&str, &str)]) -> Result<Vec<(String, Option<Rev>)>, ErrorCode> {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Wanted::of(pairs).map(|wanted| wanted.topics).map_err(|refusal| refusal.code)
+    }
+
+    #[test]
+    fn a_revision_belongs_to_the_topic_before_it() {
+        let two = wanted(&[("topic", "batches"), ("topic", "nodes"), ("rev", "7")]);
+        assert_eq!(two, Ok(vec![("batches".into(), None), ("nodes".into(), Some(7))]));
+        for bad in
+            [&[][..], &[("rev", "7")], &[("topic", "a"), ("rev", "-1")], &[("topic", "a"), ("hz", "x")]]
+        {
+            assert_eq!(wanted(bad), Err(ErrorCode::Malformed), "{bad:?}");
+        }
+        assert_eq!(wanted(&[("topic", "a"); 201]), Err(ErrorCode::TooMany));
+    }
+}

@@ -1,0 +1,114 @@
+//! Whose login or token still holds, for all live connections at once.
+//!
+//! Owns the callers that have a connection open. Called by the socket and the events. Invariant: each caller is looked
+//! up once a round, however many connections they hold; whoever may no longer come in is told within
+//! [`LOOK_EVERY`] and a moment. Deliberately wakes nobody else: an idle connection costs nothing here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::service::{Caller, Service, Via};
+
+/// How often callers are looked up.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The callers that have a connection open. Bounded by the connections.
+#[derive(Clone, Default)]
+pub struct Guests {
+    inner: Arc<Mutex<HashMap<String, Guest>>>,
+}
+
+struct Guest {
+    caller: Caller,
+    /// Cancelled once they may no longer come in.
+    gone: CancellationToken,
+    connections: usize,
+}
+
+/// One connection of a caller, until dropped.
+pub struct Stay {
+    guests: Guests,
+    key: Option<String>,
+    gone: CancellationToken,
+}
+
+impl Stay {
+    /// Cancelled once the caller may no longer come in.
+    pub fn gone(&self) -> &CancellationToken {
+        &self.gone
+    }
+}
+
+/// What a caller came in by, with the rights that it gave: where those change, connections begin anew.
+fn key(caller: &Caller) -> Option<String> {
+    match &caller.via {
+        Via::Login(hash) => Some(format!("login {hash} {}", caller.role.as_str())),
+        Via::Token(hash) => Some(format!("token {hash} {}", caller.role.as_str())),
+        Via::Local => None,
+    }
+}
+
+impl Guests {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Guest>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection of `caller`.
+    pub fn arrive(&self, caller: &Caller) -> Stay {
+        let Some(key) = key(caller) else {
+            return Stay { guests: self.clone(), key: None, gone: CancellationToken::new() };
+        };
+        let mut held = self.held();
+        let guest = held.entry(key.clone()).or_insert_with(|| Guest {
+            caller: caller.clone(),
+            gone: CancellationToken::new(),
+            connections: 0,
+        });
+        guest.connections += 1;
+        let gone = guest.gone.clone();
+        drop(held);
+        Stay { guests: self.clone(), key: Some(key), gone }
+    }
+
+    async fn look(&self, service: &Service) {
+        let callers: Vec<(String, Caller)> =
+            self.held().iter().map(|(key, guest)| (key.clone(), guest.caller.clone())).collect();
+        for (key, caller) in callers {
+            if service.still_valid(&caller).await {
+                continue;
+            }
+            // Taken out: whoever comes with the same once more was let in anew, and is looked up anew.
+            if let Some(guest) = self.held().remove(&key) {
+                guest.gone.cancel();
+            }
+        }
+    }
+}
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        let Some(key) = &self.key else { return };
+        let mut held = self.guests.held();
+        let Some(guest) = held.get_mut(key) else { return };
+        if self.gone.is_cancelled() {
+            return;
+        }
+        guest.connections -= 1;
+        if guest.connections == 0 {
+            held.remove(key);
+        }
+    }
+}
+
+/// Looks callers up until `stop`.
+pub async fn watch_guests(guests: Guests, service: Service, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(LOOK_EVERY) => guests.look(&service).await,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The live connection: one per tab or program, for everything it looks at.
+//!
+//! ```text
+//! door       who may come in, and how many at once      handshake  the upgrade, and which codec
+//! wire       one socket: frames out, messages in        socket     its connection, from welcome to close
+//! ear        what a connection hears: topics read,      events     the same frames as Server-Sent Events
+//!            answered, told                             poll       the same frames, once
+//! guests     whose login or token still holds
+//! ```
+//! Called by the router; the session is the hub's, the answers are the service's. Invariant: nothing waits for a slow
+//! client but its own task; whoever may no longer come in is cut within about a second. Deliberately knows no row.
+
+mod door;
+mod ear;
+mod events;
+mod guests;
+mod handshake;
+mod poll;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::time::Duration;
+
+pub use door::{PlaceLimits, Places};
+pub use events::events;
+pub use guests::{Guests, watch_guests};
+pub use poll::frames;
+pub use socket::live;
+
+use crate::protocol::limits::{CLIENT_MESSAGES_PER_SECOND_MAX, SUBSCRIPTIONS_MAX, WINDOW_ITEMS_MAX};
+use crate::protocol::{ServerFrame, WelcomeLimits};
+use crate::server::state::AppState;
+
+/// Least of the longest hint when to come back.
+const HINT_MS_MIN: u64 = 3_000;
+/// Most of it.
+const HINT_MS_MAX: u64 = 30_000;
+
+/// The first frame of a connection.
+fn welcome(state: &AppState) -> ServerFrame {
+    ServerFrame::Welcome {
+        server: concat!("milepost ", env!("CARGO_PKG_VERSION")).to_owned(),
+        ping_ms: state.live.ping_ms,
+        build: state.live.build.to_string(),
+        limits: WelcomeLimits {
+            message_bytes_max: state.live.message_bytes_max as u64,
+            subscriptions_max: SUBSCRIPTIONS_MAX as u64,
+            messages_per_second_max: u64::from(CLIENT_MESSAGES_PER_SECOND_MAX),
+            window_items_max: WINDOW_ITEMS_MAX,
+            tick_ms: state.live.tick_ms,
+        },
+    }
+}
+
+/// When one of `connections` is to come back after a stop: a millisecond for each of them, drawn evenly, so that they
+/// do not all come at once.
+fn hint(connections: usize) -> Duration {
+    let longest = u64::try_from(connections).unwrap_or(u64::MAX).clamp(HINT_MS_MIN, HINT_MS_MAX);
+    Duration::from_millis(rand::random_range(0..=longest))
+}
