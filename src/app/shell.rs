@@ -19,6 +19,8 @@ pub struct Assets {
     pub wasm: String,
     /// The style sheet.
     pub css: String,
+    /// Which build they are: the live connection tells the server's, and the page compares.
+    pub build: String,
 }
 
 impl Default for Assets {
@@ -27,6 +29,7 @@ impl Default for Assets {
             js: "/pkg/milepost.js".into(),
             wasm: "/pkg/milepost.wasm".into(),
             css: "/pkg/milepost.css".into(),
+            build: env!("CARGO_PKG_VERSION").into(),
         }
     }
 }
@@ -60,7 +63,7 @@ pub fn shell() -> impl IntoView {
     let bootstrap = assets.bootstrap();
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=chosen_theme().map(Theme::as_str)>
+        <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone()>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />

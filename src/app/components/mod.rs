@@ -15,7 +15,7 @@ mod time;
 pub use badge::{batch_badge, item_badge, short_badge};
 pub use chip::ConnectionChip;
 pub use confirm::Confirm;
-pub use panel::{empty_panel, error_panel, flash, panel};
+pub use panel::{empty_panel, error_panel, flash, live_trouble, panel};
 pub use params_form::{ParamField, ParamsForm, param_fields};
 pub use progress_bar::ProgressBar;
 pub use time::When;

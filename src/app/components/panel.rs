@@ -6,6 +6,7 @@
 use leptos::prelude::*;
 
 use crate::app::frame::SignedIn;
+use crate::app::live::{LiveRow, LiveRows};
 use crate::protocol::ApiError;
 
 /// Shows `resource` with `show`, or its error with a way to try again.
@@ -41,6 +42,21 @@ pub fn error_panel(error: &ApiError, retry: impl Fn() + 'static) -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// Says, in its panel, that rows are not live, with a way to try again; nothing while they are.
+pub fn live_trouble<R: LiveRow>(rows: LiveRows<R>) -> impl IntoView {
+    let refused = rows.refused;
+    move || {
+        refused.get().map(|code| {
+            view! {
+                <p class="panel panel-error live-trouble" role="alert">
+                    <strong>"This part is not live"</strong>" — "{code.title()}". What you see is as of a moment ago. "
+                    <button type="button" class="button-link" on:click=move |_| rows.retry()>"Try again"</button>
+                </p>
+            }
+        })
+    }
 }
 
 /// Nothing to show, said in a sentence.

@@ -1,6 +1,6 @@
 //! The connection of a tab, as the pages see it: its state, and the desk where topics are asked for.
 //!
-//! Owns who listens to which topic. Called by the root component (`provide`), the chip and the topics; the socket
+//! Owns who listens to which topic. Called by the root component (`provide`), the chip and the topics; the tab
 //! reads the desk. Invariant: a topic is wanted exactly while somebody listens. Deliberately knows no browser:
 //! the same code stands still while the server renders.
 
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use leptos::prelude::*;
 
 use super::merge::Delta;
-use super::socket;
+use super::tab;
 use crate::protocol::{ErrorCode, Rev, Timestamp, Topic};
 
 /// What the chip shows.
@@ -50,8 +50,8 @@ pub trait Listener: Send + Sync {
     fn rev(&self) -> Option<Rev>;
     /// True while something shown goes on changing by itself.
     fn unfinished(&self) -> bool;
-    /// What a frame says.
-    fn take(&self, delta: Delta);
+    /// What a frame says. False where it does not fit what is shown: then the topic is asked for anew.
+    fn take(&self, delta: Delta) -> bool;
     /// The topic cannot be had.
     fn refuse(&self, code: ErrorCode);
 }
@@ -85,6 +85,18 @@ impl Desk {
         std::mem::take(&mut self.refresh)
     }
 
+    /// Has `topic` asked for anew.
+    pub fn ask_anew(&mut self, topic: Topic) {
+        if self.listeners.contains_key(&topic) {
+            self.refresh.insert(topic);
+        }
+    }
+
+    /// How many listen.
+    pub fn count(&self) -> usize {
+        self.listeners.values().map(Vec::len).sum()
+    }
+
     /// Who listens to `topic`.
     pub fn listeners(&self, topic: Topic) -> Vec<Arc<dyn Listener>> {
         self.listeners.get(&topic).into_iter().flatten().map(|(_, listener)| Arc::clone(listener)).collect()
@@ -101,6 +113,7 @@ impl Desk {
 pub struct LiveClient {
     state: ArcRwSignal<ConnectionState>,
     away: ArcRwSignal<Option<Timestamp>>,
+    newer: ArcRwSignal<bool>,
     desk: Arc<Mutex<Desk>>,
 }
 
@@ -111,7 +124,7 @@ impl LiveClient {
         let client = Self::detached();
         provide_context(client.clone());
         let starting = client.clone();
-        Effect::new(move |_| socket::start(&starting));
+        Effect::new(move |_| tab::start(&starting));
         client
     }
 
@@ -120,6 +133,7 @@ impl LiveClient {
         Self {
             state: ArcRwSignal::new(ConnectionState::Connecting),
             away: ArcRwSignal::new(None),
+            newer: ArcRwSignal::new(false),
             desk: Arc::new(Mutex::new(Desk::default())),
         }
     }
@@ -136,9 +150,33 @@ impl LiveClient {
         RwSignal::from(self.away.clone()).into()
     }
 
+    /// True where the server is newer than this page, which was not renewed by itself.
+    #[must_use]
+    pub fn newer(&self) -> Signal<bool> {
+        RwSignal::from(self.newer.clone()).into()
+    }
+
+    /// Says that the server is newer than this page.
+    pub fn set_newer(&self) {
+        if !self.newer.get_untracked() {
+            self.newer.set(true);
+        }
+    }
+
+    /// Reads the page anew.
+    pub fn reload(&self) {
+        tab::reload();
+    }
+
+    /// Asks for `topic` anew: what could not be had before may be there now.
+    pub(super) fn ask_anew(&self, topic: Topic) {
+        self.desk().ask_anew(topic);
+        tab::wanted_changed();
+    }
+
     /// Tries now, if it waits.
     pub fn retry_now(&self) {
-        socket::retry_now();
+        tab::retry_now();
     }
 
     /// As [`LiveClient::away`], now.
@@ -174,7 +212,7 @@ impl LiveClient {
         desk.listeners.entry(topic).or_default().push((id, listener));
         desk.refresh.insert(topic);
         drop(desk);
-        socket::wanted_changed();
+        tab::wanted_changed();
         (topic, id)
     }
 
@@ -188,7 +226,7 @@ impl LiveClient {
             }
         }
         drop(desk);
-        socket::wanted_changed();
+        tab::wanted_changed();
     }
 }
 

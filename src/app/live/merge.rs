@@ -6,149 +6,10 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::hash::Hash;
 
-use crate::protocol::{
-    Batch, BatchId, Family, FamilyId, ItemDetail, ItemRow, Key, Node, NodeId, Rev, Row, Seq, StripCell,
-};
-
-/// A row that can be live.
-pub trait LiveRow: Clone + PartialEq + Send + Sync + 'static {
-    /// Its key in its topic.
-    type Key: Clone + Eq + Hash + Send + Sync + 'static;
-    /// Its key.
-    fn key(&self) -> Self::Key;
-    /// Revision at which it was written.
-    fn rev(&self) -> Rev;
-    /// The row, if it is of this kind.
-    fn from_row(row: Row) -> Option<Self>;
-    /// The key, if it is of this kind.
-    fn from_key(key: &Key) -> Option<Self::Key>;
-    /// Order in the list; equal ones stay in the order in which they came.
-    fn place(&self, other: &Self) -> Ordering;
-    /// True while it will go on changing by itself: what a hidden tab still wants to hear of.
-    fn unfinished(&self) -> bool {
-        false
-    }
-}
-
-impl LiveRow for Batch {
-    type Key = BatchId;
-    fn key(&self) -> BatchId {
-        self.id
-    }
-    fn rev(&self) -> Rev {
-        self.rev
-    }
-    fn from_row(row: Row) -> Option<Self> {
-        if let Row::Batch(batch) = row { Some(*batch) } else { None }
-    }
-    fn from_key(key: &Key) -> Option<BatchId> {
-        if let Key::Text(text) = key { text.parse().ok() } else { None }
-    }
-    fn place(&self, other: &Self) -> Ordering {
-        other.number.cmp(&self.number)
-    }
-    fn unfinished(&self) -> bool {
-        !self.state.is_finished()
-    }
-}
-
-impl LiveRow for ItemRow {
-    type Key = Seq;
-    fn key(&self) -> Seq {
-        self.seq
-    }
-    fn rev(&self) -> Rev {
-        self.rev
-    }
-    fn from_row(row: Row) -> Option<Self> {
-        if let Row::Item(item) = row { Some(*item) } else { None }
-    }
-    fn from_key(key: &Key) -> Option<Seq> {
-        if let Key::Number(seq) = key { Some(*seq) } else { None }
-    }
-    fn place(&self, other: &Self) -> Ordering {
-        self.seq.cmp(&other.seq)
-    }
-}
-
-impl LiveRow for ItemDetail {
-    type Key = Seq;
-    fn key(&self) -> Seq {
-        self.row.seq
-    }
-    fn rev(&self) -> Rev {
-        self.row.rev
-    }
-    fn from_row(row: Row) -> Option<Self> {
-        if let Row::ItemDetail(detail) = row { Some(*detail) } else { None }
-    }
-    fn from_key(key: &Key) -> Option<Seq> {
-        ItemRow::from_key(key)
-    }
-    fn place(&self, other: &Self) -> Ordering {
-        self.row.place(&other.row)
-    }
-}
-
-impl LiveRow for Family {
-    type Key = FamilyId;
-    fn key(&self) -> FamilyId {
-        self.id.clone()
-    }
-    fn rev(&self) -> Rev {
-        self.rev
-    }
-    fn from_row(row: Row) -> Option<Self> {
-        if let Row::Family(family) = row { Some(family) } else { None }
-    }
-    fn from_key(key: &Key) -> Option<FamilyId> {
-        if let Key::Text(text) = key { Some(FamilyId(text.clone())) } else { None }
-    }
-    /// As they came: rows that overtake each other while somebody reads them are worse than a stale order.
-    fn place(&self, _other: &Self) -> Ordering {
-        Ordering::Equal
-    }
-}
-
-impl LiveRow for StripCell {
-    type Key = u32;
-    fn key(&self) -> u32 {
-        self.cell
-    }
-    fn rev(&self) -> Rev {
-        self.rev
-    }
-    fn from_row(row: Row) -> Option<Self> {
-        if let Row::Cell(cell) = row { Some(cell) } else { None }
-    }
-    fn from_key(key: &Key) -> Option<u32> {
-        if let Key::Number(cell) = key { u32::try_from(*cell).ok() } else { None }
-    }
-    fn place(&self, other: &Self) -> Ordering {
-        self.cell.cmp(&other.cell)
-    }
-}
-
-impl LiveRow for Node {
-    type Key = NodeId;
-    fn key(&self) -> NodeId {
-        self.id.clone()
-    }
-    fn rev(&self) -> Rev {
-        self.rev
-    }
-    fn from_row(row: Row) -> Option<Self> {
-        if let Row::Node(node) = row { Some(*node) } else { None }
-    }
-    fn from_key(key: &Key) -> Option<NodeId> {
-        if let Key::Text(text) = key { Some(NodeId(text.clone())) } else { None }
-    }
-    fn place(&self, other: &Self) -> Ordering {
-        self.name.cmp(&other.name).then_with(|| self.id.cmp(&other.id))
-    }
-}
+use super::rows::LiveRow;
+use crate::protocol::binary::{Change, FieldSet};
+use crate::protocol::{Key, Rev, Row};
 
 /// Which rows of a topic are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,8 +34,8 @@ pub enum Delta {
     Update {
         /// Revision that the rows show.
         rev: Rev,
-        /// The rows.
-        rows: Vec<Row>,
+        /// What of them.
+        changes: Vec<Change>,
         /// Keys that left.
         gone: Vec<Key>,
     },
@@ -189,12 +50,16 @@ pub struct Changes<K> {
     pub removed: Vec<K>,
     /// True where the list of keys differs.
     pub reordered: bool,
+    /// True where a part of a row came that is not shown: all must be asked for anew.
+    pub torn: bool,
 }
 
 /// What is shown of one topic.
 #[derive(Clone, Debug)]
 pub struct Shown<R: LiveRow> {
     rev: Rev,
+    /// True once the server has answered for what is shown: from then on parts of rows fit what is here.
+    answered: bool,
     listing: Listing,
     rows: HashMap<R::Key, R>,
     order: Vec<R::Key>,
@@ -211,7 +76,7 @@ impl<R: LiveRow> Shown<R> {
         let order = initial.iter().map(R::key).collect();
         let head = initial.first().cloned();
         let rows = initial.into_iter().map(|row| (row.key(), row)).collect();
-        Self { rev, listing, rows, order, unseen: HashMap::new(), head }
+        Self { rev, answered: false, listing, rows, order, unseen: HashMap::new(), head }
     }
 
     /// Revision of the topic that is shown; 0: not known.
@@ -246,23 +111,66 @@ impl<R: LiveRow> Shown<R> {
 
     /// Takes what a frame says.
     pub fn apply(&mut self, delta: Delta) -> Changes<R::Key> {
-        let mut changes = Changes { touched: Vec::new(), removed: Vec::new(), reordered: false };
+        let mut done = Changes { touched: Vec::new(), removed: Vec::new(), reordered: false, torn: false };
         match delta {
-            Delta::Snapshot { rev, rows } => self.replace(rev, rows, &mut changes),
-            Delta::Update { rev, rows, gone } => {
-                for row in rows.into_iter().filter_map(R::from_row) {
-                    self.put(row, &mut changes);
+            Delta::Snapshot { rev, rows } => {
+                self.answered = true;
+                self.replace(rev, rows, &mut done);
+            }
+            Delta::Update { rev, changes, gone } => {
+                // An update without anything is an answer: what is shown is all there is.
+                self.answered |= changes.is_empty() && gone.is_empty();
+                for change in changes {
+                    match change {
+                        Change::Whole(row) => {
+                            if let Some(row) = R::from_row(row) {
+                                self.put(row, &mut done);
+                            }
+                        }
+                        Change::Part { row, which } => {
+                            if let Some(part) = R::from_row(row) {
+                                self.lay_over(&part, which, &mut done);
+                            }
+                        }
+                    }
                 }
                 for key in gone.iter().filter_map(R::from_key) {
-                    self.remove(&key, rev, &mut changes);
+                    self.remove(&key, rev, &mut done);
                 }
-                self.rev = self.rev.max(rev);
+                // A torn topic is asked for as one of which nothing is known.
+                self.rev = if done.torn { 0 } else { self.rev.max(rev) };
             }
         }
-        if changes.reordered {
+        if done.reordered {
             self.arrange();
         }
-        changes
+        done
+    }
+
+    /// Lays a part of a row over the row that is shown. Before the answer it may not fit: then the answer says it all.
+    fn lay_over(&mut self, part: &R, which: FieldSet, done: &mut Changes<R::Key>) {
+        if !self.answered {
+            return;
+        }
+        let key = part.key();
+        match self.rows.get_mut(&key) {
+            Some(held) if part.rev() < held.rev() => {}
+            Some(held) => {
+                let before = held.clone();
+                held.assign(which, part);
+                if *held != before {
+                    done.reordered |=
+                        self.listing == Listing::Whole && held.place(&before) != Ordering::Equal;
+                    done.touched.push(key);
+                }
+            }
+            None if self.listing == Listing::Pinned => {
+                if let Some(rev) = self.unseen.get_mut(&key) {
+                    *rev = part.rev();
+                }
+            }
+            None => done.torn = true,
+        }
     }
 
     /// A snapshot below what is shown means that the server's history was set back (a restored backup): it replaces
@@ -290,7 +198,17 @@ impl<R: LiveRow> Shown<R> {
             }
         }
         for row in rows {
-            self.put(row, changes);
+            match self.rows.get_mut(&row.key()) {
+                // All of it is told: nothing goes on from what was shown.
+                Some(held) if row.rev() >= held.rev() && *held != row => {
+                    changes.reordered |=
+                        self.listing == Listing::Whole && held.place(&row) != Ordering::Equal;
+                    changes.touched.push(row.key());
+                    *held = row;
+                }
+                Some(_) => {}
+                None => self.put(row, changes),
+            }
         }
         self.rev = rev;
     }
@@ -301,7 +219,7 @@ impl<R: LiveRow> Shown<R> {
             Some(held) if row.rev() < held.rev() || *held == row => {}
             Some(held) => {
                 changes.reordered |= self.listing == Listing::Whole && held.place(&row) != Ordering::Equal;
-                *held = row;
+                held.become_newer(row);
                 changes.touched.push(key);
             }
             None if self.listing == Listing::Pinned => {
@@ -345,12 +263,13 @@ impl<R: LiveRow> Shown<R> {
         let removed: Vec<R::Key> = self.order.iter().filter(|key| !keep(key)).cloned().collect();
         self.rows.retain(|key, _| keep(key));
         self.order.retain(|key| keep(key));
-        Changes { touched: Vec::new(), reordered: !removed.is_empty(), removed }
+        Changes { touched: Vec::new(), reordered: !removed.is_empty(), removed, torn: false }
     }
 
     /// Forgets the revision: what follows is another topic (a moved window).
     pub fn forget_rev(&mut self) {
         self.rev = 0;
+        self.answered = false;
     }
 }
 
@@ -359,6 +278,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::protocol::StripCell;
+    use crate::protocol::binary::Fields as _;
 
     fn cell(cell: u32, succeeded: u64, rev: Rev) -> StripCell {
         StripCell { cell, first: 1, last: 9, succeeded, failed: 0, cancelled: 0, rev }
@@ -367,7 +288,7 @@ mod tests {
     fn update(rev: Rev, cells: &[StripCell], gone: &[u64]) -> Delta {
         Delta::Update {
             rev,
-            rows: cells.iter().cloned().map(Row::Cell).collect(),
+            changes: cells.iter().cloned().map(Row::Cell).map(Change::Whole).collect(),
             gone: gone.iter().map(|at| Key::Number(*at)).collect(),
         }
     }
@@ -410,6 +331,26 @@ mod tests {
         assert_eq!(shown.row(&0), Some(&cell(0, 5, 5)), "a newer row is kept");
         shown.apply(snapshot(2, &[cell(0, 1, 1)]));
         assert_eq!((shown.row(&0), shown.order(), shown.rev()), (Some(&cell(0, 1, 1)), [0].as_slice(), 2));
+    }
+
+    #[test]
+    fn parts_fit_what_the_server_has_answered_for() {
+        let part = |succeeded, rev, at| {
+            let row = cell(at, succeeded, rev);
+            Delta::Update { rev, changes: vec![Change::Part { row: Row::Cell(row), which: 1 }], gone: vec![] }
+        };
+        let mut shown = Shown::new(5, vec![cell(0, 5, 5)], Listing::Whole);
+        assert!(shown.apply(part(7, 7, 0)).touched.is_empty(), "what is shown may be older than it fits");
+        assert_eq!((shown.row(&0).unwrap().succeeded, shown.rev()), (5, 7));
+        shown.apply(update(5, &[], &[]));
+        assert_eq!(shown.apply(part(8, 8, 0)).touched, [0]);
+        let row = shown.row(&0).unwrap();
+        assert_eq!((row.succeeded, row.last, row.rev), (8, 9, 8), "the other members stay");
+        assert_eq!(cell(0, 8, 8).differing(row), 0);
+        let changes = shown.apply(part(9, 9, 3));
+        assert!(changes.torn && shown.rev() == 0, "a part of what is not shown: all is asked for anew");
+        shown.apply(snapshot(9, &[cell(0, 9, 9), cell(3, 9, 9)]));
+        assert_eq!((shown.order().len(), shown.rev()), (2, 9));
     }
 
     #[test]

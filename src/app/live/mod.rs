@@ -9,7 +9,7 @@
 //!   .state() -> Signal<ConnectionState>    for the chip       .retry_now()   its button "now"
 //!   .away() -> Signal<Option<Timestamp>>   since when there is no contact, for the banner
 //! use_batch(initial: Batch) -> LiveOne<Batch>
-//! use_item(batch, initial: ItemDetail) -> LiveOne<ItemDetail>
+//! use_item(batch, initial: ItemDetail) -> LiveOne<ItemLive>
 //!   .row: Signal<R>  .gone: Signal<bool> (deleted, or no longer visible)
 //! use_batches(initial: Vec<Batch>) -> LiveRows<Batch>         all of the topic, newest first
 //! use_listed_batches(initial: Vec<Batch>) -> LiveRows<Batch>  exactly these in this order, kept true; `unseen`
@@ -29,16 +29,18 @@
 pub mod backoff;
 pub mod connection;
 pub mod merge;
+pub mod rows;
 pub mod topics;
+pub mod ways;
 
 #[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
-#[path = "no_socket.rs"]
-mod socket;
+#[path = "no_tab.rs"]
+mod tab;
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
-mod socket;
+mod tab;
 
 pub use connection::{ConnectionState, LiveClient, use_live};
-pub use merge::LiveRow;
+pub use rows::LiveRow;
 pub use topics::{
     LiveOne, LiveRows, use_batch, use_batches, use_families, use_item, use_listed_batches, use_nodes,
     use_strip, use_window,

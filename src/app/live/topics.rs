@@ -9,11 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leptos::prelude::*;
 
-use super::connection::{Listener, use_live};
-use super::merge::{Changes, Delta, Listing, LiveRow, Shown};
+use super::connection::{Listener, LiveClient, use_live};
+use super::merge::{Changes, Delta, Listing, Shown};
+use super::rows::LiveRow;
 use crate::protocol::{
-    Batch, BatchId, ErrorCode, Family, FamilyPage, ItemDetail, ItemPage, ItemRow, Node, Rev, Seq, StripCell,
-    Topic,
+    Batch, BatchId, ErrorCode, Family, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemRow, LogPart, Node,
+    Rev, Seq, StripCell, Topic,
 };
 
 /// The signals of one topic, and what is shown of it.
@@ -25,6 +26,8 @@ struct Feed<R: LiveRow> {
     version: ArcRwSignal<u64>,
     unseen: ArcRwSignal<usize>,
     gone: ArcRwSignal<bool>,
+    /// Why the topic cannot be had, while it cannot.
+    refused: ArcRwSignal<Option<ErrorCode>>,
 }
 
 impl<R: LiveRow> Feed<R> {
@@ -38,6 +41,7 @@ impl<R: LiveRow> Feed<R> {
             version: ArcRwSignal::new(0),
             unseen: ArcRwSignal::new(0),
             gone: ArcRwSignal::new(false),
+            refused: ArcRwSignal::new(None),
         })
     }
 
@@ -54,8 +58,8 @@ impl<R: LiveRow> Feed<R> {
         Some(self.rows().entry(key.clone()).or_insert_with(|| ArcRwSignal::new(row)).clone())
     }
 
-    /// Folds with `fold`, then tells the signals: no lock is held while one is set.
-    fn change(&self, fold: impl FnOnce(&mut Shown<R>) -> Changes<R::Key>) {
+    /// Folds with `fold`, then tells the signals: no lock is held while one is set. False where what came did not fit.
+    fn change(&self, fold: impl FnOnce(&mut Shown<R>) -> Changes<R::Key>) -> bool {
         let mut shown = self.shown();
         let changes = fold(&mut shown);
         let mut told = Vec::new();
@@ -90,6 +94,7 @@ impl<R: LiveRow> Feed<R> {
         if !(changes.touched.is_empty() && changes.removed.is_empty()) {
             self.version.update(|version| *version += 1);
         }
+        !changes.torn
     }
 }
 
@@ -102,13 +107,18 @@ impl<R: LiveRow> Listener for Feed<R> {
         self.shown().unfinished()
     }
 
-    fn take(&self, delta: Delta) {
-        self.change(|shown| shown.apply(delta));
+    fn take(&self, delta: Delta) -> bool {
+        if self.refused.get_untracked().is_some() {
+            self.refused.set(None);
+        }
+        self.change(|shown| shown.apply(delta))
     }
 
     fn refuse(&self, code: ErrorCode) {
         if code == ErrorCode::NotFound {
             self.gone.set(true);
+        } else {
+            self.refused.set(Some(code));
         }
     }
 }
@@ -134,8 +144,12 @@ pub struct LiveRows<R: LiveRow> {
     pub order: Signal<Vec<R::Key>>,
     /// Rows of the topic that came above a pinned list; always 0 for a whole one.
     pub unseen: Signal<usize>,
+    /// Why these rows are not live, while they are not; [`LiveRows::retry`] asks anew.
+    pub refused: Signal<Option<ErrorCode>>,
     version: Signal<u64>,
     feed: StoredValue<Arc<Feed<R>>>,
+    topic: StoredValue<Option<Topic>>,
+    client: StoredValue<LiveClient>,
 }
 
 impl<R: LiveRow> Copy for LiveRows<R> {}
@@ -163,8 +177,20 @@ impl<R: LiveRow> LiveRows<R> {
         shown.order().iter().filter_map(|key| shown.row(key).cloned()).collect()
     }
 
+    /// Asks for the topic anew.
+    pub fn retry(&self) {
+        if let (Some(client), Some(topic)) =
+            (self.client.try_get_value(), self.topic.try_get_value().flatten())
+        {
+            client.ask_anew(topic);
+        }
+    }
+
     fn of(feed: &Arc<Feed<R>>) -> Self {
         Self {
+            refused: RwSignal::from(feed.refused.clone()).into(),
+            topic: StoredValue::new(None),
+            client: StoredValue::new(use_live()),
             order: RwSignal::from(feed.order.clone()).into(),
             unseen: RwSignal::from(feed.unseen.clone()).into(),
             version: RwSignal::from(feed.version.clone()).into(),
@@ -215,6 +241,7 @@ fn one<R: LiveRow>(topic: Topic, rev: Rev, initial: R) -> LiveOne<R> {
 fn many<R: LiveRow>(topic: Topic, rev: Rev, initial: Vec<R>, listing: Listing) -> LiveRows<R> {
     let feed = Feed::new(rev, initial, listing);
     let rows = LiveRows::of(&feed);
+    rows.topic.set_value(Some(topic));
     follow(feed, move || topic, |_, _| ());
     rows
 }
@@ -227,7 +254,10 @@ pub fn use_batch(initial: Batch) -> LiveOne<Batch> {
 
 /// One item with its attempts and log.
 #[must_use]
-pub fn use_item(batch: BatchId, initial: ItemDetail) -> LiveOne<ItemDetail> {
+pub fn use_item(batch: BatchId, initial: ItemDetail) -> LiveOne<ItemLive> {
+    let ItemDetail { row, history, log } = initial;
+    // Where in the whole log its kept part begins, the answer says: a snapshot.
+    let initial = ItemLive { row, history, log: LogPart { from: 0, text: log } };
     // The row's revision is older than the batch's: without one, the answer is a snapshot.
     one(Topic::Item { batch, seq: initial.row.seq }, 0, initial)
 }
@@ -251,7 +281,9 @@ pub fn use_window(batch: BatchId, window: Signal<(Seq, Seq)>, initial: ItemPage)
     let rows = LiveRows::of(&feed);
     let topic = move || {
         let (from, to) = window.get();
-        Topic::Items { batch, from, to }
+        let topic = Topic::Items { batch, from, to };
+        rows.topic.set_value(Some(topic));
+        topic
     };
     follow(feed, topic, |feed, topic| {
         if let Topic::Items { from, to, .. } = topic {

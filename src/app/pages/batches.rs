@@ -12,7 +12,7 @@ use leptos_router::params::ParamsMap;
 use super::batch_row::batch_row;
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{ActOn, RunDemo, load_batches, load_counts, load_tasks};
-use crate::app::components::{flash, panel};
+use crate::app::components::{flash, live_trouble, panel};
 use crate::app::format;
 use crate::app::frame::me;
 use crate::app::live::{LiveRows, use_listed_batches};
@@ -147,6 +147,7 @@ fn list(
         {progress_icon(move || list_part(&rows.list()))}
         {refreshes(running)}
         {unseen_chip(rows, refresh)}
+        {live_trouble(rows)}
         <ol class="rows" aria-label="Batches">
             <For each=move || rows.order.get() key=|id| *id children=row />
         </ol>

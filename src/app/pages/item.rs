@@ -18,7 +18,7 @@ use crate::app::format;
 use crate::app::frame::{me, offers};
 use crate::app::live::use_item;
 use crate::protocol::{
-    ApiError, AttemptRow, Batch, BatchAct, BatchId, FileRow, ItemDetail, ItemState, Seq, Timestamp,
+    ApiError, AttemptRow, Batch, BatchAct, BatchId, FileRow, ItemDetail, ItemLive, ItemState, Seq, Timestamp,
 };
 
 /// The page.
@@ -103,7 +103,7 @@ fn show(batch: &Batch, initial: ItemDetail, offered: bool, retry: ServerAction<R
     .into_any()
 }
 
-fn progress(item: &ItemDetail) -> String {
+fn progress(item: &ItemLive) -> String {
     let row = &item.row;
     let mut words = Vec::new();
     if row.attempts > 0 {

@@ -6,14 +6,14 @@
 use leptos::html::Pre;
 use leptos::prelude::*;
 
-use crate::protocol::ItemDetail;
+use crate::protocol::ItemLive;
 
 /// The end counts as seen within so many pixels.
 const END_PX: i32 = 12;
 
 /// Heading, filter and text.
-pub fn item_log(item: Signal<ItemDetail>, running: bool) -> AnyView {
-    let text = Memo::new(move |_| item.with(|item| item.log.clone()));
+pub fn item_log(item: Signal<ItemLive>, running: bool) -> AnyView {
+    let text = Memo::new(move |_| item.with(|item| item.log.text.clone()));
     let words = RwSignal::new(String::new());
     let follow = RwSignal::new(running);
     let none = Memo::new(move |_| text.with(String::is_empty));

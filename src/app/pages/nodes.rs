@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::title::{refreshes, titled};
 use crate::app::actions::{DrainNode, load_nodes};
-use crate::app::components::{flash, panel};
+use crate::app::components::{flash, live_trouble, panel};
 use crate::app::format;
 use crate::app::frame::me;
 use crate::app::live::use_nodes;
@@ -39,6 +39,7 @@ fn cards(page: NodePage, drain: ServerAction<DrainNode>) -> AnyView {
                 "No node is up, so nothing will run. Start one with " <code>"milepost serve"</code> "."
             </p>
         </Show>
+        {live_trouble(rows)}
         <div class="cards">
             <For each=move || rows.order.get() key=Clone::clone let:id>
                 {rows.row(&id).map(|node| card(node, drain))}

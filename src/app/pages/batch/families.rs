@@ -9,7 +9,7 @@ use leptos_router::hooks::use_query_map;
 
 use super::Scene;
 use crate::app::actions::load_families;
-use crate::app::components::{When, panel};
+use crate::app::components::{When, live_trouble, panel};
 use crate::app::format;
 use crate::app::frame::offers;
 use crate::app::live::use_families;
@@ -71,6 +71,7 @@ fn list(scene: Scene, page: FamilyPage, shown_max: usize) -> AnyView {
         <Show when=none>
             <p class="panel panel-empty">"Nothing has failed."</p>
         </Show>
+        {live_trouble(rows)}
         <ul class="families">
             <For each=shown key=Clone::clone let:id>
                 {rows.row(&id).map(|family| row(scene, family))}

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use super::Scene;
 use super::items::{head_line, item_line};
 use crate::app::actions::load_window;
-use crate::app::components::panel;
+use crate::app::components::{live_trouble, panel};
 use crate::app::format;
 use crate::app::live::use_window;
 use crate::protocol::{ItemPage, Seq};
@@ -139,6 +139,7 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
         item_line(scene.id, seq, row)
     };
     view! {
+        {live_trouble(rows)}
         <div class="lines" role="table" aria-label="Items" aria-rowcount=move || total.get()>
             {head_line()}
             <div class="lines-scroller" class:lines-alive=move || alive.get() node_ref=scroller tabindex="0" role="rowgroup" aria-label="Items by position" on:scroll=move |_| place()>

@@ -11,7 +11,7 @@ use leptos_router::hooks::use_navigate;
 
 use super::Scene;
 use crate::app::actions::load_strip;
-use crate::app::components::panel;
+use crate::app::components::{live_trouble, panel};
 use crate::app::format;
 use crate::app::live::use_strip;
 use crate::protocol::StripCell;
@@ -144,6 +144,7 @@ fn drawing(scene: Scene, initial: (u64, Vec<StripCell>)) -> AnyView {
         view! { <path class=class d=move || looks.with(|looks| path(looks, look))></path> }
     });
     view! {
+        {live_trouble(rows)}
         <figure class="strip" class:strip-few=move || count.get() < 2>
             <svg class="strip-drawing" viewBox=frame preserveAspectRatio="none" role="img" aria-label="How the items ended, stretch by stretch"
                 class:strip-tall={move || count.get() > CELLS_PER_ROW} on:click=open on:mousemove=point on:mouseleave=move |_| pointed.set(None)>

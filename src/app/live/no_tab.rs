@@ -1,6 +1,6 @@
-//! The socket's place while the server renders: nothing happens.
+//! The tab's place while the server renders: nothing happens.
 //!
-//! Owns nothing. Called by the connection in place of the browser's socket. Invariant: signals keep their initial
+//! Owns nothing. Called by the connection in place of the browser's tab. Invariant: signals keep their initial
 //! values. Deliberately does not connect.
 
 use super::connection::LiveClient;
@@ -13,3 +13,6 @@ pub(super) fn wanted_changed() {}
 
 /// Would try at once.
 pub(super) fn retry_now() {}
+
+/// Would read the page anew.
+pub(super) fn reload() {}
