@@ -45,6 +45,7 @@ tidy: ## the house rules: rooms, directions, sizes, docs
 
 unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST_POSTGRES=off leaves that out)
 	@scripts/tools postgres
+	@scripts/tools clients
 	@cargo test --locked --features failpoints
 
 soak: ## the long runs: kills, freezes, restarts, faults and random acts, SOAK times (10) as many as `unit` does

@@ -1,4 +1,5 @@
 // Every page passes axe in light and dark, fits 360 px, and can be used by keyboard.
+import { Ear } from "../support/frames.js";
 import { AxeBuilder } from "@axe-core/playwright";
 import { expect, test } from "../support/test.js";
 
@@ -64,16 +65,7 @@ test("nothing is wider than a phone", async ({ page, server, signIn }) => {
 test("going to and fro leaves no subscription behind", async ({ page, server, signIn }) => {
   await signIn(page);
   const batch = await server.api("POST", "/batches", { task: "demo", items: { count: 10 } });
-  const topics = new Set<string>();
-  let sockets = 0;
-  page.on("websocket", (socket) => {
-    sockets += 1;
-    socket.on("framesent", ({ payload }) => {
-      const frame = JSON.parse(String(payload));
-      if (frame.subscribe) topics.add(frame.subscribe.topic);
-      if (frame.unsubscribe) topics.delete(frame.unsubscribe.topic);
-    });
-  });
+  const ear = new Ear(page);
   await page.goto(server.url);
   await expect(page.locator(".chip-live")).toBeVisible();
   for (let round = 0; round < 20; round += 1) {
@@ -85,6 +77,6 @@ test("going to and fro leaves no subscription behind", async ({ page, server, si
     await page.goBack();
   }
   await expect(page.getByRole("heading", { name: "Batches" })).toBeVisible();
-  await expect(async () => expect([...topics]).toEqual(["batches"])).toPass();
-  expect(sockets).toBe(1);
+  await expect(async () => expect([...ear.topics]).toEqual(["batches"])).toPass();
+  expect(ear.opened).toBe(1);
 });

@@ -79,11 +79,11 @@ pub async fn metrics(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let figures = state.service.figures(&caller).await?;
-    let body = exposition(&figures, CONNECTIONS.load(Ordering::Relaxed));
+    let body = exposition(&figures, CONNECTIONS.load(Ordering::Relaxed), state.places.open());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response())
 }
 
-fn exposition(figures: &Figures, connections: usize) -> String {
+fn exposition(figures: &Figures, connections: usize, live: usize) -> String {
     let up = figures.nodes.iter().filter(|node| node.state == NodeState::Up);
     let (mut nodes, mut slots, mut busy, mut rate) = (0_u64, 0_u64, 0_u64, 0.0_f64);
     for node in up {
@@ -106,7 +106,8 @@ fn exposition(figures: &Figures, connections: usize) -> String {
         ("milepost_batches_active", "Batches that have not finished.", counts.active.to_string()),
         ("milepost_batches_finished", "Batches that have finished.", counts.finished.to_string()),
         ("milepost_batches_with_failures", "Batches with failed items.", counts.with_failures.to_string()),
-        ("milepost_connections", "Connections open on this process.", connections.to_string()),
+        ("milepost_live_connections", "Live connections open on this process.", live.to_string()),
+        ("milepost_connections", "Other connections open on this process.", connections.to_string()),
     ] {
         writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")
             .expect("writing to a String cannot fail");
@@ -122,8 +123,9 @@ mod tests {
     #[test]
     fn figures_are_prometheus_text() {
         let counts = BatchCounts { active: 2, finished: 3, with_failures: 1, all: 5 };
-        let text = exposition(&Figures { nodes: Vec::new(), counts }, 7);
+        let text = exposition(&Figures { nodes: Vec::new(), counts }, 7, 9);
         assert!(text.contains("# TYPE milepost_batches_active gauge\nmilepost_batches_active 2\n"));
+        assert!(text.contains("\nmilepost_live_connections 9\n"));
         assert!(text.ends_with("milepost_connections 7\n"));
     }
 }

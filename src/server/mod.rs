@@ -34,7 +34,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -202,8 +201,8 @@ async fn run_with(
         refuse_open_house(config, &People::new(store.clone())).await?;
     }
     let address = config.server.listen;
-    let listener =
-        TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })?;
+    listen::raise_descriptors();
+    let listener = listen::bind(address).map_err(|source| StartError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
 
     let hub = Hub::new(Duration::from_millis(u64::from(config.live.tick_ms)));

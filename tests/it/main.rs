@@ -16,6 +16,7 @@ mod api_results;
 mod cluster;
 mod commands;
 mod crash;
+mod documented;
 #[cfg(feature = "failpoints")]
 mod faults;
 mod golden;

@@ -30,6 +30,8 @@ pub struct TestServer {
     pub token: String,
     pub client: reqwest::Client,
     settings: Vec<(String, String)>,
+    /// Where it listens: any free port, or the one that it had.
+    listen: String,
     child: Option<Child>,
 }
 
@@ -108,7 +110,8 @@ impl TestServer {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let client = client();
         let (base, token, name) = (String::new(), String::new(), "test".to_owned());
-        Self { folder, name, role: "all", base, token, client, settings, child: None }
+        let listen = "127.0.0.1:0".to_owned();
+        Self { folder, name, role: "all", base, token, client, settings, listen, child: None }
     }
 
     /// Another node on the same database and folder.
@@ -121,6 +124,7 @@ impl TestServer {
             token: self.token.clone(),
             client: client(),
             settings: self.settings.clone(),
+            listen: "127.0.0.1:0".to_owned(),
             child: None,
         };
         server.spawn().await;
@@ -161,12 +165,18 @@ impl TestServer {
         assert!(self.spawn_with(&[]).await, "the server ended: {}", self.log());
     }
 
+    /// Starts it again where clients look for it: on the address that it had.
+    pub async fn spawn_again(&mut self) {
+        self.listen = self.authority().to_owned();
+        self.spawn().await;
+    }
+
     /// As [`TestServer::spawn`], with more in its environment; false where it ended before it listened.
     pub async fn spawn_with(&mut self, environment: &[(&str, &str)]) -> bool {
         assert!(self.child.is_none(), "one server at a time");
         let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
         let mut command =
-            self.command(&["serve", "--listen", "127.0.0.1:0", "--data", "data", "--slots", "8"]);
+            self.command(&["serve", "--listen", &self.listen, "--data", "data", "--slots", "8"]);
         let mut child = command
             .args(["--name", &self.name, "--role", self.role])
             .envs(environment.iter().copied())

@@ -158,6 +158,8 @@ pub(super) fn server_answers(attempt: u64) {
     with_tab(|tab| {
         if tab.attempt == attempt && matches!(tab.phase, Phase::Waiting(_)) {
             tab.ways.server_answers();
+            // The delays are for a server that is away, and this one is not.
+            tab.backoff.reset();
             tab.phase = Phase::Waiting(now_ms());
         }
     });
