@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use leptos::prelude::set_timeout;
 
+use super::super::ways::Way;
 use super::{Line, Phase, Tab, VISIBLE_HZ, course, now_ms, poll, with_tab};
 use crate::protocol::{ClientFrame, Codec, Rev, Topic};
 
@@ -61,12 +62,22 @@ pub(super) fn ask() {
     }
 }
 
+/// The tab was hidden or shown. Where it listens to events, it polls while it is hidden.
+pub(super) fn visibility_changed() {
+    let by_events = with_tab(|tab| tab.phase == Phase::Open && tab.ways.now() == Way::Events);
+    if by_events == Some(true) {
+        again();
+    }
+    ask();
+}
+
 /// Another stream, for what is wanted now. It is no loss of contact: the page stays live meanwhile.
 fn again() {
     let opened = with_tab(|tab| {
         tab.attempt += 1;
         tab.retired = tab.line.take();
-        tab.line = tab.events();
+        tab.line = tab.open();
+        tab.poll_at = matches!(tab.line, Some(Line::Poll)).then(now_ms);
         tab.line.is_some()
     });
     if opened == Some(false) {

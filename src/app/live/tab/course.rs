@@ -33,7 +33,13 @@ pub(in super::super) fn retry_now() {
 }
 
 pub(super) fn connect() {
-    let way = with_tab(|tab| {
+    enum Opened {
+        Nothing,
+        Stream,
+        Poll,
+        Page,
+    }
+    let opened = with_tab(|tab| {
         tab.attempt += 1;
         tab.retired = None;
         tab.line = None;
@@ -42,33 +48,40 @@ pub(super) fn connect() {
         tab.channels = crate::protocol::binary::Channels::default();
         tab.poll_at = None;
         tab.phase = Phase::Connecting(now_ms());
-        let way = tab.ways.now();
-        tab.line = match way {
-            Way::Socket => Wire::open(tab.attempt).map(Line::Socket),
-            Way::Events => tab.events(),
-            Way::Poll => Some(Line::Poll),
-            Way::Page => Some(Line::Page),
-        };
-        tab.line.is_some().then_some(way)
+        tab.line = tab.open();
+        match &tab.line {
+            None => Opened::Nothing,
+            Some(Line::Socket(_) | Line::Events(_)) => Opened::Stream,
+            Some(Line::Poll) => Opened::Poll,
+            Some(Line::Page) => Opened::Page,
+        }
     });
-    match way {
-        None => {}
-        Some(None) => lost(None),
-        Some(Some(Way::Poll)) => poll::poll(),
-        Some(Some(Way::Page)) => {
+    match opened {
+        Some(Opened::Nothing) => lost(None),
+        Some(Opened::Poll) => poll::poll(),
+        Some(Opened::Page) => {
             with_tab(|tab| tab.phase = Phase::Waiting(now_ms() + renew::PAGE_MS));
         }
-        Some(Some(Way::Socket | Way::Events)) => {}
+        Some(Opened::Stream) | None => {}
     }
     look();
 }
 
 impl Tab {
-    /// Opens a stream of events for what is wanted now.
-    pub(super) fn events(&mut self) -> Option<Line> {
-        let (query, topics) = self.wanted_query();
-        self.asked = topics;
-        Events::open(&query, self.attempt).map(Line::Events)
+    /// Begins a line of the present way; none where the browser does not even try.
+    pub(super) fn open(&mut self) -> Option<Line> {
+        match self.ways.now() {
+            Way::Socket => Wire::open(self.attempt).map(Line::Socket),
+            // Streams are few: a browser holds six connections to a server, for all of its tabs.
+            Way::Events if self.hidden => Some(Line::Poll),
+            Way::Events => {
+                let (query, topics) = self.wanted_query();
+                self.asked = topics;
+                Events::open(&query, self.attempt).map(Line::Events)
+            }
+            Way::Poll => Some(Line::Poll),
+            Way::Page => Some(Line::Page),
+        }
     }
 }
 

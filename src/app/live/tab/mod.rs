@@ -226,5 +226,5 @@ fn visibility_changed() {
         retry_now();
         course::look();
     }
-    ask::ask();
+    ask::visibility_changed();
 }
