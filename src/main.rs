@@ -1,7 +1,8 @@
 //! The executable: reads the command line, does what it says, and prints why not.
 //!
 //! Owns the process: its runtime, its log on standard error, its exit code. Calls [`milepost::cli`]. Invariant: exit
-//! code 0 = done, 1 = not done and said why, 2 = the command line was not understood. Deliberately does nothing else.
+//! code 0 = done, 1 = not done and said why, 2 = the command line was not understood. Of a batch that is watched: 0 = all
+//! succeeded, 2 = some failed, 3 = cancelled, 4 = lost contact for good, 130 = Ctrl-C. Deliberately does nothing else.
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -21,12 +22,15 @@ fn main() -> ExitCode {
     start_log();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&error),
+        Err(error) => {
+            say(&error);
+            return ExitCode::FAILURE;
+        }
     };
-    match runtime.block_on(cli::run(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => failed(&error),
-    }
+    runtime.block_on(cli::run(cli)).unwrap_or_else(|error| {
+        say(&error);
+        error.exit_code()
+    })
 }
 
 fn start_log() {
@@ -45,12 +49,11 @@ fn start_log() {
     }
 }
 
-fn failed(error: &dyn Error) -> ExitCode {
+fn say(error: &dyn Error) {
     eprintln!("error: {error}");
     let mut cause = error.source();
     while let Some(next) = cause {
         eprintln!("  because: {next}");
         cause = next.source();
     }
-    ExitCode::FAILURE
 }

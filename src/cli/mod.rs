@@ -3,16 +3,20 @@
 //! ```text
 //! serve    the process itself        people   user and token, before or beside it
 //! tasks    what can be run, and a try of it
+//! reach    where a server is         watch    a batch on a server, to its end
 //! ```
 //!
 //! Called by `main`. Invariant: results go to standard output and nothing else does; an error is one sentence with its
 //! causes. Deliberately holds no rules: those are in service.
 
 mod people;
+mod reach;
 mod serve;
 mod tasks;
+mod watch;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -21,6 +25,15 @@ use crate::fault;
 use crate::protocol::ApiError;
 use crate::server::{self, StartError};
 use crate::store::StoreError;
+
+/// Exit code: some items of the batch failed.
+const EXIT_FAILED: u8 = 2;
+/// Exit code: the batch was cancelled.
+const EXIT_CANCELLED: u8 = 3;
+/// Exit code: no contact with the server for as long as was to be waited.
+const EXIT_LOST: u8 = 4;
+/// Exit code: Ctrl-C, as shells have it.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Runs a task over many items and shows, live, how far it has come.
 #[derive(Debug, Parser)]
@@ -63,6 +76,14 @@ enum Command {
         #[command(subcommand)]
         command: tasks::TaskCommand,
     },
+    /// Draws the bar of a batch on a server until it has finished; survives lost connections.
+    #[command(
+        after_help = "Example:\n  export MILEPOST_TOKEN=$(milepost token create --name me --role viewer)\n  \
+                      milepost watch 128\n\n\
+                      Exit code: 0 all succeeded, 2 some failed, 3 cancelled, 4 lost contact for good, 130 Ctrl-C (the \
+                      batch goes on), 1 anything else"
+    )]
+    Watch(watch::Watch),
     /// Brings the database's schema up to date; `serve` does so by itself.
     #[command(after_help = "Example:\n  milepost migrate --database sqlite://data/milepost.db")]
     Migrate(Place),
@@ -120,9 +141,39 @@ pub enum CliError {
     /// What was tried did not succeed; what happened has been printed.
     #[error("{0}")]
     Tried(String),
+    /// A batch cannot be followed on a server, or not any longer: why.
+    #[error("{0}")]
+    Unfollowed(String),
+    /// A server has not answered for as long as was to be waited.
+    #[error("lost contact with {server}: no answer for {waited} ({reason})")]
+    LostContact {
+        /// Its address.
+        server: String,
+        /// How long, in words.
+        waited: String,
+        /// Why the last try failed.
+        reason: String,
+    },
     /// Input or output.
     #[error("standard input or output")]
     Io(#[from] std::io::Error),
+}
+
+impl CliError {
+    /// What the process ends with.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::LostContact { .. } => ExitCode::from(EXIT_LOST),
+            Self::Config(_)
+            | Self::Start(_)
+            | Self::Refused(_)
+            | Self::Store(_)
+            | Self::Tried(_)
+            | Self::Unfollowed(_)
+            | Self::Io(_) => ExitCode::FAILURE,
+        }
+    }
 }
 
 impl From<ApiError> for CliError {
@@ -131,18 +182,19 @@ impl From<ApiError> for CliError {
     }
 }
 
-/// Does what was asked.
+/// Does what was asked, and gives what the process ends with where that was done.
 ///
 /// # Errors
 /// One sentence, with its causes.
-pub async fn run(cli: Cli) -> Result<(), CliError> {
+pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     fault::arm();
-    match cli.command {
+    let done = match cli.command {
         Command::Serve(serve) => {
             let config = serve.sources().read()?;
             let tasks = tasks::registry(&config)?;
             Ok(server::run(&config, tasks).await?)
         }
+        Command::Watch(watch) => return watch::watch(watch).await,
         Command::User { command } => people::user(command).await,
         Command::Token { command } => people::token(command).await,
         Command::Task { command } => tasks::task(command).await,
@@ -152,7 +204,8 @@ pub async fn run(cli: Cli) -> Result<(), CliError> {
             println!("the schema of {} is up to date", config.database_url());
             Ok(())
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

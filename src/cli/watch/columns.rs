@@ -1,0 +1,61 @@
+//! Text of others in a line of a terminal: made harmless, measured, shortened.
+//!
+//! Owns how wide a character is taken to be. Called by [`super::line`] and [`super::words`]. Invariant: nothing that
+//! leaves [`plain`] moves the cursor; a width is never taken for less than it is. Deliberately knows no batch.
+
+/// `text` without what moves the cursor, ends a line or turns the direction of writing: a `·` stands for each.
+pub(super) fn plain(text: &str) -> String {
+    let unseen = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|c| if unseen(c) { '·' } else { c }).collect()
+}
+
+/// Columns of a character, rather too many than too few: of those that may be wide all are counted so.
+fn columns_of(c: char) -> usize {
+    match c {
+        '\0'..='\u{10ff}' | '\u{2010}'..='\u{2027}' | '\u{2500}'..='\u{259f}' => 1,
+        _ => 2,
+    }
+}
+
+/// Columns that `text` takes at most.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+/// `text` in at most `columns_max` columns, ended by `…` where that is not all of it.
+pub(super) fn shortened(text: &str, columns_max: usize) -> String {
+    if columns(text) <= columns_max {
+        return text.to_owned();
+    }
+    let mut left = columns_max.saturating_sub(1);
+    let kept = text.chars().take_while(|c| {
+        let fits = columns_of(*c) <= left;
+        left = left.saturating_sub(columns_of(*c));
+        fits
+    });
+    let kept: String = kept.collect();
+    if columns_max == 0 { kept } else { format!("{}…", kept.trim_end()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_cut_before_it_is_too_wide() {
+        assert_eq!(shortened("June photos", 11), "June photos");
+        assert_eq!(shortened("June photos", 6), "June…");
+        assert_eq!(shortened("照片照片", 5), "照片…");
+        assert_eq!(shortened("ab", 1), "…");
+        assert_eq!(shortened("ab", 0), "");
+    }
+
+    #[test]
+    fn nothing_moves_the_cursor() {
+        assert_eq!(plain("a\x1b[2J\r\n\u{9b}\u{202e}b"), "a·[2J····b");
+        assert_eq!(plain("Café – 照片"), "Café – 照片");
+    }
+}

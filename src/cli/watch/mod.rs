@@ -1,0 +1,92 @@
+//! `milepost watch`: a batch in the terminal, to its end.
+//!
+//! ```text
+//! follow   over as many connections as it takes     socket   one connection     told   what was said of the batch
+//! show     terminal, log or program                 line     one line to a width, of bar, columns and words
+//! ```
+//!
+//! Owns the flags and what each end is as an exit code. Called by [`super::run`]. Invariant: watching changes nothing:
+//! the batch goes on whatever becomes of this process. Deliberately needs no settings and no database of a server.
+
+mod bar;
+mod columns;
+mod follow;
+mod line;
+mod show;
+mod socket;
+mod told;
+mod words;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use self::follow::follow;
+use self::show::Show;
+use self::told::Wanted;
+use super::reach::Reach;
+use super::{CliError, EXIT_CANCELLED, EXIT_FAILED, EXIT_INTERRUPTED};
+use crate::protocol::{Batch, BatchState};
+
+/// Flags of `watch`.
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// Id of the batch, or its number: 128, or '#128' in quotes.
+    #[arg(value_name = "BATCH")]
+    batch: Wanted,
+    #[command(flatten)]
+    reach: Reach,
+    /// Writes each state of the batch to standard output as one JSON object per line, and the rest to standard error.
+    #[arg(long)]
+    json: bool,
+    /// Gives up after so many seconds without contact.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    give_up: u32,
+}
+
+/// Watches to the end of the batch, or until Ctrl-C.
+///
+/// # Errors
+/// As [`follow`].
+pub(super) async fn watch(watch: Watch) -> Result<ExitCode, CliError> {
+    let server = watch.reach.server()?;
+    let mut show = if watch.json { Show::Rows } else { Show::fit(&server.url.to_string()) };
+    let patience = Duration::from_secs(watch.give_up.into());
+    let followed = tokio::select! {
+        followed = follow(&server, watch.batch, patience, |news| show.take(news)) => Some(followed),
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            None
+        }
+    };
+    match followed {
+        Some(Ok(batch)) => {
+            show.end(&batch)?;
+            Ok(exit_code(&batch))
+        }
+        Some(Err(error)) => {
+            show.leave()?;
+            Err(error)
+        }
+        None => {
+            show.leave()?;
+            Ok(ExitCode::from(EXIT_INTERRUPTED))
+        }
+    }
+}
+
+/// What a finished batch is as an exit code.
+fn exit_code(batch: &Batch) -> ExitCode {
+    match batch.state {
+        BatchState::Succeeded => ExitCode::SUCCESS,
+        BatchState::Failed => ExitCode::from(EXIT_FAILED),
+        BatchState::Cancelled => ExitCode::from(EXIT_CANCELLED),
+        // Has not finished, and so is never asked of.
+        BatchState::Scheduled
+        | BatchState::Pending
+        | BatchState::Running
+        | BatchState::Paused
+        | BatchState::Cancelling => ExitCode::FAILURE,
+    }
+}

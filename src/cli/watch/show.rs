@@ -1,0 +1,223 @@
+//! Shows what is told of a batch: a line that is redrawn, calm lines for a log, or rows for a program.
+//!
+//! Owns standard output while a batch is followed. Called by [`super::watch`]. Invariant: a terminal is left as it was,
+//! with the cursor at the start of an empty line. Deliberately decides nothing about the connection.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use super::bar::Ink;
+use super::follow::News;
+use super::line::{self, Contact};
+use super::words;
+use crate::app::format;
+use crate::protocol::{Batch, Row};
+
+/// Width where the terminal does not say its own, in columns.
+const WIDTH_DEFAULT: usize = 80;
+/// A calm line is written each time so much more has ended, in tenths of a percent.
+const STEP_PER_MILLE: u64 = 50;
+/// To the start of the line, and everything in it gone.
+const CLEAR: &str = "\r\x1b[K";
+
+/// A way to show it.
+pub(super) enum Show {
+    /// One line of a terminal, redrawn in place.
+    Drawn(Box<Drawn>),
+    /// A line each time that matters.
+    Calm(Calm),
+    /// Each row as JSON.
+    Rows,
+}
+
+impl Show {
+    /// The way that fits standard output.
+    pub(super) fn fit(server: &str) -> Self {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        if !io::stdout().is_terminal() || variable("TERM").is_none_or(|term| term == "dumb") {
+            return Self::Calm(Calm::default());
+        }
+        let ink = if variable("NO_COLOR").is_some() { Ink::Plain } else { Ink::Colours };
+        let (server, contact) = (server.to_owned(), Contact::Tries);
+        Self::Drawn(Box::new(Drawn { server, batch: None, contact, ink }))
+    }
+
+    /// Shows what has happened.
+    ///
+    /// # Errors
+    /// If standard output or standard error takes nothing.
+    pub(super) fn take(&mut self, news: News<'_>) -> io::Result<()> {
+        match self {
+            Self::Drawn(drawn) => drawn.take(news),
+            Self::Calm(calm) => {
+                say(news)?;
+                match news {
+                    News::Row(batch) if calm.is_due(batch) => {
+                        writeln!(io::stdout(), "{}", words::calm(batch))
+                    }
+                    _ => Ok(()),
+                }
+            }
+            Self::Rows => {
+                say(news)?;
+                match news {
+                    News::Row(batch) => {
+                        writeln!(io::stdout(), "{}", Row::Batch(Box::new(batch.clone())).to_json())
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Sums up a batch that has finished.
+    ///
+    /// # Errors
+    /// As [`Show::take`].
+    pub(super) fn end(self, batch: &Batch) -> io::Result<()> {
+        match self {
+            Self::Drawn(_) => writeln!(io::stdout(), "{CLEAR}{}", words::summary(batch)),
+            Self::Calm(_) => writeln!(io::stdout(), "{}", words::summary(batch)),
+            Self::Rows => Ok(()),
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    ///
+    /// # Errors
+    /// As [`Show::take`].
+    pub(super) fn leave(self) -> io::Result<()> {
+        match self {
+            Self::Drawn(_) => write(CLEAR),
+            Self::Calm(_) | Self::Rows => Ok(()),
+        }
+    }
+}
+
+/// Says on standard error how the connection stands, where standard output is not for people's eyes alone.
+fn say(news: News<'_>) -> io::Result<()> {
+    match news {
+        News::Lost { reason, wait } => writeln!(io::stderr(), "{}", words::lost(reason, wait)),
+        News::Back => writeln!(io::stderr(), "connected again"),
+        News::Row(_) | News::Waits(_) | News::Tries => Ok(()),
+    }
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// One line of a terminal.
+pub(super) struct Drawn {
+    server: String,
+    batch: Option<Batch>,
+    contact: Contact,
+    ink: Ink,
+}
+
+impl Drawn {
+    fn take(&mut self, news: News<'_>) -> io::Result<()> {
+        match news {
+            News::Row(batch) => {
+                self.batch = Some(batch.clone());
+                self.contact = Contact::Held;
+            }
+            News::Lost { reason, wait } => self.contact = Contact::Waits { wait, reason: reason.to_owned() },
+            News::Waits(left) => {
+                if let Contact::Waits { wait, .. } = &mut self.contact {
+                    *wait = left;
+                }
+            }
+            News::Tries => self.contact = Contact::Tries,
+            News::Back => self.contact = Contact::Held,
+        }
+        self.draw()
+    }
+
+    fn draw(&self) -> io::Result<()> {
+        let line = match &self.batch {
+            Some(batch) => line::drawn(batch, &self.contact, width(), self.ink),
+            None => line::connecting(&self.server, &self.contact, width()),
+        };
+        // Written over what is there, then the rest is cleared: clearing first would flicker.
+        write(&format!("\r{line}\x1b[K"))
+    }
+}
+
+/// Columns of the terminal, now: it may have been resized.
+fn width() -> usize {
+    let size = rustix::termios::tcgetwinsize(io::stdout());
+    size.ok().map_or(WIDTH_DEFAULT, |size| if size.ws_col == 0 { WIDTH_DEFAULT } else { size.ws_col.into() })
+}
+
+/// Which rows are worth a line in a log.
+#[derive(Debug, Default)]
+pub(super) struct Calm {
+    /// Most steps that were told, and how the batch stood last.
+    told: Option<(u64, Gait)>,
+}
+
+/// How a batch stands, as far as a log should say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gait {
+    /// Items are handed out.
+    Goes,
+    /// It waits for its start, is paused or is being cancelled.
+    Stands,
+}
+
+impl Calm {
+    /// True at the start, every 5 % and where a batch stops or goes on; the end is summed up elsewhere.
+    fn is_due(&mut self, batch: &Batch) -> bool {
+        if batch.state.is_finished() {
+            return false;
+        }
+        let step = format::per_mille(batch.ended(), batch.total).unwrap_or(0) / STEP_PER_MILLE;
+        let gait = if batch.state.hands_out() { Gait::Goes } else { Gait::Stands };
+        let due = self.told.is_none_or(|(most, last)| step > most || gait != last);
+        if due {
+            let most = self.told.map_or(step, |(most, _)| most.max(step));
+            self.told = Some((most, gait));
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::watch::line::tests::batch;
+    use crate::protocol::BatchState;
+
+    #[test]
+    fn a_log_has_one_line_per_five_percent() {
+        let mut calm = Calm::default();
+        let mut due = |succeeded: u64| calm.is_due(&batch(1_000, succeeded, 0));
+        assert!(due(0), "the start");
+        assert!(!due(1));
+        assert!(!due(49));
+        assert!(due(50));
+        assert!(!due(51));
+        assert!(due(399), "one line for many steps");
+        assert!(!due(60), "a retry goes back, the log does not");
+        assert!(!due(399));
+        assert!(due(400));
+        let lines = (401..1_000).filter(|succeeded| due(*succeeded)).count();
+        assert_eq!(lines, 11);
+    }
+
+    #[test]
+    fn a_log_says_a_pause_once() {
+        let mut calm = Calm::default();
+        let mut row = batch(1_000, 10, 0);
+        assert!(calm.is_due(&row));
+        row.state = BatchState::Paused;
+        assert!(calm.is_due(&row));
+        assert!(!calm.is_due(&row));
+        row.state = BatchState::Running;
+        assert!(calm.is_due(&row));
+        row.state = BatchState::Succeeded;
+        assert!(!calm.is_due(&row), "summed up elsewhere");
+    }
+}
