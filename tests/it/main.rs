@@ -24,3 +24,4 @@ mod live;
 mod nodes;
 mod support;
 mod tidy;
+mod watch;

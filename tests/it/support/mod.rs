@@ -3,6 +3,7 @@
 //! Owns the child process, its folder and its clients. Used by every test here. Invariant: the folder outlives a killed
 //! server, so that a test may start it again on the same data. Deliberately knows only what SURFACE.md says.
 
+pub mod forwarder;
 pub mod ledger;
 pub mod raw;
 pub mod socket;
@@ -148,7 +149,8 @@ impl TestServer {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The executable, in the folder and with the settings of this installation alone.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_milepost"));
         command.args(arguments).current_dir(self.folder.path()).kill_on_drop(true);
         for (key, _value) in std::env::vars_os() {
