@@ -4,9 +4,12 @@
 //! server, so that a test may start it again on the same data. Deliberately knows only what SURFACE.md says.
 
 pub mod forwarder;
+pub mod frames;
 pub mod ledger;
+pub mod process;
 pub mod raw;
 pub mod socket;
+pub mod wire;
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -213,6 +216,11 @@ impl TestServer {
 
     fn log_path(&self) -> std::path::PathBuf {
         self.folder.path().join(format!("{}.log", self.name))
+    }
+
+    /// Its process, which runs.
+    pub fn process(&self) -> u32 {
+        self.child.as_ref().and_then(Child::id).expect("it runs")
     }
 
     /// Sends it a signal by name.

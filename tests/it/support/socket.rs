@@ -23,6 +23,38 @@ pub struct Known {
     pub updates: u32,
 }
 
+/// The topic of a frame that carries rows.
+pub fn topic_of(frame: &Value) -> Option<&str> {
+    ["snapshot", "update"].iter().find_map(|kind| frame[*kind]["topic"].as_str())
+}
+
+impl Known {
+    /// Takes what a snapshot or update says, and checks in it what is promised of every frame.
+    pub fn take(&mut self, frame: &Value) {
+        let whole = frame.get("snapshot");
+        let body = whole.unwrap_or(&frame["update"]);
+        let rev = body["rev"].as_u64().unwrap();
+        assert!(rev >= self.rev, "rev went back from {}: {body}", self.rev);
+        self.rev = rev;
+        // A snapshot replaces all; what it shows again is no older.
+        let replaced = if whole.is_some() { std::mem::take(&mut self.rows) } else { BTreeMap::new() };
+        *(if whole.is_some() { &mut self.snapshots } else { &mut self.updates }) += 1;
+        for row in body["rows"].as_array().unwrap() {
+            if row.get("total").is_some() {
+                assert_sums(row);
+            }
+            let key = ["id", "seq", "cell"].iter().find_map(|name| row.get(*name)).unwrap().to_string();
+            if let Some(held) = self.rows.get(&key).or_else(|| replaced.get(&key)) {
+                assert!(row["rev"].as_u64() >= held["rev"].as_u64(), "{row} came after {held}");
+            }
+            self.rows.insert(key, row.clone());
+        }
+        for gone in body["gone"].as_array().into_iter().flatten() {
+            self.rows.remove(&gone.to_string());
+        }
+    }
+}
+
 /// One live connection.
 pub struct LiveClient {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -33,9 +65,14 @@ pub struct LiveClient {
 impl LiveClient {
     /// Connects with the admin's token and reads the welcome.
     pub async fn connect(server: &TestServer) -> Self {
+        Self::connect_as(server, &server.token).await
+    }
+
+    /// As [`LiveClient::connect`], with another token.
+    pub async fn connect_as(server: &TestServer, token: &str) -> Self {
         let mut request = format!("ws://{}/live", server.authority()).into_client_request().unwrap();
         let headers = request.headers_mut();
-        headers.insert("authorization", format!("Bearer {}", server.token).parse().unwrap());
+        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
         headers.insert("sec-websocket-protocol", "milepost.v1.json".parse().unwrap());
         let (socket, response) = tokio_tungstenite::connect_async(request).await.unwrap();
         assert_eq!(response.headers()["sec-websocket-protocol"], "milepost.v1.json");
@@ -99,34 +136,8 @@ impl LiveClient {
 
     /// Takes what a frame says: newest row per key.
     fn learn(&mut self, frame: &Value) {
-        let (whole, body) = match (&frame["snapshot"], &frame["update"]) {
-            (Value::Null, Value::Null) => return,
-            (Value::Null, update) => (false, update),
-            (snapshot, _) => (true, snapshot),
-        };
-        let topic = body["topic"].as_str().unwrap().to_owned();
-        let known = self.topics.entry(topic.clone()).or_default();
-        let rev = body["rev"].as_u64().unwrap();
-        assert!(rev >= known.rev, "rev went back on {topic}: {} to {rev}", known.rev);
-        known.rev = rev;
-        if whole {
-            known.snapshots += 1;
-            known.rows.clear();
-        } else {
-            known.updates += 1;
-        }
-        for row in body["rows"].as_array().unwrap() {
-            if row.get("total").is_some() {
-                assert_sums(row);
-            }
-            let key = ["id", "seq", "cell"].iter().find_map(|name| row.get(*name)).unwrap().to_string();
-            let newer = known.rows.get(&key).is_none_or(|old| old["rev"].as_u64() <= row["rev"].as_u64());
-            if newer {
-                known.rows.insert(key, row.clone());
-            }
-        }
-        for gone in body["gone"].as_array().into_iter().flatten() {
-            known.rows.remove(&gone.to_string());
+        if let Some(topic) = topic_of(frame) {
+            self.topics.entry(topic.to_owned()).or_default().take(frame);
         }
     }
 }

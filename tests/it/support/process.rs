@@ -1,0 +1,30 @@
+//! What the server's process holds, as the system says it.
+//!
+//! Owns nothing. Used by tests that ask whether something was kept. Invariant: figures are of the running process.
+//! Deliberately measures no time.
+
+use super::TestServer;
+
+/// A mebibyte.
+pub const MIB: u64 = 1024 * 1024;
+
+/// Bytes of memory that are resident.
+pub fn resident_bytes(server: &TestServer) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.process())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// Sockets that are open, those without a peer included.
+pub fn sockets(server: &TestServer) -> usize {
+    let entries = std::fs::read_dir(format!("/proc/{}/fd", server.process())).unwrap();
+    let links = entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+    links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+}
+
+/// The figure `name` of `/metrics`; none where there is no such figure.
+pub async fn figure(server: &TestServer, name: &str) -> Option<f64> {
+    let request = server.client.get(format!("{}/metrics", server.base)).bearer_auth(&server.token);
+    let text = super::send(request).await.text;
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
+}
