@@ -48,11 +48,11 @@ unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST
 	@scripts/tools clients
 	@cargo test --locked --features failpoints
 
-soak: ## the long runs: kills, freezes, restarts, faults and random acts, SOAK times (10) as many as `unit` does
+soak: ## the long runs: kills, freezes, restarts, faults, cuts and random acts, SOAK times (10) as many as `unit` does
 	@scripts/tools postgres
 	@PROPTEST_CASES=$${PROPTEST_CASES:-2000} cargo test --locked --features failpoints --lib store::tests::model
 	@SOAK=$${SOAK:-10} cargo test --locked --features failpoints --test it -- \
-	  --nocapture --test-threads=1 nodes:: crash:: faults::
+	  --nocapture --test-threads=1 nodes:: crash:: faults:: live_cuts::
 
 test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
 

@@ -21,6 +21,7 @@ mod documented;
 mod faults;
 mod golden;
 mod live;
+mod live_cuts;
 mod live_hostile;
 mod nodes;
 mod support;

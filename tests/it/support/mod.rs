@@ -4,11 +4,15 @@
 //! server, so that a test may start it again on the same data. Deliberately knows only what SURFACE.md says.
 
 pub mod forwarder;
+pub mod bounds;
+pub mod follower;
 pub mod frames;
 pub mod ledger;
 pub mod process;
+pub mod proxy;
 pub mod raw;
 pub mod socket;
+pub mod tab;
 pub mod wire;
 
 use std::process::{ExitStatus, Stdio};
