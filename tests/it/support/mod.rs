@@ -8,6 +8,7 @@ pub mod bounds;
 pub mod follower;
 pub mod frames;
 pub mod ledger;
+pub mod people;
 pub mod process;
 pub mod proxy;
 pub mod raw;
