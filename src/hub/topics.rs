@@ -402,6 +402,9 @@ impl State {
         self.released = self.version;
         self.released_at = Some(now);
         self.waiting = false;
+        // Frames that end before this are for nobody any more.
+        let released = self.released;
+        self.shared.retain(|shared| shared.to >= released);
     }
 
     fn tell(&mut self, channel: &Channel, seen: u64, viewer: &Viewer, codec: Codec) -> Told {

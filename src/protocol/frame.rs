@@ -13,6 +13,7 @@ use super::batch::Batch;
 use super::error::ErrorCode;
 use super::ids::Rev;
 use super::item::{Family, ItemLive, ItemRow, StripCell};
+use super::json::Object;
 use super::task::Node;
 use super::topic::Topic;
 
@@ -80,7 +81,7 @@ impl CloseCode {
 
 /// What a client says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", from = "RawClientFrame")]
 pub enum ClientFrame {
     /// Listen to a topic; `rev` is what the page already shows.
     Subscribe {
@@ -102,6 +103,50 @@ pub enum ClientFrame {
         /// Updates a second; 0 = none; held to the tick.
         hz: f64,
     },
+}
+
+/// A client's frame as it must stand in JSON: each member is an object, with no members but these.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RawClientFrame {
+    Subscribe(Object<Subscribe>),
+    Unsubscribe(Object<Unsubscribe>),
+    Pong(Object<Nothing>),
+    Pace(Object<Pace>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Subscribe {
+    topic: String,
+    rev: Option<Rev>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unsubscribe {
+    topic: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pace {
+    hz: f64,
+}
+
+impl From<RawClientFrame> for ClientFrame {
+    fn from(raw: RawClientFrame) -> Self {
+        match raw {
+            RawClientFrame::Subscribe(Object(Subscribe { topic, rev })) => Self::Subscribe { topic, rev },
+            RawClientFrame::Unsubscribe(Object(Unsubscribe { topic })) => Self::Unsubscribe { topic },
+            RawClientFrame::Pong(Object(Nothing {})) => Self::Pong {},
+            RawClientFrame::Pace(Object(Pace { hz })) => Self::Pace { hz },
+        }
+    }
 }
 
 /// Bounds that the server tells.
@@ -382,9 +427,17 @@ mod tests {
         );
         assert_eq!(read(r#"{"pong":{}}"#).unwrap(), ClientFrame::Pong {});
         assert_eq!(read(r#"{"pace":{"hz":0.2}}"#).unwrap(), ClientFrame::Pace { hz: 0.2 });
-        for bad in
-            [r#"{"subscribe":{"topic":"batches","rev":-1}}"#, r#"{"hello":{}}"#, "[]", "true", r#""pong""#]
-        {
+        for bad in [
+            r#"{"subscribe":{"topic":"batches","rev":-1}}"#,
+            r#"{"hello":{}}"#,
+            "[]",
+            "true",
+            r#""pong""#,
+            r#"{"pong":[]}"#,
+            r#"{"subscribe":["nodes",1]}"#,
+            r#"{"pace":[1]}"#,
+            r#"{"pong":{"a":1}}"#,
+        ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }

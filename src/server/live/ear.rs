@@ -1,13 +1,12 @@
 //! What one connection hears, whatever carries it: topics are read, answered and told.
 //!
 //! Owns the session and the reads under way. Called by the socket and the events. Invariant: a topic is registered
-//! before its rows are read, so nothing that is published meanwhile is missed; reads never hold up frames. Deliberately
-//! knows no transport.
+//! before its rows are read, so nothing that is published meanwhile is missed; a read goes on by itself, however slowly its
+//! client takes frames: one that stood still would keep a connection to the database from everybody. Deliberately knows
+//! no transport.
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::hub::{Answer, Session, Turn};
@@ -35,8 +34,8 @@ pub struct Ear {
     codec: Codec,
     service: Service,
     caller: Caller,
-    /// At most [`READS_MAX`], and one more per topic that fell behind.
-    reads: FuturesUnordered<BoxFuture<'static, Reading>>,
+    /// At most [`READS_MAX`], and one more per topic that fell behind. They end with the connection.
+    reads: JoinSet<Reading>,
 }
 
 /// A frame in a codec. Answers and updates are the hub's to write.
@@ -52,7 +51,7 @@ impl Ear {
     pub fn new(state: &AppState, caller: Caller, codec: Codec) -> Self {
         let session = state.service.parts().hub.session(caller.viewer(), codec);
         let service = state.service.clone();
-        Self { session, codec, service, caller, reads: FuturesUnordered::new() }
+        Self { session, codec, service, caller, reads: JoinSet::new() }
     }
 
     /// Listens to a topic by name; answers the refusal, if it is refused at once.
@@ -89,9 +88,12 @@ impl Ear {
 
     /// The next that has been read. Pending where nothing is being read. Cancel-safe.
     pub async fn read_done(&mut self) -> Reading {
-        match self.reads.next().await {
-            Some(reading) => reading,
-            None => std::future::pending().await,
+        loop {
+            match self.reads.join_next().await {
+                Some(Ok(reading)) => return reading,
+                Some(Err(error)) => tracing::error!(%error, "a topic could not be read"),
+                None => std::future::pending().await,
+            }
         }
     }
 
@@ -126,10 +128,10 @@ impl Ear {
     /// Reads the rows of a topic beside everything else.
     fn read(&mut self, name: String, topic: Topic, known: Option<Rev>) {
         let (service, caller) = (self.service.clone(), self.caller.clone());
-        self.reads.push(Box::pin(async move {
+        self.reads.spawn(async move {
             let rows = service.topic_since(&caller, topic, known).await;
             Reading { name, topic, known, rows }
-        }));
+        });
     }
 
     fn refusal(&self, topic: String, refusal: ApiError) -> Bytes {

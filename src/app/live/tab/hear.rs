@@ -3,15 +3,19 @@
 //! Owns what waits for the next frame of the browser. Called by the lines. Invariant: listeners are told of frames in
 //! the order in which they came; in a hidden tab, which has no animation frames, at once. Deliberately folds nothing.
 
-use leptos::prelude::request_animation_frame;
+use std::time::Duration;
+
+use leptos::prelude::{request_animation_frame, set_timeout};
 
 use super::super::merge::Delta;
 use super::{ask, course, now_ms, renew, with_tab};
 use crate::protocol::binary::{Change, Heard};
-use crate::protocol::{ClientFrame, ServerFrame, Topic};
+use crate::protocol::{ClientFrame, ErrorCode, ServerFrame, Topic};
 
 /// Frames that may wait for an animation frame; one more and they are handed on at once.
 pub(super) const WAITING_MAX: usize = 256;
+/// Least time until a topic is asked for anew that could not be read; at most twice as long.
+const BUSY_MS: f64 = 2_000.0;
 
 /// A frame in JSON.
 pub(super) fn text(text: &str) {
@@ -59,8 +63,21 @@ fn hear(heard: Heard) {
             for listener in listeners {
                 listener.refuse(code);
             }
+            if code == ErrorCode::Busy {
+                again_later(topic);
+            }
         }
     }
+}
+
+/// The database did not answer in time: the topic is asked for anew after a while, not by all tabs at once.
+fn again_later(topic: Topic) {
+    let ms = BUSY_MS * (1.0 + js_sys::Math::random());
+    let ask = move || {
+        with_tab(|tab| tab.client.desk().ask_anew(topic));
+        ask::wanted_changed();
+    };
+    set_timeout(ask, Duration::from_secs_f64(ms / 1_000.0));
 }
 
 /// Keeps a frame for the next animation frame.
