@@ -4,6 +4,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release/milepost
+BENCH ?= throughput live
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,5 +64,5 @@ e2e: build ## browser tests against the release executable
 audit: ## licences, bans, sources and (where their database can be reached) advisories of all dependencies
 	@scripts/audit
 
-bench: build ## speed and memory beside the raw limits, in one run (BENCH_ITEMS, BENCH_ROUNDS)
-	@MILEPOST_BIN=$(abspath $(BIN)) cargo bench --locked --bench throughput
+bench: build ## speed, memory and the live side beside the raw limits (BENCH=throughput or BENCH=live for one of both)
+	@for bench in $(BENCH); do MILEPOST_BIN=$(abspath $(BIN)) cargo bench --locked --bench $$bench || exit 1; done

@@ -1,4 +1,4 @@
-//! The load: a million lines in one body, and single items on a quiet server.
+//! The load: a million lines in one body, and many short items.
 //!
 //! Owns the lines and what is timed. Called by the plan. Invariant: the clock starts when the first byte is handed
 //! to the connection and stops when a frame has been read. Deliberately prints nothing.
@@ -17,10 +17,6 @@ use crate::server::Server;
 
 /// Bytes of a piece of the body.
 const PIECE_BYTES: usize = 64 * 1024;
-/// How long a quiet item takes: longer than any tick, so that the frame of its start is long gone.
-const QUIET_MS: u64 = 250;
-/// How long a quiet item may take to be seen.
-const QUIET_PATIENCE: Duration = Duration::from_secs(30);
 
 /// The items of a submit.
 pub struct Lines {
@@ -167,61 +163,4 @@ pub async fn busy_share(
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of one run")]
     let took_ms = (at("finished_at")? - at("started_at")?) as f64;
     Ok(f64::from(count) * f64::from(item_ms) / (f64::from(slots) * took_ms))
-}
-
-/// Runs `count` items one at a time; answers the milliseconds from each item's end to the frame that shows it.
-pub async fn quiet_items(server: &Server, count: usize) -> Result<Vec<f64>, Fault> {
-    let client = reqwest::Client::builder().no_proxy().build()?;
-    let mut live = Live::connect(server).await?;
-    let mut samples = Vec::with_capacity(count);
-    let mut late = 0;
-    while samples.len() < count {
-        let sample = tokio::time::timeout(QUIET_PATIENCE, quiet_item(server, &client, &mut live)).await;
-        match sample.map_err(|_late| "a single item was not seen to end in time")?? {
-            Some(ms) => samples.push(ms),
-            None => late += 1,
-        }
-        if late > count {
-            return Err("items end before their batch can be subscribed to".into());
-        }
-        // Uneven, so that no tick of the server falls into step with the samples.
-        let rest_ms = 40 + samples.len() as u64 * 17 % 60;
-        tokio::time::sleep(Duration::from_millis(rest_ms)).await;
-    }
-    Ok(samples)
-}
-
-/// One item; none if its end was already there when the topic answered for the first time.
-async fn quiet_item(
-    server: &Server,
-    client: &reqwest::Client,
-    live: &mut Live,
-) -> Result<Option<f64>, Fault> {
-    let api = format!("{}/api/v1/batches", server.base);
-    let batch = json!({ "task": "demo", "items": { "count": 1 }, "params": { "duration_ms": QUIET_MS } });
-    let answer = client.post(&api).bearer_auth(&server.token).json(&batch).send().await?;
-    if answer.status() != 201 {
-        return Err(format!("one item: {}: {}", answer.status(), answer.text().await?).into());
-    }
-    let batch: Value = answer.json().await?;
-    let id = batch["id"].as_str().ok_or("a batch without id")?;
-    let topic = format!("batch/{id}");
-    live.subscribe(&topic).await?;
-    let (arrived_ms, whole) = loop {
-        let seen = live.next().await?;
-        if seen.topic == topic && seen.rows.iter().any(|row| row.succeeded == 1) {
-            break (seen.wall_ms, seen.whole);
-        }
-    };
-    live.unsubscribe(&topic).await?;
-    if whole {
-        return Ok(None);
-    }
-    let answer = client.get(format!("{api}/{id}/items/1")).bearer_auth(&server.token).send().await?;
-    let item: Value = answer.error_for_status()?.json().await?;
-    let ended_at = item["history"][0]["ended_at"].as_str().ok_or("an ended item without ended_at")?;
-    let Timestamp(ended_ms) = ended_at.parse().map_err(|fault| format!("ended_at: {fault}"))?;
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]
-    let ended_ms = ended_ms as f64;
-    Ok(Some((arrived_ms - ended_ms).max(0.0)))
 }

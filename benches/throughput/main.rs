@@ -18,8 +18,10 @@ mod live;
 mod load;
 mod plan;
 mod postgres;
+mod process;
 mod report;
 mod server;
+mod single;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -116,7 +118,8 @@ async fn quiet(settings: &Settings) -> Result<(Vec<f64>, f64), Fault> {
     let part = Part { slots: BUSY_SLOTS, ..Part::ALONE };
     let server = server::Server::start(&settings.binary, folder.path(), part).await?;
     let measured = async {
-        let samples = load::quiet_items(&server, settings.samples).await?;
+        let mut watchers = [live::Live::connect(&server).await?];
+        let samples = single::items(&server, &mut watchers, settings.samples).await?;
         let busy = load::busy_share(&server, BUSY_SLOTS, BUSY_ITEM_MS, BUSY_ITEMS, settings.patience).await?;
         Ok((samples, busy))
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::Fault;
+use crate::{Fault, process};
 
 /// How long a server may take to say where it listens, and to go.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -20,7 +20,8 @@ const SHOWN_BYTES: usize = 4_000;
 /// A running server.
 pub struct Server {
     child: Child,
-    process: u32,
+    /// Its number.
+    pub process: u32,
     words: PathBuf,
     /// `http://ADDR`.
     pub base: String,
@@ -37,11 +38,27 @@ pub struct Part<'a> {
     pub role: &'static str,
     /// Items at once; 0: as many as it takes by itself.
     pub slots: u32,
+    /// Where it listens.
+    pub listen: &'a str,
+    /// Further settings, as in its environment.
+    pub settings: &'a [(&'a str, &'a str)],
+    /// The one core that it may use; none: all.
+    pub core: Option<usize>,
+    /// A token that its data knows already; none: one is made.
+    pub token: Option<&'a str>,
 }
 
 impl Part<'_> {
     /// One node on a SQLite file.
-    pub const ALONE: Self = Self { database: None, role: "all", slots: 0 };
+    pub const ALONE: Self = Self {
+        database: None,
+        role: "all",
+        slots: 0,
+        listen: "127.0.0.1:0",
+        settings: &[],
+        core: None,
+        token: None,
+    };
 
     fn arguments(self, command: &mut Command) {
         if let Some(url) = self.database {
@@ -50,26 +67,43 @@ impl Part<'_> {
     }
 }
 
+/// `program`, held to one core where one is named.
+pub fn on_core(program: &Path, core: Option<usize>) -> Command {
+    let Some(core) = core else { return Command::new(program) };
+    // It becomes the program: the process stays the same.
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &core.to_string()]).arg(program);
+    command
+}
+
+/// Makes a token of an admin for a server in `folder`.
+pub async fn make_token(binary: &Path, folder: &Path, part: Part<'_>, name: &str) -> Result<String, Fault> {
+    let mut making = Command::new(binary);
+    making.args(["token", "create", "--role", "admin", "--name", name, "--data"]).arg(folder.join("data"));
+    part.arguments(&mut making);
+    let made = making.current_dir(folder).output().await?;
+    if !made.status.success() {
+        return Err(format!("token create: {}", String::from_utf8_lossy(&made.stderr)).into());
+    }
+    Ok(String::from_utf8(made.stdout)?.trim().to_owned())
+}
+
 impl Server {
-    /// Makes a token, starts the server in `folder`, and waits until it listens.
+    /// Starts the server in `folder`, with a token, and waits until it listens.
     pub async fn start(binary: &Path, folder: &Path, part: Part<'_>) -> Result<Self, Fault> {
         let data = folder.join("data");
-        let mut making = Command::new(binary);
-        making.args(["token", "create", "--role", "admin", "--name"]);
-        making.arg(format!("bench-{}", part.role)).arg("--data").arg(&data);
-        part.arguments(&mut making);
-        let made = making.current_dir(folder).output().await?;
-        if !made.status.success() {
-            return Err(format!("token create: {}", String::from_utf8_lossy(&made.stderr)).into());
-        }
-        let token = String::from_utf8(made.stdout)?.trim().to_owned();
+        let token = match part.token {
+            Some(token) => token.to_owned(),
+            None => make_token(binary, folder, part, &format!("bench-{}", part.role)).await?,
+        };
         let words = folder.join(format!("server-{}.log", part.role));
-        let mut serving = Command::new(binary);
-        serving.args(["serve", "--listen", "127.0.0.1:0", "--role", part.role, "--data"]).arg(&data);
+        let mut serving = on_core(binary, part.core);
+        serving.args(["serve", "--listen", part.listen, "--role", part.role, "--data"]).arg(&data);
         part.arguments(&mut serving);
         if part.slots > 0 {
             serving.args(["--slots", &part.slots.to_string()]);
         }
+        serving.envs(part.settings.iter().copied());
         let mut child = serving
             .current_dir(folder)
             .stdin(Stdio::null())
@@ -101,22 +135,12 @@ impl Server {
 
     /// The most memory that the server has held, in bytes (`VmHWM`).
     pub fn peak_bytes(&self) -> Result<f64, Fault> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-        let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kibibytes * 1024.0)
+        process::bytes(self.process, "VmHWM")
     }
 
     /// Processor time that the server has taken, in seconds (user and system).
     pub fn cpu_seconds(&self) -> Result<f64, Fault> {
-        /// Clock ticks a second of `/proc`: 100 on every Linux that is built today.
-        const TICKS: f64 = 100.0;
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process))?;
-        // The name in brackets may hold blanks; what follows it starts at the third field.
-        let (_, fields) = stat.rsplit_once(") ").ok_or("no process name")?;
-        let mut fields = fields.split(' ').skip(11);
-        let mut ticks = || -> Result<f64, Fault> { Ok(fields.next().ok_or("too few fields")?.parse()?) };
-        Ok((ticks()? + ticks()?) / TICKS)
+        process::cpu_seconds(self.process)
     }
 
     /// Adds what the server said to a fault.

@@ -30,14 +30,15 @@ use tokio::time::Instant;
 
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
 use pace::Timer;
-pub use session::{Answer, Refused, Session, Turn};
+pub use session::{Answer, Outlet, Refused, Session, Turn};
 use topics::{Channel, Due, ring};
 
 /// Shortest time between two updates of one topic, where nobody says otherwise.
 pub const TICK_DEFAULT: Duration = Duration::from_millis(100);
 
-/// Sessions that a publisher wakes by itself; more are woken by the timer's task.
-const RUNG_AT_ONCE_MAX: usize = 32;
+/// Sessions of a topic whose tasks are woken to send; where there are more, the timer's task sends for all of them: waking
+/// a task costs as much as the write that it is woken for.
+const RUNG_MAX: usize = 32;
 
 /// Who may hear a row of the topic `batches`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,17 +141,18 @@ impl Hub {
         self.see_to(due, &channel);
     }
 
-    /// Wakes who is to be woken: a few at once, many by the timer's task, so that no publisher spends its time on them.
+    /// Wakes who is to be woken: a few at once, many are served by the timer's task, so that no publisher spends its time
+    /// on them.
     fn see_to(&self, due: Due, channel: &Arc<Channel>) {
         match due {
             Due::Later => {}
             Due::At(at) => self.with_timer(|timer| timer.release_at(at, channel)),
             Due::Now => {
                 let listeners = channel.listeners();
-                if listeners.len() <= RUNG_AT_ONCE_MAX {
+                if listeners.len() <= RUNG_MAX {
                     ring(&listeners);
                 } else {
-                    self.with_timer(|timer| timer.ring(listeners));
+                    self.with_timer(|timer| timer.serve(listeners));
                 }
             }
         }

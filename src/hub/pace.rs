@@ -1,16 +1,18 @@
 //! When frames leave: one timer for all topics, and how much a session asks for.
 //!
-//! Owns the task that releases topics that changed again within a tick. Called by the hub. Invariant: each topic has
-//! at most one release waiting. Deliberately knows neither rows nor sessions.
+//! Owns the task that releases topics that changed again within a tick, and that sends where many hear the same. Called
+//! by the hub. Invariant: each topic has at most one release waiting. Deliberately knows no row.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
+use super::RUNG_MAX;
 use super::topics::{Channel, Listeners, ring};
 
 /// How often a session wants to hear of one topic.
@@ -41,12 +43,15 @@ impl Pace {
 /// Longest time between updates that can be asked for; slower is held to this.
 const PACE_SECONDS_MAX: Duration = Duration::from_secs(3600);
 
+/// Sessions that are served before others have their turn: some 2 ms. Fewer would starve them where the machine is busy.
+const SERVED_AT_ONCE: usize = 512;
+
 #[derive(Default)]
 struct Waiting {
     /// Bounded by the number of topics: each is in it at most once.
     due: BinaryHeap<Reverse<Release>>,
-    /// Who is to be woken now. Bounded by the releases of one turn of the task: each topic has one a tick.
-    rung: Vec<Listeners>,
+    /// Who is to be served now. Bounded by the releases of one turn of the task: each topic has one a tick.
+    served: Vec<Listeners>,
 }
 
 struct Release {
@@ -95,7 +100,7 @@ impl Timer {
     /// Releases what is due at `now`, as the task does by itself.
     #[cfg(test)]
     pub fn release_due(&self, now: Instant) {
-        release_due(&self.waiting, now);
+        let _nobody = take_due(&self.waiting, now);
     }
 
     /// Releases `channel` at `at`.
@@ -105,9 +110,9 @@ impl Timer {
         self.armed.notify_one();
     }
 
-    /// Wakes `listeners` from the task.
-    pub fn ring(&self, listeners: Listeners) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).rung.push(listeners);
+    /// Sends what is due to `listeners` from the task.
+    pub fn serve(&self, listeners: Listeners) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).served.push(listeners);
         self.armed.notify_one();
     }
 }
@@ -119,8 +124,16 @@ impl Drop for Timer {
 }
 
 async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>) {
+    let mut frames = Vec::new();
     loop {
-        match release_due(&waiting, Instant::now()) {
+        let (served, next) = take_due(&waiting, Instant::now());
+        if !served.is_empty() {
+            for listeners in served {
+                serve(&listeners, &mut frames).await;
+            }
+            continue;
+        }
+        match next {
             None => armed.notified().await,
             Some(at) => {
                 tokio::select! {
@@ -132,29 +145,36 @@ async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>) {
     }
 }
 
-/// Releases what is due; answers when the next one is.
-fn release_due(waiting: &Mutex<Waiting>, now: Instant) -> Option<Instant> {
-    loop {
-        let mut held = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let rung = std::mem::take(&mut held.rung);
-        if !rung.is_empty() {
-            drop(held);
-            rung.iter().for_each(ring);
-            continue;
-        }
-        match held.due.peek() {
-            None => return None,
-            Some(Reverse(next)) if next.at > now => return Some(next.at),
-            Some(_) => {}
-        }
-        let due = held.due.pop();
-        drop(held);
-        if let Some(Reverse(release)) = due
-            && let Some(channel) = release.channel.upgrade()
-        {
-            ring(&channel.release(now));
+/// Sends to one after the other, and lets others have their turn in between.
+async fn serve(listeners: &Listeners, frames: &mut Vec<Bytes>) {
+    for some in listeners.chunks(SERVED_AT_ONCE) {
+        let now = Instant::now();
+        some.iter().for_each(|session| session.push(now, frames));
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Releases all that is due, wakes those who send by themselves, and answers the others, and when the next is due. All are
+/// released before anybody is served: who hears several topics gets them in one turn.
+fn take_due(waiting: &Mutex<Waiting>, now: Instant) -> (Vec<Listeners>, Option<Instant>) {
+    let mut held = waiting.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut served = std::mem::take(&mut held.served);
+    let mut due = Vec::new();
+    while held.due.peek().is_some_and(|Reverse(next)| next.at <= now) {
+        due.extend(held.due.pop());
+    }
+    let next = held.due.peek().map(|Reverse(next)| next.at);
+    drop(held);
+    for Reverse(release) in due {
+        let Some(channel) = release.channel.upgrade() else { continue };
+        let listeners = channel.release(now);
+        if listeners.len() <= RUNG_MAX {
+            ring(&listeners);
+        } else {
+            served.push(listeners);
         }
     }
+    (served, next)
 }
 
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! One connection as the hub sees it: what it hears, and up to where it has been told.
 //!
-//! Owns the subscriptions of one connection. Called by the server's socket, from one task. Invariant: a subscription
-//! costs a few words whatever happens while its connection is slow; it is told the newest or nothing. Deliberately
-//! knows neither sockets nor who may hear what: the caller asks the service before it answers.
+//! Owns the subscriptions of one connection. Called by the connection's own task, and by the timer where many hear the
+//! same: then frames go straight to the outlet, and no task is woken for them. Invariant: a subscription costs a few
+//! words whatever happens while its connection is slow; it is told the newest or nothing. Deliberately knows neither
+//! sockets nor who may hear what: the caller asks the service before it answers.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -32,10 +34,18 @@ pub enum Refused {
     BadPace,
 }
 
+/// Where frames leave for the client, from whatever task.
+pub trait Outlet: Send + Sync {
+    /// True while something waits for room: then a session makes no new frames.
+    fn is_full(&self) -> bool;
+    /// Sends frames, in order, as far as there is room; keeps the rest. Never blocks.
+    fn send(&self, frames: &[Bytes]);
+}
+
 /// How a subscribe is answered.
 #[derive(Debug)]
 pub enum Answer {
-    /// With this.
+    /// With this; it has left already where the session has an outlet.
     Frame(Bytes),
     /// Not yet: read the rows and answer with them.
     Again,
@@ -46,7 +56,7 @@ pub enum Answer {
 /// What is to be done for a session now.
 #[derive(Debug, Default)]
 pub struct Turn {
-    /// Frames to write, in order.
+    /// Frames to write, in order; none where the session has an outlet.
     pub frames: Vec<Bytes>,
     /// Topics to read from the service and answer anew.
     pub ask: Vec<Topic>,
@@ -57,13 +67,26 @@ pub struct Turn {
 /// One connection. Dropping it ends its subscriptions.
 pub struct Session {
     hub: Hub,
+    core: Arc<Core>,
+}
+
+/// What the connection's task and the timer share of a session.
+pub struct Core {
     id: u64,
     viewer: Viewer,
     codec: Codec,
-    wake: Arc<Notify>,
+    tick: Duration,
+    bell: Arc<Notify>,
+    outlet: Option<Arc<dyn Outlet>>,
+    state: Mutex<State>,
+}
+
+struct State {
     /// At most [`SUBSCRIPTIONS_MAX`].
     heard: HashMap<Topic, Heard>,
     pace: Pace,
+    /// Topics that fell behind, for the connection's task to read. Bounded by what is heard.
+    ask: Vec<Topic>,
 }
 
 struct Heard {
@@ -75,23 +98,31 @@ struct Heard {
 }
 
 impl Hub {
-    /// A new connection of `viewer`. Must be called on the runtime that the hub works on.
+    /// A new connection of `viewer`, without an outlet: its task writes what its turns give. Must be called on the
+    /// runtime that the hub works on.
     #[must_use]
     pub fn session(&self, viewer: Viewer, codec: Codec) -> Session {
+        self.session_to(viewer, codec, None)
+    }
+
+    /// A new connection of `viewer` whose frames leave by `outlet`. Must be called on the runtime that the hub works on.
+    #[must_use]
+    pub fn session_to(&self, viewer: Viewer, codec: Codec, outlet: Option<Arc<dyn Outlet>>) -> Session {
         let mut timer = self.timer();
         if !timer.as_ref().is_some_and(Timer::runs) {
             *timer = Some(Timer::start());
         }
         drop(timer);
-        Session {
-            hub: self.clone(),
+        let core = Core {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             viewer,
             codec,
-            wake: Arc::new(Notify::new()),
-            heard: HashMap::new(),
-            pace: Pace::Tick,
-        }
+            tick: self.tick(),
+            bell: Arc::new(Notify::new()),
+            outlet,
+            state: Mutex::new(State { heard: HashMap::new(), pace: Pace::Tick, ask: Vec::new() }),
+        };
+        Session { hub: self.clone(), core: Arc::new(core) }
     }
 }
 
@@ -102,18 +133,19 @@ impl Session {
     /// # Errors
     /// [`Refused::TooMany`].
     pub fn subscribe(&mut self, topic: Topic) -> Result<(), Refused> {
-        if let Some(heard) = self.heard.get_mut(&topic) {
+        let mut state = self.core.state();
+        if let Some(heard) = state.heard.get_mut(&topic) {
             heard.answered = false;
             return Ok(());
         }
-        if self.heard.len() >= SUBSCRIPTIONS_MAX {
+        if state.heard.len() >= SUBSCRIPTIONS_MAX {
             return Err(Refused::TooMany);
         }
         let mut channels = self.hub.channels_mut();
         let channel = channels.open(topic);
-        let seen = channel.join(self.id, &self.wake);
+        let seen = channel.join(&self.core);
         drop(channels);
-        self.heard.insert(topic, Heard { channel, seen, answered: false, told_at: None });
+        state.heard.insert(topic, Heard { channel, seen, answered: false, told_at: None });
         Ok(())
     }
 
@@ -137,16 +169,23 @@ impl Session {
         rows: Option<Vec<(Row, Audience)>>,
         now: Instant,
     ) -> Answer {
-        let Some(heard) = self.heard.get_mut(&topic) else { return Answer::Unheard };
+        let mut state = self.core.state();
+        let Some(heard) = state.heard.get_mut(&topic) else { return Answer::Unheard };
         let rev = || self.hub.topic_rev(topic, rev);
-        let (viewer, codec, tick) = (&self.viewer, self.codec, self.hub.tick());
+        let (viewer, codec, tick) = (&self.core.viewer, self.core.codec, self.core.tick);
         let asked = Asked { since: heard.seen, known, viewer, codec, now, tick };
         match heard.channel.answer(asked, rev, rows) {
             Answered::Frame { frame, to, due } => {
                 heard.seen = to;
                 heard.answered = true;
                 heard.told_at = None;
-                self.hub.see_to(due, &heard.channel);
+                let channel = Arc::clone(&heard.channel);
+                // Before the state is given back: no update may leave ahead of its answer.
+                if let Some(outlet) = &self.core.outlet {
+                    outlet.send(std::slice::from_ref(&frame));
+                }
+                drop(state);
+                self.hub.see_to(due, &channel);
                 Answer::Frame(frame)
             }
             Answered::Again => Answer::Again,
@@ -155,7 +194,8 @@ impl Session {
 
     /// Stops hearing `topic`: it was refused, or is no longer wanted.
     pub fn unsubscribe(&mut self, topic: Topic) {
-        if self.heard.remove(&topic).is_some() {
+        let heard = self.core.state().heard.remove(&topic);
+        if heard.is_some() {
             self.leave(&[topic]);
         }
     }
@@ -163,7 +203,7 @@ impl Session {
     /// True while `topic` is heard.
     #[must_use]
     pub fn hears(&self, topic: Topic) -> bool {
-        self.heard.contains_key(&topic)
+        self.core.state().heard.contains_key(&topic)
     }
 
     /// Asks for `hz` updates a second and topic; held to the tick, 0 = none.
@@ -171,58 +211,39 @@ impl Session {
     /// # Errors
     /// [`Refused::BadPace`].
     pub fn set_pace(&mut self, hz: f64) -> Result<(), Refused> {
-        self.pace = Pace::from_hz(hz, self.hub.tick()).ok_or(Refused::BadPace)?;
+        let pace = Pace::from_hz(hz, self.core.tick).ok_or(Refused::BadPace)?;
+        self.core.state().pace = pace;
         Ok(())
     }
 
     /// What is rung when something may be new.
     #[must_use]
     pub fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.wake)
+        Arc::clone(&self.core.bell)
     }
 
-    /// What to write now: at most one frame per topic and tick, and no more often than the pace.
+    /// What to write now: at most one frame per topic and tick, and no more often than the pace. With an outlet it is
+    /// sent, unless that is full: then there is nothing to do until there is room.
     pub fn turn(&mut self, now: Instant) -> Turn {
         let mut turn = Turn::default();
-        let tick = self.hub.tick();
-        let (every, early) = match self.pace {
-            // Half a tick: releases keep the tick among themselves; this only holds back one that comes right after
-            // a late write.
-            Pace::Tick => (tick / 2, Early::No),
-            Pace::Every(every) => (every, Early::Yes),
-            Pace::Never => return turn,
-        };
-        for (topic, heard) in &mut self.heard {
-            if !heard.answered || !heard.channel.has_news(heard.seen, early) {
-                continue;
+        let mut state = self.core.state();
+        match &self.core.outlet {
+            Some(outlet) if outlet.is_full() => return turn,
+            Some(outlet) => {
+                turn.next = state.tell(&self.core, now, &mut turn.frames);
+                outlet.send(&turn.frames);
+                turn.frames.clear();
             }
-            let due = heard.told_at.map_or(now, |at| at + every);
-            if due > now {
-                turn.next = Some(turn.next.map_or(due, |next| next.min(due)));
-                continue;
-            }
-            match heard.channel.tell(heard.seen, &self.viewer, self.codec) {
-                Told::Nothing => {}
-                Told::Frame { frame, to } => {
-                    heard.seen = to;
-                    if let Some(frame) = frame {
-                        heard.told_at = Some(now);
-                        turn.frames.push(frame);
-                    }
-                }
-                Told::Stale => {
-                    heard.answered = false;
-                    turn.ask.push(*topic);
-                }
-            }
+            None => turn.next = state.tell(&self.core, now, &mut turn.frames),
         }
+        turn.ask = std::mem::take(&mut state.ask);
         turn
     }
 
     fn leave(&self, topics: &[Topic]) {
         let mut channels = self.hub.channels_mut();
         for topic in topics {
-            if channels.by_topic.get(topic).is_some_and(|channel| channel.leave(self.id)) {
+            if channels.by_topic.get(topic).is_some_and(|channel| channel.leave(self.core.id)) {
                 channels.close(*topic);
             }
         }
@@ -231,7 +252,82 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let topics: Vec<Topic> = self.heard.keys().copied().collect();
+        let heard = std::mem::take(&mut self.core.state().heard);
+        let topics: Vec<Topic> = heard.keys().copied().collect();
         self.leave(&topics);
+    }
+}
+
+impl Core {
+    /// Its number, by which it leaves.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the connection's task.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// Sends what is due to a session that keeps the tick and has room; any other is woken, or waits for room by itself.
+    /// `frames` is room to work in.
+    pub fn push(&self, now: Instant, frames: &mut Vec<Bytes>) {
+        let Some(outlet) = &self.outlet else { return self.ring() };
+        let mut state = self.state();
+        if state.pace != Pace::Tick {
+            return self.ring();
+        }
+        if outlet.is_full() {
+            return;
+        }
+        frames.clear();
+        let next = state.tell(self, now, frames);
+        outlet.send(frames);
+        if next.is_some() || !state.ask.is_empty() || outlet.is_full() {
+            self.ring();
+        }
+    }
+}
+
+impl State {
+    /// Appends what is due; answers when to look again.
+    fn tell(&mut self, core: &Core, now: Instant, frames: &mut Vec<Bytes>) -> Option<Instant> {
+        let (every, early) = match self.pace {
+            // Half a tick: releases keep the tick among themselves; this only holds back one that comes right after
+            // a late write.
+            Pace::Tick => (core.tick / 2, Early::No),
+            Pace::Every(every) => (every, Early::Yes),
+            Pace::Never => return None,
+        };
+        let mut next: Option<Instant> = None;
+        for (topic, heard) in &mut self.heard {
+            if !heard.answered || !heard.channel.has_news(heard.seen, early) {
+                continue;
+            }
+            let due = heard.told_at.map_or(now, |at| at + every);
+            if due > now {
+                next = Some(next.map_or(due, |next| next.min(due)));
+                continue;
+            }
+            match heard.channel.tell(heard.seen, &core.viewer, core.codec) {
+                Told::Nothing => {}
+                Told::Frame { frame, to } => {
+                    heard.seen = to;
+                    if let Some(frame) = frame {
+                        heard.told_at = Some(now);
+                        frames.push(frame);
+                    }
+                }
+                Told::Stale => {
+                    heard.answered = false;
+                    self.ask.push(*topic);
+                }
+            }
+        }
+        next
     }
 }

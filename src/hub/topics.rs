@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Audience;
 use super::held::Held;
 use super::listed::{KEPT_MAX, Listed};
+use super::session::Core;
 use crate::protocol::frame::rows_json;
 use crate::protocol::limits::LISTED_BATCHES_MAX;
 use crate::protocol::{Codec, Key, Rev, Row, Topic, Whole, binary};
@@ -62,14 +62,12 @@ struct State {
     shared: VecDeque<Shared>,
 }
 
-/// Who is woken: each session's number and its bell. Shared with whoever rings them, so that no lock is held meanwhile.
-pub type Listeners = Arc<Vec<(u64, Arc<Notify>)>>;
+/// Who hears. Shared with whoever wakes them, so that no lock of the topic is held meanwhile.
+pub type Listeners = Arc<Vec<Arc<Core>>>;
 
 /// Wakes all of them.
 pub fn ring(listeners: &Listeners) {
-    for (_, bell) in listeners.iter() {
-        bell.notify_one();
-    }
+    listeners.iter().for_each(|session| session.ring());
 }
 
 struct Shared {
@@ -122,16 +120,16 @@ impl Channel {
     }
 
     /// Adds a session; answers the version from which it hears.
-    pub fn join(&self, session: u64, wake: &Arc<Notify>) -> u64 {
+    pub fn join(&self, session: &Arc<Core>) -> u64 {
         let mut state = self.state();
-        Arc::make_mut(&mut state.listeners).push((session, Arc::clone(wake)));
+        Arc::make_mut(&mut state.listeners).push(Arc::clone(session));
         state.version
     }
 
     /// Removes a session; true if nobody is left.
     pub fn leave(&self, session: u64) -> bool {
         let mut state = self.state();
-        Arc::make_mut(&mut state.listeners).retain(|(held, _)| *held != session);
+        Arc::make_mut(&mut state.listeners).retain(|held| held.id() != session);
         state.listeners.is_empty()
     }
 

@@ -137,6 +137,13 @@ where
     }
 }
 
+impl Place {
+    /// Connections open now, of everybody.
+    pub fn all_open(&self) -> usize {
+        self.places.open()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();

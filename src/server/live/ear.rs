@@ -5,11 +5,13 @@
 //! client takes frames: one that stood still would keep a connection to the database from everybody. Deliberately knows
 //! no transport.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::hub::{Answer, Session, Turn};
+use crate::hub::{Answer, Outlet, Session, Turn};
 use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame, Topic, binary};
 use crate::server::state::AppState;
 use crate::service::live::{TopicRows, check_topic};
@@ -25,6 +27,23 @@ pub struct Reading {
     topic: Topic,
     known: Option<Rev>,
     rows: Result<TopicRows, ApiError>,
+}
+
+/// How a subscribe was answered.
+pub enum Answered {
+    /// By this, which has left where there is an outlet.
+    Told(Bytes),
+    /// By this refusal.
+    Refused(Bytes),
+}
+
+impl Answered {
+    /// The frame, for a connection without an outlet.
+    pub fn frame(self) -> Bytes {
+        match self {
+            Self::Told(frame) | Self::Refused(frame) => frame,
+        }
+    }
 }
 
 /// What one connection hears.
@@ -47,9 +66,9 @@ pub fn encode(frame: &ServerFrame, codec: Codec) -> Bytes {
 }
 
 impl Ear {
-    /// Hears nothing yet.
-    pub fn new(state: &AppState, caller: Caller, codec: Codec) -> Self {
-        let session = state.service.parts().hub.session(caller.viewer(), codec);
+    /// Hears nothing yet. With an outlet, frames leave by it and not by what is answered here.
+    pub fn new(state: &AppState, caller: Caller, codec: Codec, outlet: Option<Arc<dyn Outlet>>) -> Self {
+        let session = state.service.parts().hub.session_to(caller.viewer(), codec, outlet);
         let service = state.service.clone();
         Self { session, codec, service, caller, reads: JoinSet::new() }
     }
@@ -106,12 +125,13 @@ impl Ear {
         (frames, next)
     }
 
-    /// The frame that answers what has been read; none where it must be read again, or is no longer wanted.
-    pub fn answer(&mut self, reading: Reading) -> Option<Bytes> {
+    /// The frame that answers what has been read, or the refusal; none where it must be read again, or is no longer wanted.
+    /// An answer has left already where there is an outlet.
+    pub fn answer(&mut self, reading: Reading) -> Option<Answered> {
         let Reading { name, topic, known, rows } = reading;
         match rows {
             Ok(TopicRows { rev, rows }) => match self.session.answer(topic, known, rev, rows) {
-                Answer::Frame(frame) => Some(frame),
+                Answer::Frame(frame) => Some(Answered::Told(frame)),
                 Answer::Again => {
                     self.read(name, topic, None);
                     None
@@ -120,7 +140,7 @@ impl Ear {
             },
             Err(refusal) => {
                 self.session.unsubscribe(topic);
-                Some(self.refusal(name, refusal))
+                Some(Answered::Refused(self.refusal(name, refusal)))
             }
         }
     }

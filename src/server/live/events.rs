@@ -19,7 +19,7 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until};
 
 use super::door::{Place, refuse_foreign};
-use super::ear::{Ear, encode};
+use super::ear::{Answered, Ear, encode};
 use super::guests::Stay;
 use super::{hint, welcome};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
@@ -123,7 +123,7 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
         }
     };
     let stay = state.guests.arrive(&caller);
-    let mut ear = Ear::new(&state, caller, Codec::Json);
+    let mut ear = Ear::new(&state, caller, Codec::Json, None);
     if let Some(hz) = wanted.hz
         && let Err(refused) = ear.session.set_pace(hz)
     {
@@ -187,7 +187,7 @@ impl Telling {
                 }
                 () = gone.cancelled() => return None,
                 reading = self.ear.read_done(), if self.ear.is_reading() => {
-                    self.ready.extend(self.ear.answer(reading));
+                    self.ready.extend(self.ear.answer(reading).map(Answered::frame));
                 }
                 () = bell.notified() => {}
                 () = sleep_until(wake_at) => {}

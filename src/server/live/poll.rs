@@ -8,7 +8,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header;
 
-use super::ear::{Ear, encode};
+use super::ear::{Answered, Ear, encode};
 use super::events::admitted;
 use super::welcome;
 use crate::protocol::Codec;
@@ -20,14 +20,14 @@ pub async fn frames(State(state): State<AppState>, request: Request) -> Response
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
-    let mut ear = Ear::new(&state, caller, Codec::Json);
+    let mut ear = Ear::new(&state, caller, Codec::Json, None);
     let mut frames: Vec<Bytes> = vec![encode(&welcome(&state), Codec::Json)];
     for (topic, known) in wanted.topics {
         frames.extend(ear.subscribe(topic, known));
     }
     while ear.is_reading() {
         let reading = ear.read_done().await;
-        frames.extend(ear.answer(reading));
+        frames.extend(ear.answer(reading).map(Answered::frame));
     }
     let mut list = Vec::with_capacity(frames.iter().map(|frame| frame.len() + 1).sum::<usize>() + 1);
     for (at, frame) in frames.iter().enumerate() {

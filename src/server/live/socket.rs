@@ -15,9 +15,10 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
+use tokio_util::sync::CancellationToken;
 
 use super::door::{Place, refuse_foreign};
-use super::ear::{Ear, encode};
+use super::ear::{Answered, Ear, encode};
 use super::guests::Stay;
 use super::handshake::Handshake;
 use super::wire::{Broken, Came, Wire};
@@ -66,12 +67,14 @@ pub async fn live(State(state): State<AppState>, request: Request) -> Response {
     };
     let answer = handshake.answer();
     let (upgrade, codec) = (handshake.upgrade, handshake.codec);
-    let tracker = state.tracker.clone();
-    tracker.spawn(async move {
+    state.tracker.clone().spawn(async move {
         let _turned_away = turned_away;
         let Some(wire) = upgraded(upgrade, codec, state.live.message_bytes_max).await else { return };
         match guest {
-            Ok((caller, place)) => Connection::new(wire, &state, caller, codec, place).run(&state).await,
+            // A task of its own: what the handshake held goes with this one.
+            Ok((caller, place)) => {
+                state.tracker.spawn(Connection::new(wire, &state, caller, codec, place).run());
+            }
             Err((code, why)) => wire.close(code, why).await,
         }
     });
@@ -148,7 +151,8 @@ struct Connection {
     ear: Ear,
     stay: Stay,
     /// Given back when the connection has ended.
-    _place: Place,
+    place: Place,
+    stop: CancellationToken,
     codec: Codec,
     ping_every: Duration,
     ping_at: Instant,
@@ -162,11 +166,13 @@ impl Connection {
     fn new(wire: Wire, state: &AppState, caller: Caller, codec: Codec, place: Place) -> Self {
         let now = Instant::now();
         let ping_every = Duration::from_millis(state.live.ping_ms.max(1));
+        wire.send(&[encode(&welcome(state), codec)]);
         Self {
-            wire,
             stay: state.guests.arrive(&caller),
-            ear: Ear::new(state, caller, codec),
-            _place: place,
+            ear: Ear::new(state, caller, codec, Some(wire.out())),
+            wire,
+            place,
+            stop: state.stop.clone(),
             codec,
             ping_every,
             ping_at: now + ping_every,
@@ -176,11 +182,11 @@ impl Connection {
         }
     }
 
-    async fn run(mut self, state: &AppState) {
-        let end = self.pump(state).await;
-        let Self { wire, ear, .. } = self;
-        // Before the goodbye, which may take its time: nothing is heard any more.
-        drop(ear);
+    async fn run(mut self) {
+        let end = self.pump().await;
+        let Self { wire, ear, place, .. } = self;
+        // Before the goodbye, which may take its time: nothing is heard any more, and another may come.
+        drop((ear, place));
         match end {
             End::Gone => {}
             End::Goodbye => wire.answer_goodbye().await,
@@ -188,12 +194,9 @@ impl Connection {
         }
     }
 
-    async fn pump(&mut self, state: &AppState) -> End {
-        if let Err(broken) = self.wire.send(&[encode(&welcome(state), self.codec)]) {
-            return broken.into();
-        }
-        let (bell, gone) = (self.ear.session.bell(), self.stay.gone().clone());
-        let (mut stopped, mut gone) = (pin!(state.stop.cancelled()), pin!(gone.cancelled()));
+    async fn pump(&mut self) -> End {
+        let (bell, stop, gone) = (self.ear.session.bell(), self.stop.clone(), self.stay.gone().clone());
+        let (mut stopped, mut gone) = (pin!(stop.cancelled()), pin!(gone.cancelled()));
         let mut alarm = pin!(sleep_until(self.ping_at));
         loop {
             if let Err(end) = self.turn(alarm.as_mut()) {
@@ -202,19 +205,24 @@ impl Connection {
             let step = tokio::select! {
                 biased;
                 () = &mut stopped => {
-                    let hint = hint(state.places.open());
+                    let hint = hint(self.place.all_open());
                     Err(End::Close(CloseCode::GoingAway, hint.as_millis().to_string()))
                 }
                 () = &mut gone => Err(End::of(CloseCode::NotSignedIn, "signed out")),
                 news = news(&mut self.wire, self.ear.is_busy()) => match news {
-                    Ok(News::Room) => self.go_on(),
+                    Ok(News::Room) => {
+                        self.go_on();
+                        Ok(())
+                    }
                     Ok(News::Came(came)) => self.hear(came),
                     Err(broken) => Err(broken.into()),
                 },
-                reading = self.ear.read_done(), if self.ear.is_reading() => match self.ear.answer(reading) {
-                    Some(frame) => self.say(frame),
-                    None => Ok(()),
-                },
+                reading = self.ear.read_done(), if self.ear.is_reading() => {
+                    if let Some(Answered::Refused(refusal)) = self.ear.answer(reading) {
+                        self.say(refusal);
+                    }
+                    Ok(())
+                }
                 () = bell.notified() => Ok(()),
                 () = &mut alarm => Ok(()),
             };
@@ -234,11 +242,10 @@ impl Connection {
         }
         let mut wake_at = pong_until;
         if !self.wire.is_full() {
-            let (frames, next) = self.ear.turn(now);
-            self.wire.send(&frames)?;
+            let (_sent, next) = self.ear.turn(now);
             if now >= self.ping_at {
                 self.ping_at = now + self.ping_every;
-                self.wire.send(&[encode(&ServerFrame::Ping, self.codec)])?;
+                self.say(encode(&ServerFrame::Ping, self.codec));
             }
             wake_at = next.unwrap_or(wake_at).min(wake_at).min(self.ping_at);
             self.room_at = now;
@@ -257,15 +264,14 @@ impl Connection {
         Ok(())
     }
 
-    fn go_on(&mut self) -> Result<(), End> {
-        if self.wire.go_on()? > 0 {
+    fn go_on(&mut self) {
+        if self.wire.go_on() > 0 {
             self.room_at = Instant::now();
         }
-        Ok(())
     }
 
-    fn say(&mut self, frame: bytes::Bytes) -> Result<(), End> {
-        Ok(self.wire.send(&[frame])?)
+    fn say(&self, frame: bytes::Bytes) {
+        self.wire.send(&[frame]);
     }
 
     fn hear(&mut self, came: Came) -> Result<(), End> {
@@ -285,10 +291,12 @@ impl Connection {
                 (_, Codec::Binary) => return Err(End::of(CloseCode::Malformed, "binary frames only")),
             };
         match frame {
-            ClientFrame::Subscribe { topic, rev } => match self.ear.subscribe(topic, rev) {
-                Some(refusal) => self.say(refusal),
-                None => Ok(()),
-            },
+            ClientFrame::Subscribe { topic, rev } => {
+                if let Some(refusal) = self.ear.subscribe(topic, rev) {
+                    self.say(refusal);
+                }
+                Ok(())
+            }
             ClientFrame::Unsubscribe { topic } => {
                 self.ear.unsubscribe(&topic);
                 Ok(())
