@@ -15,12 +15,13 @@ use tokio::time::Instant;
 
 use super::Audience;
 use super::held::Held;
-use super::listed::{KEPT_MAX, Listed};
+use super::listed::Listed;
 use super::session::Core;
 use crate::protocol::frame::rows_json;
-use crate::protocol::limits::LISTED_BATCHES_MAX;
 use crate::protocol::{Codec, Key, Rev, Row, Topic, Whole, binary};
 use crate::store::Viewer;
+
+mod tell;
 
 /// Keys that left a topic and are remembered as such; beyond, the oldest is forgotten, and sessions that have not
 /// been told of it get a snapshot.
@@ -403,79 +404,6 @@ impl State {
         // Frames that end before this are for nobody any more.
         let released = self.released;
         self.shared.retain(|shared| shared.to >= released);
-    }
-
-    fn tell(&mut self, channel: &Channel, seen: u64, viewer: &Viewer, codec: Codec) -> Told {
-        let to = self.version;
-        let keys: Vec<Key> = self.log.range(seen + 1..).map(|(_, key)| key.clone()).collect();
-        if keys.is_empty() {
-            return if to > seen { Told::Frame { frame: None, to } } else { Told::Nothing };
-        }
-        let ends = keys.iter().filter(|key| self.rows.get(*key).is_some_and(Held::ended)).count();
-        if ends > KEPT_MAX - LISTED_BATCHES_MAX {
-            return Told::Stale;
-        }
-        let mut gone = if ends > 0 { self.listed.beyond(viewer, ends) } else { Vec::new() };
-        let mut uniform = ends == 0 || self.listed.is_uniform();
-        let mut here = Vec::with_capacity(keys.len());
-        for key in keys {
-            let Some(held) = self.rows.get(&key) else { continue };
-            uniform &= held.audience == Audience::Everyone;
-            if !visible(&held.audience, viewer) || gone.contains(&key) {
-                continue;
-            }
-            if held.row.is_some() { here.push(key) } else { gone.push(key) }
-        }
-        if here.is_empty() && gone.is_empty() {
-            return Told::Frame { frame: None, to };
-        }
-        let frame = self.update(channel, seen, &here, &gone, codec);
-        if self.shared.len() >= SHARED_KEPT_MAX {
-            self.shared.pop_front();
-        }
-        let viewer = (!uniform).then(|| class(viewer));
-        self.shared.push_back(Shared { codec, viewer, from: seen, to, frame: frame.clone() });
-        Told::Frame { frame: Some(frame), to }
-    }
-
-    fn update(&mut self, channel: &Channel, seen: u64, here: &[Key], gone: &[Key], codec: Codec) -> Bytes {
-        match codec {
-            Codec::Json => {
-                let texts = self.texts(here, seen);
-                rows_json(Whole::Update, channel.topic, self.rev, &texts, gone).into()
-            }
-            Codec::Binary => {
-                let rows: Vec<_> = here
-                    .iter()
-                    .filter_map(|key| self.rows.get(key))
-                    .filter_map(|held| held.since(seen))
-                    .collect();
-                let rows: Vec<_> = rows.iter().map(|(row, which)| (row.as_ref(), *which)).collect();
-                binary::update(channel.topic, channel.number, self.rev, &rows, gone).into()
-            }
-        }
-    }
-
-    fn snapshot(&mut self, channel: &Channel, keys: &[Key], codec: Codec) -> Bytes {
-        match codec {
-            Codec::Json => {
-                let texts = self.texts(keys, 0);
-                rows_json(Whole::Snapshot, channel.topic, self.rev, &texts, &[]).into()
-            }
-            Codec::Binary => {
-                let rows: Vec<&Row> =
-                    keys.iter().filter_map(|key| self.rows.get(key)?.row.as_ref()).collect();
-                binary::snapshot(channel.topic, channel.number, self.rev, rows.into_iter()).into()
-            }
-        }
-    }
-
-    fn texts(&mut self, keys: &[Key], seen: u64) -> Vec<Arc<str>> {
-        let mut texts = Vec::with_capacity(keys.len());
-        for key in keys {
-            texts.extend(self.rows.get_mut(key).and_then(|held| held.json(seen)));
-        }
-        texts
     }
 
     /// Takes `rows` as read, each unless a newer one was published; answers the keys of all that are there: of these,
