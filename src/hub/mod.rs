@@ -6,14 +6,17 @@
 //! listed    which finished batches are still in the topic `batches`
 //! session   one connection: what it hears, how far it has been told
 //! pace      at most one release per topic and tick, the first at once
+//! herald    the thread that sends where many hear the same
 //! ```
 //! Called by engine (publishes what is committed), service (snapshots) and server (sessions). Invariant: memory is
 //! bounded by the rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow
 //! one; `rev` never goes back on a topic. Deliberately queries no table and knows no socket.
 
 mod held;
+mod herald;
 mod listed;
 mod pace;
+
 mod session;
 mod topics;
 
@@ -31,13 +34,13 @@ use tokio::time::Instant;
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
 use pace::Timer;
 pub use session::{Answer, Outlet, Refused, Session, Turn};
-use topics::{Channel, Due, ring};
+use topics::{Channel, Due};
 
 /// Shortest time between two updates of one topic, where nobody says otherwise.
 pub const TICK_DEFAULT: Duration = Duration::from_millis(100);
 
-/// Sessions of a topic whose tasks are woken to send; where there are more, the timer's task sends for all of them: waking
-/// a task costs as much as the write that it is woken for.
+/// Sessions of a topic whose tasks are woken to send; where there are more, the herald sends for all of them:
+/// waking a task costs as much as the write that it is woken for.
 const RUNG_MAX: usize = 32;
 
 /// Who may hear a row of the topic `batches`.
@@ -141,19 +144,15 @@ impl Hub {
         self.see_to(due, &channel);
     }
 
-    /// Wakes who is to be woken: a few at once, many are served by the timer's task, so that no publisher spends its time
-    /// on them.
+    /// Wakes who is to be woken: a few at once, many are served by the herald, so that no publisher spends its
+    /// time on them.
     fn see_to(&self, due: Due, channel: &Arc<Channel>) {
         match due {
             Due::Later => {}
             Due::At(at) => self.with_timer(|timer| timer.release_at(at, channel)),
             Due::Now => {
                 let listeners = channel.listeners();
-                if listeners.len() <= RUNG_MAX {
-                    ring(&listeners);
-                } else {
-                    self.with_timer(|timer| timer.serve(listeners));
-                }
+                self.with_timer(|timer| timer.wake(channel, &listeners));
             }
         }
     }

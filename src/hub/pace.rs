@@ -1,6 +1,6 @@
 //! When frames leave: one timer for all topics, and how much a session asks for.
 //!
-//! Owns the task that releases topics that changed again within a tick, and that sends where many hear the same. Called
+//! Owns the task that releases topics that changed again within a tick. Called
 //! by the hub. Invariant: each topic has at most one release waiting. Deliberately knows no row.
 
 use std::cmp::Reverse;
@@ -8,11 +8,11 @@ use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::RUNG_MAX;
+use super::herald::Herald;
 use super::topics::{Channel, Listeners, ring};
 
 /// How often a session wants to hear of one topic.
@@ -43,15 +43,10 @@ impl Pace {
 /// Longest time between updates that can be asked for; slower is held to this.
 const PACE_SECONDS_MAX: Duration = Duration::from_secs(3600);
 
-/// Sessions that are served before others have their turn: some 2 ms. Fewer would starve them where the machine is busy.
-const SERVED_AT_ONCE: usize = 512;
-
 #[derive(Default)]
 struct Waiting {
     /// Bounded by the number of topics: each is in it at most once.
     due: BinaryHeap<Reverse<Release>>,
-    /// Who is to be served now. Bounded by the releases of one turn of the task: each topic has one a tick.
-    served: Vec<Listeners>,
 }
 
 struct Release {
@@ -81,6 +76,7 @@ pub struct Timer {
     waiting: Arc<Mutex<Waiting>>,
     armed: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
+    herald: Option<Arc<Herald>>,
 }
 
 impl Timer {
@@ -88,8 +84,9 @@ impl Timer {
     pub fn start() -> Self {
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let armed = Arc::new(Notify::new());
-        let task = tokio::spawn(run(Arc::clone(&waiting), Arc::clone(&armed)));
-        Self { waiting, armed, task }
+        let herald = Herald::start().map(Arc::new);
+        let task = tokio::spawn(run(Arc::clone(&waiting), Arc::clone(&armed), herald.clone()));
+        Self { waiting, armed, task, herald }
     }
 
     /// False once its runtime has gone.
@@ -100,7 +97,7 @@ impl Timer {
     /// Releases what is due at `now`, as the task does by itself.
     #[cfg(test)]
     pub fn release_due(&self, now: Instant) {
-        let _nobody = take_due(&self.waiting, now);
+        let _next = release_due(&self.waiting, now, self.herald.as_deref());
     }
 
     /// Releases `channel` at `at`.
@@ -110,10 +107,16 @@ impl Timer {
         self.armed.notify_one();
     }
 
-    /// Sends what is due to `listeners` from the task.
-    pub fn serve(&self, listeners: Listeners) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).served.push(listeners);
-        self.armed.notify_one();
+    /// Has `listeners` of `channel` hear what has been released: a few by waking them, many by the herald.
+    pub fn wake(&self, channel: &Arc<Channel>, listeners: &Listeners) {
+        wake(self.herald.as_deref(), channel, listeners);
+    }
+}
+
+fn wake(herald: Option<&Herald>, channel: &Arc<Channel>, listeners: &Listeners) {
+    match herald.filter(|_| listeners.len() > RUNG_MAX) {
+        Some(herald) => herald.serve(channel),
+        None => ring(listeners),
     }
 }
 
@@ -123,17 +126,9 @@ impl Drop for Timer {
     }
 }
 
-async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>) {
-    let mut frames = Vec::new();
+async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>, herald: Option<Arc<Herald>>) {
     loop {
-        let (served, next) = take_due(&waiting, Instant::now());
-        if !served.is_empty() {
-            for listeners in served {
-                serve(&listeners, &mut frames).await;
-            }
-            continue;
-        }
-        match next {
+        match release_due(&waiting, Instant::now(), herald.as_deref()) {
             None => armed.notified().await,
             Some(at) => {
                 tokio::select! {
@@ -145,36 +140,22 @@ async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>) {
     }
 }
 
-/// Sends to one after the other, and lets others have their turn in between.
-async fn serve(listeners: &Listeners, frames: &mut Vec<Bytes>) {
-    for some in listeners.chunks(SERVED_AT_ONCE) {
-        let now = Instant::now();
-        some.iter().for_each(|session| session.push(now, frames));
-        tokio::task::yield_now().await;
-    }
-}
-
-/// Releases all that is due, wakes those who send by themselves, and answers the others, and when the next is due. All are
-/// released before anybody is served: who hears several topics gets them in one turn.
-fn take_due(waiting: &Mutex<Waiting>, now: Instant) -> (Vec<Listeners>, Option<Instant>) {
+/// Releases all that is due, then has it heard; answers when the next is due. All are released before anybody hears: who
+/// listens to several topics gets them in one turn.
+fn release_due(waiting: &Mutex<Waiting>, now: Instant, herald: Option<&Herald>) -> Option<Instant> {
     let mut held = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut served = std::mem::take(&mut held.served);
     let mut due = Vec::new();
     while held.due.peek().is_some_and(|Reverse(next)| next.at <= now) {
         due.extend(held.due.pop());
     }
     let next = held.due.peek().map(|Reverse(next)| next.at);
     drop(held);
-    for Reverse(release) in due {
-        let Some(channel) = release.channel.upgrade() else { continue };
-        let listeners = channel.release(now);
-        if listeners.len() <= RUNG_MAX {
-            ring(&listeners);
-        } else {
-            served.push(listeners);
-        }
+    let channels = due.into_iter().filter_map(|Reverse(release)| release.channel.upgrade());
+    let released: Vec<_> = channels.map(|channel| (channel.release(now), channel)).collect();
+    for (listeners, channel) in &released {
+        wake(herald, channel, listeners);
     }
-    (served, next)
+    next
 }
 
 #[cfg(test)]

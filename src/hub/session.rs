@@ -1,6 +1,6 @@
 //! One connection as the hub sees it: what it hears, and up to where it has been told.
 //!
-//! Owns the subscriptions of one connection. Called by the connection's own task, and by the timer where many hear the
+//! Owns the subscriptions of one connection. Called by the connection's own task, and by the herald where many hear the
 //! same: then frames go straight to the outlet, and no task is woken for them. Invariant: a subscription costs a few
 //! words whatever happens while its connection is slow; it is told the newest or nothing. Deliberately knows neither
 //! sockets nor who may hear what: the caller asks the service before it answers.
@@ -70,7 +70,7 @@ pub struct Session {
     core: Arc<Core>,
 }
 
-/// What the connection's task and the timer share of a session.
+/// What the connection's task and the herald share of a session.
 pub struct Core {
     id: u64,
     viewer: Viewer,

@@ -6,7 +6,7 @@
 //! no connection; nothing here awaits.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Channel {
     /// As in the state, to be looked at without its lock.
     version: AtomicU64,
     released: AtomicU64,
+    /// True while it waits to be served.
+    queued: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -107,7 +109,8 @@ impl Channel {
     /// A topic that nobody hears yet.
     pub fn new(topic: Topic, number: u64) -> Arc<Self> {
         let (version, released) = (AtomicU64::new(0), AtomicU64::new(0));
-        Arc::new(Self { topic, number, version, released, state: Mutex::default() })
+        let queued = AtomicBool::new(false);
+        Arc::new(Self { topic, number, version, released, queued, state: Mutex::default() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -163,6 +166,16 @@ impl Channel {
         state.release(now);
         self.show(&state);
         Arc::clone(&state.listeners)
+    }
+
+    /// Notes that it waits to be served; false where it does already.
+    pub fn queue(&self) -> bool {
+        !self.queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// Notes that it is being served.
+    pub fn unqueue(&self) {
+        self.queued.store(false, Ordering::Release);
     }
 
     /// Who is woken when something is told.
