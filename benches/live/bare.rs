@@ -1,0 +1,125 @@
+//! The limit: a server that only writes. The same bytes to as many sockets as often, by one plain loop.
+//!
+//! Owns that server, both ends of it: the bench starts itself anew with `--bare`, so that the loop has a process and a
+//! processor time of its own. Called by the parts. Invariant: one thread, one `write` a frame and socket, no queue; what
+//! a socket does not take at once is left out. Deliberately has no batch, no topic, no ping and no WebSocket library.
+
+use std::cell::RefCell;
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Child;
+
+use crate::codec::{self, Codec};
+use crate::crowd::WATCHER;
+use crate::{Fault, server, wire};
+
+/// The argument that makes this executable a bare server; subprotocol and tick follow, the payload is standard input.
+pub const ARGUMENT: &str = "--bare";
+
+/// A bare server in a process of its own. Dropping it ends it.
+pub struct Bare {
+    child: Child,
+    /// Its number.
+    pub process: u32,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Bare {
+    /// Starts one that sends `payload` at every tick.
+    pub async fn start(
+        codec: &Codec,
+        payload: &[u8],
+        tick_ms: u64,
+        core: Option<usize>,
+    ) -> Result<Self, Fault> {
+        let mut child = server::on_core(&std::env::current_exe()?, core)
+            .args([ARGUMENT, codec.subprotocol, &tick_ms.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let process = child.id().ok_or("the bare server ended at once")?;
+        let mut stdin = child.stdin.take().ok_or("the bare server has no standard input")?;
+        stdin.write_all(payload).await?;
+        drop(stdin);
+        let stdout = child.stdout.take().ok_or("the bare server has no standard output")?;
+        let address = BufReader::new(stdout).lines().next_line().await?.ok_or("the bare server ended")?;
+        Ok(Self { child, process, address: address.parse()? })
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self) -> Result<(), Fault> {
+        Ok(self.child.kill().await?)
+    }
+}
+
+/// What the process started by [`Bare::start`] does, until it is ended.
+pub fn serve(arguments: &[String]) -> Result<(), Fault> {
+    let [subprotocol, tick_ms] = arguments else { return Err("expected a subprotocol and a tick".into()) };
+    let codec = codec::named(subprotocol)?;
+    let tick = Duration::from_millis(tick_ms.parse()?);
+    let mut payload = Vec::new();
+    std::io::stdin().read_to_end(&mut payload)?;
+    let frame = wire::from_server(codec.opcode, &payload);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        println!("{}", listener.local_addr()?);
+        let watchers = RefCell::new(Vec::new());
+        let broadcasting = async {
+            // A tick that comes late is made up for: at its limit the loop never rests.
+            let mut ticks = tokio::time::interval(tick);
+            loop {
+                ticks.tick().await;
+                broadcast(&mut watchers.borrow_mut(), &frame);
+            }
+        };
+        let accepting = async {
+            let mut others = Vec::new();
+            loop {
+                let (stream, _from) = listener.accept().await?;
+                let (stream, is_watcher) = welcome(stream, codec, &frame).await?;
+                if is_watcher { watchers.borrow_mut().push(stream) } else { others.push(stream) }
+            }
+        };
+        tokio::select! {
+            () = broadcasting => Ok(()),
+            failed = accepting => failed,
+        }
+    })
+}
+
+/// Answers the handshake, and whatever will be subscribed to. Answers the socket, out of the runtime's hands, and
+/// whether updates are to be sent to it.
+async fn welcome(
+    mut stream: TcpStream,
+    codec: &Codec,
+    frame: &[u8],
+) -> Result<(std::net::TcpStream, bool), Fault> {
+    stream.set_nodelay(true)?;
+    let mut head = Vec::with_capacity(512);
+    while wire::head_end(&head).is_none() {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Err("a client ended in the handshake".into());
+        }
+    }
+    stream.write_all(wire::response(codec.subprotocol).as_bytes()).await?;
+    stream.write_all(frame).await?;
+    let is_watcher = String::from_utf8_lossy(&head).contains(&format!("User-Agent: {WATCHER}\r\n"));
+    Ok((stream.into_std()?, is_watcher))
+}
+
+fn broadcast(watchers: &mut Vec<std::net::TcpStream>, frame: &[u8]) {
+    watchers.retain(|stream| {
+        let mut stream = stream;
+        match stream.write(frame) {
+            Ok(written) => written == frame.len(),
+            Err(fault) => fault.kind() == ErrorKind::WouldBlock,
+        }
+    });
+}

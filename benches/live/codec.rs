@@ -1,0 +1,143 @@
+//! How frames are spelt: what the load generator must tell apart, and the few things it says itself.
+//!
+//! Owns the codecs by the name of their subprotocol. Called by the connections; a codec is chosen once for a run.
+//! Invariant: telling frames apart looks at a few bytes, so that the generator is never the limit. Deliberately knows
+//! no row: of an update only its kind, its size and its revision count.
+
+use std::sync::OnceLock;
+
+use milepost::protocol::ClientFrame;
+use milepost::protocol::binary::{self, Compact as _, Input};
+use serde_json::json;
+
+use crate::Fault;
+
+/// What a frame is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Welcome,
+    Ping,
+    Snapshot,
+    Update,
+    Error,
+    /// None of these: nothing that a server should send.
+    Strange,
+}
+
+/// One way of writing frames.
+pub struct Codec {
+    /// What is asked for at the handshake.
+    pub subprotocol: &'static str,
+    /// Of a frame that carries it: 1 for text, 2 for binary.
+    pub opcode: u8,
+    /// What a payload is about.
+    pub kind: fn(&[u8]) -> Kind,
+    /// The revision of a snapshot or an update.
+    pub revision: fn(&[u8]) -> Option<u64>,
+    /// The payload that asks for a topic, and says what is known of it.
+    pub subscribe: fn(&str, Option<u64>) -> Vec<u8>,
+    /// The payload that answers a ping.
+    pub pong: fn() -> Vec<u8>,
+}
+
+/// Every codec that can be measured.
+pub const CODECS: [&Codec; 2] = [&JSON, &BINARY];
+
+/// `milepost.v1.json`.
+pub const JSON: Codec = Codec {
+    subprotocol: "milepost.v1.json",
+    opcode: 1,
+    kind: json_kind,
+    revision: json_revision,
+    subscribe: json_subscribe,
+    pong: || br#"{"pong":{}}"#.to_vec(),
+};
+
+/// `milepost.v1.bin`, as the page speaks it.
+pub const BINARY: Codec = Codec {
+    subprotocol: "milepost.v1.bin",
+    opcode: 2,
+    kind: binary_kind,
+    revision: binary_revision,
+    subscribe: binary_subscribe,
+    pong: || binary::of_client(&ClientFrame::Pong {}),
+};
+
+/// The build of the server that is measured: its page's codec is for that one only. Learnt once for a run.
+static BUILD: OnceLock<String> = OnceLock::new();
+
+/// Asks a server for its build.
+pub async fn learn_build(base: &str, token: &str) -> Result<(), Fault> {
+    if BUILD.get().is_none() {
+        let client = reqwest::Client::builder().no_proxy().build()?;
+        let answer = client.get(format!("{base}/live/frames?topic=")).bearer_auth(token).send().await?;
+        let frames: serde_json::Value = answer.error_for_status()?.json().await?;
+        let build = frames[0]["welcome"]["build"].as_str().ok_or("a welcome without a build")?;
+        BUILD.get_or_init(|| build.to_owned());
+    }
+    Ok(())
+}
+
+/// Where a client connects.
+pub fn path() -> String {
+    format!("/live?build={}", BUILD.get().map_or("", String::as_str))
+}
+
+/// The codec of this subprotocol.
+pub fn named(subprotocol: &str) -> Result<&'static Codec, Fault> {
+    let codec = CODECS.into_iter().find(|codec| codec.subprotocol == subprotocol);
+    codec.ok_or_else(|| format!("BENCH_CODEC: there is no {subprotocol}").into())
+}
+
+fn json_kind(payload: &[u8]) -> Kind {
+    const STARTS: [(&[u8], Kind); 5] = [
+        (br#"{"update""#, Kind::Update),
+        (br#"{"snapshot""#, Kind::Snapshot),
+        (br#"{"ping""#, Kind::Ping),
+        (br#"{"welcome""#, Kind::Welcome),
+        (br#"{"error""#, Kind::Error),
+    ];
+    STARTS.into_iter().find(|(start, _)| payload.starts_with(start)).map_or(Kind::Strange, |(_, kind)| kind)
+}
+
+/// The first `"rev":` is the frame's own: it stands before the rows.
+fn json_revision(payload: &[u8]) -> Option<u64> {
+    const NAME: &[u8] = br#""rev":"#;
+    let at = payload.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
+    let digits = payload[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&payload[at..at + digits]).ok()?.parse().ok()
+}
+
+fn binary_kind(payload: &[u8]) -> Kind {
+    match payload.first() {
+        Some(1) => Kind::Welcome,
+        Some(2) => Kind::Ping,
+        // What is current is an answer, as a snapshot is.
+        Some(3 | 4) => Kind::Snapshot,
+        Some(5 | 6) => Kind::Update,
+        Some(7) => Kind::Error,
+        Some(_) | None => Kind::Strange,
+    }
+}
+
+/// Of an answer after its topic and channel, of an update after its channel.
+fn binary_revision(payload: &[u8]) -> Option<u64> {
+    let mut input = Input(payload.get(1..)?);
+    if binary_kind(payload) == Kind::Snapshot {
+        String::take(&mut input).ok()?;
+    }
+    u64::take(&mut input).ok()?;
+    u64::take(&mut input).ok()
+}
+
+fn binary_subscribe(topic: &str, known: Option<u64>) -> Vec<u8> {
+    binary::of_client(&ClientFrame::Subscribe { topic: topic.to_owned(), rev: known })
+}
+
+fn json_subscribe(topic: &str, known: Option<u64>) -> Vec<u8> {
+    let frame = match known {
+        Some(rev) => json!({ "subscribe": { "topic": topic, "rev": rev } }),
+        None => json!({ "subscribe": { "topic": topic } }),
+    };
+    frame.to_string().into_bytes()
+}

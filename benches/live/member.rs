@@ -1,0 +1,173 @@
+//! One connection of a crowd: what it does, and what it has counted.
+//!
+//! Owns the counters and the coming back. Called by the crowd, whose thread it runs on. Invariant: a counter has one
+//! writer; whoever has been sent away comes back with full jitter and not before the server's hint. Deliberately keeps
+//! nothing of what it reads but the revision it would show.
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::Fault;
+use crate::client::{Client, End};
+use crate::codec::Kind;
+use crate::crowd::{After, Spec};
+
+/// First connections that are under way at once; a storm has no such bound.
+const CONNECTING_MAX: usize = 64;
+/// Loopback addresses that connections come from: each has ephemeral ports of its own, and a share of what one
+/// address may have.
+const SOURCES: usize = 50;
+/// Ceiling of the first delay before a connection is tried again, and of any.
+const BACKOFF_MS_MIN: u64 = 500;
+const BACKOFF_MS_MAX: u64 = 30_000;
+
+/// What one connection has counted.
+#[derive(Default)]
+pub struct Member {
+    pub here: AtomicBool,
+    /// Times it has ended after it was answered.
+    pub ended: AtomicU64,
+    /// Times it has ended before.
+    pub refused: AtomicU64,
+    /// When a subscribe was last answered, in nanoseconds of the crowd's clock; 0: never.
+    pub answered: AtomicU64,
+    pub updates: AtomicU64,
+    /// Of the updates, on the wire.
+    pub bytes: AtomicU64,
+}
+
+pub struct Shared {
+    pub clock: Instant,
+    pub spec: Spec,
+    pub members: Vec<Vec<Member>>,
+    /// The latest update to the first connection.
+    sample: Mutex<Vec<u8>>,
+    /// Why a connection could not be made, or ended: the first time.
+    fault: Mutex<Option<String>>,
+    gate: Semaphore,
+}
+
+impl Shared {
+    /// Of a crowd that is yet to connect.
+    pub fn new(spec: Spec) -> Self {
+        let members = spec.groups.iter().map(|group| (0..group.count).map(|_| Member::default()).collect());
+        Self {
+            clock: Instant::now(),
+            members: members.collect(),
+            sample: Mutex::default(),
+            fault: Mutex::default(),
+            gate: Semaphore::new(CONNECTING_MAX),
+            spec,
+        }
+    }
+
+    /// The latest update to the first connection.
+    pub fn sample(&self) -> Vec<u8> {
+        held(&self.sample).clone()
+    }
+
+    /// What went wrong, the first time.
+    pub fn fault(&self) -> Option<String> {
+        held(&self.fault).clone()
+    }
+
+    fn note(&self, fault: impl FnOnce() -> String) {
+        held(&self.fault).get_or_insert_with(fault);
+    }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whole nanoseconds; enough for centuries.
+pub fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Holds one connection; tries again until it is answered, and makes it anew if that is how the crowd is.
+pub async fn stay(shared: Arc<Shared>, group: usize, at: usize) {
+    let member = &shared.members[group][at];
+    let mut known = None;
+    let mut tries = 0;
+    let mut permit = shared.gate.acquire().await.ok();
+    loop {
+        let end = attend(&shared, group, at, &mut known, &mut tries, &mut permit).await;
+        let was_here = member.here.swap(false, Ordering::Relaxed);
+        let counter = if was_here { &member.ended } else { &member.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        let hint = match &end {
+            End::Closed { code: 1001, reason } => reason.parse().unwrap_or(0),
+            End::Closed { .. } | End::Cut(_) => 0,
+        };
+        shared.note(|| end.to_string());
+        if was_here && shared.spec.after == After::Stay {
+            return;
+        }
+        // Full jitter; the hint is a floor.
+        let ceiling = (BACKOFF_MS_MIN << tries.min(6)).min(BACKOFF_MS_MAX);
+        tries += 1;
+        let delay_ms = hint.min(BACKOFF_MS_MAX) + rand::random_range(0..=ceiling);
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+    }
+}
+
+/// Connects, subscribes and counts to the end.
+async fn attend(
+    shared: &Shared,
+    group: usize,
+    at: usize,
+    known: &mut Option<u64>,
+    tries: &mut u32,
+    permit: &mut Option<SemaphorePermit<'_>>,
+) -> End {
+    let Spec { door, tokens, groups, .. } = &shared.spec;
+    let member = &shared.members[group][at];
+    let source = u8::try_from(2 + at % SOURCES).unwrap_or(1);
+    let from = Ipv4Addr::new(127, 0, 0, source);
+    let connecting = async {
+        let token = &tokens[at % tokens.len()];
+        let mut client = Client::connect(door, token, groups[group].name, from, None).await?;
+        client.subscribe(&groups[group].topic, *known).await?;
+        Ok::<_, Fault>(client)
+    };
+    let mut client = match connecting.await {
+        Ok(client) => client,
+        Err(fault) => return End::Cut(fault.to_string()),
+    };
+    let sampled = group == 0 && at == 0;
+    let mut refusal = None;
+    loop {
+        let read = client.read(|kind, payload, bytes| match kind {
+            Kind::Snapshot | Kind::Update => {
+                if !member.here.swap(true, Ordering::Relaxed) {
+                    member.answered.store(nanoseconds(shared.clock.elapsed()), Ordering::Relaxed);
+                    *permit = None;
+                    *tries = 0;
+                }
+                if shared.spec.after == After::ComeBack {
+                    *known = (door.codec.revision)(payload).or(*known);
+                }
+                if kind == Kind::Update {
+                    member.updates.fetch_add(1, Ordering::Relaxed);
+                    member.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+                    if sampled {
+                        payload.clone_into(&mut held(&shared.sample));
+                    }
+                }
+            }
+            Kind::Welcome | Kind::Ping => {}
+            Kind::Error | Kind::Strange => refusal = Some(String::from_utf8_lossy(payload).into_owned()),
+        });
+        if let Err(end) = read.await {
+            return end;
+        }
+        if let Some(refusal) = refusal {
+            return End::Cut(refusal);
+        }
+    }
+}
