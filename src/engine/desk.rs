@@ -303,6 +303,7 @@ impl State {
     }
 }
 
-fn covers(ranges: &[SeqRange], seq: Seq) -> bool {
+/// True where one of the ranges holds the item.
+pub(super) fn covers(ranges: &[SeqRange], seq: Seq) -> bool {
     ranges.iter().any(|range| range.first <= seq && seq <= range.last)
 }

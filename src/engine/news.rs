@@ -6,9 +6,10 @@
 use std::mem;
 use std::time::{Duration, Instant};
 
+use super::desk::covers;
 use super::lease::{Course, Lease, REFRESH};
 use super::work::ranges;
-use crate::protocol::ItemState;
+use crate::protocol::{ItemState, Seq};
 use crate::store::{LeaseReport, OutcomeRun, SeqRange};
 
 /// What cannot start within this time goes back.
@@ -66,6 +67,16 @@ impl Lease {
             && news.retries.is_empty()
             && news.attempts.is_empty()
             && news.handback.is_empty())
+    }
+
+    /// Items that were told as started with the grant and that no slot has come for yet. For a moment they stay told so:
+    /// a report that took them back would be followed at once by one that tells them again.
+    pub fn about_to_start(&self, now: Instant) -> impl Iterator<Item = Seq> {
+        let fresh = now.saturating_duration_since(self.granted_at) < REFRESH;
+        let ready = self.ready.iter().map(|record| record.seq);
+        let later = self.loading.iter().chain(&self.todo).flat_map(|range| range.first..=range.last);
+        // Slots take from the front, and what was told is the front of what was granted.
+        ready.chain(later).take_while(move |seq| fresh && covers(&self.told, *seq))
     }
 
     /// Takes the report, in order and with plain neighbours joined.

@@ -41,11 +41,12 @@ impl Desk {
         }
         let mut group = Group { reports: Vec::new(), batches: Vec::new(), frees: false };
         for (id, lease) in &mut state.leases {
+            lease.trim(now);
             let mut seqs = started.remove(id).unwrap_or_default();
+            seqs.extend(lease.about_to_start(now));
             seqs.sort_unstable();
             let started = ranges(seqs);
             let since = now.saturating_duration_since(lease.told_at);
-            lease.trim(now);
             if lease.has_news() || started != lease.told || since >= REFRESH {
                 let report = lease.report(started, now);
                 group.frees |= !report.retries.is_empty() || !report.handback.is_empty();

@@ -9,13 +9,12 @@ use std::time::Instant;
 use super::*;
 use crate::engine::claims::prepare;
 use crate::engine::desk::Desk;
-use crate::engine::lease::Course;
+use crate::engine::lease::{Course, REFRESH};
 use crate::protocol::BatchId;
-use crate::store::{Claim, ClaimRequest, CreateBatch, Source};
+use crate::store::{Claim, ClaimRequest, CreateBatch, SeqRange, Source};
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
-    let bench = Bench::new(1).await;
+/// A lease of ten items for so many slots, of an engine that takes none by itself any more.
+async fn granted(bench: &Bench, slots: u32) -> (BatchRecord, Claim) {
     bench.engine.drain().await;
     let new = CreateBatch {
         id: BatchId::from_u128(7),
@@ -35,11 +34,33 @@ async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
     let request = ClaimRequest {
         runs: &|_task| true,
         node: &bench.engine.node(),
-        slots_free: 1,
+        slots_free: slots,
         items_per_slot: &items_per_slot,
         lease_items_max: 100,
     };
     let (claim, _change) = bench.store.claim(&request).await.unwrap().unwrap();
+    (batch, claim)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_granted_as_started_is_not_taken_back_before_slots_had_time_to_come() {
+    let bench = Bench::new(1).await;
+    let (_batch, claim) = granted(&bench, 2).await;
+    let Ok(work) = prepare(&bench.engine.inner, &claim.batch) else { panic!("the probe is there") };
+    let desk = Desk::new(2);
+    desk.grant(claim.clone(), work, Course::Run);
+    assert_eq!(claim.started, 2);
+    assert!(desk.collect(Instant::now()).reports.is_empty(), "both are about to start");
+    assert!(desk.turn(0, None).is_some());
+    assert!(desk.collect(Instant::now()).reports.is_empty(), "one has, the other is about to");
+    let later = desk.collect(Instant::now() + REFRESH);
+    assert_eq!(later.reports[0].started, [SeqRange::new(1, 1)], "no slot came for the other");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
+    let bench = Bench::new(1).await;
+    let (batch, claim) = granted(&bench, 1).await;
     let paused = bench.store.pause(batch.key, None).await.unwrap().batch;
     let Ok(work) = prepare(&bench.engine.inner, &claim.batch) else { panic!("the probe is there") };
     let desk = Desk::new(1);
