@@ -128,6 +128,7 @@ async fn what_a_frozen_node_says_too_late_is_refused() {
         let body = json!({"task": "demo", "params": {"duration_ms": 4_000}, "items": {"count": 16},
             "options": {"attempts_max": 60, "retry_base_ms": 1, "retry_max_ms": 2}});
         let batch = calm.post_json("/batches", &body).await.ok();
+        busy(calm, "other").await;
         calm.until(&batch, "running on both", |now| number(now, "running") >= 12).await;
         frozen.signal("STOP").await;
         let begun = Instant::now();
@@ -145,6 +146,22 @@ async fn what_a_frozen_node_says_too_late_is_refused() {
     assert!(figures.lost_attempts >= u64::from(rounds), "history shows what was lost: {figures:?}");
     assert_eq!(figures.set_aside, 0);
     say("frozen beyond the lease", rounds, auditor.stop().await, figures, waits);
+}
+
+/// Waits until the node of that name says that most of its slots are taken. A batch counts an item as running from the
+/// grant on, a node from when it has started.
+async fn busy(server: &TestServer, name: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let list = server.get("/nodes").await.ok();
+        let is_busy =
+            |node: &Value| node["name"] == name && node["state"] == "up" && number(node, "busy") >= 4;
+        if list["nodes"].as_array().unwrap().iter().any(is_busy) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "it takes up nothing: {list}\n{}", server.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Waits until items of the batch show a lost attempt; how many do.
