@@ -54,8 +54,13 @@ async fn knock(server: &TestServer, token: &str) -> Door {
     knock_over(Wire::dial(server).await, server, token).await
 }
 
-async fn knock_over(mut wire: Wire, server: &TestServer, token: &str) -> Door {
-    let (status, answer) = wire.ask(&head(server.authority(), &bearer(token))).await;
+async fn knock_over(wire: Wire, server: &TestServer, token: &str) -> Door {
+    knock_with(wire, server, &bearer(token)).await
+}
+
+/// As [`knock`], with these headers.
+async fn knock_with(mut wire: Wire, server: &TestServer, headers: &str) -> Door {
+    let (status, answer) = wire.ask(&head(server.authority(), headers)).await;
     if status == 101 {
         return match wire.hear().await {
             Heard::Text(first) => {
@@ -164,6 +169,35 @@ async fn an_address_has_so_many_places() {
     let elsewhere = Wire::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
     let _elsewhere = knock_over(elsewhere, &server, &server.token).await.wire();
     frees_and_takes(&server, &other, places).await;
+}
+
+#[tokio::test]
+async fn behind_a_proxy_that_is_believed_the_address_is_the_one_it_names() {
+    let settings = [
+        ("MILEPOST_SERVER_TRUSTED_PROXIES", "127.0.0.1"),
+        ("MILEPOST_LIVE_CONNECTIONS_PER_ADDRESS_MAX", "2"),
+    ];
+    let server = TestServer::start_with(&settings).await;
+    let named = |client: &str| format!("{}X-Forwarded-For: {client}\r\n", bearer(&server.token));
+    let mut places = Vec::new();
+    // What stands before the last hop was said by the client itself.
+    for client in ["203.0.113.7", "10.1.1.1, 203.0.113.7", "203.0.113.8", "2001:db8::1", "2001:db8::2"] {
+        places.push(knock_with(Wire::dial(&server).await, &server, &named(client)).await.wire());
+    }
+    for client in ["203.0.113.7", "198.51.100.1, 203.0.113.7", "2001:db8::3"] {
+        let door = knock_with(Wire::dial(&server).await, &server, &named(client)).await;
+        assert!(door.is_too_many(), "{client}");
+    }
+    // Who is no proxy is taken for where it comes from, whatever it says.
+    let mut others = Vec::new();
+    for client in ["203.0.113.20", "203.0.113.21", "203.0.113.22"] {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let wire = Wire::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
+        others.push(knock_with(wire, &server, &named(client)).await);
+    }
+    assert_eq!(others.iter().map(Door::is_in).collect::<Vec<_>>(), [true, true, false]);
+    assert!(others[2].is_too_many());
 }
 
 #[tokio::test]
