@@ -283,8 +283,9 @@ impl Wire {
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
         let plain = Plain(Arc::clone(&out));
-        let socket =
-            WebSocketStream::from_partially_read(plain, read.into(), Role::Server, Some(config)).await;
+        // Copied: what came is next to nothing, in a buffer of 8 KiB that would be kept as long as the connection.
+        let read = read.to_vec();
+        let socket = WebSocketStream::from_partially_read(plain, read, Role::Server, Some(config)).await;
         Self { socket, out }
     }
 
