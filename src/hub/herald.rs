@@ -12,7 +12,8 @@ use tokio::time::Instant;
 
 use super::topics::Channel;
 
-/// Sessions that are served by one look at the clock.
+/// Sessions that are served together, in three passes: who has room, what is due, send. What a pass needs of one session
+/// is on its way from memory while it looks at the one before; a call of the system in between would wait for it each time.
 const SERVED_AT_ONCE: usize = 64;
 
 /// The thread. It ends when this is dropped.
@@ -71,13 +72,16 @@ impl Shared {
     }
 
     fn run(&self) {
-        let mut frames = Vec::new();
+        let (mut frames, mut ready) = (Vec::new(), Vec::with_capacity(SERVED_AT_ONCE));
         while let Some(channel) = self.next() {
             // From here on another release has it served once more.
             channel.unqueue();
             for some in channel.listeners().chunks(SERVED_AT_ONCE) {
                 let now = Instant::now();
-                some.iter().for_each(|session| session.push(now, &mut frames));
+                ready.clear();
+                ready.extend((0..some.len()).filter(|at| !some[*at].is_full()));
+                ready.retain(|at| some[*at].prepare(now, &mut frames));
+                ready.iter().for_each(|at| some[*at].flush());
             }
         }
     }

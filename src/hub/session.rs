@@ -5,7 +5,6 @@
 //! words whatever happens while its connection is slow; it is told the newest or nothing. Deliberately knows neither
 //! sockets nor who may hear what: the caller asks the service before it answers.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,10 +35,18 @@ pub enum Refused {
 
 /// Where frames leave for the client, from whatever task.
 pub trait Outlet: Send + Sync {
-    /// True while something waits for room: then a session makes no new frames.
+    /// True while something waits to leave: then a session makes no new frames.
     fn is_full(&self) -> bool;
-    /// Sends frames, in order, as far as there is room; keeps the rest. Never blocks.
-    fn send(&self, frames: &[Bytes]);
+    /// Puts frames behind what waits.
+    fn put(&self, frames: &[Bytes]);
+    /// Sends what waits, in order, as far as there is room. Never blocks.
+    fn flush(&self);
+
+    /// Puts and flushes.
+    fn send(&self, frames: &[Bytes]) {
+        self.put(frames);
+        self.flush();
+    }
 }
 
 /// How a subscribe is answered.
@@ -82,8 +89,8 @@ pub struct Core {
 }
 
 struct State {
-    /// At most [`SUBSCRIPTIONS_MAX`].
-    heard: HashMap<Topic, Heard>,
+    /// At most [`SUBSCRIPTIONS_MAX`], one a topic. Mostly one or two: a list is smaller than a map, and quicker.
+    heard: Vec<Heard>,
     pace: Pace,
     /// Topics that fell behind, for the connection's task to read. Bounded by what is heard.
     ask: Vec<Topic>,
@@ -120,7 +127,7 @@ impl Hub {
             tick: self.tick(),
             bell: Arc::new(Notify::new()),
             outlet,
-            state: Mutex::new(State { heard: HashMap::new(), pace: Pace::Tick, ask: Vec::new() }),
+            state: Mutex::new(State { heard: Vec::new(), pace: Pace::Tick, ask: Vec::new() }),
         };
         Session { hub: self.clone(), core: Arc::new(core) }
     }
@@ -134,7 +141,7 @@ impl Session {
     /// [`Refused::TooMany`].
     pub fn subscribe(&mut self, topic: Topic) -> Result<(), Refused> {
         let mut state = self.core.state();
-        if let Some(heard) = state.heard.get_mut(&topic) {
+        if let Some(heard) = state.of(topic) {
             heard.answered = false;
             return Ok(());
         }
@@ -145,7 +152,10 @@ impl Session {
         let channel = channels.open(topic);
         let seen = channel.join(&self.core);
         drop(channels);
-        state.heard.insert(topic, Heard { channel, seen, answered: false, told_at: None });
+        if state.heard.is_empty() {
+            state.heard.reserve_exact(1);
+        }
+        state.heard.push(Heard { channel, seen, answered: false, told_at: None });
         Ok(())
     }
 
@@ -170,7 +180,7 @@ impl Session {
         now: Instant,
     ) -> Answer {
         let mut state = self.core.state();
-        let Some(heard) = state.heard.get_mut(&topic) else { return Answer::Unheard };
+        let Some(heard) = state.of(topic) else { return Answer::Unheard };
         let rev = || self.hub.topic_rev(topic, rev);
         let (viewer, codec, tick) = (&self.core.viewer, self.core.codec, self.core.tick);
         let asked = Asked { since: heard.seen, known, viewer, codec, now, tick };
@@ -194,16 +204,17 @@ impl Session {
 
     /// Stops hearing `topic`: it was refused, or is no longer wanted.
     pub fn unsubscribe(&mut self, topic: Topic) {
-        let heard = self.core.state().heard.remove(&topic);
-        if heard.is_some() {
-            self.leave(&[topic]);
-        }
+        let mut state = self.core.state();
+        let Some(at) = state.heard.iter().position(|heard| heard.channel.topic == topic) else { return };
+        state.heard.swap_remove(at);
+        drop(state);
+        self.leave(&[topic]);
     }
 
     /// True while `topic` is heard.
     #[must_use]
     pub fn hears(&self, topic: Topic) -> bool {
-        self.core.state().heard.contains_key(&topic)
+        self.core.state().of(topic).is_some()
     }
 
     /// Asks for `hz` updates a second and topic; held to the tick, 0 = none.
@@ -253,7 +264,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         let heard = std::mem::take(&mut self.core.state().heard);
-        let topics: Vec<Topic> = heard.keys().copied().collect();
+        let topics: Vec<Topic> = heard.iter().map(|heard| heard.channel.topic).collect();
         self.leave(&topics);
     }
 }
@@ -273,27 +284,52 @@ impl Core {
         self.bell.notify_one();
     }
 
-    /// Sends what is due to a session that keeps the tick and has room; any other is woken, or waits for room by itself.
-    /// `frames` is room to work in.
-    pub fn push(&self, now: Instant, frames: &mut Vec<Bytes>) {
-        let Some(outlet) = &self.outlet else { return self.ring() };
+    /// True while its outlet takes nothing new.
+    pub fn is_full(&self) -> bool {
+        self.outlet.as_ref().is_some_and(|outlet| outlet.is_full())
+    }
+
+    /// Puts what is due into the outlet of a session that keeps the tick and has room; any other is woken, or waits for
+    /// room by itself. True where there is something to [`Core::flush`]. `frames` is room to work in.
+    pub fn prepare(&self, now: Instant, frames: &mut Vec<Bytes>) -> bool {
+        let Some(outlet) = &self.outlet else {
+            self.ring();
+            return false;
+        };
         let mut state = self.state();
         if state.pace != Pace::Tick {
-            return self.ring();
+            self.ring();
+            return false;
         }
         if outlet.is_full() {
-            return;
+            return false;
         }
         frames.clear();
         let next = state.tell(self, now, frames);
-        outlet.send(frames);
-        if next.is_some() || !state.ask.is_empty() || outlet.is_full() {
+        // Before the state is given back: no answer may leave ahead of an update that is older.
+        outlet.put(frames);
+        if next.is_some() || !state.ask.is_empty() {
             self.ring();
+        }
+        !frames.is_empty()
+    }
+
+    /// Sends what was prepared. What there is no room for is the connection's own business from here on.
+    pub fn flush(&self) {
+        if let Some(outlet) = &self.outlet {
+            outlet.flush();
+            if outlet.is_full() {
+                self.ring();
+            }
         }
     }
 }
 
 impl State {
+    fn of(&mut self, topic: Topic) -> Option<&mut Heard> {
+        self.heard.iter_mut().find(|heard| heard.channel.topic == topic)
+    }
+
     /// Appends what is due; answers when to look again.
     fn tell(&mut self, core: &Core, now: Instant, frames: &mut Vec<Bytes>) -> Option<Instant> {
         let (every, early) = match self.pace {
@@ -304,7 +340,7 @@ impl State {
             Pace::Never => return None,
         };
         let mut next: Option<Instant> = None;
-        for (topic, heard) in &mut self.heard {
+        for heard in &mut self.heard {
             if !heard.answered || !heard.channel.has_news(heard.seen, early) {
                 continue;
             }
@@ -324,7 +360,7 @@ impl State {
                 }
                 Told::Stale => {
                     heard.answered = false;
-                    self.ask.push(*topic);
+                    self.ask.push(heard.channel.topic);
                 }
             }
         }

@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! door       who may come in, and how many at once      handshake  the upgrade, and which codec
-//! wire       one socket: frames out, messages in        socket     its connection, from welcome to close
-//! ear        what a connection hears: topics read,      events     the same frames as Server-Sent Events
-//!            answered, told                             poll       the same frames, once
-//! guests     whose login or token still holds
+//! wire       one socket: messages in, the goodbye       out        the way out of it: frames
+//! socket     its connection, from welcome to close      events     the same frames as Server-Sent Events
+//! ear        what a connection hears: topics read,      poll       the same frames, once
+//!            answered, told                             guests     whose login or token still holds
 //! ```
 //! Called by the router; the session is the hub's, the answers are the service's. Invariant: nothing waits for a slow
 //! client but its own task; whoever may no longer come in is cut within about a second. Deliberately knows no row.
@@ -15,6 +15,7 @@ mod ear;
 mod events;
 mod guests;
 mod handshake;
+mod out;
 mod poll;
 mod socket;
 #[cfg(test)]
