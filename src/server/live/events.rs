@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use super::door::{Place, refuse_foreign};
 use super::ear::{Answered, Ear, encode};
 use super::guests::Stay;
+use super::pings::next_ping;
 use super::{hint, welcome};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
 use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame};
@@ -134,7 +135,7 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
         ready.extend(ear.subscribe(topic, known));
     }
     let ping_every = Duration::from_millis(state.live.ping_ms.max(1));
-    let ping_at = Instant::now() + ping_every;
+    let ping_at = next_ping(Instant::now(), ping_every);
     let telling = Telling { state, ear, stay, _place: place, ready, ping_every, ping_at, over: false };
     let mut response = Sse::new(stream::unfold(telling, Telling::next)).into_response();
     response.headers_mut().insert(UNGATHERED.0, UNGATHERED.1);
@@ -171,7 +172,7 @@ impl Telling {
             let (frames, next) = self.ear.turn(now);
             self.ready.extend(frames);
             if now >= self.ping_at {
-                self.ping_at = now + self.ping_every;
+                self.ping_at = next_ping(now, self.ping_every);
                 self.ready.push_back(encode(&ServerFrame::Ping, Codec::Json));
             }
             if !self.ready.is_empty() {

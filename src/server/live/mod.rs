@@ -6,6 +6,7 @@
 //! socket     its connection, from welcome to close      events     the same frames as Server-Sent Events
 //! ear        what a connection hears: topics read,      poll       the same frames, once
 //!            answered, told                             guests     whose login or token still holds
+//! pings      when they are due
 //! ```
 //! Called by the router; the session is the hub's, the answers are the service's. Invariant: nothing waits for a slow
 //! client but its own task; whoever may no longer come in is cut within about a second. Deliberately knows no row.
@@ -16,6 +17,7 @@ mod events;
 mod guests;
 mod handshake;
 mod out;
+mod pings;
 mod poll;
 mod socket;
 #[cfg(test)]

@@ -21,6 +21,7 @@ use super::door::{Place, refuse_foreign};
 use super::ear::{Answered, Ear, encode};
 use super::guests::Stay;
 use super::handshake::Handshake;
+use super::pings::next_ping;
 use super::wire::{Broken, Came, Wire};
 use super::{hint, welcome};
 use crate::protocol::limits::CLIENT_MESSAGES_PER_SECOND_MAX;
@@ -175,7 +176,7 @@ impl Connection {
             stop: state.stop.clone(),
             codec,
             ping_every,
-            ping_at: now + ping_every,
+            ping_at: next_ping(now, ping_every),
             pong_at: now,
             room_at: now,
             meter: Meter::new(now),
@@ -244,7 +245,7 @@ impl Connection {
         if !self.wire.is_full() {
             let (_sent, next) = self.ear.turn(now);
             if now >= self.ping_at {
-                self.ping_at = now + self.ping_every;
+                self.ping_at = next_ping(now, self.ping_every);
                 self.say(encode(&ServerFrame::Ping, self.codec));
             }
             wake_at = next.unwrap_or(wake_at).min(wake_at).min(self.ping_at);
