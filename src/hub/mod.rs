@@ -4,7 +4,8 @@
 //! topics    newest row per key of a topic that somebody hears; frames shared by all who stand alike
 //! held      one such row: what of it changed when
 //! listed    which finished batches are still in the topic `batches`
-//! session   one connection: what it hears, how far it has been told
+//! session   one connection, as its task holds it: subscribe, answer, pace
+//! listener  the same, as whoever tells it sees it: what it hears, how far it has been told
 //! pace      at most one release per topic and tick, the first at once
 //! herald    the thread that sends where many hear the same
 //! ```
@@ -15,8 +16,8 @@
 mod held;
 mod herald;
 mod listed;
+mod listener;
 mod pace;
-
 mod session;
 mod topics;
 
@@ -32,8 +33,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
+pub use listener::Outlet;
 use pace::Timer;
-pub use session::{Answer, Outlet, Refused, Session, Turn};
+pub use session::{Answer, Refused, Session, Turn};
 use topics::{Channel, Due};
 
 /// Shortest time between two updates of one topic, where nobody says otherwise.

@@ -5,7 +5,6 @@
 //! `log`, at its last change, so what a session lacks is a stretch of `log`, however long it slept. Deliberately knows
 //! no connection; nothing here awaits.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,21 +13,14 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Audience;
-use super::held::Held;
-use super::listed::Listed;
-use super::session::Core;
+use super::listener::Listener;
 use crate::protocol::frame::rows_json;
 use crate::protocol::{Codec, Key, Rev, Row, Topic, Whole, binary};
 use crate::store::Viewer;
+use rows::{State, class};
 
+mod rows;
 mod tell;
-
-/// Keys that left a topic and are remembered as such; beyond, the oldest is forgotten, and sessions that have not
-/// been told of it get a snapshot.
-const GONE_KEPT_MAX: usize = 1024;
-
-/// Frames of one topic that are kept for others who stand where they begin; beyond, the oldest is made anew when asked.
-const SHARED_KEPT_MAX: usize = 16;
 
 /// One topic.
 pub struct Channel {
@@ -44,42 +36,12 @@ pub struct Channel {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
-struct State {
-    rev: Rev,
-    /// Grows with every change of any row.
-    version: u64,
-    /// Up to here sessions may tell; follows `version` at most once a tick.
-    released: u64,
-    released_at: Option<Instant>,
-    /// True while the timer holds a release of this topic.
-    waiting: bool,
-    /// Who has been told less than this lacks something that is no longer here.
-    floor: u64,
-    rows: HashMap<Key, Held>,
-    log: BTreeMap<u64, Key>,
-    gone: usize,
-    listed: Listed,
-    listeners: Listeners,
-    /// At most [`SHARED_KEPT_MAX`], newest last.
-    shared: VecDeque<Shared>,
-}
-
 /// Who hears. Shared with whoever wakes them, so that no lock of the topic is held meanwhile.
-pub type Listeners = Arc<Vec<Arc<Core>>>;
+pub type Listeners = Arc<Vec<Arc<Listener>>>;
 
 /// Wakes all of them.
 pub fn ring(listeners: &Listeners) {
     listeners.iter().for_each(|session| session.ring());
-}
-
-struct Shared {
-    codec: Codec,
-    /// For whom: none = for every viewer.
-    viewer: Option<Viewer>,
-    from: u64,
-    to: u64,
-    frame: Bytes,
 }
 
 /// What a session is told of a topic.
@@ -96,13 +58,6 @@ pub enum Told {
     },
     /// It has missed too much: it needs a snapshot.
     Stale,
-}
-
-fn visible(audience: &Audience, viewer: &Viewer) -> bool {
-    match audience {
-        Audience::Everyone => true,
-        Audience::Owner(owner) => viewer.sees_all || *owner == viewer.name,
-    }
 }
 
 impl Channel {
@@ -124,7 +79,7 @@ impl Channel {
     }
 
     /// Adds a session; answers the version from which it hears.
-    pub fn join(&self, session: &Arc<Core>) -> u64 {
+    pub fn join(&self, session: &Arc<Listener>) -> u64 {
         let mut state = self.state();
         Arc::make_mut(&mut state.listeners).push(Arc::clone(session));
         state.version
@@ -261,11 +216,6 @@ impl Channel {
     }
 }
 
-/// All viewers to whom the same is visible are one.
-fn class(viewer: &Viewer) -> Viewer {
-    if viewer.sees_all { Viewer { name: String::new(), sees_all: true } } else { viewer.clone() }
-}
-
 /// A subscribe that is to be answered.
 #[derive(Clone, Copy)]
 pub struct Asked<'a> {
@@ -317,133 +267,4 @@ pub enum Early {
     No,
     /// It has a slower pace of its own.
     Yes,
-}
-
-impl State {
-    fn put(&mut self, topic: Topic, row: Row, audience: Audience) {
-        let key = row.key();
-        let rev = row.rev();
-        let held = self.rows.get(&key);
-        if held.is_some_and(|held| held.rev > rev) {
-            return;
-        }
-        let differs = match held {
-            Some(held) => match held.differs(&row, &audience) {
-                None => return,
-                differs => differs,
-            },
-            None => None,
-        };
-        let dropped = match (topic, &row) {
-            (Topic::Batches, Row::Batch(batch)) => self.listed.take(batch, &audience),
-            _ => None,
-        };
-        self.version += 1;
-        let version = self.version;
-        self.log.insert(version, key.clone());
-        match (self.rows.get_mut(&key), differs) {
-            (Some(held), Some(which)) => {
-                self.log.remove(&held.version);
-                self.gone -= usize::from(held.row.is_none());
-                held.replace(version, row, audience, which);
-            }
-            _ => {
-                self.rows.insert(key, Held::came(version, row, audience));
-            }
-        }
-        if let Some(key) = dropped {
-            self.forget(&key);
-        }
-    }
-
-    fn remove(&mut self, topic: Topic, key: &Key, rev: Rev) {
-        if topic == Topic::Batches {
-            self.listed.forget(key);
-        }
-        let held = self.rows.get(key);
-        if held.is_some_and(|held| held.row.is_none()) {
-            return;
-        }
-        let audience = held.map_or(Audience::Everyone, |held| held.audience.clone());
-        // Keys of the topics that belong to no batch never come back; those of a batch count by its revision.
-        let rev = if topic.batch().is_some() { rev } else { Rev::MAX };
-        if held.is_some_and(|held| held.rev > rev) {
-            return;
-        }
-        self.version += 1;
-        self.log.insert(self.version, key.clone());
-        self.gone += 1;
-        if let Some(old) = self.rows.insert(key.clone(), Held::left(self.version, rev, audience)) {
-            self.log.remove(&old.version);
-        }
-        while self.gone > GONE_KEPT_MAX {
-            let oldest =
-                self.log.values().find(|key| self.rows.get(*key).is_some_and(|held| held.row.is_none()));
-            let Some(oldest) = oldest.cloned() else { break };
-            self.forget(&oldest);
-        }
-    }
-
-    /// Drops what is no longer kept: who has not been told of it by now needs a snapshot.
-    fn forget(&mut self, key: &Key) {
-        if let Some(old) = self.rows.remove(key) {
-            self.log.remove(&old.version);
-            self.gone -= usize::from(old.row.is_none());
-            self.floor = self.floor.max(old.version);
-        }
-    }
-
-    /// Releases what has changed, if the last release is a tick ago; else says when the timer must.
-    fn due(&mut self, now: Instant, tick: Duration) -> Due {
-        if self.version == self.released || self.waiting {
-            return Due::Later;
-        }
-        match self.released_at.map(|at| at + tick) {
-            Some(at) if at > now => {
-                self.waiting = true;
-                Due::At(at)
-            }
-            _ => {
-                self.release(now);
-                Due::Now
-            }
-        }
-    }
-
-    fn release(&mut self, now: Instant) {
-        self.released = self.version;
-        self.released_at = Some(now);
-        self.waiting = false;
-        // Frames that end before this are for nobody any more.
-        let released = self.released;
-        self.shared.retain(|shared| shared.to >= released);
-    }
-
-    /// Takes `rows` as read, each unless a newer one was published; answers the keys of all that are there: of these,
-    /// and of those that came since `since`, without those that left.
-    fn merge(&mut self, topic: Topic, since: u64, rows: Vec<(Row, Audience)>, viewer: &Viewer) -> Vec<Key> {
-        let mut keys = Vec::with_capacity(rows.len());
-        let mut read = std::collections::HashSet::with_capacity(rows.len());
-        for (row, audience) in rows {
-            let key = row.key();
-            let newer = self
-                .rows
-                .get(&key)
-                .is_some_and(|held| held.rev > row.rev() || (held.rev == row.rev() && held.version > since));
-            if !newer {
-                self.put(topic, row, audience);
-            }
-            if read.insert(key.clone()) {
-                keys.push(key);
-            }
-        }
-        let came = self.log.range(since + 1..).map(|(_, key)| key);
-        keys.extend(came.filter(|key| !read.contains(*key)).cloned());
-        keys.retain(|key| {
-            self.rows.get(key).is_some_and(|held| {
-                held.row.is_some() && (read.contains(key) || visible(&held.audience, viewer))
-            })
-        });
-        keys
-    }
 }

@@ -1,20 +1,16 @@
-//! Frames of the live connection, in JSON: what each side may say, and how it is read and written.
+//! Frames of the live connection, in JSON: what the server says, and how it is read and written.
 //!
-//! Owns encode and decode of `milepost.v1.json`, the close codes and the rows by topic. Called by hub (writes),
-//! server (reads) and app/live (both). Invariant: rows are absolute, by key, newest wins. Deliberately knows
-//! no socket.
+//! Owns encode and decode of `milepost.v1.json`, and the close codes. Called by hub (writes), server (writes) and app/live
+//! (reads). Invariant: rows are absolute, by key, newest wins. Deliberately knows no socket.
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::batch::Batch;
 use super::error::ErrorCode;
 use super::ids::Rev;
-use super::item::{Family, ItemLive, ItemRow, StripCell};
-use super::json::Object;
-use super::task::Node;
+use super::row::{Key, Row};
 use super::topic::Topic;
 
 /// The subprotocol that every program speaks.
@@ -79,76 +75,6 @@ impl CloseCode {
     }
 }
 
-/// What a client says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", from = "RawClientFrame")]
-pub enum ClientFrame {
-    /// Listen to a topic; `rev` is what the page already shows.
-    Subscribe {
-        /// Which topic, as text: an unreadable one is answered, not punished.
-        topic: String,
-        /// Revision that the page already shows.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rev: Option<Rev>,
-    },
-    /// Stop listening.
-    Unsubscribe {
-        /// Which topic.
-        topic: String,
-    },
-    /// Answer to a ping.
-    Pong {},
-    /// Ask for fewer frames.
-    Pace {
-        /// Updates a second; 0 = none; held to the tick.
-        hz: f64,
-    },
-}
-
-/// A client's frame as it must stand in JSON: each member is an object, with no members but these.
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum RawClientFrame {
-    Subscribe(Object<Subscribe>),
-    Unsubscribe(Object<Unsubscribe>),
-    Pong(Object<Nothing>),
-    Pace(Object<Pace>),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Subscribe {
-    topic: String,
-    rev: Option<Rev>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Unsubscribe {
-    topic: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Nothing {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pace {
-    hz: f64,
-}
-
-impl From<RawClientFrame> for ClientFrame {
-    fn from(raw: RawClientFrame) -> Self {
-        match raw {
-            RawClientFrame::Subscribe(Object(Subscribe { topic, rev })) => Self::Subscribe { topic, rev },
-            RawClientFrame::Unsubscribe(Object(Unsubscribe { topic })) => Self::Unsubscribe { topic },
-            RawClientFrame::Pong(Object(Nothing {})) => Self::Pong {},
-            RawClientFrame::Pace(Object(Pace { hz })) => Self::Pace { hz },
-        }
-    }
-}
-
 /// Bounds that the server tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WelcomeLimits {
@@ -162,85 +88,6 @@ pub struct WelcomeLimits {
     pub window_items_max: u64,
     /// Shortest time between two updates of one topic.
     pub tick_ms: u64,
-}
-
-/// Key of a row in its topic.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Key {
-    /// `seq`, `cell`.
-    Number(u64),
-    /// `id`.
-    Text(String),
-}
-
-/// A row of any topic.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum Row {
-    /// Of `batches` and `batch/{id}`.
-    Batch(Box<Batch>),
-    /// Of `batch/{id}/items/{from}-{to}`.
-    Item(Box<ItemRow>),
-    /// Of `item/{id}/{seq}`.
-    ItemLive(Box<ItemLive>),
-    /// Of `batch/{id}/families`.
-    Family(Family),
-    /// Of `batch/{id}/strip`.
-    Cell(StripCell),
-    /// Of `nodes`.
-    Node(Box<Node>),
-}
-
-impl Row {
-    /// Its key in the topic.
-    #[must_use]
-    pub fn key(&self) -> Key {
-        match self {
-            Self::Batch(row) => Key::Text(row.id.to_string()),
-            Self::Item(row) => Key::Number(row.seq),
-            Self::ItemLive(item) => Key::Number(item.row.seq),
-            Self::Family(row) => Key::Text(row.id.0.clone()),
-            Self::Cell(row) => Key::Number(u64::from(row.cell)),
-            Self::Node(row) => Key::Text(row.id.0.clone()),
-        }
-    }
-
-    /// Revision at which it was written.
-    #[must_use]
-    pub fn rev(&self) -> Rev {
-        match self {
-            Self::Batch(row) => row.rev,
-            Self::Item(row) => row.rev,
-            Self::ItemLive(item) => item.row.rev,
-            Self::Family(row) => row.rev,
-            Self::Cell(row) => row.rev,
-            Self::Node(row) => row.rev,
-        }
-    }
-
-    /// Its JSON text.
-    #[must_use]
-    pub fn to_json(&self) -> String {
-        serde_json::to_string(self).expect("rows hold only text, numbers and valid JSON")
-    }
-
-    /// Reads a row of `topic`.
-    ///
-    /// # Errors
-    /// If `text` is not such a row, or rows of the topic cannot be read by this build.
-    fn from_json(topic: Topic, text: &str) -> Result<Self, serde_json::Error> {
-        use serde::de::Error as _;
-        match topic {
-            Topic::Batches | Topic::Batch(_) => serde_json::from_str(text).map(Self::Batch),
-            Topic::Items { .. } => serde_json::from_str(text).map(Self::Item),
-            Topic::Item { .. } => serde_json::from_str(text).map(Self::ItemLive),
-            Topic::Families(_) => serde_json::from_str(text).map(Self::Family),
-            Topic::Strip(_) => serde_json::from_str(text).map(Self::Cell),
-            Topic::Nodes => serde_json::from_str(text).map(Self::Node),
-            Topic::Pulse(_) => Err(serde_json::Error::custom("no rows are known for this topic")),
-        }
-    }
 }
 
 /// What a server says, as a client reads it. A server writes with [`ServerFrame::to_json`], or with
@@ -412,35 +259,8 @@ pub fn rows_json<T: AsRef<str>>(whole: Whole, topic: Topic, rev: Rev, rows: &[T]
 
 #[cfg(test)]
 mod tests {
+    use super::super::item::Family;
     use super::*;
-
-    #[test]
-    fn client_frames_read_as_documented() {
-        let read = |text: &str| serde_json::from_str::<ClientFrame>(text);
-        assert_eq!(
-            read(r#"{"subscribe":{"topic":"batches","rev":417}}"#).unwrap(),
-            ClientFrame::Subscribe { topic: "batches".into(), rev: Some(417) }
-        );
-        assert_eq!(
-            read(r#"{"subscribe":{"topic":"batches"}}"#).unwrap(),
-            ClientFrame::Subscribe { topic: "batches".into(), rev: None }
-        );
-        assert_eq!(read(r#"{"pong":{}}"#).unwrap(), ClientFrame::Pong {});
-        assert_eq!(read(r#"{"pace":{"hz":0.2}}"#).unwrap(), ClientFrame::Pace { hz: 0.2 });
-        for bad in [
-            r#"{"subscribe":{"topic":"batches","rev":-1}}"#,
-            r#"{"hello":{}}"#,
-            "[]",
-            "true",
-            r#""pong""#,
-            r#"{"pong":[]}"#,
-            r#"{"subscribe":["nodes",1]}"#,
-            r#"{"pace":[1]}"#,
-            r#"{"pong":{"a":1}}"#,
-        ] {
-            assert!(read(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn server_frames_round_trip() {

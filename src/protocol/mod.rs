@@ -3,7 +3,7 @@
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
 //! batch, item, task the nouns        error   what a client may learn
-//! topic, frame      the live protocol        binary  its compact codec
+//! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire
 //! ```
 //!
@@ -11,12 +11,14 @@
 
 pub mod batch;
 pub mod binary;
+pub mod client_frame;
 pub mod error;
 pub mod frame;
 pub mod ids;
 pub mod item;
 pub mod json;
 pub mod limits;
+pub mod row;
 pub mod state;
 pub mod task;
 pub mod time;
@@ -26,14 +28,16 @@ pub use batch::{
     Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, CancelRequest, NewBatch,
     Options, RetryRequest, Running, ThenOn,
 };
+pub use client_frame::ClientFrame;
 pub use error::{ApiError, ErrorCode};
-pub use frame::{ClientFrame, CloseCode, Codec, Key, Row, ServerFrame, WelcomeLimits, Whole};
+pub use frame::{CloseCode, Codec, ServerFrame, WelcomeLimits, Whole};
 pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, Seq};
 pub use item::{
     AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemLive, ItemPage, ItemProgress, ItemQuery,
     ItemRow, LogPart, StripCell,
 };
 pub use json::{Json, Object};
+pub use row::{Key, Row};
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};
 pub use time::Timestamp;
