@@ -21,6 +21,9 @@ const HIDDEN_MS_MIN: u64 = 20_000;
 /// After the return, until the topics have answered.
 const SETTLE: Duration = Duration::from_millis(1_500);
 
+/// So often after that it is looked whether the causes of new failures have come.
+const LATER_LOOKS: u32 = 6;
+
 /// The numbers when somebody left.
 #[derive(Clone, Debug)]
 struct Before {
@@ -82,23 +85,41 @@ fn back(
     let (Some(Some(now)), Some(batch)) = (now.try_get_untracked(), scene.batch.try_get_untracked()) else {
         return;
     };
-    if now.ms_since(before.at) >= before.least_ms
-        && let Some(families) = scene.families.try_get_untracked()
-        && let Some(words) = words(&before, batch.succeeded, batch.failed, &families)
-    {
-        let _gone = said.try_set(Some(words));
+    if now.ms_since(before.at) >= before.least_ms {
+        say(scene, before, (batch.succeeded, batch.failed), said, LATER_LOOKS);
     }
+}
+
+/// Says it, and while it is not known of which causes the new failures are, says it better once that is.
+fn say(scene: Scene, before: Before, counts: (u64, u64), said: RwSignal<Option<String>>, looks: u32) {
+    let Some(families) = scene.families.try_get_untracked() else { return };
+    let words = words(&before, counts.0, counts.1, &families);
+    let unexplained = counts.1 > before.failed && risen(&before, &families) == 0;
+    if said.try_set(words.clone()).is_some() || !unexplained || looks == 0 {
+        return;
+    }
+    let again = move || {
+        // Dismissed, or said anew: this absence is over.
+        if said.try_get_untracked() == Some(words) {
+            say(scene, before, counts, said, looks - 1);
+        }
+    };
+    set_timeout(again, SETTLE);
+}
+
+/// Causes of which there are more failures.
+fn risen(before: &Before, families: &HashMap<FamilyId, u64>) -> u64 {
+    let more = |(id, count): &(&FamilyId, &u64)| **count > before.families.get(*id).copied().unwrap_or(0);
+    families.iter().filter(more).count() as u64
 }
 
 /// None where nothing has changed.
 fn words(before: &Before, done: u64, failed: u64, families: &HashMap<FamilyId, u64>) -> Option<String> {
     let (done, failed) = (done.saturating_sub(before.done), failed.saturating_sub(before.failed));
-    let risen = |(id, count): &(&FamilyId, &u64)| **count > before.families.get(*id).copied().unwrap_or(0);
-    let risen = families.iter().filter(risen).count() as u64;
-    let failures = match (failed, risen) {
+    let failures = match (failed, risen(before, families)) {
         (0, _) => None,
         (_, 0) => Some(format::counted(failed, "new failure")),
-        _ => Some(format!(
+        (_, risen) => Some(format!(
             "{} in {}",
             format::counted(failed, "new failure"),
             format::counted(risen, "family")
