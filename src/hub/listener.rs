@@ -48,7 +48,8 @@ pub struct Listener {
 
 /// What it hears, and how.
 pub struct State {
-    /// At most [`SUBSCRIPTIONS_MAX`], one a topic. Mostly one or two: a list is smaller than a map, and quicker.
+    /// One a topic; at most [`SUBSCRIPTIONS_MAX`](crate::protocol::limits::SUBSCRIPTIONS_MAX). Mostly one or two: a list
+    /// is smaller than a map.
     pub(super) heard: Vec<Heard>,
     pub(super) pace: Pace,
     /// Topics that fell behind, for the connection's task to read. Bounded by what is heard.
@@ -139,7 +140,7 @@ impl State {
         self.heard.iter_mut().find(|heard| heard.channel.topic == topic)
     }
 
-    /// Hears `channel` from `seen` on; told of it is nothing before the answer.
+    /// Hears `channel` from `seen` on. Nothing of it is told before the answer.
     pub(super) fn hear(&mut self, channel: Arc<Channel>, seen: u64) {
         if self.heard.is_empty() {
             self.heard.reserve_exact(1);
