@@ -1,8 +1,8 @@
 //! The executable: reads the command line, does what it says, and prints why not.
 //!
-//! Owns the process: its runtime, its log on standard error, its exit code. Calls [`milepost::cli`]. Invariant: exit
-//! code 0 = done, 1 = not done and said why, 2 = the command line was not understood. Of a batch that is watched: 0 = all
-//! succeeded, 2 = some failed, 3 = cancelled, 4 = lost contact for good, 130 = Ctrl-C. Deliberately does nothing else.
+//! Owns the process: its runtime, its log on standard error, its exit code. Calls [`milepost::cli`]. Exit code 0 = done,
+//! 1 = not done and said why, a command line that was not understood among it. Of a batch that is watched: 0 = all
+//! succeeded, 2 = some failed, 3 = cancelled, 4 = lost contact for good, 130 = Ctrl-C.
 
 use std::error::Error;
 use std::io::IsTerminal as _;
@@ -18,7 +18,15 @@ const LOG: &str = "MILEPOST_LOG";
 const LOG_FORMAT: &str = "MILEPOST_LOG_FORMAT";
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Where not even that can be written, the exit code is all there is to say.
+            let _unwritten = answer.print();
+            // By itself it would end with 2, which says here that some items failed. Help that was asked for is no error.
+            return if answer.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        }
+    };
     start_log();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

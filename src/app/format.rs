@@ -215,18 +215,17 @@ fn under_way(batch: &Batch) -> String {
 /// What an item works on, as a person names it: a file by its name, a text by itself, else its JSON.
 #[must_use]
 pub fn input(json: &Json) -> String {
-    let text = match json.to_value() {
-        serde_json::Value::Object(map) if map.contains_key("bytes") && map.contains_key("name") => {
-            map["name"].as_str().unwrap_or_default().to_owned()
+    let text = match json.members() {
+        Some(members) => {
+            let named = |name: &str| members.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+            match (named("name"), named("bytes")) {
+                (Some(name), Some(_bytes)) => name.display_text(),
+                _ => members.iter().map(|(_, value)| value.display_text()).collect::<Vec<_>>().join(" · "),
+            }
         }
-        serde_json::Value::Object(map) => map.values().map(plain).collect::<Vec<_>>().join(" · "),
-        other => plain(&other),
+        None => json.display_text(),
     };
     shortened(&text)
-}
-
-fn plain(value: &serde_json::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// A result in one cell.

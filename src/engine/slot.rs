@@ -177,17 +177,27 @@ fn panicked(panic: &(dyn Any + Send)) -> TaskError {
 
 fn verdict_of(outcome: Outcome) -> Verdict {
     match outcome {
-        Ok(result) if result.as_str().len() > limits::ITEM_BYTES_MAX => Verdict::Failed(TaskError::input(
-            "result",
-            format!(
-                "The result has {} bytes; {} are allowed.",
-                result.as_str().len(),
-                limits::ITEM_BYTES_MAX
-            ),
-        )),
-        Ok(result) => Verdict::Done(result),
+        Ok(result) => match fault_of(&result) {
+            Some(fault) => Verdict::Failed(TaskError::input("result", fault)),
+            None => Verdict::Done(result),
+        },
         Err(error) => Verdict::Failed(error),
     }
+}
+
+/// Why a result cannot be recorded: it is too large, or nobody could read it back.
+fn fault_of(result: &Json) -> Option<String> {
+    let bytes = result.as_str().len();
+    if bytes > limits::ITEM_BYTES_MAX {
+        return Some(format!("The result has {bytes} bytes; {} are allowed.", limits::ITEM_BYTES_MAX));
+    }
+    if result.depth() > limits::JSON_DEPTH_MAX {
+        return Some(format!("The result is nested deeper than {} levels.", limits::JSON_DEPTH_MAX));
+    }
+    if result.has_unpaired_surrogate() {
+        return Some("The result holds half of a surrogate pair, which is no character.".to_owned());
+    }
+    None
 }
 
 /// Moves what the item left into the vault, if nothing comes after it. Where that fails, so does the item.

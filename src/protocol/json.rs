@@ -1,9 +1,10 @@
 //! JSON carried as text: parameters, inputs and results pass through unread.
 //!
-//! Owns the promise that a value is written exactly as it came. Called by every wire type that holds
-//! somebody else's data. Invariant: the text inside is always one valid JSON value. Deliberately does not
-//! know what the value means.
+//! A value is written exactly as it came: reading one into a `serde_json::Value` rounds long numbers, so whoever shows
+//! or exports values reads [`Json::members`] and [`Json::display_text`] instead. Invariant: the text inside is always
+//! one valid JSON value.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -43,16 +44,57 @@ impl Json {
         Self(serde_json::to_string(text).expect("a string always prints"))
     }
 
+    /// An object of these members, each value as it is written.
+    #[must_use]
+    pub fn object(members: impl IntoIterator<Item = (String, Self)>) -> Self {
+        let members =
+            members.into_iter().map(|(name, value)| format!("{}:{}", Self::string(&name).0, value.0));
+        Self(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
+    }
+
     /// The JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The value, parsed.
+    /// The value, parsed: numbers as 64 bits hold them. `null` where it is nested deeper than the parser goes, or holds a
+    /// number that 64 bits cannot.
     #[must_use]
     pub fn to_value(&self) -> serde_json::Value {
         serde_json::from_str(&self.0).unwrap_or(serde_json::Value::Null)
+    }
+
+    /// The members of an object in their order, each value as it was written; none for any other value.
+    #[must_use]
+    pub fn members(&self) -> Option<Vec<(String, Self)>> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Vec<(String, Json)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+        if !self.0.starts_with('{') {
+            return None;
+        }
+        serde_json::Deserializer::from_str(&with_pairs_only(&self.0)).deserialize_map(Members).ok()
+    }
+
+    /// True where a text inside holds half of a surrogate pair (`"\ud83d"`): JSON's grammar allows it, but it is no
+    /// character, and most readers refuse it. See RFC 8259, section 8.2.
+    #[must_use]
+    pub fn has_unpaired_surrogate(&self) -> bool {
+        !unpaired_surrogates(&self.0).is_empty()
     }
 
     /// How deep arrays and objects stand in each other; 0 for text, numbers and words.
@@ -76,10 +118,11 @@ impl Json {
         deepest
     }
 
-    /// The content of a JSON string, or the text of any other value: what a person reads in a cell.
+    /// The content of a JSON string, or the text of any other value: what a person reads in a cell. Half of a surrogate
+    /// pair shows as U+FFFD.
     #[must_use]
     pub fn display_text(&self) -> String {
-        match serde_json::from_str::<String>(&self.0) {
+        match serde_json::from_str::<String>(&with_pairs_only(&self.0)) {
             Ok(text) => text,
             Err(_not_a_string) => self.0.clone(),
         }
@@ -111,6 +154,44 @@ impl<'de> Deserialize<'de> for Json {
         let raw = Box::<RawValue>::deserialize(deserializer)?;
         Ok(Self(String::from(Box::<str>::from(raw))))
     }
+}
+
+/// Bytes of an escape like `\u00e9`.
+const ESCAPE_BYTES: usize = 6;
+
+/// Where the JSON `text` holds an escape for half of a surrogate pair whose other half does not stand beside it.
+fn unpaired_surrogates(text: &str) -> Vec<usize> {
+    let unit = |at: usize| {
+        let digits = text.get(at..at + ESCAPE_BYTES)?.strip_prefix("\\u")?;
+        u16::from_str_radix(digits, 16).ok()
+    };
+    let (mut found, mut at) = (Vec::new(), 0);
+    // A backslash stands inside strings only, and always with what it escapes.
+    while let Some(next) = text[at..].find('\\').map(|next| at + next) {
+        at = match (unit(next), unit(next + ESCAPE_BYTES)) {
+            (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => next + 2 * ESCAPE_BYTES,
+            (Some(0xd800..=0xdfff), _) => {
+                found.push(next);
+                next + ESCAPE_BYTES
+            }
+            // The escaped character is one byte: a letter, a slash or a quote.
+            (Some(_) | None, _) => next + 2,
+        };
+    }
+    found
+}
+
+/// The JSON `text` with U+FFFD for each half of a surrogate pair that stands alone.
+fn with_pairs_only(text: &str) -> Cow<'_, str> {
+    let places = unpaired_surrogates(text);
+    if places.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut paired = text.to_owned();
+    for at in places {
+        paired.replace_range(at..at + ESCAPE_BYTES, "\\ufffd");
+    }
+    Cow::Owned(paired)
 }
 
 /// A `T` that must stand as a JSON object: derived readers take a list of the members' values as well.
@@ -171,6 +252,57 @@ mod tests {
         ] {
             assert_eq!(Json::parse(text).unwrap().depth(), depth, "{text}");
         }
+    }
+
+    #[test]
+    fn members_keep_their_bytes() {
+        let json =
+            Json::parse(r#"{"id": 36893488147419103231, "n":[1.10,1e999], "t":"\ud83d\ude00", "id":null}"#);
+        let members = json.unwrap().members().unwrap();
+        let members: Vec<(&str, &str)> =
+            members.iter().map(|(name, json)| (&**name, json.as_str())).collect();
+        assert_eq!(
+            members,
+            [
+                ("id", "36893488147419103231"),
+                ("n", "[1.10,1e999]"),
+                ("t", r#""\ud83d\ude00""#),
+                ("id", "null")
+            ]
+        );
+        let json = Json::object([
+            ("a\"".to_owned(), Json::parse("1.10").unwrap()),
+            ("b".to_owned(), Json::default()),
+        ]);
+        assert_eq!(json.as_str(), r#"{"a\"":1.10,"b":null}"#);
+        for text in ["[1]", "\"{}\"", "1"] {
+            assert_eq!(Json::parse(text).unwrap().members(), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_noticed_and_shown() {
+        for (text, shown) in [
+            (r#""\ud800""#, Some("\u{fffd}")),
+            (r#""a\udcf6b""#, Some("a\u{fffd}b")),
+            (r#""\ud83d\ud83d\ude00""#, Some("\u{fffd}\u{1f600}")),
+            (r#""\ude00\ud83d""#, Some("\u{fffd}\u{fffd}")),
+            (r#""\ud83dx\ude00""#, Some("\u{fffd}x\u{fffd}")),
+            (r#""\ud83d\ude00""#, None),
+            (r#""\\ud800""#, None),
+            (r#""\\\ud800""#, Some("\\\u{fffd}")),
+            (r#""é\u00e9\n""#, None),
+        ] {
+            let json = Json::parse(text).unwrap();
+            assert_eq!(json.has_unpaired_surrogate(), shown.is_some(), "{text}");
+            assert_eq!(
+                json.display_text(),
+                shown.map_or_else(|| json.to_value().as_str().unwrap().to_owned(), str::to_owned)
+            );
+        }
+        let json = Json::parse(r#"{"\ud800":"\udfff"}"#).unwrap();
+        let [(name, value)] = json.members().unwrap().try_into().unwrap();
+        assert_eq!((name.as_str(), value.display_text().as_str()), ("\u{fffd}", "\u{fffd}"));
     }
 
     #[test]

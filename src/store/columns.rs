@@ -1,7 +1,8 @@
-//! Columns of results: the names of fields that results of a batch have, in the order in which they were first seen.
+//! Columns of results: the names of the fields that results of a batch have, in the order in which they were first seen,
+//! and [`PLAIN_COLUMN`] where some result is no object or has more fields than there are columns.
 //!
-//! Owns the list that a CSV of results needs before its first row. Called by record. Invariant: at most
-//! [`RESULT_COLUMNS_MAX`] names, each once. Deliberately reads names only, never values.
+//! A CSV of results needs the list before its first row. Invariant: at most [`RESULT_COLUMNS_MAX`] names and that one,
+//! each once.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,12 +13,16 @@ use super::cells::{parse_list, print_list};
 use super::error::StoreError;
 use super::tape::Tape;
 
-/// Names of result fields kept per batch; later ones are left out.
+/// Names of result fields kept per batch. A result with others as well is shown whole in [`PLAIN_COLUMN`].
 const RESULT_COLUMNS_MAX: usize = 200;
+/// The column of results that do not fit the others.
+pub const PLAIN_COLUMN: &str = "result";
 
-/// Names of result fields: those known before, and those seen now.
+/// Names of result columns: those known before, and those seen now.
 pub(super) struct Columns {
+    /// All of them.
     known: BTreeSet<String>,
+    /// Those seen now, in their order.
     new: Vec<String>,
 }
 
@@ -34,17 +39,31 @@ impl Columns {
         }
         let mut names: Vec<String> = parse_list(&tape.batch.result_columns)?;
         names.extend(self.new);
-        names.truncate(RESULT_COLUMNS_MAX);
         tape.batch.result_columns = print_list(&names);
         Ok(())
     }
 
-    /// Notes the fields of an object; anything else has none.
+    /// Notes the fields of an object, or that there is a value that has none; `null` says nothing.
     pub(super) fn see(&mut self, json: &str) {
-        if json.starts_with('{') && self.known.len() + self.new.len() < RESULT_COLUMNS_MAX {
-            // What is not an object after all has no fields to note.
-            let _not_an_object = serde_json::Deserializer::from_str(json).deserialize_map(Fields(self));
+        if json.starts_with('{') {
+            // A result has been parsed before; what is not an object after all is plain.
+            if serde_json::Deserializer::from_str(json).deserialize_map(Fields(self)).is_err() {
+                self.add(PLAIN_COLUMN);
+            }
+        } else if json != "null" {
+            self.add(PLAIN_COLUMN);
         }
+    }
+
+    fn add(&mut self, name: &str) {
+        if self.known.contains(name) {
+            return;
+        }
+        if name != PLAIN_COLUMN && self.known.len() >= RESULT_COLUMNS_MAX {
+            return self.add(PLAIN_COLUMN);
+        }
+        self.known.insert(name.to_owned());
+        self.new.push(name.to_owned());
     }
 }
 
@@ -60,10 +79,7 @@ impl<'de> Visitor<'de> for Fields<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             map.next_value::<IgnoredAny>()?;
-            let columns = &mut *self.0;
-            if !columns.known.contains(&name) && !columns.new.contains(&name) {
-                columns.new.push(name);
-            }
+            self.0.add(&name);
         }
         Ok(())
     }

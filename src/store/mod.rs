@@ -56,6 +56,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use claim::{Claim, ClaimRequest};
+pub use columns::PLAIN_COLUMN;
 pub use error::StoreError;
 pub use follow::Followed;
 pub use glimpses::Glimpse;

@@ -67,7 +67,7 @@ impl<T: Task> Erased for Typed<T> {
             serde_json::from_value(value.clone()).map_err(|fault| vec![fault.to_string()])?;
         T::check(&typed).map_err(|fault| vec![fault])?;
         let ready = Bound { task: Arc::clone(&self.task), params: Arc::new(typed) };
-        Ok((Json::from_value(&value), Arc::new(ready)))
+        Ok((as_written(params, &value), Arc::new(ready)))
     }
 }
 
@@ -77,7 +77,8 @@ pub(super) fn checked(
     schema: &Value,
     validator: &jsonschema::Validator,
 ) -> Result<Value, Vec<String>> {
-    let mut value = params.to_value();
+    // A value that cannot be read must not pass for one that was not given.
+    let mut value: Value = serde_json::from_str(params.as_str()).map_err(|fault| vec![fault.to_string()])?;
     if value.is_null() {
         value = Value::Object(serde_json::Map::new());
     }
@@ -90,6 +91,17 @@ pub(super) fn checked(
         })
         .collect();
     if faults.is_empty() { Ok(value) } else { Err(faults) }
+}
+
+/// The text of `value`, which is `params` with defaults filled in: what was given stands as it was written, so that no
+/// long number is rounded.
+pub(super) fn as_written(params: &Json, value: &Value) -> Json {
+    let given: BTreeMap<String, Json> = params.members().into_iter().flatten().collect();
+    let members = value.as_object().into_iter().flatten().map(|(name, value)| {
+        let value = given.get(name).cloned().unwrap_or_else(|| Json::from_value(value));
+        (name.clone(), value)
+    });
+    Json::object(members)
 }
 
 /// Gives every missing top-level parameter the default that its schema names.

@@ -31,4 +31,5 @@ mod live_vanished;
 mod nodes;
 mod support;
 mod tidy;
+mod values;
 mod watch;

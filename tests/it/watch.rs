@@ -317,10 +317,10 @@ async fn what_cannot_be_watched_is_said_at_once() {
     let words = "expected http://HOST[:PORT] or https://HOST[:PORT], without a path";
     for url in [server.authority(), &format!("{}/app", server.base)] {
         let seen = Watching::start(&server, url, &[id(&batch)]).outcome().await;
-        assert!(seen.code == Some(2) && seen.told.contains(words), "{seen:?}");
+        assert!(seen.code == Some(1) && seen.told.contains(words), "{seen:?}");
     }
     let seen = watched(&server, &["June photos"]).await;
-    assert!(seen.code == Some(2) && seen.told.contains("the id of a batch, or its number"), "{seen:?}");
+    assert!(seen.code == Some(1) && seen.told.contains("the id of a batch, or its number"), "{seen:?}");
 }
 
 #[tokio::test]

@@ -1,15 +1,14 @@
 //! Rows as CSV: the input's columns, where the item stands, the result's fields.
 //!
-//! Owns the columns of a CSV download and what a cell may hold. Called by the downloads. Invariant: every row has the
-//! columns of the header; no cell is a formula to a spreadsheet. Deliberately leaves out what has no column.
+//! Invariant: every row has the columns of the header; no cell is a formula to a spreadsheet; numbers and nested values
+//! stand as they were written. The columns are those known when the download begins: of a batch that still runs, a
+//! field that is first seen later has none.
 
-use std::collections::BTreeSet;
-
-use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::pages::Item;
 use crate::protocol::{InputKind, Json};
-use crate::store::BatchRecord;
+use crate::store::{BatchRecord, PLAIN_COLUMN};
 
 /// The columns of a download, fixed when it begins.
 #[derive(Clone, Debug)]
@@ -25,13 +24,11 @@ pub(super) struct Table {
 impl Table {
     /// The columns of `batch` as they are now.
     pub(super) fn new(batch: &BatchRecord) -> Self {
-        let header = header(&batch.columns, &batch.result_columns);
-        Self {
-            input: batch.input,
-            input_columns: batch.columns.clone(),
-            result_columns: batch.result_columns.clone(),
-            header,
-        }
+        let mut result_columns = batch.result_columns.clone();
+        // What stands whole comes after what has names of its own.
+        result_columns.sort_by_key(|name| name == PLAIN_COLUMN);
+        let header = header(&batch.columns, &result_columns);
+        Self { input: batch.input, input_columns: batch.columns.clone(), result_columns, header }
     }
 
     /// The first line.
@@ -55,26 +52,44 @@ impl Table {
         if self.input_columns.is_empty() {
             cells.push(self.input_cell(&item.input));
         } else {
-            fields(Some(&item.input), &self.input_columns, &mut cells);
+            let members = members(&item.input).unwrap_or_default();
+            cells.extend(
+                self.input_columns.iter().map(|column| members.get(column).map(cell).unwrap_or_default()),
+            );
         }
         cells.push(item.seq.to_string());
         cells.push(item.state.as_str().to_owned());
         cells.push(item.error.clone().unwrap_or_default());
-        if self.result_columns.is_empty() {
-            cells.push(item.result.as_ref().map(|result| cell(&result.to_value())).unwrap_or_default());
-        } else {
-            fields(item.result.as_ref(), &self.result_columns, &mut cells);
-        }
+        self.push_result(item.result.as_ref(), &mut cells);
         cells
+    }
+
+    /// The fields of an object in their columns. Whatever has no column is not lost: the whole value stands in
+    /// [`PLAIN_COLUMN`], where there is one.
+    fn push_result(&self, result: Option<&Json>, cells: &mut Vec<String>) {
+        if self.result_columns.is_empty() {
+            return cells.push(result.map(cell).unwrap_or_default());
+        }
+        let members = result.and_then(members);
+        let has_column = |name: &String| self.result_columns.contains(name);
+        let whole = match &members {
+            Some(members) if members.keys().all(has_column) => None,
+            Some(_) | None => result.map(cell),
+        };
+        cells.extend(self.result_columns.iter().map(|column| {
+            let field = members.as_ref().and_then(|members| members.get(column)).map(cell);
+            let whole = whole.as_ref().filter(|_| column == PLAIN_COLUMN);
+            field.or_else(|| whole.cloned()).unwrap_or_default()
+        }));
     }
 
     /// A file is shown by its name, anything else by its text.
     fn input_cell(&self, input: &Json) -> String {
-        let value = input.to_value();
-        match (self.input, value["name"].as_str()) {
-            (InputKind::File, Some(name)) => name.to_owned(),
-            // Read again from its text: what came is written as it came.
-            (InputKind::File | InputKind::Line | InputKind::Record, _) => input.display_text(),
+        let name = || members(input).and_then(|mut members| members.remove("name"));
+        match self.input {
+            InputKind::File => name().as_ref().unwrap_or(input).display_text(),
+            // As it came: a `null` too.
+            InputKind::Line | InputKind::Record => input.display_text(),
         }
     }
 }
@@ -96,22 +111,14 @@ fn header(input_columns: &[String], result_columns: &[String]) -> Vec<String> {
     header
 }
 
-/// The members of `object` named by `columns`, in that order.
-fn fields(object: Option<&Json>, columns: &[String], cells: &mut Vec<String>) {
-    let members: Map<String, Value> =
-        object.and_then(|object| serde_json::from_str(object.as_str()).ok()).unwrap_or_default();
-    for column in columns {
-        cells.push(members.get(column).map(cell).unwrap_or_default());
-    }
+/// The members of an object by name; none for any other value.
+fn members(object: &Json) -> Option<BTreeMap<String, Json>> {
+    object.members().map(|members| members.into_iter().collect())
 }
 
-/// What a value looks like in a cell: text as it is, null as nothing, the rest as JSON.
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
+/// What a value looks like in a cell: text as it reads, null as nothing, the rest as it was written.
+fn cell(value: &Json) -> String {
+    if value.as_str() == "null" { String::new() } else { value.display_text() }
 }
 
 /// A spreadsheet runs a cell that starts so, unless it is a plain number.
@@ -209,6 +216,29 @@ mod tests {
         );
         let row = table.rows(&[item(r#"{"name":"=ada","age":"36","result_age":""}"#, Some(r#"{"age":37}"#))]);
         assert_eq!(String::from_utf8(row).unwrap(), "'=ada,36,,3,succeeded,,37,\n");
+    }
+
+    #[test]
+    fn numbers_stand_as_they_were_written() {
+        let table = table(&["n"], &["id", "price", "nested"]);
+        let result = r#"{"id":36893488147419103231,"price":1.10,"nested":{"a":[1e3, 1e999]}}"#;
+        let row = table.rows(&[item(r#"{"n":-9223372036854775809}"#, Some(result))]);
+        assert_eq!(
+            String::from_utf8(row).unwrap(),
+            "-9223372036854775809,3,succeeded,,36893488147419103231,1.10,\"{\"\"a\"\":[1e3, 1e999]}\"\n"
+        );
+    }
+
+    #[test]
+    fn a_result_without_columns_of_its_own_stands_whole() {
+        let table = table(&[], &["ok", "result"]);
+        let rows: Vec<Item> =
+            [r#"{"ok":"yes"}"#, r#""text""#, "true", r#"{"ok":1,"more":2}"#, r#"{"result":1.0}"#, "null"]
+                .map(|result| item("1", Some(result)))
+                .into();
+        let text = String::from_utf8(table.rows(&rows)).unwrap();
+        let results: Vec<&str> = text.lines().map(|line| &line["1,3,succeeded,,".len()..]).collect();
+        assert_eq!(results, ["yes,", ",text", ",true", "1,\"{\"\"ok\"\":1,\"\"more\"\":2}\"", ",1.0", ","]);
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub(super) fn fits(input: InputKind, value: &Json) -> Result<(), ApiError> {
     if value.depth() > JSON_DEPTH_MAX {
         return Err(ApiError::invalid(format!("Nested deeper than {JSON_DEPTH_MAX} levels.")));
     }
+    if value.has_unpaired_surrogate() {
+        return Err(ApiError::invalid("Holds half of a surrogate pair, which is no character."));
+    }
     Ok(())
 }
 
@@ -99,6 +102,7 @@ mod tests {
             (InputKind::Line, &b"1\n\n{\"a\":"[..], 3),
             (InputKind::Line, b"1 2\n", 1),
             (InputKind::Record, b"{}\n[]\n", 2),
+            (InputKind::Line, b"\"\\ud83d\\ude00\"\n\"\\ud83d\"\n", 2),
         ] {
             let fault = decode(input, [body]).unwrap_err();
             assert_eq!((fault.code, fault.line), (ErrorCode::Invalid, Some(line)));

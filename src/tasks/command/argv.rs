@@ -8,9 +8,8 @@ use std::borrow::Cow;
 use std::ffi::OsString;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::super::task::{Item, ItemInput, TaskError};
+use super::Params;
 use crate::protocol::{InputKind, Json};
 
 /// Placeholders that are there for every input.
@@ -93,7 +92,7 @@ impl Argv {
     ///
     /// # Errors
     /// Where the item has no such column.
-    pub fn fill(&self, item: &Item, params: &Value, out: &Path) -> Result<Vec<OsString>, TaskError> {
+    pub fn fill(&self, item: &Item, params: &Params, out: &Path) -> Result<Vec<OsString>, TaskError> {
         self.0
             .iter()
             .map(|parts| {
@@ -221,14 +220,14 @@ pub(super) fn is_taken(name: &str) -> bool {
 fn value<'a>(
     placeholder: &'a Placeholder,
     item: &'a Item,
-    params: &'a Value,
+    params: &'a Params,
     out: &'a Path,
 ) -> Result<Cow<'a, std::ffi::OsStr>, TaskError> {
     let text: String = match (placeholder, &item.input) {
         (Placeholder::Out, _) => return Ok(Cow::Borrowed(out.as_os_str())),
         (Placeholder::Seq, _) => item.seq.to_string(),
         (Placeholder::Batch, _) => item.batch.to_string(),
-        (Placeholder::Param(name), _) => shown(&params[name.as_str()]),
+        (Placeholder::Param(name), _) => params.get(name).map(shown).unwrap_or_default(),
         (Placeholder::File, ItemInput::File { path, .. }) => {
             let full = std::path::absolute(path).map_err(|fault| {
                 TaskError::passing("io", format!("The path of the file cannot be told: {fault}"))
@@ -254,18 +253,16 @@ fn value<'a>(
     Ok(Cow::Owned(text.into()))
 }
 
-/// A text as it is, nothing for null, any other value as JSON.
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
-    }
+/// A text as it reads, nothing for null, any other value as it was written.
+fn shown(value: &Json) -> String {
+    if value.as_str() == "null" { String::new() } else { value.display_text() }
 }
 
 fn column_of(json: &Json, column: &str) -> Result<String, TaskError> {
-    match json.to_value().get(column) {
-        Some(value) => Ok(shown(value)),
+    // Where a name stands twice, the last counts, as with other readers.
+    let members = json.members().unwrap_or_default();
+    match members.iter().rev().find(|(name, _)| name == column) {
+        Some((_, value)) => Ok(shown(value)),
         None => Err(TaskError::input("input", format!("The record has no column {column:?}."))),
     }
 }
@@ -290,6 +287,8 @@ fn split_name(name: &str) -> (String, String) {
 mod tests {
     use std::path::PathBuf;
 
+    use serde_json::Value;
+
     use super::*;
     use crate::protocol::BatchId;
 
@@ -298,10 +297,11 @@ mod tests {
     }
 
     fn fill(argv: &[&str], input: InputKind, item: ItemInput, params: &Value) -> Vec<String> {
-        let names: Vec<String> = params.as_object().unwrap().keys().cloned().collect();
+        let params: Params = Json::from_value(params).members().unwrap().into_iter().collect();
+        let names: Vec<String> = params.keys().cloned().collect();
         let argv = Argv::read(&words(argv), input, &names).unwrap();
         let item = Item { batch: BatchId::from_u128(1), seq: 41, attempt: 1, input: item };
-        let filled = argv.fill(&item, params, Path::new("/out")).unwrap();
+        let filled = argv.fill(&item, &params, Path::new("/out")).unwrap();
         filled.into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
 
@@ -332,6 +332,22 @@ mod tests {
             let filled = fill(&["{word}", "{list}", "{nothing}", "{line}"], InputKind::Line, line, &params);
             assert_eq!(filled, [hostile, "[1]", "", "3"]);
         }
+    }
+
+    #[test]
+    fn numbers_are_handed_over_as_they_were_written() {
+        let record = ItemInput::Value(Json::parse(r#"{"id":36893488147419103231,"price":1.10}"#).unwrap());
+        let filled = fill(&["{column:id}", "{column:price}"], InputKind::Record, record, &none());
+        assert_eq!(filled, ["36893488147419103231", "1.10"]);
+        let argv = Argv::read(&words(&["{width}"]), InputKind::Line, &words(&["width"])).unwrap();
+        let item = Item {
+            batch: BatchId::from_u128(1),
+            seq: 1,
+            attempt: 1,
+            input: ItemInput::Value(Json::number(1)),
+        };
+        let params = Params::from([("width".to_owned(), Json::parse("2.50").unwrap())]);
+        assert_eq!(argv.fill(&item, &params, Path::new("/out")).unwrap(), ["2.50"]);
     }
 
     #[test]

@@ -11,8 +11,18 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Whole(String),
+    /// Whole, with U+FFFD where its bytes were no UTF-8.
+    Repaired(String),
     /// Its start: it was longer than the bound.
     TooLong(String),
+}
+
+impl Line {
+    /// What there is of it.
+    pub fn text(&self) -> &str {
+        let (Self::Whole(text) | Self::Repaired(text) | Self::TooLong(text)) = self;
+        text
+    }
 }
 
 /// Reads lines of at most `bytes_max` bytes.
@@ -57,15 +67,18 @@ impl<R: AsyncRead + Unpin> Lines<R> {
 
     fn take(&mut self) -> Line {
         let bytes = std::mem::take(&mut self.line);
-        let mut text = String::from_utf8(bytes)
-            .unwrap_or_else(|fault| String::from_utf8_lossy(fault.as_bytes()).into_owned());
-        if std::mem::take(&mut self.too_long) {
+        let too_long = std::mem::take(&mut self.too_long);
+        let (mut text, line): (_, fn(String) -> Line) = match String::from_utf8(bytes) {
+            Ok(text) => (text, Line::Whole),
+            Err(fault) => (String::from_utf8_lossy(fault.as_bytes()).into_owned(), Line::Repaired),
+        };
+        if too_long {
             return Line::TooLong(text);
         }
         if text.ends_with('\r') {
             text.pop();
         }
-        Line::Whole(text)
+        line(text)
     }
 }
 
@@ -94,7 +107,7 @@ mod tests {
                 whole(""),
                 whole("12345678"),
                 Line::TooLong("12345678".to_owned()),
-                whole("b\u{fffd}"),
+                Line::Repaired("b\u{fffd}".to_owned()),
                 whole("end")
             ]
         );

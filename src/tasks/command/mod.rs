@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! argv       command lines with placeholders      one_shot   a process for each item
-//! said       what a line says    lines  bounded   worker, pool   processes that live on, one item at a time
+//! said, members   what a line says   lines  bounded   worker, pool   processes that live on, one item at a time
 //! process    groups and signals  folders, files   left_behind    what a killed server left running
 //! ```
 //!
@@ -15,6 +15,7 @@ mod files;
 mod folders;
 mod left_behind;
 mod lines;
+mod members;
 mod one_shot;
 mod pool;
 mod process;
@@ -36,7 +37,7 @@ pub(super) use self::pool::Pool;
 
 use self::argv::Argv;
 use super::context::TaskContext;
-use super::registry::{Erased, Ready, checked};
+use super::registry::{Erased, Ready, as_written, checked};
 use super::task::{Item, Prepared, Run};
 use crate::protocol::{InputKind, Json, TaskInfo, limits};
 
@@ -50,6 +51,8 @@ const LOG_LINE_BYTES_MAX: usize = 8 * 1024;
 const STOP_GRACE: Duration =
     Duration::from_millis(200).saturating_add(process::TERM_GRACE).saturating_add(process::KILL_GRACE);
 
+/// Parameters of a batch by name, each as it was written.
+type Params = BTreeMap<String, Json>;
 /// Variables of a process.
 type Environment = BTreeMap<OsString, OsString>;
 
@@ -210,10 +213,10 @@ impl Erased for Declared {
 
     fn prepare(&self, params: &Json) -> Ready {
         let value = checked(params, &self.schema, &self.validator)?;
-        let json = Json::from_value(&value);
+        let json = as_written(params, &value);
         let ready = Bound {
             kind: self.kind.clone(),
-            params: Arc::new(value),
+            params: Arc::new(json.members().into_iter().flatten().collect()),
             text: Arc::new(json.clone()),
             timeout_seconds: self.timeout_seconds,
         };
@@ -224,7 +227,7 @@ impl Erased for Declared {
 /// A declared task with the parameters of a batch.
 struct Bound {
     kind: Kind,
-    params: Arc<Value>,
+    params: Arc<Params>,
     text: Arc<Json>,
     timeout_seconds: u32,
 }

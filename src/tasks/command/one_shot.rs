@@ -10,8 +10,6 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::super::context::{LogLevel, TaskContext};
 use super::super::task::{Item, ItemInput, TaskError};
 use super::argv::{Argv, inner_name};
@@ -20,7 +18,7 @@ use super::folders::Folders;
 use super::lines::{Line, Lines};
 use super::process::{Pipes, Process, in_words};
 use super::said::{self, Said};
-use super::{Environment, LOG_LINE_BYTES_MAX, RESULT_LINE_BYTES_MAX};
+use super::{Environment, LOG_LINE_BYTES_MAX, Params, RESULT_LINE_BYTES_MAX};
 use crate::protocol::Json;
 
 /// How long a pipe may stay open after its process has ended: what still holds it is ended then.
@@ -41,7 +39,7 @@ struct Heard {
 pub(super) async fn run(
     argv: Arc<Argv>,
     environment: Arc<Environment>,
-    params: Arc<Value>,
+    params: Arc<Params>,
     item: Item,
     context: TaskContext,
 ) -> Result<Json, TaskError> {
@@ -91,11 +89,11 @@ async fn hear(
         tokio::select! {
             biased;
             line = out.next(), if out_open => match line? {
-                Some(line) => take_out(line, item, context, heard),
+                Some(line) => take_out(&line, item, context, heard),
                 None => out_open = false,
             },
             line = err.next(), if err_open => match line? {
-                Some(line) => take_err(line, context, heard),
+                Some(line) => take_err(&line, context, heard),
                 None => err_open = false,
             },
             ended = process.ended(), if status.is_none() => {
@@ -111,33 +109,29 @@ async fn hear(
     Ok(status.expect("the loop ends after the process"))
 }
 
-fn take_out(line: Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
-    let text = match line {
-        Line::Whole(text) => text,
-        Line::TooLong(start) => {
-            let message = format!("The process wrote a line of more than {RESULT_LINE_BYTES_MAX} bytes.");
-            context.log(LogLevel::Warn, &start);
-            heard.error.get_or_insert(TaskError::input("line", message));
-            return;
+fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
+    context.tell(|| format!("out: {}", line.text()));
+    for said in said::read(line, item.seq) {
+        if said::take_words(&said, context) {
+            continue;
         }
-    };
-    context.tell(|| format!("out: {text}"));
-    let said = said::read(&text, item.seq);
-    if said::take_words(&said, context) {
-        return;
-    }
-    match said {
-        Said::Result(result) => heard.result = Some(result),
-        Said::Error { text, again } => heard.error = Some(said::told(text, again)),
-        // All that is in the folder is taken anyway.
-        Said::File(_) | Said::Progress { .. } | Said::Log { .. } | Said::Plain(_) | Said::Other(_) => {}
+        match said {
+            Said::Result(result) => heard.result = Some(result),
+            Said::Error { text, again } => heard.error = Some(said::told(text, again)),
+            Said::Refused(why) => {
+                context.log(LogLevel::Warn, line.text());
+                heard.error.get_or_insert(said::refused(why));
+            }
+            // All that is in the folder is taken anyway.
+            Said::File(_) | Said::Progress { .. } | Said::Log { .. } | Said::Plain(_) | Said::Other(_) => {}
+        }
     }
 }
 
-fn take_err(line: Line, context: &TaskContext, heard: &mut Heard) {
-    let (Line::Whole(text) | Line::TooLong(text)) = line;
+fn take_err(line: &Line, context: &TaskContext, heard: &mut Heard) {
+    let text = line.text();
     context.tell(|| format!("err: {text}"));
-    context.log(LogLevel::Warn, &text);
+    context.log(LogLevel::Warn, text);
     if !text.trim().is_empty() {
         heard.last_words = text.trim().chars().take(LAST_WORDS_CHARS_MAX).collect();
     }

@@ -1,18 +1,21 @@
-//! What a process may say: one JSON object a line; anything else is log.
+//! What a process may say: one JSON object a line; anything else is log. And the line that hands it an item.
 //!
-//! Owns the reading of a worker's line and the writing of an item's. Called by the one-shot run and the worker.
-//! Invariant: no line is an error: what is not understood is log. Deliberately waits for nothing.
+//! Called by the one-shot run and the worker. Invariant: what a line says is taken, logged, or refused with the reason;
+//! nothing of it is dropped.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 
 use super::super::context::{LogLevel, TaskContext};
 use super::super::task::{Again, Item, ItemInput, TaskError};
+use super::RESULT_LINE_BYTES_MAX;
+use super::lines::Line;
+use super::members::{self, Members};
 use crate::protocol::{BatchId, Json, Seq};
 
 /// Version of the lines.
 const VERSION: u32 = 1;
 
-/// What one line says.
+/// What a line says; one may say several things.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Said {
     Progress {
@@ -29,93 +32,72 @@ pub(super) enum Said {
         text: String,
         again: Again,
     },
+    /// An answer that cannot be taken as it stands: why.
+    Refused(String),
     /// No object of ours: a line of log.
     Plain(String),
     /// Of another item: the line.
     Other(String),
 }
 
-#[derive(Deserialize)]
-struct Object {
-    seq: Option<Seq>,
-    progress: Option<Progress>,
-    log: Option<Text>,
-    level: Option<String>,
-    file: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    result: Option<Json>,
-    error: Option<Text>,
-    retry: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Progress {
-    Fraction(f64),
-    Steps { done: Option<f64>, total: Option<f64>, note: Option<String> },
-}
-
-/// A text, or any other value as JSON.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Text {
-    Text(String),
-    Other(serde_json::Value),
-}
-
-impl Text {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Other(value) => value.to_string(),
-        }
-    }
-}
-
-/// A result of `null` is a result.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Json>, D::Error> {
-    Json::deserialize(deserializer).map(Some)
-}
+/// Characters of a refused line that are shown, from the place of the fault on.
+const SHOWN_CHARS_MAX: usize = 24;
 
 /// Reads one line of the process that has item `seq` in hand.
-pub(super) fn read(line: &str, seq: Seq) -> Said {
-    let object = Some(line).filter(|line| line.trim_start().starts_with('{'));
-    let Some(object) = object.and_then(|line| serde_json::from_str::<Object>(line).ok()) else {
-        return Said::Plain(line.to_owned());
+///
+/// Whatever the line says is in the answer. A line that names a result, an error or a file, but cannot be read, is
+/// refused with the reason: taken as log, it would let the item succeed without its result.
+pub(super) fn read(line: &Line, seq: Seq) -> Vec<Said> {
+    // Some programs begin their output with a byte order mark.
+    let text = line.text().trim_start_matches('\u{feff}');
+    if !text.trim_start().starts_with('{') {
+        return vec![Said::Plain(line.text().to_owned())];
+    }
+    let read = match line {
+        Line::Whole(_) | Line::Repaired(_) => serde_json::from_str::<Members<'_>>(text)
+            .map_err(|fault| format!("The answer is not valid JSON: {}.", in_place(text, &fault))),
+        Line::TooLong(_) => Err(format!("The answer has more than {RESULT_LINE_BYTES_MAX} bytes.")),
     };
-    if object.seq.is_some_and(|other| other != seq) {
-        return Said::Other(line.to_owned());
-    }
-    if let Some(result) = object.result {
-        return Said::Result(result);
-    }
-    if let Some(text) = object.error {
-        let again = if object.retry == Some(false) { Again::No } else { Again::Yes };
-        return Said::Error { text: text.into_text(), again };
-    }
-    if let Some(name) = object.file {
-        return Said::File(name);
-    }
-    if let Some(text) = object.log {
-        return Said::Log { level: level(object.level.as_deref()), text: text.into_text() };
-    }
-    match object.progress {
-        Some(Progress::Fraction(fraction)) => Said::Progress { fraction: Some(fraction), note: None },
-        Some(Progress::Steps { done, total, note }) => {
-            let fraction =
-                done.zip(total).filter(|(_, total)| *total > 0.0).map(|(done, total)| done / total);
-            Said::Progress { fraction, note }
-        }
-        None => Said::Plain(line.to_owned()),
+    match read {
+        Ok(members) => said_by(&members, line, seq),
+        Err(why) if members::names_an_answer(text) => vec![Said::Refused(why)],
+        Err(_) => vec![Said::Plain(line.text().to_owned())],
     }
 }
 
-fn level(word: Option<&str>) -> LogLevel {
-    match word {
-        Some("warn" | "warning") => LogLevel::Warn,
-        Some("error") => LogLevel::Error,
-        Some(_) | None => LogLevel::Info,
+/// What is wrong with `text`, and what stands there.
+fn in_place(text: &str, fault: &serde_json::Error) -> String {
+    let words = fault.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    // The parser counts bytes, from 1.
+    let at = text.floor_char_boundary(fault.column().saturating_sub(1));
+    let shown: String = text[at..].chars().take(SHOWN_CHARS_MAX).collect();
+    if shown.is_empty() { format!("{words} at its end") } else { format!("{words} at {shown:?}") }
+}
+
+/// What the members of one object say, in the order in which it is acted on.
+fn said_by(members: &Members<'_>, line: &Line, seq: Seq) -> Vec<Said> {
+    let answers = [members.result, members.error, members.file].iter().any(Option::is_some);
+    match members.seq.map(|other| other.get().parse::<Seq>()) {
+        Some(Ok(other)) if other != seq => return vec![Said::Other(line.text().to_owned())],
+        Some(Err(_)) if answers => {
+            return vec![Said::Refused("The answer's \"seq\" is not the number of an item.".to_owned())];
+        }
+        Some(Ok(_) | Err(_)) | None => {}
     }
+    let mut said = Vec::with_capacity(1);
+    if let Some(text) = members.log {
+        said.push(Said::Log { level: members.level(), text: members::text(text) });
+    }
+    said.extend(members.progress.and_then(members::progress));
+    if let Some(name) = members.file {
+        said.push(members::file(name, line));
+    }
+    said.extend(members.end(line));
+    if said.is_empty() {
+        said.push(Said::Plain(line.text().to_owned()));
+    }
+    said
 }
 
 /// Takes what changes nothing but what people see: progress and log. True if that was all the line said.
@@ -142,8 +124,13 @@ pub(super) fn take_words(said: &Said, context: &TaskContext) -> bool {
             context.log(LogLevel::Warn, &format!("a line of another item is ignored: {line}"));
             true
         }
-        Said::File(_) | Said::Result(_) | Said::Error { .. } => false,
+        Said::File(_) | Said::Result(_) | Said::Error { .. } | Said::Refused(_) => false,
     }
+}
+
+/// An answer that was refused: it would be the same at another attempt.
+pub(super) fn refused(why: String) -> TaskError {
+    TaskError::input("answer", why)
 }
 
 /// An error that the process told.
@@ -215,10 +202,21 @@ mod tests {
 
     use super::*;
 
+    fn read_one(line: &str, seq: Seq) -> Said {
+        let [said] = read(&Line::Whole(line.to_owned()), seq).try_into().expect("the line says one thing");
+        said
+    }
+
+    fn log(level: LogLevel, text: &str) -> Said {
+        Said::Log { level, text: text.to_owned() }
+    }
+
+    fn error(text: &str, again: Again) -> Said {
+        Said::Error { text: text.to_owned(), again }
+    }
+
     #[test]
     fn every_line_of_the_surface_is_understood() {
-        let log = |level, text: &str| Said::Log { level, text: text.to_owned() };
-        let error = |text: &str, again| Said::Error { text: text.to_owned(), again };
         for (line, said) in [
             (r#"{"progress":0.4}"#, Said::Progress { fraction: Some(0.4), note: None }),
             (
@@ -227,29 +225,120 @@ mod tests {
             ),
             (r#"{"progress":{"done":3,"total":0}}"#, Said::Progress { fraction: None, note: None }),
             (r#"{"log":"text","level":"warn"}"#, log(LogLevel::Warn, "text")),
-            (r#"{"log":{"a":1}}"#, log(LogLevel::Info, r#"{"a":1}"#)),
+            (r#"{"log":{"a":1.10}}"#, log(LogLevel::Info, r#"{"a":1.10}"#)),
             (r#"{"file":"a.png"}"#, Said::File("a.png".to_owned())),
             (r#"{"result":null}"#, Said::Result(Json::default())),
             (
                 r#" {"seq":41,"result":{"b":1.50,"a":[]}} "#,
                 Said::Result(Json::parse(r#"{"b":1.50,"a":[]}"#).unwrap()),
             ),
+            ("\u{feff}{\"result\":1}", Said::Result(Json::number(1))),
             (r#"{"error":"text","retry":false}"#, error("text", Again::No)),
             (r#"{"error":"text"}"#, error("text", Again::Yes)),
             (r#"{"error":"text","retry":null}"#, error("text", Again::Yes)),
         ] {
-            assert_eq!(read(line, 41), said, "{line}");
+            assert_eq!(read_one(line, 41), said, "{line}");
         }
     }
 
     #[test]
     fn all_else_is_log() {
-        for line in ["", "hello", "{", "[1]", "4", "{}", r#"{"x":1}"#, r#"{"progress":"x"}"#, r#"{"file":4}"#]
-        {
-            assert_eq!(read(line, 1), Said::Plain(line.to_owned()), "{line}");
+        for line in [
+            "",
+            "hello",
+            "{",
+            "[1]",
+            "4",
+            "{}",
+            r#"{"x":1}"#,
+            r#"{"progress":"x"}"#,
+            r#"{"level":30,"msg":"the error: none","time":1}"#,
+            r#"{"msg":"a","nested":{"result":NaN}}"#,
+            "{'name': 'result'}",
+            r#"{"error":null}"#,
+        ] {
+            assert_eq!(read_one(line, 1), Said::Plain(line.to_owned()), "{line}");
         }
         for line in [r#"{"seq":2,"result":1}"#, r#"{"seq":2,"log":"x"}"#] {
-            assert_eq!(read(line, 1), Said::Other(line.to_owned()));
+            assert_eq!(read_one(line, 1), Said::Other(line.to_owned()));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_refused() {
+        for (line, why) in [
+            (r#"{"result":{"mean":NaN,"n":0}}"#, r#"expected value at "NaN,"#),
+            (r#"{"result":{"max":-Infinity}}"#, "Infinity"),
+            (r#"{"error":"no data","stats":NaN}"#, "NaN"),
+            (r#"{"stats":nan,"result":1}"#, "nan"),
+            (r#"{"result":{"a":1}"#, "at its end"),
+            (r#"{"result":1}{"result":2}"#, "trailing characters"),
+            (r#"{"progress":1}{"result":2}"#, "trailing characters"),
+            (r#"{"result":1,"result":2}"#, "duplicate field"),
+            ("{'result': 1}", "not valid JSON"),
+            ("{ result: 1 }", "not valid JSON"),
+            (r#"{"result":"a	b"}"#, "control character"),
+            (r#"{"seq":"1","result":1}"#, "\"seq\""),
+            (r#"{"seq":1.5,"error":"x"}"#, "\"seq\""),
+            (r#"{"file":4}"#, "\"file\""),
+            (r#"{"file":"\udcf6.png"}"#, "\"file\""),
+        ] {
+            match read_one(line, 1) {
+                Said::Refused(told) => assert!(told.contains(why), "{line}: {told}"),
+                other => panic!("{line} is taken as {other:?}"),
+            }
+        }
+        let repaired = |text: &str| Line::Repaired(text.to_owned());
+        let [Said::Refused(why)] = &read(&repaired("{\"result\":\"K\u{fffd}ln\"}"), 1)[..] else {
+            panic!("a result whose bytes were changed is not taken");
+        };
+        assert!(why.contains("UTF-8"), "{why}");
+        assert_eq!(
+            read(&repaired("{\"error\":\"no K\u{fffd}ln\"}"), 1),
+            [error("no K\u{fffd}ln", Again::Yes)]
+        );
+    }
+
+    #[test]
+    fn an_error_is_heard_however_it_is_told() {
+        for (line, said) in [
+            (
+                r#"{"error":"cannot read K\udcf6ln.txt","retry":false}"#,
+                error("cannot read K\u{fffd}ln.txt", Again::No),
+            ),
+            (r#"{"error":{"n":1e999}}"#, error(r#"{"n":1e999}"#, Again::Yes)),
+            (r#"{"error":"x","level":30,"stats":1e999}"#, error("x", Again::Yes)),
+            (r#"{"error":"x","retry":"no"}"#, error("x", Again::Yes)),
+            (r#"{"result":null,"error":"x"}"#, error("x", Again::Yes)),
+            (r#"{"result":1,"error":null}"#, Said::Result(Json::number(1))),
+            (r#"{"result":1,"error":""}"#, Said::Result(Json::number(1))),
+            (r#"{"result":1,"error":false}"#, Said::Result(Json::number(1))),
+        ] {
+            assert_eq!(read_one(line, 1), said, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_say_several_things() {
+        let line = r#"{"result":1e999,"file":"a.png","progress":1,"log":"K\udcf6"}"#;
+        assert_eq!(
+            read(&Line::Whole(line.to_owned()), 1),
+            [
+                log(LogLevel::Info, "K\u{fffd}"),
+                Said::Progress { fraction: Some(1.0), note: None },
+                Said::File("a.png".to_owned()),
+                Said::Result(Json::parse("1e999").unwrap())
+            ]
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_log_unless_it_answers() {
+        let cut = |text: &str| read(&Line::TooLong(text.to_owned()), 1);
+        assert_eq!(cut("a dump of much"), [Said::Plain("a dump of much".to_owned())]);
+        assert_eq!(cut(r#"{"a":"much"#), [Said::Plain(r#"{"a":"much"#.to_owned())]);
+        for line in [r#"{"result":"much"#, r#"{"seq":1,"result":[1,2"#, r#"{"error":"much"#] {
+            assert!(matches!(&cut(line)[..], [Said::Refused(_)]), "{line}");
         }
     }
 

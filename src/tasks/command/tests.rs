@@ -319,19 +319,48 @@ async fn a_stopped_worker_is_ended_and_the_next_item_has_a_new_one() {
 }
 
 #[tokio::test]
-async fn lines_without_end_cost_the_item_alone() {
+async fn answers_without_end_cost_the_item_alone() {
     let house = python(
         1,
         "if item['input']: sys.stdout.write('{\"result\":\"' + 'x' * 3_000_000 + '\"}\\n'); sys.stdout.flush()\n\
          say(result=1)",
     );
     let came = house.run(1, "long").await;
-    assert_eq!((came.error().kind, came.error().again), ("line", Again::No));
+    assert_eq!((came.error().kind, came.error().again), ("answer", Again::No));
     assert_eq!(house.run(2, "").await.value(), 1);
-    let came =
-        shell("head -c 3000000 /dev/zero | tr '\\0' x; echo; head -c 3000000 /dev/zero >&2").run(1, "").await;
-    assert_eq!(came.error().kind, "line");
-    assert!(came.log().len() < 100_000);
+}
+
+#[tokio::test]
+async fn long_lines_that_answer_nothing_are_log() {
+    let worker = python(1, "sys.stdout.write('x' * 3_000_000 + '\\n')\nsay(result=1)");
+    let came = worker.run(1, "").await;
+    assert!(came.log().contains("xxx") && came.log().len() < 100_000);
+    assert_eq!(came.value(), 1);
+    let flood = "head -c 3000000 /dev/zero | tr '\\0' x; echo; head -c 3000000 /dev/zero >&2";
+    let came = shell(&format!("{flood}; echo '{{\"result\":2}}'")).run(1, "").await;
+    assert!(came.log().contains("xxx") && came.log().len() < 100_000);
+    assert_eq!(came.value(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_no_json_fails_the_item_at_once() {
+    let worker = python(
+        1,
+        "print({'nan': '{\"result\":{\"mean\":NaN}}', 'error': r'{\"error\":\"no K\\udcf6ln\",\"retry\":false}'}\
+         .get(item['input'], '{\"result\":7}'), flush=True)",
+    );
+    let shell = shell(
+        r#"case "$1" in nan) echo '{"result":{"mean":NaN}}';; error) echo '{"error":"no K\udcf6ln","retry":false}';;
+           *) echo '{"result":7}';; esac"#,
+    );
+    for house in [worker, shell] {
+        let came = house.run(1, "nan").await;
+        assert_eq!((came.error().kind, came.error().again), ("answer", Again::No));
+        assert!(came.error().message.contains("NaN") && came.log().contains("NaN"), "{:?}", came.error());
+        let came = house.run(2, "error").await;
+        assert_eq!((&*came.error().message, came.error().again), ("no K\u{fffd}ln", Again::No));
+        assert_eq!(house.run(3, "").await.value(), 7);
+    }
 }
 
 #[tokio::test]

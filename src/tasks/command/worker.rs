@@ -86,8 +86,8 @@ impl Worker {
     pub fn clear(&mut self, task: &str) {
         for _line in 0..IDLE_LINES_MAX {
             match self.out.next().now_or_never().or_else(|| self.err.next().now_or_never()) {
-                Some(Ok(Some(Line::Whole(line) | Line::TooLong(line)))) => {
-                    tracing::info!(task, line, "a worker wrote between two items");
+                Some(Ok(Some(line))) => {
+                    tracing::info!(task, line = line.text(), "a worker wrote between two items");
                 }
                 Some(Ok(None) | Err(_)) => {
                     self.is_broken = true;
@@ -169,11 +169,11 @@ async fn converse(worker: &mut Worker, line: &str, item: &Item, context: &TaskCo
             tokio::select! {
                 biased;
                 line = out.next(), if out_open => match line {
-                    Ok(Some(line)) => take_out(line, item, context, &mut heard),
+                    Ok(Some(line)) => take_out(&line, item, context, &mut heard),
                     Ok(None) | Err(_) => (out_open, is_ending) = (false, true),
                 },
                 line = err.next(), if err_open => match line {
-                    Ok(Some(Line::Whole(line) | Line::TooLong(line))) => take_err(&line, context),
+                    Ok(Some(line)) => take_err(line.text(), context),
                     Ok(None) | Err(_) => err_open = false,
                 },
                 result = &mut sending, if sent.is_none() => {
@@ -190,10 +190,8 @@ async fn converse(worker: &mut Worker, line: &str, item: &Item, context: &TaskCo
     }
     // What it wrote beside its answer is of the same item.
     for _line in 0..IDLE_LINES_MAX {
-        let Some(Ok(Some(Line::Whole(line) | Line::TooLong(line)))) = err.next().now_or_never() else {
-            break;
-        };
-        take_err(&line, context);
+        let Some(Ok(Some(line))) = err.next().now_or_never() else { break };
+        take_err(line.text(), context);
     }
     // An answer while the line was still being written leaves half a line in the pipe.
     *is_broken |= heard.is_cut || status.is_some() || !out_open || sent != Some(true);
@@ -210,31 +208,28 @@ fn take_err(line: &str, context: &TaskContext) {
     context.log(LogLevel::Warn, line);
 }
 
-fn take_out(line: Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
-    let text = match line {
-        Line::Whole(text) => text,
-        Line::TooLong(start) => {
-            context.log(LogLevel::Warn, &start);
-            let message = format!("The worker wrote a line of more than {RESULT_LINE_BYTES_MAX} bytes.");
-            heard.give_up(TaskError::input("line", message));
-            return;
+fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
+    context.tell(|| format!("out: {}", line.text()));
+    for said in said::read(line, item.seq) {
+        if said::take_words(&said, context) {
+            continue;
         }
-    };
-    context.tell(|| format!("out: {text}"));
-    let said = said::read(&text, item.seq);
-    if said::take_words(&said, context) {
-        return;
-    }
-    match said {
-        Said::Result(result) => heard.answer = Some(Answer::Result(result, Vec::new())),
-        Said::Error { text, again } => heard.answer = Some(Answer::Error(said::told(text, again))),
-        Said::File(name) => {
-            heard.files.push(name);
-            if let Some(error) = files::is_too_many(&heard.files) {
-                heard.give_up(error);
+        match said {
+            Said::Result(result) => heard.answer = Some(Answer::Result(result, Vec::new())),
+            Said::Error { text, again } => heard.answer = Some(Answer::Error(said::told(text, again))),
+            // Whether the line was its answer is not known: another one could follow, and be taken as the next item's.
+            Said::Refused(why) => {
+                context.log(LogLevel::Warn, line.text());
+                return heard.give_up(said::refused(why));
             }
+            Said::File(name) => {
+                heard.files.push(name);
+                if let Some(error) = files::is_too_many(&heard.files) {
+                    return heard.give_up(error);
+                }
+            }
+            Said::Progress { .. } | Said::Log { .. } | Said::Plain(_) | Said::Other(_) => {}
         }
-        Said::Progress { .. } | Said::Log { .. } | Said::Plain(_) | Said::Other(_) => {}
     }
 }
 
