@@ -1,7 +1,8 @@
 //! Text of others in a line of a terminal: made harmless, measured, shortened.
 //!
-//! Owns how wide a character is taken to be. Called by [`super::line`] and [`super::words`]. Invariant: nothing that
-//! leaves [`plain`] moves the cursor; a width is never taken for less than it is. Deliberately knows no batch.
+//! Nothing that leaves [`plain`] moves the cursor. Widths are those of `unicode-width`.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// `text` without what moves the cursor, ends a line or turns the direction of writing: a `·` stands for each.
 pub(super) fn plain(text: &str) -> String {
@@ -12,17 +13,9 @@ pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if unseen(c) { '·' } else { c }).collect()
 }
 
-/// Columns of a character, rather too many than too few: of those that may be wide all are counted so.
-fn columns_of(c: char) -> usize {
-    match c {
-        '\0'..='\u{10ff}' | '\u{2010}'..='\u{2027}' | '\u{2500}'..='\u{259f}' => 1,
-        _ => 2,
-    }
-}
-
-/// Columns that `text` takes at most.
+/// Columns that `text` takes.
 pub(super) fn columns(text: &str) -> usize {
-    text.chars().map(columns_of).sum()
+    text.width()
 }
 
 /// `text` in at most `columns_max` columns, ended by `…` where that is not all of it.
@@ -32,8 +25,9 @@ pub(super) fn shortened(text: &str, columns_max: usize) -> String {
     }
     let mut left = columns_max.saturating_sub(1);
     let kept = text.chars().take_while(|c| {
-        let fits = columns_of(*c) <= left;
-        left = left.saturating_sub(columns_of(*c));
+        let columns = c.width().unwrap_or(0);
+        let fits = columns <= left;
+        left = left.saturating_sub(columns);
         fits
     });
     let kept: String = kept.collect();
@@ -51,6 +45,15 @@ mod tests {
         assert_eq!(shortened("照片照片", 5), "照片…");
         assert_eq!(shortened("ab", 1), "…");
         assert_eq!(shortened("ab", 0), "");
+    }
+
+    #[test]
+    fn a_column_is_what_a_terminal_takes_it_for() {
+        for (text, width) in
+            [("€", 1), ("ἀλήθεια", 7), ("e\u{301}", 1), ("照片", 4), ("\u{1f389}", 2), ("—…", 2)]
+        {
+            assert_eq!(columns(text), width, "{text}");
+        }
     }
 
     #[test]

@@ -66,11 +66,11 @@ pub(super) async fn watch(watch: Watch) -> Result<ExitCode, CliError> {
             Ok(exit_code(&batch))
         }
         Some(Err(error)) => {
-            show.leave()?;
+            show.leave();
             Err(error)
         }
         None => {
-            show.leave()?;
+            show.leave();
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
     }

@@ -1,9 +1,12 @@
-//! Shows what is told of a batch: a line that is redrawn, calm lines for a log, or rows for a program.
+//! Shows how a batch goes: a line that is redrawn, calm lines for a log, or rows for a program.
 //!
-//! Owns standard output while a batch is followed. Called by [`super::watch`]. Invariant: a terminal is left as it was,
-//! with the cursor at the start of an empty line. Deliberately decides nothing about the connection.
+//! Standard output is written here alone while a batch is followed. A terminal is left with the cursor at the start of an
+//! empty line.
 
 use std::io::{self, IsTerminal as _, Write as _};
+
+use console::Term;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::bar::Ink;
 use super::follow::News;
@@ -16,8 +19,6 @@ use crate::protocol::{Batch, Row};
 const WIDTH_DEFAULT: usize = 80;
 /// A calm line is written each time so much more has ended, in tenths of a percent.
 const STEP_PER_MILLE: u64 = 50;
-/// To the start of the line, and everything in it gone.
-const CLEAR: &str = "\r\x1b[K";
 
 /// A way to show it.
 pub(super) enum Show {
@@ -37,8 +38,10 @@ impl Show {
             return Self::Calm(Calm::default());
         }
         let ink = if variable("NO_COLOR").is_some() { Ink::Plain } else { Ink::Colours };
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout());
+        bar.set_style(ProgressStyle::with_template("{msg}").expect("the template is valid"));
         let (server, contact) = (server.to_owned(), Contact::Tries);
-        Self::Drawn(Box::new(Drawn { server, batch: None, contact, ink }))
+        Self::Drawn(Box::new(Drawn { server, batch: None, contact, ink, bar }))
     }
 
     /// Shows what has happened.
@@ -47,7 +50,10 @@ impl Show {
     /// If standard output or standard error takes nothing.
     pub(super) fn take(&mut self, news: News<'_>) -> io::Result<()> {
         match self {
-            Self::Drawn(drawn) => drawn.take(news),
+            Self::Drawn(drawn) => {
+                drawn.take(news);
+                Ok(())
+            }
             Self::Calm(calm) => {
                 say(news)?;
                 match news {
@@ -75,20 +81,19 @@ impl Show {
     /// As [`Show::take`].
     pub(super) fn end(self, batch: &Batch) -> io::Result<()> {
         match self {
-            Self::Drawn(_) => writeln!(io::stdout(), "{CLEAR}{}", words::summary(batch)),
+            Self::Drawn(drawn) => {
+                drawn.bar.finish_and_clear();
+                writeln!(io::stdout(), "{}", words::summary(batch))
+            }
             Self::Calm(_) => writeln!(io::stdout(), "{}", words::summary(batch)),
             Self::Rows => Ok(()),
         }
     }
 
     /// Leaves the terminal as it was.
-    ///
-    /// # Errors
-    /// As [`Show::take`].
-    pub(super) fn leave(self) -> io::Result<()> {
-        match self {
-            Self::Drawn(_) => write(CLEAR),
-            Self::Calm(_) | Self::Rows => Ok(()),
+    pub(super) fn leave(self) {
+        if let Self::Drawn(drawn) = self {
+            drawn.bar.finish_and_clear();
         }
     }
 }
@@ -102,22 +107,17 @@ fn say(news: News<'_>) -> io::Result<()> {
     }
 }
 
-fn write(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    out.flush()
-}
-
 /// One line of a terminal.
 pub(super) struct Drawn {
     server: String,
     batch: Option<Batch>,
     contact: Contact,
     ink: Ink,
+    bar: ProgressBar,
 }
 
 impl Drawn {
-    fn take(&mut self, news: News<'_>) -> io::Result<()> {
+    fn take(&mut self, news: News<'_>) {
         match news {
             News::Row(batch) => {
                 self.batch = Some(batch.clone());
@@ -132,23 +132,17 @@ impl Drawn {
             News::Tries => self.contact = Contact::Tries,
             News::Back => self.contact = Contact::Held,
         }
-        self.draw()
-    }
-
-    fn draw(&self) -> io::Result<()> {
         let line = match &self.batch {
             Some(batch) => line::drawn(batch, &self.contact, width(), self.ink),
             None => line::connecting(&self.server, &self.contact, width()),
         };
-        // Written over what is there, then the rest is cleared: clearing first would flicker.
-        write(&format!("\r{line}\x1b[K"))
+        self.bar.set_message(line);
     }
 }
 
 /// Columns of the terminal, now: it may have been resized.
 fn width() -> usize {
-    let size = rustix::termios::tcgetwinsize(io::stdout());
-    size.ok().map_or(WIDTH_DEFAULT, |size| if size.ws_col == 0 { WIDTH_DEFAULT } else { size.ws_col.into() })
+    Term::stdout().size_checked().map_or(WIDTH_DEFAULT, |(_rows, columns)| columns.into())
 }
 
 /// Which rows are worth a line in a log.
