@@ -56,6 +56,8 @@ soak: ## the long runs: kills, freezes, restarts, faults, cuts and random acts, 
 	  --nocapture --test-threads=1 nodes:: crash:: faults:: live_cuts::
 
 test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
+	@[ "$$MILEPOST_TEST_POSTGRES" != off ] || echo "left out: what needs Postgres (MILEPOST_TEST_POSTGRES=off)"
+	@[ "$$MILEPOST_TEST_CLIENTS" != off ] || echo "left out: the documented clients (MILEPOST_TEST_CLIENTS=off)"
 
 e2e: build ## browser tests against the release executable
 	@scripts/tools browser
