@@ -31,6 +31,9 @@ pub struct ClaimRequest<'a> {
     /// Slots per batch that this node already holds in other leases are known to the store itself.
     /// Items of one lease at most.
     pub lease_items_max: u64,
+    /// Items that may be counted as started with the grant: slots that the store does not count as taken. The others
+    /// of `slots_free` are told as started by a later record.
+    pub started_max: u32,
     /// Whether a task can be run here; a batch of another waits for a node that can.
     pub runs: &'a (dyn Fn(&str) -> bool + Sync),
 }
@@ -54,7 +57,7 @@ pub struct Claim {
     pub version: u32,
     /// Slots granted, at least 1.
     pub slots: u32,
-    /// Items counted as started with the claim: the first ones.
+    /// Items counted as started with the claim: the first ones, perhaps none.
     pub started: u64,
 }
 
@@ -345,7 +348,7 @@ async fn lease(
     let Picked { ranges, again, slots } = picked;
     let items = int(ranges.count());
     let slots = slots.min(items);
-    let started = slots;
+    let started = slots.min(i64::from(request.started_max));
     tape.batch.running += started;
     if again.attempt >= 2 {
         tape.batch.retrying += items - started;
