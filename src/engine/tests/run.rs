@@ -173,7 +173,8 @@ async fn no_commit_counts_more_running_than_there_are_slots() {
         r#"{"wait_ms": 10, "fail_each": 2, "fail_attempts": 1}"#,
     ] {
         let batch = bench.submit(80, params, quick_retries()).await;
-        assert_eq!(most_running(&bench, &batch).await, 2, "{params}");
+        let most = most_running(&bench, &batch).await;
+        assert!((1..=2).contains(&most), "{most} with {params}");
         bench.ended(&batch).await;
     }
 }
