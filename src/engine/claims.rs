@@ -222,7 +222,7 @@ async fn give_turn(engine: &Engine) -> (Duration, Found) {
 async fn until_due(inner: &Inner) -> Duration {
     match inner.store.next_due().await {
         Ok(Some(due)) => {
-            Duration::from_millis(due.ms_since(inner.store.now()).max(DUE_MS_MIN)).min(SAFETY_NET)
+            Duration::from_millis(due.ms_since(inner.store.steady()).max(DUE_MS_MIN)).min(SAFETY_NET)
         }
         Ok(None) => SAFETY_NET,
         Err(error) => {
