@@ -46,6 +46,7 @@ tidy: ## the house rules: rooms, directions, sizes, docs
 
 unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST_POSTGRES=off leaves that out)
 	@scripts/tools postgres
+	@scripts/tools clock
 	@scripts/tools clients
 	@cargo test --locked --features failpoints
 

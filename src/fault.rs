@@ -1,4 +1,4 @@
-//! Places where tests let things go wrong: the edges of every commit, and what lies between two of them.
+//! Places where tests let things go wrong: the edges of every commit, what lies between two of them, and every loop.
 //!
 //! Owns their names. Called by the rooms at those places; tests choose by `FAILPOINTS`, as the crate `fail` reads it.
 //! Invariant: without the feature `failpoints`, which no release has, every place is nothing. Deliberately decides
@@ -7,6 +7,7 @@
 //! ```text
 //! FAILPOINTS='claim.committed=3*off->return(abort)'    the process ends when it comes there for the fourth time
 //! FAILPOINTS='commit.after=10%return(error)'           one in ten answers is lost; sleep(50) and delay(50) wait
+//! FAILPOINTS='loop.mirror=9*off->1*panic'              this loop breaks at its tenth turn
 //! ```
 
 use std::io;
@@ -98,6 +99,127 @@ impl Point {
         if let Err(fault) = self.pass() {
             tracing::warn!(%fault, "passed over");
         }
+    }
+}
+
+/// A loop that lives as long as the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loop {
+    /// Takes connections.
+    Accept,
+    /// Adds up what has ended.
+    Audit,
+    /// Says that the node lives.
+    Beat,
+    /// Asks for work.
+    Claim,
+    /// Looks whether the clock was set.
+    Clock,
+    /// Shows elsewhere how far items are.
+    Glimpse,
+    /// Looks whose login still holds.
+    Guests,
+    /// Reads what other nodes have changed.
+    Hear,
+    /// Sends where many hear the same.
+    Herald,
+    /// Listens to hints of other nodes.
+    Listen,
+    /// Reads inputs ahead.
+    Load,
+    /// Looks whether the others have their turn.
+    Look,
+    /// Reads windows that are looked at.
+    Mirror,
+    /// Takes back what lost nodes held.
+    Reclaim,
+    /// Commits what has ended.
+    Record,
+    /// Starts what comes due.
+    Schedule,
+    /// Shows the nodes.
+    Show,
+    /// Runs items.
+    Slot,
+    /// Goes on with acts.
+    Steps,
+    /// Gives hints to other nodes.
+    Tell,
+    /// Deletes what is old.
+    Tidy,
+    /// Releases topics at their tick.
+    Timer,
+    /// Counts the turns that the others get.
+    Turns,
+}
+
+impl Loop {
+    /// All of them: tests go through this list.
+    pub const ALL: [Self; 23] = [
+        Self::Accept,
+        Self::Audit,
+        Self::Beat,
+        Self::Claim,
+        Self::Clock,
+        Self::Glimpse,
+        Self::Guests,
+        Self::Hear,
+        Self::Herald,
+        Self::Listen,
+        Self::Load,
+        Self::Look,
+        Self::Mirror,
+        Self::Reclaim,
+        Self::Record,
+        Self::Schedule,
+        Self::Show,
+        Self::Slot,
+        Self::Steps,
+        Self::Tell,
+        Self::Tidy,
+        Self::Timer,
+        Self::Turns,
+    ];
+
+    /// Its place in `FAILPOINTS`.
+    #[must_use]
+    pub fn place(self) -> &'static str {
+        match self {
+            Self::Accept => "loop.accept",
+            Self::Audit => "loop.audit",
+            Self::Beat => "loop.beat",
+            Self::Claim => "loop.claim",
+            Self::Clock => "loop.clock",
+            Self::Glimpse => "loop.glimpse",
+            Self::Guests => "loop.guests",
+            Self::Hear => "loop.hear",
+            Self::Herald => "loop.herald",
+            Self::Listen => "loop.listen",
+            Self::Load => "loop.load",
+            Self::Look => "loop.look",
+            Self::Mirror => "loop.mirror",
+            Self::Reclaim => "loop.reclaim",
+            Self::Record => "loop.record",
+            Self::Schedule => "loop.schedule",
+            Self::Show => "loop.show",
+            Self::Slot => "loop.slot",
+            Self::Steps => "loop.steps",
+            Self::Tell => "loop.tell",
+            Self::Tidy => "loop.tidy",
+            Self::Timer => "loop.timer",
+            Self::Turns => "loop.turns",
+        }
+    }
+
+    /// Its name, in reasons and the log.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.place().trim_start_matches("loop.")
+    }
+
+    /// A turn of the loop begins. Panics where a test wants it to.
+    pub fn turn(self) {
+        fail::fail_point!(self.place());
     }
 }
 

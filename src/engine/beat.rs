@@ -12,9 +12,11 @@ use std::time::{Duration, Instant};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::pulse::Rhythm;
+use super::supervisor::visited;
 use super::{EngineError, Inner, life};
+use crate::fault::Loop;
 use crate::protocol::NodeState;
-use crate::store::StoreError;
+use crate::store::{StoreError, Uptime};
 
 /// Pause after a beat that failed.
 const AGAIN: Duration = Duration::from_millis(250);
@@ -26,9 +28,9 @@ pub(super) fn start_thread(inner: &Arc<Inner>) -> Result<(), EngineError> {
     let inner = Arc::clone(inner);
     let beats = move || {
         let watched = Arc::clone(&inner);
-        if catch_unwind(AssertUnwindSafe(|| runtime.block_on(beat_loop(inner)))).is_err() {
-            tracing::error!("the thread that beats broke");
-            watched.break_down("The engine's beat broke; see the log.".to_owned());
+        let beats = visited(Loop::Beat, beat_loop(inner));
+        if catch_unwind(AssertUnwindSafe(|| runtime.block_on(beats))).is_err() {
+            watched.broke(Loop::Beat, &"it panicked");
             watched.fence("the thread that beats broke");
         }
     };
@@ -44,6 +46,7 @@ pub(super) async fn beat_loop(inner: Arc<Inner>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = inner.pulse.hurried() => {}
             () = inner.quiet.cancelled() => return,
         }
         if inner.is_stale() {
@@ -56,7 +59,7 @@ pub(super) async fn beat_loop(inner: Arc<Inner>) {
             return;
         }
         rate.measure(&inner);
-        let sent = Instant::now();
+        let sent = Uptime::now();
         let told =
             async { if inner.pulse.is_fenced() { join_anew(&inner).await } else { beat(&inner).await } };
         let answer = tokio::select! {
@@ -67,7 +70,8 @@ pub(super) async fn beat_loop(inner: Arc<Inner>) {
             Ok(Ok(())) => {
                 inner.pulse.beaten(sent);
                 inner.recovered();
-                rhythm.interval
+                // A slot may have let all go while the beat was on its way.
+                if inner.pulse.is_fenced() { Duration::ZERO } else { rhythm.interval }
             }
             Ok(Err(StoreError::NotFound(_))) if shared => {
                 inner.fence("this node was taken for lost");
@@ -91,16 +95,21 @@ pub(super) async fn beat_loop(inner: Arc<Inner>) {
 }
 
 async fn beat(inner: &Arc<Inner>) -> Result<(), StoreError> {
+    if inner.store.is_shared() {
+        // First: where this machine stood still, the beat must not be of before.
+        inner.store.renew_clock_to_beat().await?;
+    }
     let state = inner.state_told();
     let wish = inner.store.node_beat(&inner.node(), inner.desk.busy(), inner.rate(), state).await?;
     if wish == NodeState::Draining && !inner.is_leaving() {
         inner.retire();
     }
-    inner.store.renew_clock().await
+    Ok(())
 }
 
 /// Registers under a fresh id: what the old one held is lost to it, whether or not others have taken it yet.
 async fn join_anew(inner: &Arc<Inner>) -> Result<(), StoreError> {
+    inner.store.renew_clock_to_beat().await?;
     let old = inner.node();
     let fresh = life::fresh_node(&inner.options.node_name);
     let mut record = inner.node_record();
@@ -110,7 +119,6 @@ async fn join_anew(inner: &Arc<Inner>) -> Result<(), StoreError> {
     let replaced = inner.main.spawn(async move { store.node_replaced(&left, &record).await });
     let replaced = AbortOnDropHandle::new(replaced).await;
     replaced.map_err(|fault| StoreError::Io(std::io::Error::other(fault)))??;
-    inner.store.renew_clock().await?;
     *inner.node.write().unwrap_or_else(PoisonError::into_inner) = fresh.clone();
     // A claim may have been answered meanwhile: whatever is held is of the old id.
     inner.desk.lose_all();

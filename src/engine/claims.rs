@@ -106,6 +106,7 @@ async fn return_strays(engine: &Engine) -> bool {
                 );
                 engine.publish(change);
             }
+            inner.desk.retract_all();
             true
         }
         Err(error) => {
@@ -142,6 +143,7 @@ async fn claim_all(engine: &Engine) -> Found {
             slots_free,
             items_per_slot: &items_per_slot,
             lease_items_max: LEASE_ITEMS_MAX,
+            started_max: inner.desk.promise(slots_free),
         };
         match inner.store.claim(&request).await {
             Ok(Some((claim, change))) => {
@@ -149,12 +151,17 @@ async fn claim_all(engine: &Engine) -> Found {
                 engine.publish(&change);
                 if inner.is_another_than(&node) {
                     // Granted to whom this node was: others take it back.
+                    inner.desk.retract();
                     return Found::Trouble;
                 }
                 take(engine, claim).await;
             }
-            Ok(None) => return Found::Dry,
+            Ok(None) => {
+                inner.desk.retract();
+                return Found::Dry;
+            }
             Err(error) => {
+                inner.desk.keep_promise();
                 inner.trouble("nothing can be claimed", &error);
                 return Found::Trouble;
             }
@@ -186,19 +193,25 @@ async fn give_turn(engine: &Engine) -> (Duration, Found) {
         slots_free: 1,
         items_per_slot: &HashMap::from([(first, pace.unwrap_or(TURN_ITEMS))]),
         lease_items_max: LEASE_ITEMS_MAX,
+        started_max: inner.desk.promise(1),
     };
     match inner.store.claim(&request).await {
         Ok(Some((claim, change))) => {
             let pause = if claim.batch.key == first { TURN_INTERVAL_MIN } else { TURN_PAUSE };
             engine.publish(&change);
             if inner.is_another_than(&node) {
+                inner.desk.retract();
                 return (TURN_PAUSE, Found::Trouble);
             }
             take(engine, claim).await;
             (pause, Found::Sated)
         }
-        Ok(None) => (TURN_PAUSE, Found::Sated),
+        Ok(None) => {
+            inner.desk.retract();
+            (TURN_PAUSE, Found::Sated)
+        }
         Err(error) => {
+            inner.desk.keep_promise();
             inner.trouble("nothing can be claimed", &error);
             (TURN_PAUSE, Found::Trouble)
         }
@@ -209,7 +222,7 @@ async fn give_turn(engine: &Engine) -> (Duration, Found) {
 async fn until_due(inner: &Inner) -> Duration {
     match inner.store.next_due().await {
         Ok(Some(due)) => {
-            Duration::from_millis(due.ms_since(inner.store.now()).max(DUE_MS_MIN)).min(SAFETY_NET)
+            Duration::from_millis(due.ms_since(inner.store.steady()).max(DUE_MS_MIN)).min(SAFETY_NET)
         }
         Ok(None) => SAFETY_NET,
         Err(error) => {

@@ -52,6 +52,13 @@ pub(super) struct State {
     /// Counts turns: what [`BatchWork::served`] is compared by.
     turn: u64,
     pub closing: bool,
+    /// Items that the store may still count as started beside those that leases were told of: a group that takes them
+    /// back is being recorded.
+    pub unlearned: u64,
+    /// Items that a claim under way may count as started.
+    promised: u64,
+    /// As `promised`, of claims without an answer whose leases have not been looked for yet.
+    unsure: u64,
     /// The last act on a batch, and the revision from which on it holds: a lease granted before it may come later.
     steered: HashMap<BatchKey, (Rev, Course)>,
 }
@@ -130,9 +137,39 @@ impl Desk {
             lease.steer(*later);
         }
         state.leases.insert(lease.claim.lease, lease);
+        state.promised = 0;
         drop(state);
         self.work.notify_one();
         self.load.notify_one();
+        self.report.notify_one();
+    }
+
+    /// Sets aside up to `most` slots that the store does not count as taken, for the claim that comes next: so many items
+    /// it may count as started.
+    pub fn promise(&self, most: u32) -> u32 {
+        let mut state = self.lock();
+        let free = self.slots().saturating_sub(state.counted() + state.unsure);
+        state.promised = free.min(u64::from(most));
+        u32::try_from(state.promised).unwrap_or(u32::MAX)
+    }
+
+    /// The claim was granted nothing.
+    pub fn retract(&self) {
+        self.lock().promised = 0;
+        self.report.notify_one();
+    }
+
+    /// The claim was not answered: it may have been granted what it was promised.
+    pub fn keep_promise(&self) {
+        let mut state = self.lock();
+        state.unsure += std::mem::take(&mut state.promised);
+    }
+
+    /// What claims without an answer were granted has gone back.
+    pub fn retract_all(&self) {
+        let mut state = self.lock();
+        (state.promised, state.unsure) = (0, 0);
+        drop(state);
         self.report.notify_one();
     }
 
@@ -265,6 +302,7 @@ impl Desk {
         self.boards.iter().for_each(|board| board.pull(Why::Lost, |_| true));
         let lost = std::mem::take(&mut state.leases).len();
         state.weight = 0;
+        (state.promised, state.unsure, state.unlearned) = (0, 0, 0);
         drop(state);
         self.work.notify_one();
         lost
@@ -291,6 +329,16 @@ impl Desk {
 }
 
 impl State {
+    /// Items that the store may count as started by this node, whichever of the commits under way it has seen.
+    fn counted(&self) -> u64 {
+        self.leases.values().map(Lease::told_items).sum::<u64>() + self.unlearned
+    }
+
+    /// Items that a record may count as started, whatever becomes of the claim under way.
+    pub fn tellable(&self, slots: u64) -> u64 {
+        slots.saturating_sub(self.promised + self.unsure)
+    }
+
     fn settle(&mut self, lease: LeaseId, done: Done) {
         // A lease that is gone was lost: what was done of it is another's to record.
         let Some(lease) = self.leases.get_mut(&lease) else { return };

@@ -3,6 +3,7 @@
 //! Owns what is wrong below. Told by the loops, read by the claim loop and the probes. Invariant: what passes is
 //! forgotten at the next commit, what is broken never. Deliberately repairs nothing.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::Inner;
@@ -17,6 +18,8 @@ pub(super) struct Health {
     /// Why nothing is claimed, for good or until it passes.
     pub broken: Option<String>,
     pub passing: Option<String>,
+    /// Loops that break again and again.
+    pub stumbling: BTreeSet<&'static str>,
     /// The process's own loops have not had their turn for long.
     pub blocked: bool,
     logged_at: Option<Instant>,
@@ -64,7 +67,12 @@ impl Inner {
             self.pulse.is_fenced().then(|| away.to_owned())
         };
         let blocked = || health.blocked.then(|| "The process is blocked: its loops have no turn.".to_owned());
-        health.broken.clone().or_else(stopped).or_else(|| health.passing.clone()).or_else(blocked)
+        let stumbles = || {
+            let which = health.stumbling.first()?;
+            Some(format!("The {which} loop breaks again and again; see the log."))
+        };
+        let broken = health.broken.clone().or_else(stopped);
+        broken.or_else(|| health.passing.clone()).or_else(stumbles).or_else(blocked)
     }
 
     /// The process's own loops have their turn, or have not had it for long.

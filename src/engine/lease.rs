@@ -84,6 +84,11 @@ impl Lease {
         }
     }
 
+    /// Items that were last told as started.
+    pub fn told_items(&self) -> u64 {
+        self.told.iter().map(|range| range.count()).sum()
+    }
+
     /// Items that no slot has taken.
     pub fn waiting(&self) -> u64 {
         self.todo.iter().chain(&self.loading).map(|range| range.count()).sum::<u64>()

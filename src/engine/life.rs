@@ -1,21 +1,21 @@
-//! Start and end of the engine: recovery, loops under watch, drain.
+//! Start and end of the engine: recovery, loops, drain.
 //!
-//! Owns the order of start and stop. Called by the process. Invariant: a loop that breaks makes the node not ready,
-//! never silently slow. Deliberately knows no item.
+//! Owns the order of start and stop. Called by the process. Invariant: every loop is under watch: see `supervisor`.
+//! Deliberately knows no item.
 
-use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::supervisor::watch;
 use super::{
     Engine, EngineError, Inner, audit, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots,
     steps,
 };
-use crate::fault::Point;
+use crate::fault::{Loop, Point};
 use crate::protocol::{BatchId, NodeId, Role};
-use crate::store::{StoreError, Whose};
+use crate::store::{StoreError, Uptime, Whose};
 use crate::tasks::command::WORKER_FOLDER;
 
 /// How long stopped work may take to give way in a drain, and the last reports to be committed.
@@ -41,15 +41,16 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
         tracing::warn!(processes = left, "ended processes that an earlier server had left running");
     }
     clear_folder(&inner.options.work).await?;
-    let sent = Instant::now();
+    let sent = Uptime::now();
     if inner.store.is_shared() {
         inner.store.node_started(&inner.node_record()).await?;
         inner.pulse.beaten(sent);
+        inner.store.clamp_due(reclaim::policy(inner)).await?;
         beat::start_thread(inner)?;
-        watch(inner, "reclaim", reclaim::reclaim_loop(Arc::clone(inner)));
-        watch(inner, "tell", relay::tell_loop(Arc::clone(inner)));
-        watch(inner, "listen", relay::listen_loop(Arc::clone(inner)));
-        watch(inner, "hear", relay::hear_loop(Arc::clone(inner)));
+        watch(inner, Loop::Reclaim, reclaim::reclaim_loop(Arc::clone(inner)));
+        watch(inner, Loop::Tell, relay::tell_loop(Arc::clone(inner)));
+        watch(inner, Loop::Listen, relay::listen_loop(Arc::clone(inner)));
+        watch(inner, Loop::Hear, relay::hear_loop(Arc::clone(inner)));
     } else {
         match recover(inner).await {
             Ok(()) => {}
@@ -60,25 +61,26 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
             Err(fault) => return Err(fault.into()),
         }
         inner.store.node_started(&inner.node_record()).await?;
-        watch(inner, "beat", beat::beat_loop(Arc::clone(inner)));
+        watch(inner, Loop::Beat, beat::beat_loop(Arc::clone(inner)));
     }
-    watch(inner, "clock", pulse::clock_loop(Arc::clone(inner)));
+    watch(inner, Loop::Turns, pulse::turn_loop(Arc::clone(inner)));
+    watch(inner, Loop::Clock, pulse::clock_loop(Arc::clone(inner)));
     pulse::look_after(inner)?;
-    watch(inner, "show", nodes::show_loop(Arc::clone(inner)));
-    watch(inner, "schedule", nodes::schedule_loop(Arc::clone(inner)));
-    watch(inner, "tidy", nodes::tidy_loop(Arc::clone(inner)));
-    watch(inner, "steps", steps::step_loop(Arc::clone(inner)));
-    watch(inner, "audit", audit::audit_loop(Arc::clone(inner)));
+    watch(inner, Loop::Show, nodes::show_loop(Arc::clone(inner)));
+    watch(inner, Loop::Schedule, nodes::schedule_loop(Arc::clone(inner)));
+    watch(inner, Loop::Tidy, nodes::tidy_loop(Arc::clone(inner)));
+    watch(inner, Loop::Steps, steps::step_loop(Arc::clone(inner)));
+    watch(inner, Loop::Audit, audit::audit_loop(Arc::clone(inner)));
     if inner.options.role != Role::Web {
-        watch(inner, "record", recorder::record_loop(Arc::clone(inner)));
-        watch(inner, "load", slots::load_loop(Arc::clone(inner)));
+        watch(inner, Loop::Record, recorder::record_loop(Arc::clone(inner)));
+        watch(inner, Loop::Load, slots::load_loop(Arc::clone(inner)));
         for at in 0..inner.desk.boards.len() {
-            watch(inner, "slot", slots::slot_loop(Arc::clone(inner), at));
+            watch(inner, Loop::Slot, slots::slot_loop(Arc::clone(inner), at));
         }
         if inner.store.is_shared() {
-            watch(inner, "glimpse", glimpses::glimpse_loop(Arc::clone(inner)));
+            watch(inner, Loop::Glimpse, glimpses::glimpse_loop(Arc::clone(inner)));
         }
-        watch(inner, "claim", claims::claim_loop(Arc::clone(inner)));
+        watch(inner, Loop::Claim, claims::claim_loop(Arc::clone(inner)));
     }
     Ok(())
 }
@@ -120,18 +122,6 @@ impl Inner {
         };
         self.loops.spawn_on(grace, &self.main);
     }
-}
-
-/// Runs a loop; one that panics makes the node not ready.
-fn watch(inner: &Arc<Inner>, name: &'static str, work: impl Future<Output = ()> + Send + 'static) {
-    let watched = Arc::clone(inner);
-    let running = inner.loops.spawn(work);
-    inner.loops.spawn(async move {
-        if let Err(fault) = running.await {
-            tracing::error!(name, %fault, "a loop of the engine broke");
-            watched.break_down(format!("The engine's {name} loop broke; see the log."));
-        }
-    });
 }
 
 /// Makes the folder of running attempts, without what an earlier process left in it.

@@ -5,6 +5,7 @@
 //! or of people who look; the hub's tick never waits for it. Deliberately keeps nothing that nobody looks at.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
@@ -12,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use super::Engine;
+use crate::fault::Loop;
 use crate::hub::{Audience, Hub, LookedAt};
 use crate::protocol::limits::WINDOW_ITEMS_MAX;
 use crate::protocol::{BatchId, ItemLive, ItemProgress, ItemRow, ItemState, LogPart, Rev, Row, Seq, Topic};
@@ -30,24 +32,29 @@ const LOG_LONG_EVERY: Duration = Duration::from_millis(500);
 
 /// Feeds `hub` with the rows of watched windows and items until `stop`.
 pub fn start_mirror(engine: Engine, store: Store, hub: Hub, stop: CancellationToken) {
-    let mirror = Mirror { engine, store, hub };
-    tokio::spawn(async move {
-        let mut views = Views::default();
-        let mut ticks = interval(mirror.hub.tick());
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => mirror.round(&mut views, Instant::now()).await,
-            }
-        }
-    });
+    let mirror = Arc::new(Mirror { engine: engine.clone(), store, hub });
+    engine.keep(Loop::Mirror, move || Arc::clone(&mirror).run(stop.clone()));
 }
 
 struct Mirror {
     engine: Engine,
     store: Store,
     hub: Hub,
+}
+
+impl Mirror {
+    /// Begins with nothing in hand: what it told before, it tells once more.
+    async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut views = Views::default();
+        let mut ticks = interval(self.hub.tick());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => self.round(&mut views, Instant::now()).await,
+            }
+        }
+    }
 }
 
 /// What is looked at, by batch. Bounded by the subscriptions of all connections.

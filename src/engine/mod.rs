@@ -3,7 +3,8 @@
 //! ```text
 //! intake, commit, check   items in         claims → desk (lease, work, board) → slots, slot   items run
 //! report, retry, family   what to record   recorder, publish, estimate                       what was recorded
-//! acts, nodes, life       from outside     steps, follow, then        acts over many items, and what follows an end
+//! acts, nodes             from outside     steps, follow, then        acts over many items, and what follows an end
+//! life, supervisor        all loops, from their start to their end
 //! beat, pulse, reclaim, relay, glimpses                one node among others     audit   whether it adds up
 //! ```
 //!
@@ -41,6 +42,7 @@ mod slot;
 mod slots;
 mod steps;
 mod submit;
+mod supervisor;
 #[cfg(test)]
 mod tests;
 mod then;

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::{Engine, EngineError, Inner};
 use crate::hub::Audience;
-use crate::protocol::{BatchState, Key, Node, NodeId, NodeState, Role, Row, SlotWork, Topic, limits};
-use crate::store::{BatchFilter, BatchKey, NodeRecord, StoreError, Viewer};
+use crate::protocol::{Key, Node, NodeId, NodeState, Role, Row, SlotWork, Topic, limits};
+use crate::store::{NodeRecord, StoreError};
 
 /// How often nodes are shown while somebody looks.
 const SHOW_INTERVAL: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ impl Engine {
     /// What the store says.
     pub async fn nodes(&self) -> Result<Vec<Node>, EngineError> {
         let inner = &self.inner;
-        let (now, rev) = (inner.store.now(), self.list_rev());
+        let (now, rev) = (inner.store.steady(), self.list_rev());
         let lost_ms = u64::from(inner.options.lease_seconds) * 1_000;
         let mut nodes: Vec<Node> = Vec::new();
         let own = inner.node();
@@ -89,7 +89,7 @@ impl Inner {
             slots: if self.options.role == Role::Web { 0 } else { self.options.slots },
             busy: 0,
             state: self.state_told(),
-            heartbeat_at: self.store.now(),
+            heartbeat_at: self.store.steady(),
             rate_per_s: 0.0,
         }
     }
@@ -187,11 +187,12 @@ enum Looks {
 async fn tidy(engine: &Engine, looks: Looks) -> Result<(), EngineError> {
     let inner = &engine.inner;
     let keep_ms = i64::from(inner.options.retention_days) * DAY_MS;
-    let (oldest, mut before): (_, Option<BatchKey>) = (inner.store.now().plus_ms(-keep_ms), None);
+    let oldest = inner.store.steady().plus_ms(-keep_ms);
+    let mut after = 0;
     loop {
-        let list = inner.store.list(finished(before)).await?;
-        for batch in list.batches.iter().filter(|batch| batch.finished_at.is_some_and(|at| at < oldest)) {
-            let mut change = match inner.store.delete(batch.key).await {
+        let found = inner.store.finished_before(oldest, after, TIDY_PAGE).await?;
+        for batch in &found {
+            let mut change = match inner.store.delete(*batch).await {
                 Ok(change) => change,
                 // Retried or deleted meanwhile: the others are still too old.
                 Err(StoreError::NotFinished | StoreError::NotFound(_)) => continue,
@@ -200,9 +201,9 @@ async fn tidy(engine: &Engine, looks: Looks) -> Result<(), EngineError> {
             change.batch.deleted = true;
             engine.publish(&change);
         }
-        before = list.next;
-        if before.is_none() || inner.stop.is_cancelled() {
-            break;
+        match found.last() {
+            Some(last) if !inner.stop.is_cancelled() => after = *last,
+            Some(_) | None => break,
         }
     }
     while inner.store.sweep().await? && !inner.stop.is_cancelled() {
@@ -212,19 +213,4 @@ async fn tidy(engine: &Engine, looks: Looks) -> Result<(), EngineError> {
         tokio::time::sleep(SWEEP_PAUSE).await;
     }
     Ok(())
-}
-
-/// Finished batches of everybody, older than `before`.
-fn finished(before: Option<BatchKey>) -> BatchFilter {
-    BatchFilter {
-        viewer: Viewer { name: String::new(), sees_all: true },
-        states: BatchState::ALL.into_iter().filter(|state| state.is_finished()).collect(),
-        with_failures: false,
-        task: None,
-        owner: None,
-        text: None,
-        number: None,
-        before,
-        limit: TIDY_PAGE,
-    }
 }

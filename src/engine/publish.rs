@@ -17,7 +17,7 @@ impl Engine {
     /// Rate and time left of a batch, as everybody sees it.
     #[must_use]
     pub fn wire(&self, batch: &BatchRecord) -> Batch {
-        let (rate, eta) = self.inner.estimates().of(batch, self.inner.store.now());
+        let (rate, eta) = self.inner.estimates().of(batch, self.inner.store.steady());
         batch.to_wire(rate, eta)
     }
 
@@ -43,7 +43,7 @@ impl Engine {
     pub(super) fn publish_heard(&self, change: &BatchChange) {
         let inner = &self.inner;
         let batch = &change.batch;
-        inner.estimates().note(batch, inner.store.now());
+        inner.estimates().note(batch, inner.store.steady());
         let audience = || {
             if batch.options.private { Audience::Owner(batch.owner.clone()) } else { Audience::Everyone }
         };

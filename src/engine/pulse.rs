@@ -3,24 +3,26 @@
 //! Owns what the beating thread, the claim loop and the recorder share of it. Invariant: on a shared database a node
 //! whose last beat is too long ago claims nothing and tells nothing. Deliberately asks no database.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use super::{EngineError, EngineOptions, Inner};
-use crate::store::StoreError;
+use tokio::sync::Notify;
+
+use super::{EngineError, EngineOptions, Inner, reclaim};
+use crate::fault::Loop;
+use crate::store::{StoreError, Uptime};
 
 /// Longest time between beats, and shortest.
 const BEAT_MAX: Duration = Duration::from_secs(5);
 const BEAT_MIN: Duration = Duration::from_millis(100);
 /// A node stops its own work so long before others may take it, unless that were half of the lease.
 const MARGIN: Duration = Duration::from_secs(1);
-/// How often the clocks are compared, and the loops looked after.
+/// How often it is looked whether the clock was set, and after the loops.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Loops that had no turn in so many looks are blocked.
 const BLOCKED_LOOKS: u32 = 5;
-/// The system's clock has jumped where it went further than this from the one that never jumps, in ms.
-const JUMP_MS: i64 = 1_000;
 
 /// The times of a node's beats.
 #[derive(Clone, Copy, Debug)]
@@ -47,13 +49,15 @@ impl Rhythm {
 
 /// How this node stands.
 pub(super) struct Pulse {
-    since: Instant,
-    /// When the last beat that was answered was sent, in ms after `since`.
+    /// When the last beat that was answered was sent, in ms of the uptime, which goes on while the machine sleeps: so do
+    /// the others.
     beaten_ms: AtomicU64,
     /// The last beat was not answered.
     missed: AtomicBool,
     fenced: AtomicBool,
     retired: AtomicBool,
+    /// The next beat is not to wait for its time.
+    hurry: Notify,
     /// Counts turns of the process's own loops.
     turns: AtomicU64,
 }
@@ -61,20 +65,19 @@ pub(super) struct Pulse {
 impl Pulse {
     pub fn new() -> Self {
         Self {
-            since: Instant::now(),
-            beaten_ms: AtomicU64::new(0),
+            beaten_ms: AtomicU64::new(Uptime::now().ms()),
             missed: AtomicBool::new(false),
             fenced: AtomicBool::new(false),
             retired: AtomicBool::new(false),
+            hurry: Notify::new(),
             turns: AtomicU64::new(0),
         }
     }
 
     /// A beat that was sent at `sent` has been answered.
-    pub fn beaten(&self, sent: Instant) {
-        let ms = sent.saturating_duration_since(self.since).as_millis();
+    pub fn beaten(&self, sent: Uptime) {
         self.missed.store(false, Ordering::Release);
-        self.beaten_ms.fetch_max(u64::try_from(ms).unwrap_or(u64::MAX), Ordering::AcqRel);
+        self.beaten_ms.fetch_max(sent.ms(), Ordering::AcqRel);
     }
 
     /// A beat has not been answered.
@@ -89,7 +92,7 @@ impl Pulse {
 
     /// Time since the last beat that was answered.
     pub fn age(&self) -> Duration {
-        self.since.elapsed().saturating_sub(Duration::from_millis(self.beaten_ms.load(Ordering::Acquire)))
+        Duration::from_millis(Uptime::now().ms().saturating_sub(self.beaten_ms.load(Ordering::Acquire)))
     }
 
     /// True while the node has stopped its own work, until it has joined anew.
@@ -104,6 +107,24 @@ impl Pulse {
 
     pub fn unfence(&self) {
         self.fenced.store(false, Ordering::Release);
+    }
+
+    /// Has the node beat at once.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
+    /// Resolves where it is to beat at once. Cancel-safe.
+    pub async fn hurried(&self) {
+        self.hurry.notified().await;
+    }
+
+    /// As if the last beat that was answered had been sent so much earlier.
+    #[cfg(test)]
+    pub fn age_by(&self, span: Duration) {
+        let ms = u64::try_from(span.as_millis()).unwrap();
+        let older = |beaten: u64| Some(beaten.saturating_sub(ms));
+        self.beaten_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, older).unwrap();
     }
 
     /// True once somebody asked this node to take no more work.
@@ -122,49 +143,62 @@ impl Inner {
     pub(super) fn is_stale(&self) -> bool {
         self.store.is_shared() && self.pulse.age() >= Rhythm::of(&self.options).fence
     }
+
+    /// True where an item of a lease may be started now. A process that was frozen, or slept with its machine, comes to
+    /// itself in its slots first: whatever it holds may be another's by then, and is let go here, not only by the beat.
+    pub(super) fn may_start(&self) -> bool {
+        if !self.is_stale() {
+            return true;
+        }
+        self.fence("this node stood still for too long");
+        self.pulse.hurry();
+        false
+    }
 }
 
-/// Counts turns, and mends what a jump of the system's clock would do to what waits, until the engine stops.
-pub(super) async fn clock_loop(inner: Arc<Inner>) {
-    let mut last = (Instant::now(), SystemTime::now());
+/// Counts turns until the engine stops, and waits for nothing else.
+pub(super) async fn turn_loop(inner: Arc<Inner>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
             () = inner.stop.cancelled() => return,
         }
         inner.pulse.turns.fetch_add(1, Ordering::Relaxed);
-        if inner.store.is_shared() {
-            continue;
+    }
+}
+
+/// Looks whether the clock was set, until the engine stops.
+pub(super) async fn clock_loop(inner: Arc<Inner>) {
+    let mut epoch = inner.store.clock_epoch();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            () = inner.stop.cancelled() => return,
         }
-        let now = (Instant::now(), SystemTime::now());
-        let jump = jumped(last, now);
-        last = now;
-        if jump.abs() > JUMP_MS {
-            tracing::warn!(ms = jump, "the system's clock has jumped");
-            if let Err(error) = inner.store.shift_due(jump).await {
-                inner.trouble("what waits cannot be set to the clock", &error);
+        let looked = async {
+            inner.store.renew_clock().await?;
+            let now = inner.store.clock_epoch();
+            if now != epoch {
+                // What was recorded by a clock that was wrong for a moment waits no longer than it may.
+                inner.store.clamp_due(reclaim::policy(&inner)).await?;
+                epoch = now;
+                inner.desk.nudge.notify_one();
             }
-            inner.desk.nudge.notify_one();
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = looked.await {
+            inner.trouble("the clock cannot be looked at", &error);
         }
     }
 }
 
-/// How far the system's clock went beyond the other, in ms.
-fn jumped(last: (Instant, SystemTime), now: (Instant, SystemTime)) -> i64 {
-    let ms = |passed: Duration| i64::try_from(passed.as_millis()).unwrap_or(i64::MAX);
-    let wall = match now.1.duration_since(last.1) {
-        Ok(passed) => ms(passed),
-        Err(back) => -ms(back.duration()),
-    };
-    wall.saturating_sub(ms(now.0.saturating_duration_since(last.0)))
-}
-
 /// Looks from a thread of its own whether the loops have their turn, until the engine is gone.
 pub(super) fn look_after(inner: &Arc<Inner>) -> Result<(), EngineError> {
-    let watched = Arc::downgrade(inner);
+    let (watched, told) = (Arc::downgrade(inner), Arc::downgrade(inner));
     let looks = move || {
         let (mut seen, mut still) = (0, 0);
         loop {
+            Loop::Look.turn();
             let until = Instant::now() + LOOK_INTERVAL;
             while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
             {
@@ -178,20 +212,13 @@ pub(super) fn look_after(inner: &Arc<Inner>) -> Result<(), EngineError> {
             inner.note_blocked(still >= BLOCKED_LOOKS);
         }
     };
+    let looks = move || {
+        if catch_unwind(AssertUnwindSafe(looks)).is_err()
+            && let Some(inner) = told.upgrade()
+        {
+            inner.broke(Loop::Look, &"it panicked");
+        }
+    };
     let made = std::thread::Builder::new().name("milepost-look".to_owned()).spawn(looks);
     made.map(drop).map_err(|fault| EngineError::Store(StoreError::Io(fault)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn jumps_are_told_in_both_directions() {
-        let (at, wall) = (Instant::now(), SystemTime::now());
-        let later = at + Duration::from_secs(1);
-        assert_eq!(jumped((at, wall), (later, wall + Duration::from_secs(1))), 0);
-        assert_eq!(jumped((at, wall), (later, wall + Duration::from_secs(61))), 60_000);
-        assert_eq!(jumped((at, wall), (later, wall - Duration::from_secs(59))), -60_000);
-    }
 }

@@ -50,8 +50,8 @@ pub(super) struct Ended {
 }
 
 impl Done {
-    /// Takes one attempt of `chunk`.
-    pub fn note(&mut self, chunk: &Chunk, ended: Ended) {
+    /// Takes one attempt of `chunk` that has ended now; what the steady clock says is only asked where it is tried again.
+    pub fn note(&mut self, chunk: &Chunk, ended: Ended, steady: impl FnOnce() -> Timestamp) {
         self.items += 1;
         self.weight += 1 + ended.log.len() / 1_024;
         let seq = ended.seq;
@@ -76,11 +76,11 @@ impl Done {
             }
             Verdict::Failed(error) => {
                 let error = error.clone();
-                self.note_failure(chunk, ended, error);
+                self.note_failure(chunk, ended, error, steady());
             }
             Verdict::TimedOut(seconds) => {
                 let message = format!("The time limit of {seconds} s passed.");
-                self.note_failure(chunk, ended, TaskError::passing(TIMED_OUT, message));
+                self.note_failure(chunk, ended, TaskError::passing(TIMED_OUT, message), steady());
             }
             Verdict::Cancelled => {
                 self.attempts.push(attempt_row(chunk, &ended, AttemptOutcome::Cancelled, None));
@@ -117,7 +117,7 @@ impl Done {
         });
     }
 
-    fn note_failure(&mut self, chunk: &Chunk, ended: Ended, error: TaskError) {
+    fn note_failure(&mut self, chunk: &Chunk, ended: Ended, error: TaskError, now: Timestamp) {
         let TaskError { kind, again, mut message } = error;
         if message.len() > MESSAGE_BYTES_MAX {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
@@ -133,8 +133,7 @@ impl Done {
         self.attempts.push(attempt_row(chunk, &ended, how, Some(message.clone())));
         let crashes = chunk.crashes + u32::from(again == Again::Crashed);
         let poison = RetryPlan::is_poison(chunk.attempt, crashes, again);
-        let (now, chance) = (ended_at(&ended), rand::random());
-        let next = chunk.work.retry.not_before(chunk.attempt, again, now, chance).filter(|_| !poison);
+        let next = chunk.work.retry.not_before(chunk.attempt, again, now, rand::random()).filter(|_| !poison);
         if let Some(not_before) = next {
             let attempt = chunk.attempt + 1;
             self.retries.push(RetryItem { seq: ended.seq, attempt, crashes, not_before });

@@ -46,7 +46,8 @@ async fn run_chunk(inner: &Inner, at: usize, mut chunk: Chunk, spare: &mut Arc<W
     let begun_at = inner.store.now();
     while let Some((input, rest)) = chunk.items.take().and_then(Piece::split) {
         let so_far = at_clock - begun;
-        if chunk.leash.token.is_cancelled() || (done.items > 0 && so_far > CHUNK_TIME_MAX) {
+        let unwanted = chunk.leash.token.is_cancelled() || !inner.may_start();
+        if unwanted || (done.items > 0 && so_far > CHUNK_TIME_MAX) {
             done.rest = Some(Piece::rejoin(chunk.work.source, input, rest));
             break;
         }
@@ -56,7 +57,7 @@ async fn run_chunk(inner: &Inner, at: usize, mut chunk: Chunk, spare: &mut Arc<W
         let ended = attempt(&inner.store, board, &chunk, input, (at_clock, started_at), spare).await;
         Point::ItemEnded.visit();
         at_clock += ended.took;
-        done.note(&chunk, ended);
+        done.note(&chunk, ended, || inner.store.steady());
     }
     done.took = at_clock - begun;
     done

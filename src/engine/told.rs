@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::board::{Board, Why};
-use super::desk::Desk;
+use super::desk::{Desk, State, covers};
 use super::lease::{Course, REFRESH};
 use super::work::ranges;
 use crate::protocol::{BatchState, Seq};
@@ -35,32 +35,57 @@ impl Desk {
     /// What is to be recorded now: leases with news, with other items under way than told, or not heard of for long.
     pub fn collect(&self, now: Instant) -> Group {
         let mut state = self.lock();
-        let mut started: BTreeMap<LeaseId, Vec<Seq>> = BTreeMap::new();
-        for (lease, seq) in self.boards.iter().filter_map(Board::started) {
-            started.entry(lease).or_default().push(seq);
+        let mut started = self.started(&state);
+        let mut room = state.tellable(self.slots());
+        for seqs in started.values() {
+            room = room.saturating_sub(seqs.len() as u64);
         }
+        let (mut before, mut after) = (0, 0);
         let mut group = Group { reports: Vec::new(), batches: Vec::new(), frees: false };
         for (id, lease) in &mut state.leases {
             lease.trim(now);
             let mut seqs = started.remove(id).unwrap_or_default();
-            seqs.extend(lease.about_to_start(now));
+            let running = seqs.len() as u64;
+            seqs.extend(lease.about_to_start(now).take(usize::try_from(room).unwrap_or(usize::MAX)));
+            room -= seqs.len() as u64 - running;
             seqs.sort_unstable();
             let started = ranges(seqs);
             let since = now.saturating_duration_since(lease.told_at);
             if lease.has_news() || started != lease.told || since >= REFRESH {
+                before += lease.told_items();
                 let report = lease.report(started, now);
+                after += lease.told_items();
                 group.frees |= !report.retries.is_empty() || !report.handback.is_empty();
                 group.reports.push(report);
                 group.batches.push(lease.work.key);
             }
         }
         state.weight = 0;
+        // Until it is known that the group was recorded, the store counts either what was told before or what is now.
+        state.unlearned = u64::saturating_sub(before, after);
         group
+    }
+
+    /// The items under way, by lease: as many as the store may count beside what a claim under way was promised. Those
+    /// that it counts already come first; the others are told once there is room for them.
+    fn started(&self, state: &State) -> BTreeMap<LeaseId, Vec<Seq>> {
+        let is_told = |(lease, seq): &(LeaseId, Seq)| {
+            state.leases.get(lease).is_some_and(|lease| covers(&lease.told, *seq))
+        };
+        let (told, fresh): (Vec<_>, Vec<_>) =
+            self.boards.iter().filter_map(Board::started).partition(is_told);
+        let room = usize::try_from(state.tellable(self.slots())).unwrap_or(usize::MAX);
+        let mut started: BTreeMap<LeaseId, Vec<Seq>> = BTreeMap::new();
+        for (lease, seq) in told.into_iter().chain(fresh).take(room) {
+            started.entry(lease).or_default().push(seq);
+        }
+        started
     }
 
     /// Learns how a group was taken; true where a lease ended.
     pub fn learn(&self, answers: &[(LeaseId, LeaseAnswer)]) -> Learned {
         let mut state = self.lock();
+        state.unlearned = 0;
         let mut learned = Learned::default();
         for (id, answer) in answers {
             match answer {

@@ -62,7 +62,7 @@ impl Desk {
         if free == 0 && !(quick && waiting * 2 <= granted) {
             return None;
         }
-        // Ahead of time only one slot is asked for, so that what is counted as started at once is not overstated.
+        // Ahead of time a lease is for one slot: the others are about to ask themselves.
         let slots_free = free.max(1);
         let second = Duration::from_secs(1);
         let items_per_slot = state

@@ -6,11 +6,13 @@
 //! sockets. Deliberately knows no row.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::topics::Channel;
+use super::topics::{Channel, ring};
+use crate::fault::Loop;
 
 /// Sessions that are served together, in three passes: who has room, what is due, send. What a pass needs of one session
 /// is on its way from memory while it looks at the one before; a call of the system in between would wait for it each time.
@@ -71,17 +73,26 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Never ends by a panic: the others are served, and this topic once more at its next release.
     fn run(&self) {
         let (mut frames, mut ready) = (Vec::new(), Vec::with_capacity(SERVED_AT_ONCE));
         while let Some(channel) = self.next() {
             // From here on another release has it served once more.
             channel.unqueue();
             for some in channel.listeners().chunks(SERVED_AT_ONCE) {
-                let now = Instant::now();
-                ready.clear();
-                ready.extend((0..some.len()).filter(|at| !some[*at].is_full()));
-                ready.retain(|at| some[*at].prepare(now, &mut frames));
-                ready.iter().for_each(|at| some[*at].flush());
+                let serve = || {
+                    Loop::Herald.turn();
+                    let now = Instant::now();
+                    ready.clear();
+                    ready.extend((0..some.len()).filter(|at| !some[*at].is_full()));
+                    ready.retain(|at| some[*at].prepare(now, &mut frames));
+                    ready.iter().for_each(|at| some[*at].flush());
+                };
+                if catch_unwind(AssertUnwindSafe(serve)).is_err() {
+                    tracing::error!("some who hear a topic could not be served, and wake by themselves");
+                    frames.clear();
+                    ring(some);
+                }
             }
         }
     }

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use tokio::time::{Instant, sleep_until};
 use super::RUNG_MAX;
 use super::herald::Herald;
 use super::topics::{Channel, Listeners, ring};
+use crate::fault::Loop;
 
 /// How often a session wants to hear of one topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +41,9 @@ impl Pace {
         Some(if every <= tick { Self::Tick } else { Self::Every(every.min(PACE_SECONDS_MAX)) })
     }
 }
+
+/// Pause before a topic is released again that could not be.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Longest time between updates that can be asked for; slower is held to this.
 const PACE_SECONDS_MAX: Duration = Duration::from_secs(3600);
@@ -126,6 +131,7 @@ impl Drop for Timer {
     }
 }
 
+/// Never ends by a panic: what could not be released is tried again.
 async fn run(waiting: Arc<Mutex<Waiting>>, armed: Arc<Notify>, herald: Option<Arc<Herald>>) {
     loop {
         match release_due(&waiting, Instant::now(), herald.as_deref()) {
@@ -151,11 +157,30 @@ fn release_due(waiting: &Mutex<Waiting>, now: Instant, herald: Option<&Herald>) 
     let next = held.due.peek().map(|Reverse(next)| next.at);
     drop(held);
     let channels = due.into_iter().filter_map(|Reverse(release)| release.channel.upgrade());
-    let released: Vec<_> = channels.map(|channel| (channel.release(now), channel)).collect();
-    for (listeners, channel) in &released {
-        wake(herald, channel, listeners);
+    let (mut released, mut again) = (Vec::new(), None);
+    for channel in channels {
+        let release = || {
+            Loop::Timer.turn();
+            channel.release(now)
+        };
+        match catch_unwind(AssertUnwindSafe(release)) {
+            Ok(listeners) => released.push((listeners, channel)),
+            Err(_panic) => {
+                tracing::error!("a topic could not be released at its tick, and is tried again");
+                let at = now + AGAIN;
+                let release = Release { at, channel: Arc::downgrade(&channel) };
+                waiting.lock().unwrap_or_else(PoisonError::into_inner).due.push(Reverse(release));
+                again = Some(at);
+            }
+        }
     }
-    next
+    for (listeners, channel) in &released {
+        // The rows stay: whoever could not be woken now hears them with the next.
+        if catch_unwind(AssertUnwindSafe(|| wake(herald, channel, listeners))).is_err() {
+            tracing::error!("the listeners of a topic could not be woken");
+        }
+    }
+    next.into_iter().chain(again).min()
 }
 
 #[cfg(test)]

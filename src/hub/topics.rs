@@ -40,7 +40,7 @@ pub struct Channel {
 pub type Listeners = Arc<Vec<Arc<Listener>>>;
 
 /// Wakes all of them.
-pub fn ring(listeners: &Listeners) {
+pub fn ring(listeners: &[Arc<Listener>]) {
     listeners.iter().for_each(|session| session.ring());
 }
 

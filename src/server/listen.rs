@@ -23,6 +23,7 @@ use tower::ServiceExt as _;
 
 use super::health::CONNECTIONS;
 use super::limits::{HEAD_BYTES_MAX, HEAD_MAX};
+use crate::fault::Loop;
 
 /// Connections that may wait to be accepted: after a restart thousands come within a second or two. The system holds
 /// it to its own bound; one more has to try again.
@@ -64,6 +65,7 @@ pub async fn accept(
 ) {
     let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     loop {
+        Loop::Accept.turn();
         let place = tokio::select! {
             () = stop.cancelled() => return,
             place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),

@@ -34,6 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -45,6 +46,7 @@ use self::lock::{FolderLock, LockError};
 use self::state::{Limits, LiveOptions, Site};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, EngineOptions, start_mirror};
+use crate::fault::Loop;
 use crate::hub::Hub;
 use crate::protocol::{ApiError, Role};
 use crate::service::{Parts, People, Service};
@@ -58,7 +60,7 @@ const CONNECTIONS_END_MAX: Duration = Duration::from_secs(5);
 /// Name of the lock in the data folder.
 const LOCK_NAME: &str = "milepost.lock";
 
-/// Why the process did not start.
+/// Why the process did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The data folder is not to be had.
@@ -89,6 +91,9 @@ pub enum StartError {
     /// A configuration that is refused; what to do instead.
     #[error("{0}")]
     Refused(String),
+    /// It had started, and then no connection was taken any more.
+    #[error("no connection is taken any more")]
+    Deaf(#[source] Option<tokio::task::JoinError>),
     /// Who may come in cannot be read.
     #[error("cannot read who may come in: {0}")]
     People(ApiError),
@@ -226,12 +231,12 @@ async fn run_with(
     let (stop, tracker) = (state.stop.clone(), state.tracker.clone());
     let routes = if serves {
         start_mirror(engine.clone(), mirrored.0, mirrored.1, stop.clone());
-        tokio::spawn(watch_guests(state.guests.clone(), state.service.clone(), stop.clone()));
+        keep_watching_guests(&engine, &state);
         router::router(state)
     } else {
         router::probes(state)
     };
-    let accepting = tokio::spawn(listen::accept(
+    let mut accepting = tokio::spawn(listen::accept(
         listener,
         routes,
         config.server.connections_max,
@@ -240,7 +245,7 @@ async fn run_with(
     ));
     announce(config, address, first.as_deref());
 
-    signals.next().await;
+    let broke = until_stopped(signals, &mut accepting).await;
     tracing::info!("stopping: a second signal stops at once");
     stop.cancel();
     tracker.close();
@@ -250,7 +255,9 @@ async fn run_with(
         if ended.is_err() {
             tracing::warn!(open = tracker.len(), "connections did not end in time");
         }
-        if let Err(error) = accepting.await {
+        if broke.is_none()
+            && let Err(error) = accepting.await
+        {
             tracing::error!(%error, "the listener ended badly");
         }
     };
@@ -258,7 +265,25 @@ async fn run_with(
         () = calm => tracing::info!("stopped"),
         () = signals.next() => tracing::warn!("stopped at once: what ran is taken back at the next start"),
     }
-    Ok(())
+    broke.map_or(Ok(()), Err)
+}
+
+/// Waits for a signal; why the process had better stop by itself, if that is so.
+async fn until_stopped(signals: &mut Signals, accepting: &mut JoinHandle<()>) -> Option<StartError> {
+    tokio::select! {
+        () = signals.next() => None,
+        // Before the stop it only ends by a panic: nobody can reach this process any more.
+        ended = accepting => Some(StartError::Deaf(ended.err())),
+    }
+}
+
+/// Looks whose login still holds, for as long as the server lives.
+fn keep_watching_guests(engine: &Engine, state: &AppState) {
+    let watched = (state.guests.clone(), state.service.clone(), state.stop.clone());
+    engine.keep(Loop::Guests, move || {
+        let (guests, service, stop) = watched.clone();
+        watch_guests(guests, service, stop)
+    });
 }
 
 /// Beyond loopback there must be somebody who can sign in, and nobody else who could.

@@ -157,7 +157,7 @@ impl People {
     ) -> Result<SignedIn, ApiError> {
         let secret = secret::fresh();
         let hash = secret::hash(&secret);
-        let expires_at = self.inner.store.now().plus_ms(ABSOLUTE_MS);
+        let expires_at = self.inner.store.steady().plus_ms(ABSOLUTE_MS);
         let login = NewLogin { hash: hash.clone(), person: name.to_owned(), role: stored_role, expires_at };
         self.inner.store.login_add(login).await?;
         tracing::info!(person = name, "signed in");
@@ -192,7 +192,7 @@ impl People {
     }
 
     async fn by_login_hash(&self, hash: String) -> Result<Option<Caller>, ApiError> {
-        let now = self.inner.store.now();
+        let now = self.inner.store.steady();
         let login = self.inner.store.login(&hash).await?;
         let Some(login) = login.filter(|login| is_live(login.seen_at, login.expires_at, now)) else {
             return Ok(None);

@@ -107,7 +107,7 @@ impl Store {
     /// [`StoreError::Invariant`] for a row that cannot be; outages.
     pub async fn act_step(&self, batch: BatchKey) -> Result<Option<BatchChange>, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = match Tape::lock(&tx, batch, self.now()).await {
+        let mut tape = match Tape::lock(&tx, batch, self.moment()).await {
             Ok(tape) => tape,
             Err(StoreError::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),

@@ -20,7 +20,7 @@ impl Store {
     /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
     pub async fn pause(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if !allowed(&tape, BatchAct::Pause)? {
             return tape.unchanged();
         }
@@ -37,7 +37,7 @@ impl Store {
     /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
     pub async fn resume(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if !allowed(&tape, BatchAct::Resume)? {
             return tape.unchanged();
         }
@@ -76,7 +76,7 @@ impl Store {
         running: Running,
     ) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if !allowed(&tape, BatchAct::Cancel)? {
             let hastens = tape.batch.cancel_drains
                 && running == Running::Stop
@@ -110,7 +110,7 @@ impl Store {
     /// [`StoreError::NotFound`]; outages.
     pub async fn patch(&self, batch: BatchKey, patch: &BatchPatch) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         let mut options: Options = serde_json::from_str(&tape.batch.options)
             .map_err(|error| StoreError::Invariant(format!("options of batch {batch}: {error}")))?;
         if let Some(name) = &patch.name {
@@ -136,7 +136,7 @@ impl Store {
     /// [`StoreError::NotFinished`], [`StoreError::NotFound`]; outages.
     pub async fn delete(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if tape.state()?.on(BatchAct::Delete) != Move::Do {
             return Err(StoreError::NotFinished);
         }
@@ -154,13 +154,13 @@ impl Store {
         /// Batches started in one transaction at most; the rest comes with the next call.
         const DUE: &str = "SELECT * FROM batches WHERE state = 'scheduled' AND start_at <= $1 AND NOT deleted \
              ORDER BY id LIMIT 100";
-        let now = self.now();
-        let due: Vec<batches::Model> = all(self.inner.backend.reader(), DUE, vec![now.0.into()]).await?;
+        let now = self.moment();
+        let due: Vec<batches::Model> = all(self.inner.backend.reader(), DUE, vec![now.wall.0.into()]).await?;
         if due.is_empty() {
             return Ok(Vec::new());
         }
         let tx = self.inner.backend.write().await?;
-        let due: Vec<batches::Model> = all(&tx, &locking(&tx, DUE), vec![now.0.into()]).await?;
+        let due: Vec<batches::Model> = all(&tx, &locking(&tx, DUE), vec![now.wall.0.into()]).await?;
         let mut changes = Vec::with_capacity(due.len());
         for batch in due {
             let mut tape = Tape::of(&tx, batch, now);

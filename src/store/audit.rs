@@ -29,6 +29,15 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+impl Store {
+    /// Items counted as running in all batches, as of one commit.
+    pub async fn running_in_all(&self) -> Result<u64, StoreError> {
+        let text = "SELECT CAST(COALESCE(SUM(running), 0) AS BIGINT) FROM batches";
+        count(number(self.inner.backend.reader(), text, vec![]).await?.unwrap_or(0))
+    }
+}
+
 impl Store {
     /// Checks by sums what [`Store::audit`] checks row by row: no item has two ends, and the counters are what the rows
     /// say. Bounded in memory, whatever the number of items: for every batch that ends, in release builds too.

@@ -1,4 +1,4 @@
-//! All that differs between databases: connections, transactions, locks, durability, bulk rows, time, errors.
+//! All that differs between databases: connections, transactions, locks, durability, bulk rows, errors.
 //!
 //! Owns the connections and the words of each SQL dialect. Called by every file of the store. Invariant: whoever
 //! changes a batch holds its row from the first look to the commit: on SQLite because one transaction writes at a time,
@@ -18,7 +18,6 @@ use sea_orm::{
 use sea_orm_migration::MigratorTrait as _;
 
 pub(super) use self::bulk::{KEYS_IN_MAX, insert_many, keys_filled, keys_in};
-pub(super) use self::postgres::DatabaseClock;
 pub use self::postgres::Hints;
 use super::error::StoreError;
 use super::migration::Migrator;
@@ -212,16 +211,6 @@ pub(super) fn locking<C: ConnectionTrait>(connection: &C, text: &str) -> String 
     match connection.get_database_backend() {
         DbBackend::Postgres => format!("{text} FOR UPDATE"),
         _ => text.to_owned(),
-    }
-}
-
-/// The time of a statement: `given` where a value is bound to it, else the database's clock where it has one for all.
-pub(super) fn clock_or<C: ConnectionTrait>(connection: &C, given: &str) -> String {
-    match connection.get_database_backend() {
-        DbBackend::Postgres => {
-            format!("COALESCE({given}, CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT))")
-        }
-        _ => given.to_owned(),
     }
 }
 

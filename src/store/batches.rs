@@ -7,6 +7,7 @@ use sea_orm::{DatabaseTransaction, Value};
 
 use super::backend::{Durability, count, insert_many, int, row, small};
 use super::cells::{parse_list, print_list, width_for};
+use super::clock::Moment;
 use super::entity::batches;
 use super::error::StoreError;
 use super::inputs::compress;
@@ -62,12 +63,12 @@ pub(super) fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError>
 }
 
 /// The row of a batch that is being made.
-pub(super) fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
+pub(super) fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
     let generated = new.source == Source::Generated;
     let total = if generated { int(new.generated) } else { 0 };
     let start_at = new.options.start_at.map(|at| at.0);
     let state =
-        if start_at.is_some_and(|at| at > now.0) { BatchState::Scheduled } else { BatchState::Pending };
+        if start_at.is_some_and(|at| at > now.wall.0) { BatchState::Scheduled } else { BatchState::Pending };
     batches::Model {
         id: 0,
         uuid: new.id.to_string(),
@@ -104,13 +105,14 @@ pub(super) fn initial(new: &CreateBatch, now: Timestamp) -> batches::Model {
         priority: i64::from(new.options.priority),
         concurrency: new.options.concurrency.map(i64::from),
         rate_tokens: new.options.rate_per_s.map_or(0.0, |rate| rate.max(1.0)),
-        rate_at: now.0,
+        rate_at: now.steady.0,
         try_first: new.options.try_first.map(int),
         start_at,
         served: 0,
-        created_at: now.0,
+        created_at: now.wall.0,
         started_at: None,
         finished_at: None,
+        finished_steady: None,
         intake_node: new.intake_node.as_ref().map(|node| node.0.clone()),
         acts: 0,
         cancel_drains: false,
@@ -188,7 +190,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Taken`] where the id is in use; outages.
     pub async fn create(&self, new: CreateBatch) -> Result<BatchRecord, StoreError> {
-        let mut batch = initial(&new, self.now());
+        let mut batch = initial(&new, self.moment());
         let tx = self.inner.backend.write().await?;
         let taken =
             row(&tx, "SELECT id FROM batches WHERE uuid = $1", vec![batch.uuid.clone().into()]).await?;
@@ -214,7 +216,7 @@ impl Store {
     ) -> Result<BatchRecord, StoreError> {
         let (rows, end) = block_rows(batch, int(first_seq), &blocks);
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         let state = tape.state()?;
         if state == BatchState::Cancelling || state.is_finished() {
             return Err(StoreError::WrongState(state));
@@ -242,7 +244,7 @@ impl Store {
     /// [`StoreError::NotFound`]; outages.
     pub async fn seal(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if tape.batch.sealed {
             return tape.unchanged();
         }

@@ -13,6 +13,7 @@ use super::backend::{
     Durability, KEYS_IN_MAX, all, count, int, keys_filled, keys_in, locking, number, one, row, run, small,
 };
 use super::batches::to_record;
+use super::clock::Moment;
 use super::entity::{batches, requeue};
 use super::error::StoreError;
 use super::ranges::Ranges;
@@ -31,6 +32,9 @@ pub struct ClaimRequest<'a> {
     /// Slots per batch that this node already holds in other leases are known to the store itself.
     /// Items of one lease at most.
     pub lease_items_max: u64,
+    /// Items that may be counted as started with the grant: slots that the store does not count as taken. The others
+    /// of `slots_free` are told as started by a later record.
+    pub started_max: u32,
     /// Whether a task can be run here; a batch of another waits for a node that can.
     pub runs: &'a (dyn Fn(&str) -> bool + Sync),
 }
@@ -54,7 +58,7 @@ pub struct Claim {
     pub version: u32,
     /// Slots granted, at least 1.
     pub slots: u32,
-    /// Items counted as started with the claim: the first ones.
+    /// Items counted as started with the claim: the first ones, perhaps none.
     pub started: u64,
 }
 
@@ -96,7 +100,7 @@ const CANDIDATES: &str = "SELECT * FROM batches b WHERE state IN ('pending', 'ru
      AND (priority < $2 OR (priority = $2 AND (served > $3 OR (served = $3 AND id > $4)))) \
      ORDER BY priority DESC, served, id LIMIT 16";
 
-/// Clocks of two nodes are less than this apart, in ms: both are the database's, seen through an answer's way.
+/// Steady clocks of two nodes are less than this apart, in ms: both are the database's, seen through an answer's way.
 const CLOCKS_APART_MS: i64 = 1_000;
 
 /// Ranges that came due longer ago are not news: what a claim did not take of them waits for something else.
@@ -147,14 +151,14 @@ impl Store {
         request: &ClaimRequest<'_>,
     ) -> Result<Option<(Claim, BatchChange)>, StoreError> {
         const BEFORE_ALL: Place = (i64::MAX, -1, 0);
-        let now = self.now();
+        let now = self.moment();
         let mut after = BEFORE_ALL;
         if request.slots_free == 0 {
             return Ok(None);
         }
         loop {
             // Chosen without a lock: what has changed since is seen under it.
-            let found = candidates(self.inner.backend.reader(), now, after).await?;
+            let found = candidates(self.inner.backend.reader(), now.steady, after).await?;
             let Some(last) = found.last() else { return Ok(None) };
             after = (last.priority, last.served, last.id);
             for batch in found.into_iter().filter(|batch| (request.runs)(&batch.task)) {
@@ -171,17 +175,18 @@ impl Store {
     }
 
     /// When the next requeued range or scheduled batch comes due, or a batch may hand out again by its rate, if one
-    /// is waiting.
+    /// is waiting: by the steady clock.
     ///
     /// # Errors
     /// Outages.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
         let reader = self.inner.backend.reader();
+        let Moment { wall, steady } = self.moment();
         let requeued = number(
             reader,
             "SELECT MIN(not_before) FROM requeue r WHERE not_before > $1 AND EXISTS \
              (SELECT 1 FROM batches b WHERE b.id = r.batch AND b.state IN ('pending', 'running'))",
-            vec![self.now().plus_ms(-DUE_PAST_MS).0.into()],
+            vec![steady.plus_ms(-DUE_PAST_MS).0.into()],
         );
         let scheduled = number(reader, "SELECT MIN(start_at) FROM batches WHERE state = 'scheduled'", vec![]);
         let rated: Vec<batches::Model> = all(
@@ -190,13 +195,15 @@ impl Store {
             vec![],
         )
         .await?;
-        let mut due: Vec<i64> = requeued.await?.into_iter().chain(scheduled.await?).collect();
+        // A time of day: as far off as the wall clock says now.
+        let scheduled = scheduled.await?.map(|at| at.saturating_sub(wall.0).saturating_add(steady.0));
+        let mut due: Vec<i64> = requeued.await?.into_iter().chain(scheduled).collect();
         for batch in &rated {
             let Some(rate) = rate_per_s(batch)? else { continue };
             let wait_ms = to_whole(((1.0 - batch.rate_tokens) / rate * 1_000.0).ceil());
             let full_at = batch.rate_at.saturating_add(wait_ms);
             // As with ranges: a bucket that filled long ago and gave nothing waits for something else.
-            if full_at > self.now().plus_ms(-DUE_PAST_MS).0 {
+            if full_at > steady.plus_ms(-DUE_PAST_MS).0 {
                 due.push(full_at);
             }
         }
@@ -233,16 +240,16 @@ async fn grant(tape: &mut Tape<'_>, request: &ClaimRequest<'_>) -> Result<Option
     let per_slot = request.items_per_slot.get(&tape.batch.id).copied().unwrap_or(1).max(1);
     let mut items = int(per_slot).saturating_mul(slots).min(int(request.lease_items_max.max(1)));
     if let Some(rate) = rate_per_s(&tape.batch)? {
-        // A clock that went far ahead fills the bucket once; one that went far back gives one item, and counts from there.
-        // A little behind is another node: it waits until its clock has come to where the bucket was filled last.
-        let passed = tape.now.saturating_sub(tape.batch.rate_at);
+        // A clock that went far back, as after a start with another one, gives one item and counts from there. A little
+        // behind is another node: it waits until its clock has come to where the bucket was filled last.
+        let passed = tape.steady.saturating_sub(tape.batch.rate_at);
         if passed < -CLOCKS_APART_MS {
             tape.batch.rate_tokens = tape.batch.rate_tokens.max(1.0);
-            tape.batch.rate_at = tape.now;
+            tape.batch.rate_at = tape.steady;
         } else if passed > 0 {
             let filled = tape.batch.rate_tokens + to_float(passed) / 1_000.0 * rate;
             tape.batch.rate_tokens = filled.min(rate.max(1.0));
-            tape.batch.rate_at = tape.now;
+            tape.batch.rate_at = tape.steady;
         }
         items = items.min(to_whole(tape.batch.rate_tokens));
     }
@@ -255,7 +262,7 @@ async fn pick(tape: &mut Tape<'_>, grant: &Grant) -> Result<Option<Picked>, Stor
         "SELECT * FROM requeue WHERE batch = $1 AND not_before <= $2 ORDER BY not_before, first LIMIT $3";
     let most = grant.items.min(LEASE_RANGES_MAX);
     let waiting: Vec<requeue::Model> =
-        all(tape.tx, due, vec![tape.batch.id.into(), tape.now.into(), most.into()]).await?;
+        all(tape.tx, due, vec![tape.batch.id.into(), tape.steady.into(), most.into()]).await?;
     if !waiting.is_empty() {
         return pick_waiting(tape, grant, waiting).await.map(Some);
     }
@@ -345,7 +352,7 @@ async fn lease(
     let Picked { ranges, again, slots } = picked;
     let items = int(ranges.count());
     let slots = slots.min(items);
-    let started = slots;
+    let started = slots.min(i64::from(request.started_max));
     tape.batch.running += started;
     if again.attempt >= 2 {
         tape.batch.retrying += items - started;

@@ -88,7 +88,7 @@ impl Store {
         new: CreateBatch,
         blocks: Vec<NewBlock>,
     ) -> Result<Option<Followed>, StoreError> {
-        let mut batch = initial(&new, self.now());
+        let mut batch = initial(&new, self.moment());
         let tx = self.inner.backend.write().await?;
         let settled = run(&tx, SETTLE, vec![parent.into(), "done".into(), None::<String>.into()]).await?;
         if settled == 0 {

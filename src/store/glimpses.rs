@@ -41,7 +41,7 @@ impl Store {
     pub async fn watch(&self, node: &NodeId, batch: BatchKey, range: SeqRange) -> Result<(), StoreError> {
         let text = "INSERT INTO watches (node, batch, first, last, until) VALUES ($1, $2, $3, $4, $5) \
              ON CONFLICT (node, batch, first, last) DO UPDATE SET until = excluded.until";
-        let until = self.now().plus_ms(WATCH_MS).0;
+        let until = self.steady().plus_ms(WATCH_MS).0;
         let values: Vec<Value> = vec![
             node.0.clone().into(),
             batch.into(),
@@ -61,7 +61,7 @@ impl Store {
         let text = format!(
             "SELECT DISTINCT batch, first, last FROM watches WHERE node <> $1 AND until > $2 LIMIT {WATCHES_MAX}"
         );
-        let values = vec![node.0.clone().into(), self.now().0.into()];
+        let values = vec![node.0.clone().into(), self.steady().0.into()];
         let found = rows(self.inner.backend.reader(), &text, values).await?;
         let read = |row: &sea_orm::QueryResult| {
             let range =
@@ -90,7 +90,7 @@ impl Store {
                 int(glimpse.reports).into(),
                 progress.into(),
                 glimpse.log.clone().into(),
-                self.now().0.into(),
+                self.steady().0.into(),
             ];
             run(self.inner.backend.writer(), text, values).await?;
         }
@@ -104,7 +104,7 @@ impl Store {
     pub async fn glimpses(&self, batch: BatchKey, range: SeqRange) -> Result<Vec<Glimpse>, StoreError> {
         let text = "SELECT seq, reports, progress, log FROM glimpses \
              WHERE batch = $1 AND seq >= $2 AND seq <= $3 AND at > $4 ORDER BY seq";
-        let oldest = self.now().plus_ms(-GLIMPSE_MS).0;
+        let oldest = self.steady().plus_ms(-GLIMPSE_MS).0;
         let values = vec![batch.into(), int(range.first).into(), int(range.last).into(), oldest.into()];
         let found = rows(self.inner.backend.reader(), text, values).await?;
         let read = |row: &sea_orm::QueryResult| {
@@ -125,7 +125,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn forget_glimpses(&self) -> Result<(), StoreError> {
-        let now = self.now();
+        let now = self.steady();
         let writer = self.inner.backend.writer();
         run(writer, "DELETE FROM watches WHERE until < $1", vec![now.0.into()]).await?;
         let old = vec![now.plus_ms(-GLIMPSE_MS).0.into()];

@@ -70,7 +70,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn key_claim(&self, caller: &str, key: &str, holder: &NodeId) -> Result<KeyClaim, StoreError> {
-        let now = self.now().0;
+        let now = self.steady().0;
         let tx = self.inner.backend.write().await?;
         run(&tx, "DELETE FROM idempotency WHERE claimed_at < $1", vec![(now - KEPT_MS).into()]).await?;
         let mine = || vec![caller.into(), key.into(), holder.0.as_str().into(), now.into()];

@@ -11,7 +11,7 @@ use super::batches::to_record;
 use super::entity::batches;
 use super::error::StoreError;
 use super::records::{BatchFilter, BatchKey, BatchList, BatchRecord, Viewer};
-use crate::protocol::{BatchCounts, BatchId, BatchState, limits};
+use crate::protocol::{BatchCounts, BatchId, BatchState, Timestamp, limits};
 
 impl Store {
     /// By id; deleted ones are not found.
@@ -51,6 +51,23 @@ impl Store {
         let next = (found.len() > limit).then(|| found[limit - 1].id);
         let batches = found.iter().take(limit).map(to_record).collect::<Result<_, _>>()?;
         Ok(BatchList { batches, next })
+    }
+
+    /// Batches that finished before so long, by the steady clock: by key, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn finished_before(
+        &self,
+        oldest: Timestamp,
+        after: BatchKey,
+        limit: u32,
+    ) -> Result<Vec<BatchKey>, StoreError> {
+        let text = "SELECT id FROM batches WHERE id > $1 AND finished_at IS NOT NULL AND NOT deleted \
+             AND COALESCE(finished_steady, finished_at) < $2 ORDER BY id LIMIT $3";
+        let values = vec![after.into(), oldest.0.into(), i64::from(limit).into()];
+        let found = rows(self.inner.backend.reader(), text, values).await?;
+        found.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
     }
 
     /// How many of each kind, as visible to `viewer`.

@@ -4,6 +4,7 @@
 //! entity, migration   what is there          backend   all that differs between databases
 //! tape                one batch in one transaction, with its cells, families, columns and rows
 //! batches, claim, turn, record, reclaim    what moves the tape, each one transaction
+//! clock               what time it is, and how much time has passed
 //! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
 //! relay, glimpses     what others have moved, and how far what they run is
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
@@ -21,6 +22,7 @@ mod beside;
 mod budgets;
 mod cells;
 mod claim;
+mod clock;
 mod columns;
 mod entity;
 pub mod error;
@@ -52,10 +54,11 @@ mod turn;
 pub mod vault;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use claim::{Claim, ClaimRequest};
+pub use clock::{Clock, Moment, Uptime};
 pub use columns::PLAIN_COLUMN;
 pub use error::StoreError;
 pub use follow::Followed;
@@ -65,7 +68,8 @@ pub use records::*;
 pub use relay::{Hints, Since, Standing};
 pub use vault::{Draft, Stored, Vault};
 
-use self::backend::{Backend, DatabaseClock, Durability, row, run};
+use self::backend::{Backend, Durability, row, run};
+use self::clock::{Clocks, FileAges};
 use self::inputs::BlockCache;
 use self::sweep::SweepPlace;
 use crate::protocol::Timestamp;
@@ -83,17 +87,6 @@ pub struct StoreOptions {
     pub files: PathBuf,
 }
 
-/// A clock of the caller's.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
-
-/// Where the store takes the time from.
-enum Time {
-    /// The system's clock, or a test's.
-    Here(Clock),
-    /// The clock of the database, which all nodes share.
-    Database(DatabaseClock),
-}
-
 /// The database and the folder of file contents. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -103,7 +96,8 @@ pub struct Store {
 struct Inner {
     backend: Backend,
     vault: Vault,
-    time: Time,
+    clocks: Clocks,
+    ages: Mutex<FileAges>,
     blocks: BlockCache,
     sweep: Mutex<SweepPlace>,
 }
@@ -112,11 +106,6 @@ struct Inner {
 const REV_RAISE: i64 = 1_000_000;
 /// Finished batches whose revision is raised too: those that an open page may still show, in ms.
 const RECENT_MS: i64 = 7 * 24 * 3_600 * 1_000;
-
-fn system_clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
 
 impl Store {
     /// Connects, applies migrations, and raises `rev` where the last stop was not clean.
@@ -144,20 +133,16 @@ impl Store {
     async fn connect(options: StoreOptions, clock: Option<Clock>) -> Result<Self, StoreError> {
         let vault = Vault::open(&options.files).await?;
         let backend = Backend::connect(&options.url, options.readers, options.writers).await?;
-        let time = match clock {
-            Some(clock) => Time::Here(clock),
-            None if backend.is_shared() => {
-                let clock = DatabaseClock::new();
-                clock.renew(backend.reader()).await?;
-                Time::Database(clock)
-            }
-            None => Time::Here(Arc::new(system_clock)),
+        let clocks = match clock {
+            Some(clock) => Clocks::of_caller(clock),
+            None => Clocks::start(backend.is_shared(), backend.reader(), backend.writer()).await?,
         };
         Ok(Self {
             inner: Arc::new(Inner {
                 backend,
                 vault,
-                time,
+                clocks,
+                ages: Mutex::new(FileAges::new()),
                 blocks: BlockCache::default(),
                 sweep: Mutex::default(),
             }),
@@ -175,8 +160,9 @@ impl Store {
         if clean.is_some_and(|clean| clean != "yes") {
             run(
                 &tx,
-                "UPDATE batches SET rev = rev + $1 WHERE finished_at IS NULL OR finished_at > $2",
-                vec![REV_RAISE.into(), self.now().plus_ms(-RECENT_MS).0.into()],
+                "UPDATE batches SET rev = rev + $1 \
+                 WHERE finished_at IS NULL OR COALESCE(finished_steady, finished_at) > $2",
+                vec![REV_RAISE.into(), self.steady().plus_ms(-RECENT_MS).0.into()],
             )
             .await?;
         }
@@ -194,33 +180,48 @@ impl Store {
         self.inner.backend.close().await;
     }
 
-    /// The time by the store's clock.
+    /// What time it is, for people. Never to be stored as the end of a wait: see [`Store::steady`].
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        match &self.inner.time {
-            Time::Here(clock) => clock(),
-            Time::Database(clock) => clock.now(),
-        }
+        self.inner.clocks.wall()
     }
 
-    /// Looks at the database's clock where that is the store's; to be called about once a second, by the thread that
-    /// beats.
+    /// The time by a clock that nobody sets: what waits is stored by it.
+    #[must_use]
+    pub fn steady(&self) -> Timestamp {
+        self.inner.clocks.steady()
+    }
+
+    /// This moment by both clocks.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { wall: self.now(), steady: self.steady() }
+    }
+
+    /// Looks at the wall clock where the store takes it from, so that one that was set is found. To be called about once a
+    /// second.
     ///
     /// # Errors
     /// Outages.
     pub async fn renew_clock(&self) -> Result<(), StoreError> {
-        match &self.inner.time {
-            Time::Here(_) => Ok(()),
-            Time::Database(clock) => clock.renew(self.inner.backend.beats()).await,
-        }
+        self.inner.ages.lock().unwrap_or_else(PoisonError::into_inner).hold(Duration::ZERO);
+        let backend = &self.inner.backend;
+        self.inner.clocks.renew(backend.reader(), backend.writer()).await
     }
 
-    /// The time to bind where [`backend::clock_or`] stands: none where the database is to say it.
-    fn clock_value(&self) -> sea_orm::Value {
-        match &self.inner.time {
-            Time::Here(clock) => clock().0.into(),
-            Time::Database(_) => sea_orm::Value::BigInt(None),
-        }
+    /// As [`Store::renew_clock`], by the connections of the thread that beats.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn renew_clock_to_beat(&self) -> Result<(), StoreError> {
+        let beats = self.inner.backend.beats();
+        self.inner.clocks.renew(beats, beats).await
+    }
+
+    /// Grows where the wall clock was found set, by this process or another.
+    #[must_use]
+    pub fn clock_epoch(&self) -> i64 {
+        self.inner.clocks.epoch()
     }
 
     /// True where other processes may work on the same database.

@@ -1,4 +1,4 @@
-//! Nodes: who is there, by their beats and the database's clock.
+//! Nodes: who is there, by their beats and the steady clock that they share.
 //!
 //! Owns the rows of nodes. Called by the engine. Invariant: a node's id is fresh each start, so a row is never of two
 //! processes, and one that is down never comes up again: whoever was expelled joins anew. Deliberately takes no lease
@@ -9,7 +9,7 @@ use std::time::Duration;
 use sea_orm::{DatabaseTransaction, Value};
 
 use super::Store;
-use super::backend::{Durability, all, clock_or, int, locking, row, rows, run, small};
+use super::backend::{Durability, all, int, locking, row, rows, run, small};
 use super::entity::nodes;
 use super::error::StoreError;
 use super::records::NodeRecord;
@@ -102,15 +102,12 @@ impl Store {
             i64::from(node.slots).into(),
             i64::from(node.busy).into(),
             state_text(node.state).into(),
-            self.clock_value(),
+            self.steady().0.into(),
             node.rate_per_s.into(),
         ];
-        let now = clock_or(tx, "$8");
-        let text = format!(
-            "INSERT INTO nodes (id, name, role, version, slots, busy, state, heartbeat_at, rate_per_s) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, {now}, $9)"
-        );
-        run(tx, &text, values).await?;
+        let text = "INSERT INTO nodes (id, name, role, version, slots, busy, state, heartbeat_at, rate_per_s) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+        run(tx, text, values).await?;
         Ok(())
     }
 
@@ -130,16 +127,14 @@ impl Store {
             i64::from(busy).into(),
             rate_per_s.into(),
             state_text(state).into(),
-            self.clock_value(),
+            // Of before the statement: a beat that came late must not look younger than it is.
+            self.steady().0.into(),
         ];
         let beats = self.inner.backend.beats();
-        let now = clock_or(beats, "$5");
-        let text = format!(
-            "UPDATE nodes SET busy = $2, rate_per_s = $3, heartbeat_at = {now}, \
+        let text = "UPDATE nodes SET busy = $2, rate_per_s = $3, heartbeat_at = $5, \
              state = CASE WHEN state = 'draining' THEN state ELSE $4 END \
-             WHERE id = $1 AND state <> 'down' RETURNING state"
-        );
-        let told = row(beats, &text, values).await?.ok_or(StoreError::NotFound("node"))?;
+             WHERE id = $1 AND state <> 'down' RETURNING state";
+        let told = row(beats, text, values).await?.ok_or(StoreError::NotFound("node"))?;
         let told: String = told.try_get_by_index(0)?;
         Ok(if told == state_text(NodeState::Draining) { NodeState::Draining } else { NodeState::Up })
     }
@@ -166,23 +161,21 @@ impl Store {
         Ok(())
     }
 
-    /// Marks as down who has not beaten for longer than `lease`, or in a future that the database's clock has been set
-    /// back from; answers who was expelled. Rows of nodes that have
-    /// been down for long go.
+    /// Marks as down who has not beaten for longer than `lease`, or in a future that cannot be; answers who was expelled.
+    /// Rows of nodes that have been down for long go.
     ///
     /// # Errors
     /// Outages.
     pub async fn expel(&self, lease: Duration) -> Result<Vec<NodeId>, StoreError> {
         let lease_ms = int(u64::try_from(lease.as_millis()).unwrap_or(u64::MAX));
         let writer = self.inner.backend.writer();
-        let now = clock_or(writer, "$1");
-        let old = format!("DELETE FROM nodes WHERE state = 'down' AND heartbeat_at < {now} - $2");
-        run(writer, &old, vec![self.clock_value(), SHOWN_MS.into()]).await?;
-        let text = format!(
-            "UPDATE nodes SET state = 'down', busy = 0, rate_per_s = 0 \
-             WHERE state <> 'down' AND (heartbeat_at < {now} - $2 OR heartbeat_at > {now} + $2) RETURNING id"
-        );
-        let gone = rows(writer, &text, vec![self.clock_value(), lease_ms.into()]).await?;
+        let now = self.steady();
+        let old = "DELETE FROM nodes WHERE state = 'down' AND heartbeat_at < $1";
+        run(writer, old, vec![now.plus_ms(-SHOWN_MS).0.into()]).await?;
+        let text = "UPDATE nodes SET state = 'down', busy = 0, rate_per_s = 0 \
+             WHERE state <> 'down' AND (heartbeat_at < $1 OR heartbeat_at > $2) RETURNING id";
+        let bounds = [now.plus_ms(-lease_ms), now.plus_ms(lease_ms)].map(|bound| bound.0.into());
+        let gone = rows(writer, text, bounds.to_vec()).await?;
         gone.iter().map(|row| Ok(NodeId(row.try_get_by_index(0)?))).collect()
     }
 
@@ -192,11 +185,15 @@ impl Store {
     /// Outages.
     pub async fn take_turn(&self, what: &str, duration: Duration) -> Result<bool, StoreError> {
         let writer = self.inner.backend.writer();
-        let now = self.now();
-        let until = now.plus_ms(int(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)));
+        let now = self.steady();
+        let span_ms = int(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        let until = now.plus_ms(span_ms);
         let text = "INSERT INTO meta (\"key\", value) VALUES ($1, $2) ON CONFLICT (\"key\") DO UPDATE SET \
-             value = excluded.value WHERE CAST(meta.value AS BIGINT) <= $3";
-        let values = vec![format!("turn {what}").into(), until.0.to_string().into(), now.0.into()];
+             value = excluded.value WHERE CAST(meta.value AS BIGINT) <= $3 OR CAST(meta.value AS BIGINT) > $4";
+        // Nobody takes a turn for twice as long: one that ends later was taken by another clock.
+        let never = until.plus_ms(span_ms);
+        let values =
+            vec![format!("turn {what}").into(), until.0.to_string().into(), now.0.into(), never.0.into()];
         Ok(run(writer, text, values).await? == 1)
     }
 
@@ -205,7 +202,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn nodes(&self) -> Result<Vec<NodeRecord>, StoreError> {
-        let since = vec![self.now().plus_ms(-SHOWN_MS).0.into()];
+        let since = vec![self.steady().plus_ms(-SHOWN_MS).0.into()];
         let text = "SELECT * FROM nodes WHERE heartbeat_at >= $1 ORDER BY name, id";
         let rows: Vec<nodes::Model> = all(self.inner.backend.reader(), text, since).await?;
         rows.into_iter().map(to_node).collect()

@@ -168,7 +168,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn login_add(&self, new: NewLogin) -> Result<(), StoreError> {
-        let now = self.now();
+        let now = self.steady();
         let tx = self.inner.backend.write().await?;
         run(&tx, "DELETE FROM logins WHERE expires_at <= $1", vec![now.0.into()]).await?;
         let values = vec![
@@ -212,7 +212,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn login_seen(&self, hash: &str) -> Result<(), StoreError> {
-        let values = vec![hash.into(), self.now().0.into()];
+        let values = vec![hash.into(), self.steady().0.into()];
         run(self.inner.backend.writer(), "UPDATE logins SET seen_at = $2 WHERE hash = $1", values).await?;
         Ok(())
     }

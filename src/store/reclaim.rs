@@ -72,7 +72,7 @@ impl Store {
         policy: RetryPolicy,
     ) -> Result<Option<BatchChange>, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = match Tape::lock(&tx, batch, self.now()).await {
+        let mut tape = match Tape::lock(&tx, batch, self.moment()).await {
             Ok(tape) => tape,
             Err(StoreError::NotFound(_)) => return Ok(None),
             Err(error) => return Err(error),
@@ -105,36 +105,28 @@ impl Store {
         found.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
     }
 
-    /// The clock has jumped by so many ms: what is to be tried again waits no shorter and no longer for it.
-    ///
-    /// # Errors
-    /// Outages.
-    pub async fn shift_due(&self, ms: i64) -> Result<(), StoreError> {
-        let text = "UPDATE requeue SET not_before = CASE WHEN not_before + $1 > 0 THEN not_before + $1 ELSE 0 END \
-             WHERE not_before > 0";
-        run(self.inner.backend.writer(), text, vec![ms.into()]).await?;
-        Ok(())
-    }
-
-    /// After a start: nothing waits longer than the longest delay of its batch, whatever the clock said before.
+    /// Nothing waits longer than the longest delay before its attempt, whatever the clock said when it was recorded: for
+    /// a start, before which it may have been set unseen.
     ///
     /// # Errors
     /// Outages.
     pub async fn clamp_due(&self, policy: RetryPolicy) -> Result<(), StoreError> {
-        let latest =
-            "SELECT batch, MAX(not_before) FROM requeue WHERE not_before > $1 GROUP BY batch ORDER BY batch";
-        let now = self.now();
-        for row in rows(self.inner.backend.reader(), latest, vec![now.0.into()]).await? {
-            let (batch, not_before): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+        let latest = "SELECT batch, attempt, MAX(not_before) FROM requeue WHERE not_before > $1 GROUP BY batch, attempt \
+             ORDER BY batch, attempt";
+        let now = self.moment();
+        for row in rows(self.inner.backend.reader(), latest, vec![now.steady.0.into()]).await? {
+            let (batch, attempt): (i64, i64) = (row.try_get_by_index(0)?, row.try_get_by_index(1)?);
+            let not_before: i64 = row.try_get_by_index(2)?;
             let tx = self.inner.backend.write().await?;
             let tape = match Tape::lock(&tx, batch, now).await {
                 Ok(tape) => tape,
                 Err(StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(error),
             };
-            let bound = now.0.saturating_add(int(Bounds::of(&tape, policy)?.most_ms));
+            let longest = Bounds::of(&tape, policy)?.longest_ms(attempt - 1);
+            let bound = now.steady.0.saturating_add(int(longest));
             if not_before > bound {
-                clamp(&tx, batch, bound).await?;
+                clamp(&tx, batch, attempt, bound).await?;
                 self.inner.backend.commit(tx, Durability::Process).await?;
             }
         }
@@ -142,9 +134,9 @@ impl Store {
     }
 }
 
-async fn clamp(tx: &DatabaseTransaction, batch: i64, bound: i64) -> Result<(), StoreError> {
-    let text = "UPDATE requeue SET not_before = $2 WHERE batch = $1 AND not_before > $2";
-    run(tx, text, vec![batch.into(), bound.into()]).await?;
+async fn clamp(tx: &DatabaseTransaction, batch: i64, attempt: i64, bound: i64) -> Result<(), StoreError> {
+    let text = "UPDATE requeue SET not_before = $3 WHERE batch = $1 AND attempt = $2 AND not_before > $3";
+    run(tx, text, vec![batch.into(), attempt.into(), bound.into()]).await?;
     Ok(())
 }
 
@@ -160,10 +152,15 @@ impl Bounds {
         })
     }
 
-    /// Between half and all of base × 2^(attempt-1), at most the longest.
-    fn delay_ms(&self, attempt: i64) -> i64 {
+    /// The longest delay after `attempt`: base × 2^(attempt-1), at most what the batch allows.
+    fn longest_ms(&self, attempt: i64) -> u64 {
         let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(40);
-        let whole = self.base_ms.saturating_mul(1 << doublings).min(self.most_ms);
+        self.base_ms.saturating_mul(1 << doublings).min(self.most_ms)
+    }
+
+    /// Between half and all of the longest.
+    fn delay_ms(&self, attempt: i64) -> i64 {
+        let whole = self.longest_ms(attempt);
         int(rand::random_range(whole / 2..=whole))
     }
 }
@@ -236,7 +233,7 @@ fn lose(
         row.node = Some(lease.node.clone());
         return tape.end(row, Some(message));
     }
-    let not_before = tape.now.saturating_add(bounds.delay_ms(lease.attempt));
+    let not_before = tape.steady.saturating_add(bounds.delay_ms(lease.attempt));
     tape.again(
         range,
         Again { generation: lease.generation, attempt: lease.attempt + 1, crashes, not_before },

@@ -10,13 +10,14 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
 
 use super::Store;
 use super::backend::{Durability, KEYS_IN_MAX, all, int, keys_filled, keys_in, run, small};
+use super::clock::Moment;
 use super::columns::Columns;
 use super::entity::leases;
 use super::error::StoreError;
 use super::ranges::Ranges;
 use super::records::{BatchChange, LeaseAnswer, LeaseReport, OutcomeRun, Recorded, SeqRange};
 use super::tape::{Again, Tape};
-use crate::protocol::{BatchState, ItemState, NodeId, Timestamp};
+use crate::protocol::{BatchState, ItemState, NodeId};
 
 /// What is to be done with one report.
 enum Case {
@@ -34,7 +35,7 @@ impl Store {
     /// [`StoreError::Invariant`] where a report is about items that its lease does not hold (nothing is applied);
     /// outages.
     pub async fn record(&self, node: &NodeId, reports: &[LeaseReport]) -> Result<Recorded, StoreError> {
-        let now = self.now();
+        let now = self.moment();
         let tx = self.inner.backend.write().await?;
         let mut answers: Vec<LeaseAnswer> = vec![LeaseAnswer::Lost; reports.len()];
         let mut by_batch: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
@@ -73,7 +74,7 @@ async fn record_batch(
     node: &NodeId,
     reports: &[LeaseReport],
     told: &[usize],
-    now: Timestamp,
+    now: Moment,
     answers: &mut [LeaseAnswer],
 ) -> Result<Option<BatchChange>, StoreError> {
     let key = |at: &usize| reports[*at].lease;

@@ -36,7 +36,7 @@ impl Store {
     /// [`StoreError::WrongState`] while the batch is being cancelled; [`StoreError::NotFound`]; outages.
     pub async fn retry(&self, batch: BatchKey, request: &RetryRequest) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.now()).await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if !allowed(&tape, BatchAct::Retry)? {
             return tape.unchanged();
         }
@@ -57,6 +57,7 @@ impl Store {
         tape.renew_budget();
         if tape.state()?.is_finished() {
             tape.batch.finished_at = None;
+            tape.batch.finished_steady = None;
             tape.batch.reason = None;
             tape.set_state(opened(&tape));
         }

@@ -34,7 +34,7 @@ impl Store {
         let mut changes = Vec::with_capacity(batches.len());
         for batch in batches {
             let tx = self.inner.backend.write().await?;
-            let mut tape = match Tape::lock(&tx, batch, self.now()).await {
+            let mut tape = match Tape::lock(&tx, batch, self.moment()).await {
                 Ok(tape) => tape,
                 Err(StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(error),

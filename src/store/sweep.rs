@@ -112,6 +112,10 @@ impl Store {
     /// # Errors
     /// Outages; what was removed stays removed.
     pub async fn sweep_unnamed(&self) -> Result<bool, StoreError> {
+        // What has just come would look old where the clock was set ahead meanwhile.
+        if !self.inner.ages.lock().unwrap_or_else(PoisonError::into_inner).hold(UNNAMED_AGE) {
+            return Ok(false);
+        }
         let place = *self.inner.sweep.lock().unwrap_or_else(PoisonError::into_inner);
         let aged = self.inner.vault.aged(place.shelf, UNNAMED_AGE, place.skip, LOOKED_AT_MAX).await?;
         let next = if aged.len() < LOOKED_AT_MAX {

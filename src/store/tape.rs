@@ -12,12 +12,13 @@ use super::backend::{count, insert_many, int, locking, one};
 use super::batches::to_record;
 use super::budgets::BUDGET;
 use super::cells::{self, CellMoves};
+use super::clock::Moment;
 use super::entity::{batches, outcomes, requeue};
 use super::error::StoreError;
 use super::family::{self, FamilyMoves};
 use super::records::{AttemptRecord, BatchChange, BatchKey, FileRecord, SeqRange};
 use super::{follow, rows};
-use crate::protocol::{BatchState, ItemState, Timestamp};
+use crate::protocol::{BatchState, ItemState};
 
 /// Sums by key, in order: how cells and families gather their moves.
 pub(super) type Sums<K, V> = BTreeMap<K, V>;
@@ -27,7 +28,10 @@ pub(super) struct Tape<'t> {
     pub(super) tx: &'t DatabaseTransaction,
     /// As it will be written.
     pub(super) batch: batches::Model,
+    /// For people, in ms.
     pub(super) now: i64,
+    /// For what waits, in ms of the steady clock.
+    pub(super) steady: i64,
     /// Revision of this commit.
     pub(super) rev: i64,
     outcomes: Vec<outcomes::Model>,
@@ -54,7 +58,7 @@ impl<'t> Tape<'t> {
     pub(super) async fn lock(
         tx: &'t DatabaseTransaction,
         key: BatchKey,
-        now: Timestamp,
+        now: Moment,
     ) -> Result<Self, StoreError> {
         let text = locking(tx, "SELECT * FROM batches WHERE id = $1 AND NOT deleted");
         let batch = one(tx, &text, vec![key.into()]).await?;
@@ -62,12 +66,13 @@ impl<'t> Tape<'t> {
     }
 
     /// Of a row that the transaction has locked.
-    pub(super) fn of(tx: &'t DatabaseTransaction, batch: batches::Model, now: Timestamp) -> Self {
+    pub(super) fn of(tx: &'t DatabaseTransaction, batch: batches::Model, now: Moment) -> Self {
         let rev = batch.rev + 1;
         Self {
             tx,
             batch,
-            now: now.0,
+            now: now.wall.0,
+            steady: now.steady.0,
             rev,
             outcomes: Vec::new(),
             requeue: Vec::new(),
@@ -272,6 +277,7 @@ impl<'t> Tape<'t> {
             self.set_state(end);
             self.batch.finishes += 1;
             self.batch.finished_at = Some(self.now);
+            self.batch.finished_steady = Some(self.steady);
             if end != BatchState::Cancelled {
                 self.batch.reason = None;
             }

@@ -116,6 +116,7 @@ impl Bench {
             slots_free: slots,
             items_per_slot: &per_slot,
             lease_items_max: 10_000,
+            started_max: u32::MAX,
         };
         self.store.claim(&request).await.unwrap()
     }

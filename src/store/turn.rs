@@ -18,6 +18,6 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn whose_turn(&self) -> Result<Option<BatchKey>, StoreError> {
-        number(self.inner.backend.reader(), FIRST, vec![self.now().0.into()]).await
+        number(self.inner.backend.reader(), FIRST, vec![self.steady().0.into()]).await
     }
 }

@@ -135,7 +135,7 @@ async fn perform(
             .await
             .map_err(|_ended| TaskError::passing("crash", "the computation was cut short"))??;
     } else {
-        wait(&params, duration, &context).await;
+        wait(&params, duration, &context).await?;
     }
     match params.failure(seq, attempt) {
         Some(message) => Err(TaskError::passing("planned", message)),
@@ -166,15 +166,21 @@ fn say(params: &DemoParams, part: u32, context: &TaskContext) {
     }
 }
 
-async fn wait(params: &DemoParams, duration: Duration, context: &TaskContext) {
+/// Waits, until the end or until the item is no longer wanted.
+async fn wait(params: &DemoParams, duration: Duration, context: &TaskContext) -> Result<(), TaskError> {
     let start = tokio::time::Instant::now();
     let parts = parts(params);
     for part in 1..=parts {
         if !duration.is_zero() {
-            tokio::time::sleep_until(start + duration.mul_f64(f64::from(part) / f64::from(parts))).await;
+            let end = start + duration.mul_f64(f64::from(part) / f64::from(parts));
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => {}
+                () = context.until_cancelled() => return Err(TaskError::cancelled()),
+            }
         }
         say(params, part, context);
     }
+    Ok(())
 }
 
 fn spin(params: &DemoParams, duration: Duration, context: &TaskContext) -> Result<(), TaskError> {
@@ -185,7 +191,7 @@ fn spin(params: &DemoParams, duration: Duration, context: &TaskContext) -> Resul
         let end = start + duration.mul_f64(f64::from(part) / f64::from(parts));
         while std::time::Instant::now() < end {
             if context.cancelled() {
-                return Err(TaskError::passing("cancelled", "the item is no longer wanted"));
+                return Err(TaskError::cancelled());
             }
             let piece_end = end.min(std::time::Instant::now() + SPIN_PIECE);
             while std::time::Instant::now() < piece_end {
@@ -265,6 +271,20 @@ mod tests {
         assert_eq!(cell.progress(), Some((1.0, None)));
         assert_eq!(cell.reports(), 14);
         assert_eq!(cell.log().1.lines().last(), Some("info line 10 of 10"));
+    }
+
+    #[tokio::test]
+    async fn what_waits_gives_way_at_once() {
+        for steps in [0, 5] {
+            let params = DemoParams { duration_ms: 3_600_000, steps, ..DemoParams::default() };
+            let token = CancellationToken::new();
+            let context = TaskContext::new(Arc::default(), token.clone(), "none".into());
+            let mut run = Box::pin(Demo.run(Arc::new(params), item(1, 1), context));
+            let mut poll = || run.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(poll(), Poll::Pending);
+            token.cancel();
+            assert_eq!(poll(), Poll::Ready(Err(TaskError::cancelled())));
+        }
     }
 
     #[tokio::test]

@@ -14,7 +14,9 @@ mod api_refuse;
 mod api_results;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod clock;
 mod commands;
+mod counts;
 mod crash;
 mod documented;
 #[cfg(feature = "failpoints")]
@@ -28,6 +30,8 @@ mod live_limits;
 mod live_slow;
 mod live_storm;
 mod live_vanished;
+#[cfg(feature = "failpoints")]
+mod loops;
 mod nodes;
 mod support;
 mod tidy;

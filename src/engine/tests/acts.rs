@@ -37,6 +37,7 @@ async fn granted(bench: &Bench, slots: u32) -> (BatchRecord, Claim) {
         slots_free: slots,
         items_per_slot: &items_per_slot,
         lease_items_max: 100,
+        started_max: u32::MAX,
     };
     let (claim, _change) = bench.store.claim(&request).await.unwrap().unwrap();
     (batch, claim)

@@ -131,6 +131,36 @@ async fn a_node_that_was_taken_for_lost_stops_and_joins_anew() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_stood_still_starts_nothing_of_a_lease() {
+    let Some(site) = Site::open(Role::Web).await else { return };
+    let batch = site.submit(2_000, r#"{"wait_ms": 5}"#).await;
+    site.until(&batch, |batch| batch.succeeded > 50).await;
+    let old = site.a.engine.node();
+    for _ in 0..20 {
+        // Frozen for as long as the lease: nobody has looked yet whether that is so.
+        let (node, pulse) = (site.a.engine.node(), &site.a.engine.inner.pulse);
+        pulse.age_by(Duration::from_secs(2));
+        let runs = || site.a.counts.runs.load(Ordering::SeqCst);
+        let before = runs();
+        let begun = std::time::Instant::now();
+        loop {
+            let now = runs();
+            if site.a.engine.node() != node || !pulse.is_fenced() && pulse.age() < Duration::from_secs(1) {
+                break;
+            }
+            // One in each slot may have been on its way past the look.
+            assert!(now <= before + 2, "{} items were started", now - before);
+            assert!(begun.elapsed() < PATIENCE, "it joins anew");
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_ne!(site.a.engine.node(), old);
+    site.b.engine.cancel(batch.key).await.unwrap();
+    site.ended(&batch).await;
+    site.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_dies_is_found_and_its_upload_cut_off() {
     let Some(site) = Site::open(Role::All).await else { return };
     let batch = site.submit(40, r#"{"wait_ms": 50}"#).await;

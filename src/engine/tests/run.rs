@@ -151,3 +151,45 @@ async fn a_stretch_of_failures_is_tried_again_as_one() {
     assert!(ended.rev < 500, "{} commits", ended.rev);
     bench.engine.drain().await;
 }
+
+/// Reads commit after commit until `batch` has ended: how many items of all batches were counted as running at most.
+async fn most_running(bench: &Bench, batch: &BatchRecord) -> u64 {
+    let (mut most, begun) = (0, std::time::Instant::now());
+    while !bench.store.batch_by_key(batch.key).await.unwrap().state.is_finished() {
+        most = most.max(bench.store.running_in_all().await.unwrap());
+        assert!(begun.elapsed() < Duration::from_secs(60), "waited in vain: {:?}", bench.engine.unready());
+    }
+    most
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_commit_counts_more_running_than_there_are_slots() {
+    let bench = Bench::new(2).await;
+    // Claims come between the end of an item and its record, ahead of time, and for retries.
+    for params in [
+        r#"{"wait_ms": 15}"#,
+        r#"{"wait_ms": 3}"#,
+        r#"{"wait_ms": 7, "wait_after": 20}"#,
+        r#"{"wait_ms": 10, "fail_each": 2, "fail_attempts": 1}"#,
+    ] {
+        let batch = bench.submit(80, params, quick_retries()).await;
+        let most = most_running(&bench, &batch).await;
+        assert!((1..=2).contains(&most), "{most} with {params}");
+        bench.ended(&batch).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_gets_its_turn_is_not_counted_as_running_before_a_slot_is_free() {
+    let bench = Bench::new(1).await;
+    let long = bench.submit(400, r#"{"wait_ms": 5}"#, Options::default()).await;
+    bench.until(&long, |batch| batch.succeeded > 10).await;
+    let mut others = Vec::new();
+    for _ in 0..5 {
+        others.push(bench.submit(10, r#"{"wait_ms": 5}"#, Options::default()).await);
+    }
+    assert_eq!(most_running(&bench, &long).await, 1, "in all batches together");
+    for batch in &others {
+        bench.ended(batch).await;
+    }
+}

@@ -1,4 +1,4 @@
-//! Postgres: pools bounded in size and time, one clock for all nodes, one migration at a time.
+//! Postgres: pools bounded in size and time, one migration at a time.
 //!
 //! Owns the settings of its connections. Called by [`super::Backend`]. Invariant: no statement, lock or idle
 //! transaction outlives the bounds here, whichever side has gone away. Deliberately knows no table of the tape.
@@ -6,15 +6,13 @@
 //! Durability: commits are as durable as the server's `synchronous_commit` says, every one of them: nothing is lost
 //! with the server's crash that was answered, so no revision needs to be raised after one.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgListener};
 use sea_orm::{ConnectOptions, ConnectionTrait as _, Database, DatabaseConnection, TransactionTrait};
 use sea_orm_migration::MigratorTrait as _;
 
-use super::{STATEMENTS_CACHED, number};
-use crate::protocol::Timestamp;
+use super::STATEMENTS_CACHED;
 use crate::store::error::StoreError;
 use crate::store::migration::Migrator;
 
@@ -151,35 +149,5 @@ impl Hints {
             Ok(hint) => Ok(hint.map(|hint| hint.payload().to_owned())),
             Err(error) => Err(StoreError::Busy(error.to_string())),
         }
-    }
-}
-
-/// The database's clock, kept between looks at it by a clock of this machine that never jumps.
-pub(crate) struct DatabaseClock {
-    anchor: Mutex<Option<(Instant, i64)>>,
-}
-
-impl DatabaseClock {
-    pub(crate) const fn new() -> Self {
-        Self { anchor: Mutex::new(None) }
-    }
-
-    /// The time now; 1970 before the first look.
-    pub(crate) fn now(&self) -> Timestamp {
-        let anchor = *self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((at, then)) = anchor else { return Timestamp(0) };
-        Timestamp(then.saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX)))
-    }
-
-    /// Looks at the database's clock. Off by at most half of the time that the answer takes.
-    pub(crate) async fn renew(&self, connection: &DatabaseConnection) -> Result<(), StoreError> {
-        const NOW: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)";
-        let asked = Instant::now();
-        let then = number(connection, NOW, vec![]).await?;
-        let at = asked + asked.elapsed() / 2;
-        if let Some(then) = then {
-            *self.anchor.lock().unwrap_or_else(PoisonError::into_inner) = Some((at, then));
-        }
-        Ok(())
     }
 }

@@ -70,7 +70,7 @@ pub struct Model {
     pub concurrency: Option<i64>,
     /// Items that may be handed out at `rate_at`.
     pub rate_tokens: f64,
-    /// When `rate_tokens` was true, in ms.
+    /// When `rate_tokens` was true, in ms of the steady clock.
     pub rate_at: i64,
     /// Nothing above is handed out before somebody resumes.
     pub try_first: Option<i64>,
@@ -84,6 +84,8 @@ pub struct Model {
     pub started_at: Option<i64>,
     /// When its last item ended, in ms.
     pub finished_at: Option<i64>,
+    /// The same by the steady clock; none where it has not, or did so in an earlier version.
+    pub finished_steady: Option<i64>,
     /// The node that fills it, while it is neither sealed nor open.
     pub intake_node: Option<String>,
     /// Acts in steps that have not ended.

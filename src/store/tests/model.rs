@@ -254,6 +254,16 @@ impl Model {
         self.places.extend(std::iter::repeat_n(Place::Untouched, count as usize));
     }
 
+    /// The state where nobody holds it back.
+    fn opened(&self, bench: &Bench) -> BatchState {
+        let early = self.start_at.is_some_and(|at| at > bench.store.now().0);
+        match (self.touched, early) {
+            (true, _) => BatchState::Running,
+            (false, true) => BatchState::Scheduled,
+            (false, false) => BatchState::Pending,
+        }
+    }
+
     async fn step(&mut self, bench: &mut Bench, act: &Act) {
         let key = self.batch.key;
         match act {
@@ -288,12 +298,7 @@ impl Model {
                 let resumed = bench.store.resume(key).await.is_ok();
                 assert_eq!(resumed, self.state == BatchState::Paused || self.state.hands_out());
                 if self.state == BatchState::Paused {
-                    let early = self.start_at.is_some_and(|at| at > bench.store.now().0);
-                    self.state = match (self.touched, early) {
-                        (true, _) => BatchState::Running,
-                        (false, true) => BatchState::Scheduled,
-                        (false, false) => BatchState::Pending,
-                    };
+                    self.state = self.opened(bench);
                 }
             }
             Act::Cancel => self.cancel(bench).await,

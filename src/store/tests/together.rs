@@ -56,6 +56,7 @@ async fn work(scene: Arc<Scene>, store: Store, name: String, seed: u64) {
             slots_free: 3,
             items_per_slot: &per_slot,
             lease_items_max: 1_000,
+            started_max: u32::MAX,
         };
         let Some((claim, _change)) = store.claim(&request).await.unwrap() else {
             if scene.is_over(&store).await {

@@ -126,7 +126,7 @@ impl Model {
             self.retries.push(Retrying { generation: self.generation, meant });
         }
         if self.state.is_finished() {
-            self.state = if self.touched { BatchState::Running } else { BatchState::Pending };
+            self.state = self.opened(bench);
         }
     }
 }
