@@ -12,6 +12,7 @@ use super::life::CUT_OFF;
 use super::owed::{ClaimedKey, Debt, Empty};
 use super::slot::FileInput;
 use super::{Engine, EngineError};
+use crate::fault::Point;
 use crate::protocol::{FileRow, InputKind, Json, Seq, limits};
 use crate::store::{BatchRecord, Completion, Ending, FileRecord, FileSide, StoreError, Stored};
 
@@ -196,6 +197,7 @@ impl Intake {
         let binding = claimed.as_ref().zip(hash).map(|(claimed, hash)| claimed.binding(hash));
         let ending = if self.batch.options.open { Ending::Open } else { Ending::Sealed };
         let completion = Completion { items: self.next - 1, ending, key: binding };
+        Point::BodyArrived.visit();
         // From here on the list of what is owed has it, whatever becomes of this.
         self.end = End::Settled;
         self.engine.settle(Debt::Complete(self.batch.key, completion), claimed).await

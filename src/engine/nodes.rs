@@ -227,14 +227,23 @@ async fn tidy(engine: &Engine, looks: Looks) -> Result<(), EngineError> {
             break;
         }
     }
+    sweep(inner).await?;
+    while looks == Looks::Everywhere && inner.store.sweep_unnamed().await? && !inner.stop.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_PAUSE) => {}
+            // The look takes long; whoever deleted something may wait for the room.
+            () = inner.sweep.notified() => sweep(inner).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Sweeps up after deleted batches, and gives what that freed back to the disk.
+async fn sweep(inner: &Inner) -> Result<(), StoreError> {
     while inner.store.sweep().await? && !inner.stop.is_cancelled() {
         tokio::time::sleep(SWEEP_PAUSE).await;
     }
-    inner.store.give_back_pages().await?;
-    while looks == Looks::Everywhere && inner.store.sweep_unnamed().await? && !inner.stop.is_cancelled() {
-        tokio::time::sleep(SWEEP_PAUSE).await;
-    }
-    Ok(())
+    inner.store.give_back_pages().await
 }
 
 /// Finished batches of everybody, older than `before`.

@@ -208,6 +208,17 @@ impl Store {
         key: Option<&KeyBinding>,
     ) -> Result<BatchRecord, StoreError> {
         self.has_room()?;
+        let made = self.create_once(new, key).await;
+        // For the others: what is new does not take the reserve.
+        self.gives_reserve(&made);
+        made
+    }
+
+    async fn create_once(
+        &self,
+        new: CreateBatch,
+        key: Option<&KeyBinding>,
+    ) -> Result<BatchRecord, StoreError> {
         let mut batch = initial(&new, self.now());
         let tx = self.inner.backend.write().await?;
         let taken =
@@ -237,6 +248,18 @@ impl Store {
         files: Vec<FileRecord>,
     ) -> Result<BatchRecord, StoreError> {
         self.has_room()?;
+        let written = self.append_once(batch, first_seq, blocks, files).await;
+        self.gives_reserve(&written);
+        written
+    }
+
+    async fn append_once(
+        &self,
+        batch: BatchKey,
+        first_seq: Seq,
+        blocks: Vec<NewBlock>,
+        files: Vec<FileRecord>,
+    ) -> Result<BatchRecord, StoreError> {
         let (rows, end) = block_rows(batch, int(first_seq), &blocks);
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.now()).await?;

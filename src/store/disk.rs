@@ -31,10 +31,17 @@ const START_BYTES: u64 = 1024 * 1024;
 const RESERVE_SUFFIX: &str = "-reserve";
 /// Name of the file in the folder of files by which room is looked for.
 const PROBE_NAME: &str = "room";
-/// Free pages of the database that are kept for new rows; more are given back to the disk.
-const FREE_PAGES_KEPT: i64 = 4_096;
+/// One in so many pages of the database may be free, for new rows; more are given back to the disk.
+const FREE_PAGES_KEPT: i64 = 8;
 /// Pages given back in one step.
 const PAGES_STEP: i64 = 2_000;
+
+/// Whether free pages stay in the database.
+#[derive(Clone, Copy)]
+enum Kept {
+    None,
+    Some,
+}
 
 /// The disk of a database and its files.
 pub(super) struct Disk {
@@ -222,7 +229,7 @@ impl Store {
             return Ok(true);
         }
         if !self.is_shared() {
-            let gave = self.give_back(0).await;
+            let gave = self.give_back(Kept::None).await;
             if gave.as_ref().is_err_and(|error| !error.is_disk_full()) {
                 gave?;
             }
@@ -244,11 +251,16 @@ impl Store {
         if self.is_shared() {
             return Ok(());
         }
-        self.give_back(if self.is_disk_full() { 0 } else { FREE_PAGES_KEPT }).await
+        self.give_back(if self.is_disk_full() { Kept::None } else { Kept::Some }).await
     }
 
-    async fn give_back(&self, kept: i64) -> Result<(), StoreError> {
+    async fn give_back(&self, kept: Kept) -> Result<(), StoreError> {
         let writer = self.inner.backend.writer();
+        let pages = number(writer, "PRAGMA page_count", vec![]).await?.unwrap_or(0);
+        let kept = match kept {
+            Kept::None => 0,
+            Kept::Some => pages / FREE_PAGES_KEPT,
+        };
         let free =
             async || Ok::<_, StoreError>(number(writer, "PRAGMA freelist_count", vec![]).await?.unwrap_or(0));
         let mut left = free().await?;

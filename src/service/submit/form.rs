@@ -174,11 +174,11 @@ impl Reader<'_> {
             .into());
         }
         let name = file_name(&name)?;
-        let mut draft = vault.draft().await.map_err(io)?;
+        let mut draft = vault.draft().await.map_err(|fault| sink.file_fault(fault))?;
         loop {
             // What a full disk has left is for ends: a file that is half there does not take it.
             sink.has_room()?;
-            draft.write(&bytes).await.map_err(io)?;
+            draft.write(&bytes).await.map_err(|fault| sink.file_fault(fault))?;
             if draft.len() > self.file_bytes_max {
                 let max = self.file_bytes_max;
                 let detail = format!("The file {name:?} has more than {max} bytes.");
@@ -189,7 +189,7 @@ impl Reader<'_> {
                 None => break,
             }
         }
-        let stored = draft.keep(&name).await.map_err(io)?;
+        let stored = draft.keep(&name).await.map_err(|fault| sink.file_fault(fault))?;
         Ok(sink.push_file(&name, stored).await?)
     }
 
@@ -322,8 +322,4 @@ fn multipart(fault: multer::Error) -> Halt {
         }
         other => Halt::Bad(ApiError::malformed(format!("The form could not be read: {other}."))),
     }
-}
-
-fn io(fault: std::io::Error) -> Halt {
-    Halt::Bad(crate::store::StoreError::Io(fault).into())
 }

@@ -41,9 +41,7 @@ use self::sink::Sink;
 use super::error::internal;
 use super::may::{Action, Object, may};
 use super::{Caller, Service};
-use crate::fault::Point;
 use crate::protocol::{ApiError, Batch, BatchId, NewBatch, Seq};
-use crate::store::StoreError;
 
 /// Bytes of a body as they come. An error means that the body was cut short; one of the kind `FileTooLarge`, that it is
 /// over a bound of whoever carries it.
@@ -215,7 +213,6 @@ impl Service {
         if let Err(halt) = begun {
             return Err(sink.halt(halt).await);
         }
-        Point::BodyArrived.pass().map_err(|fault| ApiError::from(StoreError::Io(fault)))?;
         sink.finish(arrival.take().map(Arrival::whole)).await
     }
 

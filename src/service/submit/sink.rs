@@ -32,6 +32,25 @@ enum Origin {
     Continued,
 }
 
+/// What is left of a batch whose body failed.
+enum Left {
+    Nothing,
+    Batch(Box<BatchRecord>),
+    /// The database does not say.
+    Unknown,
+}
+
+impl Left {
+    fn read(now: Result<BatchRecord, EngineError>) -> Self {
+        match now {
+            Ok(batch) if batch.deleted => Self::Nothing,
+            Ok(batch) => Self::Batch(Box::new(batch)),
+            Err(EngineError::Store(StoreError::NotFound(_))) => Self::Nothing,
+            Err(_outage) => Self::Unknown,
+        }
+    }
+}
+
 impl Sink {
     /// For a batch that is not there yet.
     pub(super) fn new(service: &Service, caller: &Caller, new: NewBatch) -> Self {
@@ -89,6 +108,13 @@ impl Sink {
         self.service.parts().store.vault().clone()
     }
 
+    /// Contents could not be written.
+    pub(super) fn file_fault(&self, fault: std::io::Error) -> ApiError {
+        let error = StoreError::Io(fault);
+        self.service.parts().store.note_full(&error);
+        error.into()
+    }
+
     /// Refuses contents while there is no room for them.
     pub(super) fn has_room(&self) -> Result<(), ApiError> {
         Ok(self.service.parts().store.has_room()?)
@@ -111,9 +137,8 @@ impl Sink {
             // Another request has the key: this one has made nothing that lasts.
             Err(EngineError::Store(StoreError::Taken(_))) if self.origin == Origin::Begun => Err(in_flight()),
             Err(error) => {
-                let error = ApiError::from(error);
-                let now = self.service.parts().store.batch(id).await.ok();
-                Err(self.truth(error, now.as_ref()))
+                let left = Left::read(self.service.parts().store.batch(id).await.map_err(EngineError::from));
+                Err(self.truth(error.into(), &left))
             }
         }
     }
@@ -132,41 +157,37 @@ impl Sink {
                 (error, intake.abort(reason, empty).await)
             }
         };
-        match ended {
-            Ok(batch) => self.truth(error, Some(&batch)),
-            Err(fault) => {
-                tracing::warn!(batch = key, %fault, "a batch whose body failed could not be ended at once");
-                self.truth(error, None)
-            }
+        if let Err(fault) = &ended {
+            tracing::warn!(batch = key, %fault, "a batch whose body failed could not be ended at once");
         }
+        self.truth(error, &Left::read(ended))
     }
 
-    /// What is told where the disk or the database was at fault: what has become of the batch. `now` is none where it is
-    /// gone, or cannot be read.
-    fn truth(&self, mut error: ApiError, now: Option<&BatchRecord>) -> ApiError {
-        let cause = match error.code {
-            ErrorCode::DiskFull => "There is no room on the disk.",
-            ErrorCode::Internal => "An error was logged.",
-            _ => return error,
+    /// What is told where the disk or the database was at fault: what has become of the batch.
+    fn truth(&self, mut error: ApiError, left: &Left) -> ApiError {
+        let cause = if error.code == ErrorCode::DiskFull {
+            "There is no room on the disk."
+        } else if error.code == ErrorCode::Internal {
+            "An error was logged."
+        } else {
+            return error;
         };
-        match (self.origin, now) {
-            (Origin::Begun, Some(batch)) if batch.total > 0 && !batch.deleted => {
+        error.detail = match (self.origin, left) {
+            // Then the sentence that nothing was changed is true.
+            (Origin::Begun, Left::Nothing) => return error,
+            (Origin::Begun, Left::Batch(batch)) => {
                 let (number, total) = (batch.key, batch.total);
-                error.detail = format!("{cause} Batch #{number} ends cancelled; {total} items had come.");
+                format!("{cause} Batch #{number} ends cancelled; {total} items had come.")
             }
-            (Origin::Continued, Some(batch)) => {
+            (Origin::Begun, Left::Unknown) => format!("{cause} The batch that was begun is being cancelled."),
+            (Origin::Continued, Left::Batch(batch)) => {
                 let (total, next) = (batch.total, batch.total + 1);
-                error.detail = format!("{cause} The batch has {total} items: go on with first_seq={next}.");
                 error.total = Some(total);
+                format!("{cause} The batch has {total} items: go on with first_seq={next}.")
             }
-            (Origin::Begun, Some(_empty)) => {}
-            (Origin::Begun, None) => {
-                error.detail = format!("{cause} The batch that was begun ends cancelled, or is gone.");
-            }
-            (Origin::Continued, None) => {
-                error.detail = format!("{cause} Look at the batch for the items that it has.");
-            }
-        }
+            (Origin::Continued, Left::Nothing) => format!("{cause} The batch is gone."),
+            (Origin::Continued, Left::Unknown) => format!("{cause} Look at the batch for what it has."),
+        };
         error
     }
 
@@ -193,8 +214,15 @@ fn no_items() -> ApiError {
     ApiError::new(ErrorCode::NoItems, "A batch needs at least one item.")
 }
 
-/// The reason that a batch shows where its body was at fault.
+/// The reason that a batch shows where its body was at fault, or could not be stored.
 fn reason(error: &ApiError) -> String {
+    // What a client is told says what became of the batch: here it is the batch that says it.
+    if error.code == ErrorCode::DiskFull {
+        return "there was no room on the disk".to_owned();
+    }
+    if error.code == ErrorCode::Internal {
+        return "its items could not be stored; see the log".to_owned();
+    }
     match error.line {
         Some(line) => format!("line {line}: {}", error.detail),
         None => error.detail.clone(),

@@ -45,6 +45,30 @@ impl RawRequest {
         self.send(&framed).await;
     }
 
+    /// As [`RawRequest::chunk`]; false where the server takes no more.
+    pub async fn try_chunk(&mut self, bytes: &[u8]) -> bool {
+        let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+        framed.extend_from_slice(bytes);
+        framed.extend_from_slice(b"\r\n");
+        let mut left = framed.as_slice();
+        let (read, mut write) = self.socket.split();
+        while !left.is_empty() {
+            // An answer that comes before the end of the body is looked for while the body waits.
+            tokio::select! {
+                biased;
+                ready = read.readable() => {
+                    ready.unwrap();
+                    return false;
+                }
+                written = write.write(left) => match written {
+                    Ok(count) => left = &left[count..],
+                    Err(_gone) => return false,
+                },
+            }
+        }
+        true
+    }
+
     /// Goes away in the middle.
     pub async fn cut(mut self) {
         self.socket.shutdown().await.unwrap();
