@@ -214,6 +214,13 @@ fn after(debt: &Debt, error: &EngineError, key: Option<ClaimedKey>) -> Option<Ow
             empty: Empty::Shown,
             files: Vec::new(),
         }),
+        // Whatever is wrong with it, it does not wait for items for ever.
+        (Debt::Complete(batch, _), EngineError::Store(StoreError::Invariant(_))) => Some(Debt::End {
+            batch: *batch,
+            reason: "it could not be completed; see the log".to_owned(),
+            empty: Empty::Shown,
+            files: Vec::new(),
+        }),
         (Debt::Complete(..) | Debt::End { .. } | Debt::Forget(..) | Debt::FreeKey, _) => None,
     };
     match (next, key) {

@@ -17,9 +17,24 @@ const ENDLESS_BYTES: usize = 256 * 1024 * 1024;
 const FORM: [&str; 2] = ["Content-Type: multipart/form-data; boundary=b0", "Transfer-Encoding: chunked"];
 const PART: &str = "--b0\r\nContent-Disposition: form-data; name=";
 
+const API: &str = "/api/v1/batches";
+
+/// Where the page's form of New batch posts to.
+async fn page_form(server: &TestServer) -> String {
+    let page = server.client.get(format!("{}/new", server.base)).bearer_auth(&server.token);
+    let html = super::support::send(page.header("accept", "text/html")).await.text;
+    let actions = html.split("action=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    actions.filter(|action| action.contains("submit_form")).map(str::to_owned).next().expect("a form")
+}
+
 /// Sends `begin`, then `again` until the server answers or all is sent; the answer.
-async fn poured(server: &TestServer, begin: &str, again: impl Fn(usize) -> String) -> (u16, Value, usize) {
-    let mut request = RawRequest::post(server, "/batches", &FORM).await;
+async fn poured(
+    server: &TestServer,
+    path: &str,
+    begin: &str,
+    again: impl Fn(usize) -> String,
+) -> (u16, Value, usize) {
+    let mut request = RawRequest::post_to(server, path, &FORM).await;
     request.chunk(begin.as_bytes()).await;
     let mut sent = begin.len();
     for at in 0.. {
@@ -41,10 +56,18 @@ async fn the_head_of_a_part_has_a_bound() {
     let before = peak_bytes(&server);
     let filler = "x".repeat(256 * 1024);
     for begin in [format!("{PART}\""), "a preamble ".to_owned()] {
-        let (status, problem, sent) = poured(&server, &begin, |_at| filler.clone()).await;
+        let (status, problem, sent) = poured(&server, API, &begin, |_at| filler.clone()).await;
         assert_eq!((status, &problem["code"]), (413, &json!("too_large")), "{begin}: {problem}");
         assert!(sent < ENDLESS_BYTES, "refused while it came");
     }
+    // The page's own form, which the framework reads.
+    let mut request = RawRequest::post_to(&server, &page_form(&server).await, &FORM).await;
+    request.chunk(format!("{PART}\"").as_bytes()).await;
+    let mut sent = 0;
+    while sent < ENDLESS_BYTES && request.try_chunk(filler.as_bytes()).await {
+        sent += filler.len();
+    }
+    assert!(sent < ENDLESS_BYTES, "refused while it came");
     let grown = peak_bytes(&server).saturating_sub(before);
     assert!(grown < GROWTH_MAX, "{} MiB more", grown / MIB);
     assert_eq!(server.get("/batches").await.ok()["batches"], json!([]));
@@ -57,17 +80,17 @@ async fn the_settings_of_a_form_have_bounds() {
     let begin = format!("{PART}\"task\"\r\n\r\ndemo\r\n");
     let large = "x".repeat(250_000);
     let (status, problem, _sent) =
-        poured(&server, &begin, |at| format!("{PART}\"param.p{at}\"\r\n\r\n{large}\r\n")).await;
+        poured(&server, API, &begin, |at| format!("{PART}\"param.p{at}\"\r\n\r\n{large}\r\n")).await;
     assert_eq!((status, &problem["code"]), (413, &json!("too_large")), "{problem}");
     let many = |at: usize| {
         let part = |at| format!("{PART}\"param.p{at}\"\r\n\r\n1\r\n");
         if at < 15 { (0..10_000).map(|one| part(at * 10_000 + one)).collect() } else { String::new() }
     };
-    let (status, problem, _sent) = poured(&server, &begin, many).await;
+    let (status, problem, _sent) = poured(&server, API, &begin, many).await;
     assert_eq!((status, &problem["code"]), (413, &json!("too_large")), "{problem}");
     let begin = format!("{PART}\"task\"\r\n\r\nchecksum\r\n");
     let idle = format!("{PART}\"file\"; filename=\"\"\r\n\r\n\r\n").repeat(1_000);
-    let (status, problem, _sent) = poured(&server, &begin, |_at| idle.clone()).await;
+    let (status, problem, _sent) = poured(&server, API, &begin, |_at| idle.clone()).await;
     assert_eq!((status, &problem["code"]), (413, &json!("too_large")), "{problem}");
     let grown = peak_bytes(&server).saturating_sub(before);
     assert!(grown < GROWTH_MAX, "{} MiB more", grown / MIB);

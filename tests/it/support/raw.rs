@@ -16,9 +16,14 @@ pub struct RawRequest {
 impl RawRequest {
     /// Sends the head of a POST with these headers, one a line.
     pub async fn post(server: &TestServer, path: &str, headers: &[&str]) -> Self {
+        Self::post_to(server, &format!("/api/v1{path}"), headers).await
+    }
+
+    /// As [`RawRequest::post`], anywhere on the server.
+    pub async fn post_to(server: &TestServer, path: &str, headers: &[&str]) -> Self {
         let mut socket = TcpStream::connect(server.authority()).await.unwrap();
         let mut head = format!(
-            "POST /api/v1{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n",
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n",
             server.authority(),
             server.token
         );
