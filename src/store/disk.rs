@@ -25,6 +25,8 @@ use super::error::StoreError;
 const RESERVE_BYTES: u64 = 8 * 1024 * 1024;
 /// Bytes that must be free beside it before the disk counts as having room again, so that it does not flap.
 const HEADROOM_BYTES: u64 = 4 * 1024 * 1024;
+/// Bytes of the reserve where the database has as much room in itself as the headroom: then the log alone needs the disk.
+const RESERVE_BYTES_LEAST: u64 = RESERVE_BYTES / 2;
 /// A start with less room than this, in bytes, gives the reserve up at once.
 const START_BYTES: u64 = 1024 * 1024;
 /// What is appended to the name of the database for the reserve's name.
@@ -69,12 +71,12 @@ impl Disk {
         let disk =
             Self { reserve, files: files.to_owned(), full: AtomicBool::new(false), changing: Mutex::new(()) };
         let kept = disk.reserve.as_ref().is_some_and(|path| {
-            fs::metadata(path).is_ok_and(|file| file.len() == RESERVE_BYTES)
+            fs::metadata(path).is_ok_and(|file| file.len() >= RESERVE_BYTES_LEAST)
                 && has_room(&beside(path), START_BYTES)
         });
         if !kept {
             disk.full.store(true, Ordering::Release);
-            if !disk.regain() {
+            if !disk.regain(RESERVE_BYTES) {
                 disk.give_up();
                 tracing::error!("the disk is full: nothing new is taken until there is room");
             }
@@ -118,8 +120,8 @@ impl Disk {
         }
     }
 
-    /// Looks whether the reserve and some headroom fit again, and makes it then.
-    fn regain(&self) -> bool {
+    /// Looks whether a reserve of so many bytes and the headroom fit again, and makes it then.
+    fn regain(&self, reserve_bytes: u64) -> bool {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.full.load(Ordering::Acquire) {
             return true;
@@ -128,7 +130,7 @@ impl Disk {
             return false;
         }
         if let Some(path) = &self.reserve
-            && !make(path)
+            && !make(path, reserve_bytes)
         {
             return false;
         }
@@ -144,11 +146,11 @@ fn beside(reserve: &Path) -> PathBuf {
     name.into()
 }
 
-/// Makes the reserve, where headroom is left beside it.
-fn make(path: &Path) -> bool {
+/// Makes a reserve of so many bytes, where headroom is left beside it.
+fn make(path: &Path, bytes: u64) -> bool {
     let draft = beside(path);
-    let made = allocate(&draft, RESERVE_BYTES + HEADROOM_BYTES)
-        .and_then(|file| file.set_len(RESERVE_BYTES))
+    let made = allocate(&draft, bytes + HEADROOM_BYTES)
+        .and_then(|file| file.set_len(bytes))
         .and_then(|()| fs::rename(&draft, path));
     if made.is_err() {
         // What is left of it would take the very room that is missing.
@@ -228,14 +230,22 @@ impl Store {
         if !self.is_disk_full() {
             return Ok(true);
         }
+        let mut reserve_bytes = RESERVE_BYTES;
         if !self.is_shared() {
             let gave = self.give_back(Kept::None).await;
             if gave.as_ref().is_err_and(|error| !error.is_disk_full()) {
                 gave?;
             }
+            // A database that keeps its free pages has room in itself: then the log alone needs the disk.
+            let writer = self.inner.backend.writer();
+            let free = number(writer, "PRAGMA freelist_count", vec![]).await?.unwrap_or(0);
+            let page = number(writer, "PRAGMA page_size", vec![]).await?.unwrap_or(0);
+            if u64::try_from(free.saturating_mul(page)).is_ok_and(|bytes| bytes >= HEADROOM_BYTES) {
+                reserve_bytes = RESERVE_BYTES_LEAST;
+            }
         }
         let store = self.clone();
-        let looked = tokio::task::spawn_blocking(move || store.inner.disk.regain()).await;
+        let looked = tokio::task::spawn_blocking(move || store.inner.disk.regain(reserve_bytes)).await;
         let regained = looked.map_err(|ended| StoreError::Io(io::Error::other(ended)))?;
         if regained {
             tracing::info!("there is room on the disk again");
@@ -297,7 +307,7 @@ mod tests {
         assert!(!disk.is_full());
         assert!(disk.found_full() && disk.is_full() && !reserve.exists());
         assert!(!disk.found_full(), "there is nothing more to give");
-        assert!(disk.regain() && !disk.is_full());
+        assert!(disk.regain(RESERVE_BYTES) && !disk.is_full());
         assert_eq!(fs::metadata(&reserve).unwrap().len(), RESERVE_BYTES);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing else is left");
     }
