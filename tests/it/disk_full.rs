@@ -168,7 +168,7 @@ async fn a_disk_that_others_filled_stops_nothing_but_what_is_new() {
     let slow = server.demo(1_000, json!({"duration_ms": 60_000})).await;
     let filler = disk.fill(0);
     let form = |name: &str| {
-        let part = reqwest::multipart::Part::bytes(vec![1; 2 * 1024 * 1024]).file_name("a");
+        let part = reqwest::multipart::Part::bytes(vec![1; 64 * 1024]).file_name("a");
         let form = reqwest::multipart::Form::new().text("task", "checksum").text("name", name.to_owned());
         server.request(reqwest::Method::POST, "/batches").multipart(form.part("file", part))
     };
