@@ -39,11 +39,17 @@ pub enum Point {
     MigrationBetween,
     /// A file was swept away, the row that says so was not.
     SweepBetween,
+    /// The body of a create has come whole, and its batch is not complete.
+    BodyArrived,
+    /// A batch is about to be made whole: sealed, and its key bound.
+    CompleteBefore,
+    /// It has been, and nobody knows yet.
+    CompleteAfter,
 }
 
 impl Point {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::CommitBefore,
         Self::CommitAfter,
         Self::ClaimCommitted,
@@ -56,6 +62,9 @@ impl Point {
         Self::Draining,
         Self::MigrationBetween,
         Self::SweepBetween,
+        Self::BodyArrived,
+        Self::CompleteBefore,
+        Self::CompleteAfter,
     ];
 
     /// Its name in `FAILPOINTS`.
@@ -74,6 +83,9 @@ impl Point {
             Self::Draining => "draining",
             Self::MigrationBetween => "migration.between",
             Self::SweepBetween => "sweep.between",
+            Self::BodyArrived => "body.arrived",
+            Self::CompleteBefore => "complete.before",
+            Self::CompleteAfter => "complete.after",
         }
     }
 

@@ -9,7 +9,7 @@ use super::check;
 use super::lease::Course;
 use super::{Engine, EngineError};
 use crate::protocol::{BatchPatch, RetryRequest, Running, limits};
-use crate::store::{BatchChange, BatchKey, BatchRecord, StoreError};
+use crate::store::{BatchChange, BatchKey, BatchRecord, Completion, StoreError};
 
 impl Engine {
     /// Runs an act to its end, whether or not the caller goes on waiting.
@@ -42,10 +42,36 @@ impl Engine {
     /// No more items can come.
     ///
     /// # Errors
-    /// What the store says.
+    /// `Unready` while the body that makes it is still coming; what the store says.
     pub async fn seal(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
         let engine = self.clone();
-        self.whole(async move { Ok(engine.told(engine.inner.store.seal(batch).await?)) }).await
+        self.whole(async move {
+            engine.not_filling(&engine.inner.store.batch_by_key(batch).await?)?;
+            Ok(engine.told(engine.inner.store.seal(batch).await?))
+        })
+        .await
+    }
+
+    /// The body that made the batch has come whole.
+    pub(super) async fn complete(
+        &self,
+        batch: BatchKey,
+        completion: &Completion,
+    ) -> Result<BatchRecord, EngineError> {
+        let (engine, completion) = (self.clone(), completion.clone());
+        self.whole(async move { Ok(engine.told(engine.inner.store.complete(batch, &completion).await?)) })
+            .await
+    }
+
+    /// Takes away a batch that no item came to.
+    pub(super) async fn discard(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
+        let engine = self.clone();
+        self.whole(async move {
+            let gone = engine.told(engine.inner.store.discard(batch).await?);
+            engine.inner.sweep.notify_one();
+            Ok(gone)
+        })
+        .await
     }
 
     /// Pause, and hand back what has not started.

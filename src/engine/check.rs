@@ -49,7 +49,6 @@ pub(super) fn batch(
         let unfit = format!("the task {:?} takes {}, not numbers", info.name, plural(info.input));
         return Err(invalid(unfit));
     }
-    let is_streamed = source == Source::Blocks && !new.options.open;
     Ok(CreateBatch {
         id: BatchId::from_u128(uuid::Uuid::now_v7().as_u128()),
         name: match new.name.map(|given| given.trim().to_owned()).filter(|given| !given.is_empty()) {
@@ -64,7 +63,7 @@ pub(super) fn batch(
         options: new.options,
         owner,
         columns,
-        intake_node: is_streamed.then(|| inner.node()),
+        intake_node: (source == Source::Blocks).then(|| inner.node()),
     })
 }
 

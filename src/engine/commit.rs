@@ -44,7 +44,7 @@ pub(super) async fn commit_loop(
             Step::Write(blocks, files) => {
                 age = Age::Young;
                 let count: u64 = blocks.iter().map(|block| u64::from(block.count)).sum();
-                match append(&engine, batch.key, next, blocks, files).await {
+                match append(&engine, batch.key, next, &blocks, &files).await {
                     Ok(written) => {
                         engine.publish_grown(&written, last.as_ref().unwrap_or(&batch));
                         engine.inner.desk.nudge.notify_one();
@@ -53,6 +53,7 @@ pub(super) async fn commit_loop(
                         forming.written();
                     }
                     Err(error) => {
+                        forming.give_back(files);
                         forming.drop_rest();
                         return Err(error);
                     }
@@ -67,14 +68,14 @@ async fn append(
     engine: &Engine,
     batch: BatchKey,
     first: Seq,
-    blocks: Vec<NewBlock>,
-    files: Vec<FileRecord>,
+    blocks: &[NewBlock],
+    files: &[FileRecord],
 ) -> Result<BatchRecord, StoreError> {
     let items: u64 = blocks.iter().map(|block| u64::from(block.count)).sum();
     let mut tries = 0;
     loop {
         tries += 1;
-        match engine.inner.store.append(batch, first, blocks.clone(), files.clone()).await {
+        match engine.inner.store.append(batch, first, blocks.to_vec(), files.to_vec()).await {
             Err(StoreError::Busy(_)) if tries < TRIES_MAX => tokio::time::sleep(TRY_PAUSE).await,
             // The try whose answer was lost has written it. Only this intake appends to a batch that is not open.
             Err(StoreError::WrongFirstSeq { total }) if tries > 1 && total == first - 1 + items => {

@@ -102,6 +102,16 @@ impl Forming {
         self.come.notify_one();
     }
 
+    /// Files of a block that could not be written.
+    pub fn give_back(&self, files: Vec<FileRecord>) {
+        self.lock().files.extend(files);
+    }
+
+    /// Keys of files whose items were not written. To be asked when nothing is written any more.
+    pub fn left_files(&self) -> Vec<String> {
+        self.lock().files.drain(..).map(|file| file.key).collect()
+    }
+
     /// Nothing more is to be written.
     pub fn drop_rest(&self) {
         self.lock().end = End::Dropped;

@@ -28,7 +28,8 @@ pub(super) struct Health {
 impl Inner {
     /// True while this node may take more work. What passes is tried, for nothing else would tell that it has passed.
     pub(super) fn may_claim(&self) -> bool {
-        !self.pulse.is_retired() && self.may_write()
+        // What the reserve gave free is for ends, not for beginnings.
+        !self.pulse.is_retired() && !self.store.is_disk_full() && self.may_write()
     }
 
     /// True while this node may change what is stored: it is there, in time, and nothing is broken.
@@ -39,6 +40,7 @@ impl Inner {
     /// Something below does not work: the node is not ready until it does; a broken invariant makes that final.
     pub(super) fn trouble(&self, what: &str, error: &StoreError) {
         let reason = format!("{what}: {error}");
+        self.store.note_full(error);
         if matches!(error, StoreError::Invariant(_)) {
             tracing::error!(%error, what, "claiming stops");
             self.break_down(reason);
@@ -66,13 +68,17 @@ impl Inner {
             let away = "The node cannot beat in the database: its work is stopped until it can.";
             self.pulse.is_fenced().then(|| away.to_owned())
         };
+        let full = || {
+            let reason = "The disk is full: nothing new is taken until there is room.";
+            self.store.is_disk_full().then(|| reason.to_owned())
+        };
         let blocked = || health.blocked.then(|| "The process is blocked: its loops have no turn.".to_owned());
         let stumbles = || {
             let which = health.stumbling.first()?;
             Some(format!("The {which} loop breaks again and again; see the log."))
         };
         let broken = health.broken.clone().or_else(stopped);
-        broken.or_else(|| health.passing.clone()).or_else(stumbles).or_else(blocked)
+        broken.or_else(full).or_else(|| health.passing.clone()).or_else(stumbles).or_else(blocked)
     }
 
     /// The process's own loops have their turn, or have not had it for long.

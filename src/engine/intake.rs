@@ -1,25 +1,27 @@
 //! Items coming in: checked one by one, committed in blocks beside the reading of the body.
 //!
 //! Owns the hand that pushes items. Called by service for every kind of body. Invariant: only whole items are ever
-//! committed, in order; an intake that is dropped ends its batch with a reason. Deliberately knows no format.
+//! committed, in order; a batch that an intake began is whole or ends with a reason. Deliberately knows no format.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::check::{self, invalid};
 use super::commit::commit_loop;
 use super::forming::Forming;
 use super::life::CUT_OFF;
+use super::owed::{ClaimedKey, Debt, Empty};
 use super::slot::FileInput;
 use super::{Engine, EngineError};
+use crate::fault::Point;
 use crate::protocol::{FileRow, InputKind, Json, Seq, limits};
-use crate::store::{BatchRecord, FileRecord, FileSide, StoreError, Stored};
+use crate::store::{BatchRecord, Completion, Ending, FileRecord, FileSide, StoreError, Stored};
 
-/// Pause before a batch that could not be ended is ended again.
-const CANCEL_AGAIN: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 2_000 });
+/// Bytes of one item as it is stored: one of [`limits::ITEM_BYTES_MAX`] as it was sent, each byte of it escaped. Whoever
+/// reads a body holds it to the bound in the bytes that were sent, and knows the line.
+const STORED_BYTES_MAX: usize = 6 * limits::ITEM_BYTES_MAX + 2;
 
-/// A batch whose items are coming in. Dropped before [`Intake::finish`]: the batch ends cancelled with a reason,
-/// unless it is open; then what was committed stays, and it can be gone on with.
+/// A batch whose items are coming in. Dropped before [`Intake::finish`]: a batch that was begun with it ends cancelled
+/// with a reason; of one that it goes on with, what was committed stays.
 pub struct Intake {
     engine: Engine,
     /// As of the start, or of the last commit that was looked at.
@@ -31,19 +33,30 @@ pub struct Intake {
     end: End,
 }
 
-/// Whether the batch still waits for its items.
+/// What is still owed to the batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
-    Awaited,
+    /// Its end: it was begun with this intake.
+    Owed,
+    /// Nothing: another intake has begun it, or its end was seen to.
     Settled,
 }
 
 impl Intake {
-    /// Goes on with `batch` at item `next`.
-    pub(super) fn new(engine: Engine, batch: BatchRecord, next: Seq) -> Self {
+    /// Fills `batch`, which was just made.
+    pub(super) fn begun(engine: Engine, batch: BatchRecord) -> Self {
+        Self::new(engine, batch, 1, End::Owed)
+    }
+
+    /// Goes on with `batch`, which is open, at item `next`.
+    pub(super) fn continued(engine: Engine, batch: BatchRecord, next: Seq) -> Self {
+        Self::new(engine, batch, next, End::Settled)
+    }
+
+    fn new(engine: Engine, batch: BatchRecord, next: Seq, end: End) -> Self {
         let forming = Arc::new(Forming::default());
         let committer = tokio::spawn(commit_loop(engine.clone(), batch.clone(), next, Arc::clone(&forming)));
-        Self { engine, batch, forming, next, committer: Some(committer), end: End::Awaited }
+        Self { engine, batch, forming, next, committer: Some(committer), end }
     }
 
     /// The batch, as of the start of the intake.
@@ -71,9 +84,9 @@ impl Intake {
             }
             InputKind::Record | InputKind::Line => {}
         }
-        if text.len() > limits::ITEM_BYTES_MAX {
+        if text.len() > STORED_BYTES_MAX {
             let most = limits::ITEM_BYTES_MAX;
-            return Err(invalid(format!("the item has {} bytes; {most} are allowed", text.len())));
+            return Err(EngineError::TooLarge(format!("an item has more than {most} bytes")));
         }
         self.add(text, None).await
     }
@@ -148,118 +161,95 @@ impl Intake {
         }
     }
 
-    /// Commits the rest and seals (unless the batch is open). Done to its end even where the caller goes away.
+    /// Commits the rest; a batch that was begun with this intake is then whole: sealed (unless it is open), and `key`
+    /// bound to it, in one transaction. Done to its end even where the caller goes away.
     ///
     /// # Errors
-    /// `NoItems` where none came and the batch is not open: it is gone then. What the store says.
-    pub async fn finish(self) -> Result<BatchRecord, EngineError> {
+    /// `NoItems` where none came and the batch is not open: it is gone then. `Unready` where the database did not answer
+    /// in time: what is owed is done as soon as it does. `Taken` where the key is another request's by now. What else
+    /// the store says: a batch that was begun ends cancelled, and the key is free.
+    pub async fn finish(self, key: Option<(ClaimedKey, String)>) -> Result<BatchRecord, EngineError> {
         let engine = self.engine.clone();
-        engine.whole(self.finish_here()).await
+        engine.whole(self.finish_here(key)).await
     }
 
-    async fn finish_here(mut self) -> Result<BatchRecord, EngineError> {
+    async fn finish_here(mut self, key: Option<(ClaimedKey, String)>) -> Result<BatchRecord, EngineError> {
         self.forming.close();
+        let (claimed, hash) = key.unzip();
         let committed = match self.committed().await {
             Ok(committed) => committed,
             Err(error) => {
-                self.give_up(error.to_string()).await;
+                let empty = if is_outage(&error) { Empty::Removed } else { Empty::Shown };
+                let _told_by_the_error = self.give_up(error.to_string(), empty, claimed).await;
                 return Err(error);
             }
         };
-        self.end = End::Settled;
-        let key = self.batch.key;
+        if self.end == End::Settled {
+            return match committed {
+                Some(batch) => Ok(batch),
+                None => Ok(self.engine.inner.store.batch_by_key(self.batch.key).await?),
+            };
+        }
         if self.next == 1 && !self.batch.options.open {
-            self.engine.cancel_because(key, Some("no items".to_owned())).await?;
-            self.engine.delete(key).await?;
+            self.give_up("no items".to_owned(), Empty::Removed, claimed).await?;
             return Err(EngineError::NoItems);
         }
-        match committed {
-            Some(batch) if self.batch.options.open => Ok(batch),
-            None if self.batch.options.open => {
-                let batch = self.engine.inner.store.batch_by_key(key).await?;
-                self.engine.publish_grown(&batch, &self.batch);
-                Ok(batch)
-            }
-            Some(_) | None => self.engine.seal(key).await,
-        }
+        let binding = claimed.as_ref().zip(hash).map(|(claimed, hash)| claimed.binding(hash));
+        let ending = if self.batch.options.open { Ending::Open } else { Ending::Sealed };
+        let completion = Completion { items: self.next - 1, ending, key: binding };
+        Point::BodyArrived.visit();
+        // From here on the list of what is owed has it, whatever becomes of this.
+        self.end = End::Settled;
+        self.engine.settle(Debt::Complete(self.batch.key, completion), claimed).await
     }
 
-    /// Ends the batch `cancelled` with `reason`; what ran stays visible. An open batch stays as it is.
+    /// Stops. A batch that was begun with this intake ends `cancelled` with `reason`, and what ran stays visible; without
+    /// an item it is as `empty` says. One that was gone on with stays as it is.
     ///
     /// # Errors
-    /// What the store says.
-    pub async fn abort(mut self, reason: String) -> Result<BatchRecord, EngineError> {
+    /// `Unready` where the database did not answer in time: it is ended as soon as it does. What else the store says.
+    pub async fn abort(mut self, reason: String, empty: Empty) -> Result<BatchRecord, EngineError> {
         let engine = self.engine.clone();
-        let aborted = async move {
-            self.give_up(reason).await;
-            Ok(self.engine.inner.store.batch_by_key(self.batch.key).await?)
-        };
-        engine.whole(aborted).await
+        engine.whole(async move { self.give_up(reason, empty, None).await }).await
     }
 
-    /// Stops the committer, keeping what it has committed, and cancels unless the batch is open.
-    async fn give_up(&mut self, reason: String) {
+    /// Stops the committer, keeping what it has committed, and ends a batch that was begun.
+    async fn give_up(
+        &mut self,
+        reason: String,
+        empty: Empty,
+        key: Option<ClaimedKey>,
+    ) -> Result<BatchRecord, EngineError> {
         self.forming.drop_rest();
         if let Some(committer) = self.committer.take() {
             // Its error, if any, is the reason why this is given up.
             let _ended = committer.await;
         }
-        cancel(&self.engine, &self.batch, reason).await;
-        self.end = End::Settled;
+        let (batch, files) = (self.batch.key, self.forming.left_files());
+        match std::mem::replace(&mut self.end, End::Settled) {
+            End::Owed => self.engine.settle(Debt::End { batch, reason, empty, files }, key).await,
+            End::Settled => {
+                let store = &self.engine.inner.store;
+                store.remove_unnamed(&files).await?;
+                Ok(store.batch_by_key(batch).await?)
+            }
+        }
     }
 }
 
-/// Cancels a batch whose items stopped coming, unless it is open.
-async fn cancel(engine: &Engine, batch: &BatchRecord, reason: String) {
-    if batch.options.open {
-        return;
-    }
-    if try_cancel(engine, batch, &reason).await {
-        return;
-    }
-    // What made the upload fail (a full disk) may also keep it from being ended: it would wait for items for good.
-    let (engine, batch, stop) = (engine.clone(), batch.clone(), engine.inner.stop.clone());
-    let loops = engine.inner.loops.clone();
-    loops.spawn(async move {
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(CANCEL_AGAIN) => {}
-                // The next start ends it.
-                () = stop.cancelled() => return,
-            }
-            if try_cancel(&engine, &batch, &reason).await {
-                return;
-            }
-        }
-    });
-}
-
-/// True where there is nothing more to do.
-async fn try_cancel(engine: &Engine, batch: &BatchRecord, reason: &str) -> bool {
-    match engine.cancel_because(batch.key, Some(reason.to_owned())).await {
-        // It was cancelled or has gone before.
-        Ok(_) | Err(EngineError::Store(StoreError::WrongState(_) | StoreError::NotFound(_))) => true,
-        Err(error) => {
-            tracing::error!(batch = batch.key, %error, "a batch cut off in its upload stays open for now");
-            matches!(error, EngineError::Store(StoreError::Invariant(_)))
-        }
-    }
+/// True where the database or the disk is at fault, not the request.
+pub(super) fn is_outage(error: &EngineError) -> bool {
+    matches!(error, EngineError::Store(error) if !error.is_refusal())
 }
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        if self.end == End::Settled {
-            return;
-        }
         self.forming.drop_rest();
-        let (engine, batch, committer) = (self.engine.clone(), self.batch.clone(), self.committer.take());
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                if let Some(committer) = committer {
-                    let _ended = committer.await;
-                }
-                cancel(&engine, &batch, CUT_OFF.to_owned()).await;
-            });
+        if self.end == End::Owed {
+            let reason = CUT_OFF.to_owned();
+            // Files of what was not committed go with the hourly look: the committer may be at work on them.
+            let end = Debt::End { batch: self.batch.key, reason, empty: Empty::Shown, files: Vec::new() };
+            self.engine.owe(end);
         }
     }
 }

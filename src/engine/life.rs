@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use super::supervisor::watch;
 use super::{
-    Engine, EngineError, Inner, audit, beat, claims, glimpses, nodes, pulse, reclaim, recorder, relay, slots,
-    steps,
+    Engine, EngineError, Inner, audit, beat, claims, glimpses, nodes, owed, pulse, reclaim, recorder, relay,
+    slots, steps,
 };
 use crate::fault::{Loop, Point};
 use crate::protocol::{BatchId, NodeId, Role};
@@ -52,7 +52,13 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
         watch(inner, Loop::Listen, relay::listen_loop(Arc::clone(inner)));
         watch(inner, Loop::Hear, relay::hear_loop(Arc::clone(inner)));
     } else {
-        match recover(inner).await {
+        let mut recovered = recover(inner).await;
+        if let Err(error) = &recovered
+            && inner.store.note_full(error)
+        {
+            recovered = recover(inner).await;
+        }
+        match recovered {
             Ok(()) => {}
             // One batch that cannot be as it is must not keep people from the others: they can be read.
             Err(fault @ StoreError::Invariant(_)) => {
@@ -71,6 +77,8 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
     watch(inner, Loop::Tidy, nodes::tidy_loop(Arc::clone(inner)));
     watch(inner, Loop::Steps, steps::step_loop(Arc::clone(inner)));
     watch(inner, Loop::Audit, audit::audit_loop(Arc::clone(inner)));
+    watch(inner, Loop::Settle, owed::settle_loop(Arc::clone(inner)));
+    watch(inner, Loop::Disk, nodes::disk_loop(Arc::clone(inner)));
     if inner.options.role != Role::Web {
         watch(inner, Loop::Record, recorder::record_loop(Arc::clone(inner)));
         watch(inner, Loop::Load, slots::load_loop(Arc::clone(inner)));
@@ -86,7 +94,7 @@ pub(super) async fn begin(engine: &Engine) -> Result<(), EngineError> {
 }
 
 /// Where nobody else works on the database: takes everything back that an earlier process had in hand, and ends the
-/// batches whose items stopped coming with it.
+/// batches whose bodies stopped coming with it, open ones included: nobody was told of them.
 async fn recover(inner: &Inner) -> Result<(), StoreError> {
     let policy = reclaim::policy(inner);
     let taken_back = inner.store.reclaim(Whose::Everybodys, policy).await?;
@@ -95,7 +103,9 @@ async fn recover(inner: &Inner) -> Result<(), StoreError> {
     }
     inner.store.clamp_due(policy).await?;
     let unfinished = inner.store.unfinished().await?;
-    for batch in unfinished.into_iter().filter(|batch| !batch.sealed && !batch.options.open) {
+    for batch in
+        unfinished.into_iter().filter(|batch| !batch.sealed && (batch.filling || !batch.options.open))
+    {
         inner.store.cancel(batch.key, Some(CUT_OFF.to_owned())).await?;
     }
     Ok(())
@@ -158,6 +168,9 @@ pub(super) async fn end(inner: &Inner) {
         !inner.desk.holds()
     });
     let told = told.await;
+    if !becomes(LAST_WORDS, || inner.debts.is_settled()).await {
+        tracing::warn!("batches are left without their end: the next start ends them");
+    }
     inner.quiet.cancel();
     if told {
         if let Err(error) = inner.store.node_stopped(&inner.node()).await {

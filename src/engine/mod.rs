@@ -1,7 +1,7 @@
 //! Makes work happen.
 //!
 //! ```text
-//! intake, commit, check   items in         claims → desk (lease, work, board) → slots, slot   items run
+//! intake, commit, owed    items in         claims → desk (lease, work, board) → slots, slot   items run
 //! report, retry, family   what to record   recorder, publish, estimate                       what was recorded
 //! acts, nodes             from outside     steps, follow, then        acts over many items, and what follows an end
 //! life, supervisor        all loops, from their start to their end
@@ -31,6 +31,7 @@ mod life;
 mod mirror;
 mod news;
 mod nodes;
+mod owed;
 mod publish;
 mod pulse;
 mod reclaim;
@@ -66,6 +67,8 @@ use self::estimate::Estimates;
 use self::health::Health;
 pub use self::intake::Intake;
 pub use self::mirror::start_mirror;
+use self::owed::Debts;
+pub use self::owed::{ClaimedKey, Empty};
 use self::pulse::Pulse;
 use self::relay::Outbox;
 use crate::hub::Hub;
@@ -146,6 +149,7 @@ struct Inner {
     estimates: Mutex<Estimates>,
     /// Something may have to be taken on in steps, or to be made after an end.
     acts: Notify,
+    debts: Debts,
     audits: Audits,
     health: Mutex<Health>,
     leaving: AtomicBool,
@@ -187,6 +191,7 @@ impl Engine {
             desk: Desk::new(slots),
             estimates: Mutex::default(),
             acts: Notify::new(),
+            debts: Debts::default(),
             audits: Audits::default(),
             health: Mutex::default(),
             leaving: AtomicBool::new(false),

@@ -15,6 +15,8 @@ use crate::store::{NodeRecord, StoreError};
 
 /// How often nodes are shown while somebody looks.
 const SHOW_INTERVAL: Duration = Duration::from_secs(1);
+/// How often room is looked for while the disk is full.
+const DISK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often old batches are looked for.
 const TIDY_INTERVAL: Duration = Duration::from_secs(3_600);
 /// For so long the others leave it to the node that has begun; less than the interval, so that it is done each time.
@@ -152,6 +154,26 @@ pub(super) async fn schedule_loop(inner: Arc<Inner>) {
     }
 }
 
+/// While the disk is full: sweeps, and looks whether there is room again, until the engine stops.
+pub(super) async fn disk_loop(inner: Arc<Inner>) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(DISK_INTERVAL) => {}
+            () = inner.stop.cancelled() => return,
+        }
+        if !inner.store.is_disk_full() {
+            continue;
+        }
+        // A sweep that found no room has ended in the middle.
+        inner.sweep.notify_one();
+        match inner.store.regain_room().await {
+            Ok(true) => inner.desk.nudge.notify_one(),
+            Ok(false) => {}
+            Err(error) => inner.trouble("room on the disk cannot be looked for", &error),
+        }
+    }
+}
+
 /// Deletes old batches and sweeps up after deleted ones, hourly and when asked, until the engine stops.
 pub(super) async fn tidy_loop(inner: Arc<Inner>) {
     let engine = Engine { inner: Arc::clone(&inner) };
@@ -206,11 +228,21 @@ async fn tidy(engine: &Engine, looks: Looks) -> Result<(), EngineError> {
             Some(_) | None => break,
         }
     }
+    sweep(inner).await?;
+    while looks == Looks::Everywhere && inner.store.sweep_unnamed().await? && !inner.stop.is_cancelled() {
+        tokio::select! {
+            () = tokio::time::sleep(SWEEP_PAUSE) => {}
+            // The look takes long; whoever deleted something may wait for the room.
+            () = inner.sweep.notified() => sweep(inner).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Sweeps up after deleted batches, and gives what that freed back to the disk.
+async fn sweep(inner: &Inner) -> Result<(), StoreError> {
     while inner.store.sweep().await? && !inner.stop.is_cancelled() {
         tokio::time::sleep(SWEEP_PAUSE).await;
     }
-    while looks == Looks::Everywhere && inner.store.sweep_unnamed().await? && !inner.stop.is_cancelled() {
-        tokio::time::sleep(SWEEP_PAUSE).await;
-    }
-    Ok(())
+    inner.store.give_back_pages().await
 }

@@ -18,7 +18,7 @@ use super::board::{Board, Why};
 use super::report::{Ended, Verdict, is_final};
 use super::work::Chunk;
 use crate::protocol::{FileRow, InputKind, Json, Seq, Timestamp, limits};
-use crate::store::{FileRecord, FileSide, InputRecord, Store};
+use crate::store::{FileRecord, FileSide, InputRecord, Store, StoreError};
 use crate::tasks::{Again, Item, ItemInput, TaskContext, TaskError, WorkCell};
 
 /// A file input as written to a block.
@@ -223,9 +223,10 @@ async fn keep_files(
                 blake3: stored.blake3,
             }),
             Err(fault) => {
-                let error =
-                    TaskError::passing("files", format!("Its file {name} could not be kept: {fault}"));
-                return (Verdict::Failed(error), Vec::new());
+                let message = format!("Its file {name} could not be kept: {fault}");
+                // Where the disk is full nothing more is started, so that what is left is not tried in vain.
+                store.note_full(&StoreError::Io(fault));
+                return (Verdict::Failed(TaskError::passing("files", message)), Vec::new());
             }
         }
     }

@@ -172,6 +172,16 @@ impl Bench {
         );
     }
 
+    async fn until_ready(&self) {
+        for _ in 0..4_000 {
+            if self.engine.unready().is_none() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("never ready: {:?}", self.engine.unready());
+    }
+
     async fn ended(&self, batch: &BatchRecord) -> BatchRecord {
         let ended = self.until(batch, |batch| batch.state.is_finished()).await;
         self.store.audit(batch.key).await.unwrap();

@@ -6,13 +6,16 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use futures_util::TryStreamExt as _;
 use http::{HeaderName, HeaderValue, header};
 
 use super::state::AppState;
 use crate::protocol::{ApiError, ErrorCode};
+use crate::service::submit::guarded;
 
 /// How long a request's head may take, from the first byte to the last.
 pub const HEAD_MAX: Duration = Duration::from_secs(15);
@@ -54,6 +57,17 @@ pub async fn refuse_large(State(bytes_max): State<u64>, request: Request, next: 
         return ApiError::new(ErrorCode::TooLarge, detail).into_response();
     }
     next.run(request).await
+}
+
+/// Bounds what the reader of a form must hold, whoever reads it.
+pub async fn guard_forms(request: Request, next: Next) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let Some(Ok(boundary)) = kind.map(multer::parse_boundary) else { return next.run(request).await };
+    let guarded = request.map(|body| {
+        let bytes = body.into_data_stream().map_err(std::io::Error::other);
+        Body::from_stream(guarded(Box::pin(bytes), &boundary))
+    });
+    next.run(guarded).await
 }
 
 /// Gives every answer the headers that it has not set itself.

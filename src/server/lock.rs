@@ -92,11 +92,16 @@ impl FolderLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        file.set_len(0)
+        let said = file
+            .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
             .and_then(|_start| writeln!(file, "{}", std::process::id()))
-            .and_then(|()| file.flush())
-            .map_err(failed)?;
+            .and_then(|()| file.flush());
+        match said {
+            // On a full disk it holds the folder without saying who it is.
+            Err(fault) if fault.kind() == std::io::ErrorKind::StorageFull => {}
+            said => said.map_err(failed)?,
+        }
         Ok(Self { _file: file })
     }
 }

@@ -18,7 +18,7 @@ use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
 use super::auth::{identify, require_caller, require_caller_but_to_sign_in, same_site, turn_away};
-use super::limits::{BODY_IDLE_MAX, harden, refuse_large};
+use super::limits::{BODY_IDLE_MAX, guard_forms, harden, refuse_large};
 use super::state::{AppState, Limits};
 use super::{api, assets, auth, health, live, page, sign_in};
 use crate::protocol::ApiError;
@@ -89,7 +89,8 @@ impl Gate {
 
     /// The app: for whoever is signed in, but for the pages to sign in.
     fn pages(mut self, inner: Router<AppState>) -> Self {
-        let inner = self.limited(inner.route_layer(from_fn(require_caller_but_to_sign_in)));
+        let inner = inner.route_layer(from_fn(require_caller_but_to_sign_in)).layer(from_fn(guard_forms));
+        let inner = self.limited(inner);
         self.routes = self.routes.merge(inner);
         self
     }

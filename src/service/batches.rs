@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Action, Caller, Object, Service, may};
-use crate::engine::Intake;
+use crate::engine::{ClaimedKey, Intake};
 use crate::protocol::limits::{NAME_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
 use crate::protocol::{
     ApiError, Batch, BatchAct, BatchCounts, BatchId, BatchPage, BatchPatch, BatchQuery, BatchSettings,
@@ -181,9 +181,30 @@ impl Service {
         new: NewBatch,
         count: u64,
     ) -> Result<Batch, ApiError> {
-        may(caller, Action::Submit, Object::Installation)?;
-        check_title(new.name.as_deref())?;
-        let batch = self.inner.engine.create_generated(new, caller.name.clone(), count).await?;
+        self.create_generated_under(caller, new, count, None).await
+    }
+
+    /// A batch of numbers, and the claimed key that stands for it with the hash of its request.
+    ///
+    /// # Errors
+    /// `not_allowed`, `unknown_task`, `invalid`, `no_items`, `too_large`.
+    pub(super) async fn create_generated_under(
+        &self,
+        caller: &Caller,
+        new: NewBatch,
+        count: u64,
+        key: Option<(ClaimedKey, String)>,
+    ) -> Result<Batch, ApiError> {
+        let engine = &self.inner.engine;
+        let allowed =
+            may(caller, Action::Submit, Object::Installation).and_then(|()| check_title(new.name.as_deref()));
+        if let Err(refusal) = allowed {
+            if let Some((claimed, _hash)) = key {
+                engine.free_key(claimed).await;
+            }
+            return Err(refusal);
+        }
+        let batch = engine.create_generated_under(new, caller.name.clone(), count, key).await?;
         Ok(self.inner.engine.wire(&batch))
     }
 

@@ -62,7 +62,9 @@ impl Service {
             Ok(Ok(())) => None,
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready");
-                Some("the database does not commit".to_owned())
+                let reason =
+                    if error.is_disk_full() { "the disk is full" } else { "the database does not commit" };
+                Some(reason.to_owned())
             }
             Err(_late) => Some("the database does not answer in time".to_owned()),
         }

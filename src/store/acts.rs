@@ -19,6 +19,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
     pub async fn pause(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
+        let done = self.pause_once(batch, reason.clone()).await;
+        if self.gives_reserve(&done) {
+            return self.pause_once(batch, reason).await;
+        }
+        done
+    }
+
+    async fn pause_once(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if !allowed(&tape, BatchAct::Pause)? {
@@ -70,6 +78,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
     pub async fn cancel_as(
+        &self,
+        batch: BatchKey,
+        reason: Option<String>,
+        running: Running,
+    ) -> Result<BatchChange, StoreError> {
+        let done = self.cancel_as_once(batch, reason.clone(), running).await;
+        if self.gives_reserve(&done) {
+            return self.cancel_as_once(batch, reason, running).await;
+        }
+        done
+    }
+
+    async fn cancel_as_once(
         &self,
         batch: BatchKey,
         reason: Option<String>,
@@ -135,6 +156,14 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFinished`], [`StoreError::NotFound`]; outages.
     pub async fn delete(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let done = self.delete_once(batch).await;
+        if self.gives_reserve(&done) {
+            return self.delete_once(batch).await;
+        }
+        done
+    }
+
+    async fn delete_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if tape.state()?.on(BatchAct::Delete) != Move::Do {

@@ -171,11 +171,24 @@ impl Backend {
     ) -> Result<(), StoreError> {
         Point::CommitBefore.pass()?;
         in_time(&self.writer, transaction.commit()).await?;
-        match (&self.kind, durability) {
-            (Kind::Sqlite(wal), Durability::PowerCut) => wal.sync().await?,
-            (Kind::Sqlite(_), Durability::Process) | (Kind::Postgres { .. }, _) => {}
+        match &self.kind {
+            Kind::Sqlite(wal) => {
+                if durability == Durability::PowerCut {
+                    wal.sync().await?;
+                }
+                wal.keep_short(&self.writer).await;
+            }
+            Kind::Postgres { .. } => {}
         }
         Ok(Point::CommitAfter.pass()?)
+    }
+
+    /// True once after a commit whose pages found no room in the database: the next will find none in the log.
+    pub(super) fn found_no_room(&self) -> bool {
+        match &self.kind {
+            Kind::Sqlite(wal) => wal.was_stuck(),
+            Kind::Postgres { .. } => false,
+        }
     }
 
     /// Closes all connections; on SQLite the last one takes the WAL into the database.
@@ -322,6 +335,10 @@ fn meaning(code: &str, text: &str) -> Option<StoreError> {
         (5 | 6, 1..=4) => return Some(StoreError::Busy(text.to_owned())),
         (13, 1..=4) => return Some(StoreError::DiskFull),
         _ => {}
+    }
+    // SQLITE_IOERR_SHMSIZE: the index of the log, which is made at the first use of a database, found no room.
+    if code == "4874" {
+        return Some(StoreError::DiskFull);
     }
     // Postgres: https://www.postgresql.org/docs/current/errcodes-appendix.html. Class 08: the connection; 53: too
     // little of something; 57P: shut down or starting; 25006: not the primary any more.

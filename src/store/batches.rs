@@ -10,10 +10,14 @@ use super::cells::{parse_list, print_list, width_for};
 use super::clock::Moment;
 use super::entity::batches;
 use super::error::StoreError;
+use super::idempotency::{self, KeyBinding};
 use super::inputs::compress;
-use super::records::{BatchChange, BatchKey, BatchRecord, CreateBatch, FileRecord, NewBlock, Source};
+use super::records::{
+    BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
+};
 use super::tape::Tape;
 use super::{Store, follow};
+use crate::fault::Point;
 use crate::protocol::{BatchState, InputKind, Json, Seq, Timestamp};
 
 /// Reads a row of the table as a record.
@@ -42,6 +46,7 @@ pub(super) fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError>
         reason: row.reason.clone(),
         generation: small(row.generation)?,
         sealed: row.sealed,
+        filling: row.intake_node.is_some() && !row.sealed,
         columns: parse_list(&row.columns)?,
         result_columns: parse_list(&row.result_columns)?,
         total: count(row.total)?,
@@ -185,11 +190,37 @@ pub(super) async fn insert(tx: &DatabaseTransaction, batch: &mut batches::Model)
 }
 
 impl Store {
-    /// Creates a batch without items (generated batches: with all of them), not sealed unless generated.
+    /// As [`Store::create_under`], without a key.
     ///
     /// # Errors
-    /// [`StoreError::Taken`] where the id is in use; outages.
+    /// As [`Store::create_under`].
     pub async fn create(&self, new: CreateBatch) -> Result<BatchRecord, StoreError> {
+        self.create_under(new, None).await
+    }
+
+    /// Creates a batch without items (generated batches: with all of them), not sealed unless generated. `key` is for
+    /// a generated batch, which is whole at once: it stands for the batch from then on.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] where the id is in use, or the key another request's by now; [`StoreError::DiskFull`]
+    /// while there is no room; outages.
+    pub async fn create_under(
+        &self,
+        new: CreateBatch,
+        key: Option<&KeyBinding>,
+    ) -> Result<BatchRecord, StoreError> {
+        self.has_room()?;
+        let made = self.create_once(new, key).await;
+        // For the others: what is new does not take the reserve.
+        self.gives_reserve(&made);
+        made
+    }
+
+    async fn create_once(
+        &self,
+        new: CreateBatch,
+        key: Option<&KeyBinding>,
+    ) -> Result<BatchRecord, StoreError> {
         let mut batch = initial(&new, self.moment());
         let tx = self.inner.backend.write().await?;
         let taken =
@@ -198,6 +229,9 @@ impl Store {
             return Err(StoreError::Taken(batch.uuid));
         }
         insert(&tx, &mut batch).await?;
+        if let Some(key) = key {
+            idempotency::bind(&tx, key, &batch.uuid, self.now()).await?;
+        }
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         to_record(&batch)
     }
@@ -206,8 +240,22 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::WrongFirstSeq`] where it does not continue the batch or the batch is sealed but not finished;
-    /// [`StoreError::WrongState`] where the batch is being cancelled or has finished; outages.
+    /// [`StoreError::WrongState`] where the batch is being cancelled or has finished; [`StoreError::DiskFull`] while
+    /// there is no room; outages.
     pub async fn append(
+        &self,
+        batch: BatchKey,
+        first_seq: Seq,
+        blocks: Vec<NewBlock>,
+        files: Vec<FileRecord>,
+    ) -> Result<BatchRecord, StoreError> {
+        self.has_room()?;
+        let written = self.append_once(batch, first_seq, blocks, files).await;
+        self.gives_reserve(&written);
+        written
+    }
+
+    async fn append_once(
         &self,
         batch: BatchKey,
         first_seq: Seq,
@@ -238,11 +286,98 @@ impl Store {
         Ok(change.batch)
     }
 
+    /// The body that makes the batch has come and is committed: seals it (unless it stays open), and binds the key, in
+    /// one transaction. Done before, by a call whose answer was lost: answers the batch as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`] where the batch was cancelled meanwhile; [`StoreError::Taken`] where the key is
+    /// another request's by now; [`StoreError::Invariant`] where items are missing; [`StoreError::NotFound`]; outages.
+    pub async fn complete(
+        &self,
+        batch: BatchKey,
+        completion: &Completion,
+    ) -> Result<BatchChange, StoreError> {
+        let done = self.complete_once(batch, completion).await;
+        if self.gives_reserve(&done) {
+            return self.complete_once(batch, completion).await;
+        }
+        done
+    }
+
+    async fn complete_once(
+        &self,
+        batch: BatchKey,
+        completion: &Completion,
+    ) -> Result<BatchChange, StoreError> {
+        Point::CompleteBefore.pass()?;
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let state = tape.state()?;
+        if matches!(state, BatchState::Cancelling | BatchState::Cancelled) {
+            return Err(StoreError::WrongState(state));
+        }
+        if tape.batch.total < int(completion.items) {
+            return Err(StoreError::Invariant(format!(
+                "batch {batch} has {} items of {}",
+                tape.batch.total, completion.items
+            )));
+        }
+        if let Some(key) = &completion.key {
+            idempotency::bind(&tx, key, &tape.batch.uuid, self.now()).await?;
+        }
+        let change = if tape.batch.sealed || tape.batch.intake_node.is_none() {
+            tape.unchanged()?
+        } else {
+            tape.batch.intake_node = None;
+            tape.batch.sealed = completion.ending == Ending::Sealed;
+            tape.write().await?
+        };
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Point::CompleteAfter.pass()?;
+        Ok(change)
+    }
+
+    /// Removes a batch that no item came to, as if it had never been.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFinished`] where it has items; [`StoreError::NotFound`]; outages.
+    pub async fn discard(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let done = self.discard_once(batch).await;
+        if self.gives_reserve(&done) {
+            return self.discard_once(batch).await;
+        }
+        done
+    }
+
+    async fn discard_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        if tape.batch.total > 0 {
+            return Err(StoreError::NotFinished);
+        }
+        if !tape.state()?.is_finished() {
+            tape.batch.sealed = true;
+            tape.set_state(BatchState::Cancelling);
+        }
+        tape.batch.deleted = true;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
     /// No more items can come; finishes the batch if all have ended. A sealed batch stays as it is.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; outages.
     pub async fn seal(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let done = self.seal_once(batch).await;
+        if self.gives_reserve(&done) {
+            return self.seal_once(batch).await;
+        }
+        done
+    }
+
+    async fn seal_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if tape.batch.sealed {

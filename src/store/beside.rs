@@ -4,6 +4,7 @@
 //! Invariant: whoever opens beside neither marks a stop as clean nor raises a revision: both belong to the process
 //! that holds the data folder. Deliberately offers no other calls: the caller keeps off the tape.
 
+use super::disk::Disk;
 use super::error::StoreError;
 use super::{Store, StoreOptions};
 
@@ -13,7 +14,8 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_beside(options: StoreOptions) -> Result<Self, StoreError> {
-        Self::connect(options, None).await
+        let disk = Disk::beside(&options.files);
+        Self::connect(options, None, disk).await
     }
 
     /// Closes all connections of a store that was opened beside.

@@ -42,3 +42,38 @@ pub enum StoreError {
     #[error("files: {0}")]
     Io(#[from] std::io::Error),
 }
+
+impl StoreError {
+    /// True where there is no room on a disk, or none left of a quota.
+    #[must_use]
+    pub fn is_disk_full(&self) -> bool {
+        match self {
+            Self::DiskFull => true,
+            Self::Io(fault) => {
+                matches!(fault.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded)
+            }
+            Self::NotFound(_)
+            | Self::WrongState(_)
+            | Self::NotFinished
+            | Self::WrongFirstSeq { .. }
+            | Self::Taken(_)
+            | Self::Busy(_)
+            | Self::Invariant(_)
+            | Self::Database(_) => false,
+        }
+    }
+
+    /// True where the request was wrong, or the batch is not as it was thought: trying again changes nothing.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            Self::NotFound(_)
+            | Self::WrongState(_)
+            | Self::NotFinished
+            | Self::WrongFirstSeq { .. }
+            | Self::Taken(_)
+            | Self::Invariant(_) => true,
+            Self::DiskFull | Self::Busy(_) | Self::Database(_) | Self::Io(_) => false,
+        }
+    }
+}

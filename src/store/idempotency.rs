@@ -1,15 +1,16 @@
 //! Idempotency keys: which request a key stands for.
 //!
-//! Owns the table `idempotency`. Called by the submit of the service. Invariant: a key stands for at most one batch,
-//! and only for one whose body came whole; what an earlier process left half way is settled when it is next looked
-//! at. Deliberately does not know how a body is hashed.
+//! Owns the table `idempotency`. Called by the submit of the service, and by the transaction that makes a batch whole.
+//! Invariant: a key stands for at most one batch, and is bound in the very transaction that makes that batch whole; a
+//! key that is only claimed stands for nothing, and is free once its holder is gone. Deliberately does not know how a
+//! body is hashed.
 
 use sea_orm::{ConnectionTrait, QueryResult};
 
 use super::Store;
 use super::backend::{Durability, locking, row, run};
 use super::error::StoreError;
-use crate::protocol::{BatchId, BatchState, NodeId};
+use crate::protocol::{BatchId, BatchState, NodeId, Timestamp};
 
 /// How long a key is kept: 24 hours, in ms.
 const KEPT_MS: i64 = 24 * 3_600 * 1_000;
@@ -18,7 +19,10 @@ const KEPT_MS: i64 = 24 * 3_600 * 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyClaim {
     /// Nothing yet: it is the claimer's now.
-    Fresh,
+    Fresh {
+        /// When: tells this claim from an earlier or a later one of the same key.
+        claimed_at: Timestamp,
+    },
     /// A request that has not ended.
     InFlight,
     /// A batch.
@@ -30,6 +34,19 @@ pub enum KeyClaim {
     },
 }
 
+/// A claimed key, and the request that it is to stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyBinding {
+    /// Whose key.
+    pub caller: String,
+    /// The key.
+    pub key: String,
+    /// Which claim of it.
+    pub claimed_at: Timestamp,
+    /// Hash of the request.
+    pub body_hash: String,
+}
+
 const CLAIM: &str = "INSERT INTO idempotency (caller, \"key\", state, holder, body_hash, batch, claimed_at) \
      VALUES ($1, $2, 'claimed', $3, NULL, NULL, $4) ON CONFLICT (caller, \"key\") DO NOTHING";
 const CLAIM_AGAIN: &str = "UPDATE idempotency SET state = 'claimed', holder = $3, body_hash = NULL, batch = NULL, \
@@ -37,7 +54,11 @@ const CLAIM_AGAIN: &str = "UPDATE idempotency SET state = 'claimed', holder = $3
 const FIND: &str = "SELECT state, holder, body_hash, batch, claimed_at FROM idempotency \
      WHERE caller = $1 AND \"key\" = $2";
 
-/// A key as stored. `state`: `claimed`, `arrived` (the body is whole, the batch may not be), `bound`.
+const BIND: &str = "UPDATE idempotency SET state = 'bound', body_hash = $3, batch = $4 \
+     WHERE caller = $1 AND \"key\" = $2 AND claimed_at = $5 AND state = 'claimed'";
+
+/// A key as stored. `state`: `claimed`, `bound`; earlier versions also wrote `arrived` (the body had come, the batch
+/// was perhaps not whole).
 struct KeyRow {
     state: String,
     holder: String,
@@ -75,104 +96,116 @@ impl Store {
         run(&tx, "DELETE FROM idempotency WHERE claimed_at < $1", vec![(now - KEPT_MS).into()]).await?;
         let mine = || vec![caller.into(), key.into(), holder.0.as_str().into(), now.into()];
         // The insert waits for whoever claims the same key at the same time.
+        let fresh = KeyClaim::Fresh { claimed_at: Timestamp(now) };
         let claim = if run(&tx, CLAIM, mine()).await? == 1 {
-            KeyClaim::Fresh
+            fresh.clone()
         } else {
             let of_key = vec![caller.into(), key.into()];
             let found = row(&tx, &locking(&tx, FIND), of_key).await?;
             match found.as_ref().map(KeyRow::read).transpose()? {
-                Some(found) => settled(&tx, found, holder, self.is_shared()).await?,
+                Some(found) => match standing(&tx, found, holder, self.is_shared()).await? {
+                    Standing::Free => fresh.clone(),
+                    Standing::InFlight => KeyClaim::InFlight,
+                    Standing::Bound { batch, body_hash } => KeyClaim::Bound { batch, body_hash },
+                },
                 // Freed between the two statements: the caller's next try finds it free.
                 None => KeyClaim::InFlight,
             }
         };
-        if claim == KeyClaim::Fresh {
+        if claim == fresh {
             run(&tx, CLAIM_AGAIN, mine()).await?;
         }
         self.inner.backend.commit(tx, Durability::Process).await?;
         Ok(claim)
     }
 
-    /// The body has come whole: its hash, and the batch that it makes.
+    /// The request was refused or cut: the key stands for nothing. A key that is bound, or claimed anew, stays as it is.
     ///
     /// # Errors
     /// Outages.
-    pub async fn key_arrived(
-        &self,
-        caller: &str,
-        key: &str,
-        body_hash: &str,
-        batch: BatchId,
-    ) -> Result<(), StoreError> {
-        self.key_change(
-            "UPDATE idempotency SET state = 'arrived', body_hash = $3, batch = $4 WHERE caller = $1 AND \"key\" = $2",
-            vec![caller.into(), key.into(), body_hash.into(), batch.to_string().into()],
-        )
-        .await
+    pub async fn key_freed(&self, caller: &str, key: &str, claimed_at: Timestamp) -> Result<(), StoreError> {
+        let freed = self.key_freed_once(caller, key, claimed_at).await;
+        if self.gives_reserve(&freed) {
+            return self.key_freed_once(caller, key, claimed_at).await;
+        }
+        freed
     }
 
-    /// The batch is complete: the key stands for it until it expires.
-    ///
-    /// # Errors
-    /// Outages.
-    pub async fn key_bound(&self, caller: &str, key: &str) -> Result<(), StoreError> {
-        self.key_change(
-            "UPDATE idempotency SET state = 'bound' WHERE caller = $1 AND \"key\" = $2",
-            vec![caller.into(), key.into()],
-        )
-        .await
-    }
-
-    /// The request was refused or cut: the key stands for nothing.
-    ///
-    /// # Errors
-    /// Outages.
-    pub async fn key_freed(&self, caller: &str, key: &str, holder: &NodeId) -> Result<(), StoreError> {
-        self.key_change(
-            "DELETE FROM idempotency WHERE caller = $1 AND \"key\" = $2 AND holder = $3 AND state <> 'bound'",
-            vec![caller.into(), key.into(), holder.0.as_str().into()],
-        )
-        .await
-    }
-
-    async fn key_change(&self, text: &str, values: Vec<sea_orm::Value>) -> Result<(), StoreError> {
+    async fn key_freed_once(&self, caller: &str, key: &str, claimed_at: Timestamp) -> Result<(), StoreError> {
+        const FREE: &str = "DELETE FROM idempotency WHERE caller = $1 AND \"key\" = $2 AND claimed_at = $3 \
+             AND state <> 'bound'";
         let tx = self.inner.backend.write().await?;
-        run(&tx, text, values).await?;
+        run(&tx, FREE, vec![caller.into(), key.into(), claimed_at.0.into()]).await?;
         self.inner.backend.commit(tx, Durability::Process).await
     }
 }
 
-/// What a key that is there stands for. One left half way by a process that is gone: its batch, if that is complete.
-async fn settled<C: ConnectionTrait>(
+/// Binds a claimed key to `batch`, in the transaction that makes the batch whole. Bound to it already: nothing to do.
+///
+/// # Errors
+/// [`StoreError::Taken`] where the key is another request's by now; outages.
+pub(super) async fn bind<C: ConnectionTrait>(
+    connection: &C,
+    binding: &KeyBinding,
+    batch: &str,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let KeyBinding { caller, key, claimed_at, body_hash } = binding;
+    let values = vec![
+        caller.as_str().into(),
+        key.as_str().into(),
+        body_hash.as_str().into(),
+        batch.into(),
+        claimed_at.0.into(),
+    ];
+    if run(connection, BIND, values).await? == 1 {
+        return Ok(());
+    }
+    let found = row(connection, FIND, vec![caller.as_str().into(), key.as_str().into()]).await?;
+    let ours = match found.as_ref().map(KeyRow::read).transpose()? {
+        Some(found) => found.state == "bound" && found.batch.is_some_and(|bound| bound.to_string() == batch),
+        // Forgotten for its age while the body came: it protects nobody any more.
+        None => claimed_at.0 < now.0 - KEPT_MS,
+    };
+    if ours { Ok(()) } else { Err(StoreError::Taken("the idempotency key".to_owned())) }
+}
+
+/// What a key that is there stands for.
+enum Standing {
+    Free,
+    InFlight,
+    Bound { batch: BatchId, body_hash: String },
+}
+
+/// Reads what a key stands for. One whose holder is gone, or has nothing of it in hand, is free: it was not bound, so
+/// whatever its request had begun is not whole, and ends cancelled with the holder.
+async fn standing<C: ConnectionTrait>(
     connection: &C,
     found: KeyRow,
     holder: &NodeId,
     is_shared: bool,
-) -> Result<KeyClaim, StoreError> {
+) -> Result<Standing, StoreError> {
     let lives = is_shared && found.holder != holder.0 && is_up(connection, &found.holder).await?;
     let (Some(batch), Some(body_hash)) = (found.batch, found.body_hash) else {
-        return Ok(if lives { KeyClaim::InFlight } else { KeyClaim::Fresh });
+        return Ok(if lives { Standing::InFlight } else { Standing::Free });
     };
     if found.state == "bound" {
-        return Ok(KeyClaim::Bound { batch, body_hash });
+        return Ok(Standing::Bound { batch, body_hash });
     }
     if lives {
-        return Ok(KeyClaim::InFlight);
+        return Ok(Standing::InFlight);
     }
-    let left = "SELECT state, intake_node FROM batches WHERE uuid = $1";
-    let left = row(connection, left, vec![batch.to_string().into()]).await?;
-    let (state, filled_by): (Option<String>, Option<String>) = match left {
-        Some(left) => (left.try_get_by_index(0)?, left.try_get_by_index(1)?),
-        None => (None, None),
+    // Left by an earlier version, which did not bind keys with the seal: only a sealed batch is surely whole.
+    let left = "SELECT state, sealed FROM batches WHERE uuid = $1";
+    let whole = match row(connection, left, vec![batch.to_string().into()]).await? {
+        Some(left) => {
+            let (state, sealed): (String, bool) = (left.try_get_by_index(0)?, left.try_get_by_index(1)?);
+            sealed && state != BatchState::Cancelled.as_str() && state != BatchState::Cancelling.as_str()
+        }
+        None => false,
     };
-    if is_shared && filled_by.is_some() {
-        // About to be cut off by whoever looks after the nodes that are gone.
-        return Ok(KeyClaim::InFlight);
-    }
-    // An intake that its process took along ends cancelled: then nothing stands for the key.
-    let whole = state.is_some_and(|state| state != BatchState::Cancelled.as_str());
     tracing::debug!(%batch, whole, claimed_at = found.claimed_at, "an idempotency key was settled");
-    Ok(if whole { KeyClaim::Bound { batch, body_hash } } else { KeyClaim::Fresh })
+    Ok(if whole { Standing::Bound { batch, body_hash } } else { Standing::Free })
 }
 
 /// True where a node is there and not down.
@@ -201,6 +234,21 @@ mod tests {
         Store::open_with_clock(options, now).await.unwrap()
     }
 
+    async fn claimed(store: &Store, caller: &str, holder: &NodeId) -> Timestamp {
+        match store.key_claim(caller, "k", holder).await.unwrap() {
+            KeyClaim::Fresh { claimed_at } => claimed_at,
+            other => panic!("not free: {other:?}"),
+        }
+    }
+
+    async fn bound(store: &Store, claimed_at: Timestamp, batch: BatchId) -> Result<(), StoreError> {
+        let (caller, key, body_hash) = ("ada".to_owned(), "k".to_owned(), "h".to_owned());
+        let binding = KeyBinding { caller, key, claimed_at, body_hash };
+        let tx = store.inner.backend.write().await.unwrap();
+        bind(&tx, &binding, &batch.to_string(), store.now()).await?;
+        store.inner.backend.commit(tx, Durability::Process).await
+    }
+
     #[tokio::test]
     async fn a_key_lives_as_documented() {
         let folder = tempfile::tempdir().unwrap();
@@ -208,23 +256,28 @@ mod tests {
         let store = open(folder.path(), &clock).await;
         let (here, gone) = (NodeId("here".into()), NodeId("gone".into()));
         let batch = BatchId::from_u128(7);
-        assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::Fresh);
+        claimed(&store, "ada", &here).await;
         // Its answer was lost: the caller has nothing in hand, and asks again.
-        assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::Fresh);
-        assert_eq!(store.key_claim("bob", "k", &here).await.unwrap(), KeyClaim::Fresh);
-        store.key_freed("ada", "k", &here).await.unwrap();
-        assert_eq!(store.key_claim("ada", "k", &gone).await.unwrap(), KeyClaim::Fresh);
-        assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::Fresh);
-        store.key_arrived("ada", "k", "h", batch).await.unwrap();
-        store.key_bound("ada", "k").await.unwrap();
-        store.key_freed("ada", "k", &here).await.unwrap();
+        let first = claimed(&store, "ada", &here).await;
+        claimed(&store, "bob", &here).await;
+        store.key_freed("ada", "k", first).await.unwrap();
+        let lost = claimed(&store, "ada", &gone).await;
+        clock.store(1_001, Ordering::Relaxed);
+        let mine = claimed(&store, "ada", &here).await;
+        // Who lost the key neither binds nor frees it.
+        assert!(matches!(bound(&store, lost, BatchId::from_u128(6)).await, Err(StoreError::Taken(_))));
+        store.key_freed("ada", "k", lost).await.unwrap();
+        bound(&store, mine, batch).await.unwrap();
+        bound(&store, mine, batch).await.expect("a commit whose answer was lost is done again");
+        assert!(matches!(bound(&store, mine, BatchId::from_u128(8)).await, Err(StoreError::Taken(_))));
+        store.key_freed("ada", "k", mine).await.unwrap();
         let bound = KeyClaim::Bound { batch, body_hash: "h".into() };
         assert_eq!(store.key_claim("ada", "k", &gone).await.unwrap(), bound);
         store.close().await;
         let store = open(folder.path(), &clock).await;
         assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), bound);
-        clock.store(1_001 + KEPT_MS, Ordering::Relaxed);
-        assert_eq!(store.key_claim("ada", "k", &here).await.unwrap(), KeyClaim::Fresh);
+        clock.store(1_002 + KEPT_MS, Ordering::Relaxed);
+        claimed(&store, "ada", &here).await;
         store.close().await;
     }
 }

@@ -6,6 +6,7 @@
 //! batches, claim, turn, record, reclaim    what moves the tape, each one transaction
 //! clock               what time it is, and how much time has passed
 //! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
+//! disk                the room that is left, and the reserve that is given up when there is none
 //! relay, glimpses     what others have moved, and how far what they run is
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
 //! ```
@@ -24,6 +25,7 @@ mod cells;
 mod claim;
 mod clock;
 mod columns;
+mod disk;
 mod entity;
 pub mod error;
 mod family;
@@ -70,6 +72,7 @@ pub use vault::{Draft, Stored, Vault};
 
 use self::backend::{Backend, Durability, row, run};
 use self::clock::{Clocks, FileAges};
+use self::disk::Disk;
 use self::inputs::BlockCache;
 use self::sweep::SweepPlace;
 use crate::protocol::Timestamp;
@@ -96,6 +99,7 @@ pub struct Store {
 struct Inner {
     backend: Backend,
     vault: Vault,
+    disk: Disk,
     clocks: Clocks,
     ages: Mutex<FileAges>,
     blocks: BlockCache,
@@ -114,7 +118,8 @@ impl Store {
     /// [`StoreError::Io`] for an address that is none of a database; [`StoreError::Busy`] where it does not answer;
     /// outages.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        let store = Self::connect(options, None).await?;
+        let disk = Disk::open(&options.url, &options.files)?;
+        let store = Self::connect(options, None, disk).await?;
         store.raise_revisions().await?;
         Ok(store)
     }
@@ -124,13 +129,14 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open_with_clock(options: StoreOptions, clock: Clock) -> Result<Self, StoreError> {
-        let store = Self::connect(options, Some(clock)).await?;
+        let disk = Disk::open(&options.url, &options.files)?;
+        let store = Self::connect(options, Some(clock), disk).await?;
         store.raise_revisions().await?;
         Ok(store)
     }
 
     /// Connects and applies migrations: what every process does, whether it runs the tape or not.
-    async fn connect(options: StoreOptions, clock: Option<Clock>) -> Result<Self, StoreError> {
+    async fn connect(options: StoreOptions, clock: Option<Clock>, disk: Disk) -> Result<Self, StoreError> {
         let vault = Vault::open(&options.files).await?;
         let backend = Backend::connect(&options.url, options.readers, options.writers).await?;
         let clocks = match clock {
@@ -141,6 +147,7 @@ impl Store {
             inner: Arc::new(Inner {
                 backend,
                 vault,
+                disk,
                 clocks,
                 ages: Mutex::new(FileAges::new()),
                 blocks: BlockCache::default(),
@@ -154,6 +161,14 @@ impl Store {
         if self.is_shared() {
             return Ok(());
         }
+        let raised = self.raise_revisions_once().await;
+        if self.gives_reserve(&raised) {
+            return self.raise_revisions_once().await;
+        }
+        raised
+    }
+
+    async fn raise_revisions_once(&self) -> Result<(), StoreError> {
         let tx = self.inner.backend.write().await?;
         let clean = row(&tx, "SELECT value FROM meta WHERE \"key\" = 'clean'", vec![]).await?;
         let clean = clean.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
@@ -241,8 +256,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::DiskFull`], [`StoreError::Busy`], other outages.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        run(self.inner.backend.writer(), SET_PING, vec![self.now().to_string().into()]).await?;
-        Ok(())
+        let pinged = run(self.inner.backend.writer(), SET_PING, vec![self.now().to_string().into()]).await;
+        self.gives_reserve(&pinged);
+        pinged.map(drop)
     }
 }
 

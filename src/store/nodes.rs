@@ -61,6 +61,14 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn node_started(&self, node: &NodeRecord) -> Result<(), StoreError> {
+        let started = self.node_started_once(node).await;
+        if self.gives_reserve(&started) {
+            return self.node_started_once(node).await;
+        }
+        started
+    }
+
+    async fn node_started_once(&self, node: &NodeRecord) -> Result<(), StoreError> {
         let tx = self.inner.backend.write().await?;
         if !self.is_shared() {
             run(&tx, "UPDATE nodes SET state = 'down', busy = 0 WHERE state <> 'down'", vec![]).await?;

@@ -3,6 +3,7 @@
 //! Owns the shapes between store and its callers. Invariant: entities never leave the store, records do.
 //! Deliberately holds no query.
 
+use super::idempotency::KeyBinding;
 use crate::protocol::{
     AttemptOutcome, AttemptRow, Batch, BatchId, BatchState, Family, FamilyId, FileRow, InputKind, ItemState,
     Json, NodeId, NodeState, Options, Rev, Role, Seq, StripCell, Timestamp,
@@ -81,6 +82,8 @@ pub struct BatchRecord {
     pub generation: u32,
     /// No more items can come.
     pub sealed: bool,
+    /// The body that makes it is still coming: nobody else may go on with it.
+    pub filling: bool,
     /// Names of the input's columns, for CSV.
     pub columns: Vec<String>,
     /// Names of the result's fields so far, at most 200.
@@ -179,8 +182,28 @@ pub struct CreateBatch {
     pub owner: String,
     /// Names of the input's columns, for CSV.
     pub columns: Vec<String>,
-    /// The node through which the items come, where the batch is cut off with it.
+    /// The node through which the items come: the batch is cut off with it, until its body has come whole.
     pub intake_node: Option<NodeId>,
+}
+
+/// What makes a batch whole once its body has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Items that came: as many must be there.
+    pub items: u64,
+    /// Whether more may come by other requests.
+    pub ending: Ending,
+    /// The key that stands for the batch from then on.
+    pub key: Option<KeyBinding>,
+}
+
+/// Whether more items may come to a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// No more.
+    Sealed,
+    /// By appends.
+    Open,
 }
 
 /// A stretch of inputs to append: NDJSON, one line per item, not compressed yet.

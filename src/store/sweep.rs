@@ -44,6 +44,14 @@ impl Store {
     /// # Errors
     /// Outages; what was removed stays removed.
     pub async fn sweep(&self) -> Result<bool, StoreError> {
+        let swept = self.sweep_once().await;
+        if self.gives_reserve(&swept) {
+            return self.sweep_once().await;
+        }
+        swept
+    }
+
+    async fn sweep_once(&self) -> Result<bool, StoreError> {
         let more_trash = self.sweep_trash().await?;
         let more_rows = self.sweep_deleted().await?;
         self.sweep_unnamed().await?;
@@ -124,13 +132,22 @@ impl Store {
             SweepPlace { skip: place.skip + LOOKED_AT_MAX, ..place }
         };
         *self.inner.sweep.lock().unwrap_or_else(PoisonError::into_inner) = next;
-        for key in aged {
+        self.remove_unnamed(&aged).await?;
+        Ok((next.shelf, next.skip) != (0, 0))
+    }
+
+    /// Removes those of these files that no row names. Nobody may be about to name them.
+    ///
+    /// # Errors
+    /// Outages; what was removed stays removed.
+    pub async fn remove_unnamed(&self, keys: &[String]) -> Result<(), StoreError> {
+        for key in keys {
             let text = "SELECT 1 FROM files WHERE \"key\" = $1";
             let named = row(self.inner.backend.reader(), text, vec![key.clone().into()]).await?;
             if named.is_none() {
-                self.inner.vault.remove(&key).await?;
+                self.inner.vault.remove(key).await?;
             }
         }
-        Ok((next.shelf, next.skip) != (0, 0))
+        Ok(())
     }
 }

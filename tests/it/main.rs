@@ -32,7 +32,11 @@ mod live_storm;
 mod live_vanished;
 #[cfg(feature = "failpoints")]
 mod loops;
+mod disk_full;
+mod form_bounds;
 mod nodes;
+mod submit_cuts;
+mod submit_owed;
 mod support;
 mod tidy;
 mod values;

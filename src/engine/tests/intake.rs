@@ -2,7 +2,9 @@
 //!
 //! Uses the bench of its parent. Invariant: only whole items ever run. Deliberately knows no HTTP body.
 
+use super::super::Empty;
 use super::*;
+use crate::store::StoreError;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cut_batch_that_could_not_be_ended_is_ended_later() {
@@ -11,11 +13,85 @@ async fn a_cut_batch_that_could_not_be_ended_is_ended_later() {
     let mut intake = bench.engine.create(asked, "ada".to_owned(), Vec::new()).await.unwrap();
     bench.store.only_reads("ON").await;
     intake.push(&Json::string("a")).await.unwrap();
-    let cut = intake.abort("cut".to_owned()).await.unwrap();
-    assert!(!cut.state.is_finished());
+    let batch = intake.batch().clone();
+    let cut = tokio::spawn(intake.abort("cut".to_owned(), Empty::Shown));
+    bench.until(&batch, |_now| !bench.engine.inner.debts.is_settled()).await;
+    assert!(!bench.store.batch_by_key(batch.key).await.unwrap().state.is_finished());
     bench.store.only_reads("OFF").await;
-    let ended = bench.ended(&cut).await;
+    assert_eq!(cut.await.unwrap().unwrap().key, batch.key, "who waits is told of it");
+    let ended = bench.ended(&batch).await;
     assert_eq!((ended.state, ended.reason.as_deref(), ended.total), (BatchState::Cancelled, Some("cut"), 0));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_seal_that_is_refused_is_done_later() {
+    let bench = Bench::new(1).await;
+    let mut intake =
+        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let batch = intake.batch().clone();
+    intake.push(&Json::string("a")).await.unwrap();
+    bench.until(&batch, |batch| batch.succeeded == 1).await;
+    bench.store.only_reads("ON").await;
+    let finishing = tokio::spawn(intake.finish(None));
+    bench.until(&batch, |_now| !bench.engine.inner.debts.is_settled()).await;
+    assert!(!bench.store.batch_by_key(batch.key).await.unwrap().sealed);
+    bench.store.only_reads("OFF").await;
+    assert!(finishing.await.unwrap().unwrap().sealed, "who waits is told of it");
+    let ended = bench.ended(&batch).await;
+    assert_eq!((ended.state, ended.succeeded), (BatchState::Succeeded, 1));
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_dropped_intake_owes_is_done_when_the_database_lets_it() {
+    let bench = Bench::new(1).await;
+    let open = Options { open: true, ..Options::default() };
+    for options in [Options::default(), open] {
+        let mut intake =
+            bench.engine.create(asked("{}", options), "ada".to_owned(), Vec::new()).await.unwrap();
+        let batch = intake.batch().clone();
+        intake.push(&Json::string("a")).await.unwrap();
+        bench.until(&batch, |batch| batch.succeeded == 1).await;
+        bench.store.only_reads("ON").await;
+        drop(intake);
+        bench.until(&batch, |_now| !bench.engine.inner.debts.is_settled()).await;
+        bench.store.only_reads("OFF").await;
+        let ended = bench.ended(&batch).await;
+        assert_eq!(ended.reason.as_deref(), Some("the upload was cut off"));
+        assert_eq!((ended.state, ended.succeeded), (BatchState::Cancelled, 1));
+    }
+    bench.engine.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_takes_nothing_new_and_ends_what_there_is() {
+    let bench = Bench::new(1).await;
+    let mut intake =
+        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let batch = intake.batch().clone();
+    intake.push(&Json::string("a")).await.unwrap();
+    bench.until(&batch, |batch| batch.succeeded == 1).await;
+    // Found again and again, so that the look for room does not end it in the middle of this.
+    let store = bench.store.clone();
+    let full = tokio::spawn(async move {
+        loop {
+            store.note_full(&StoreError::DiskFull);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    bench.until(&batch, |_now| bench.store.is_disk_full()).await;
+    assert!(bench.engine.unready().is_some_and(|reason| reason.contains("disk is full")));
+    let refused = bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await;
+    assert!(matches!(refused, Err(EngineError::Store(StoreError::DiskFull))));
+    let refused = bench.engine.create_generated(asked("{}", Options::default()), "ada".to_owned(), 1).await;
+    assert!(matches!(refused, Err(EngineError::Store(StoreError::DiskFull))));
+    intake.finish(None).await.unwrap();
+    assert_eq!(bench.ended(&batch).await.succeeded, 1);
+    bench.engine.delete(batch.key).await.unwrap();
+    full.abort();
+    bench.until_ready().await;
+    bench.submit(1, "{}", Options::default()).await;
     bench.engine.drain().await;
 }
 
@@ -30,7 +106,7 @@ async fn pushed_lines_run_while_more_come() {
     for line in 0..5_000 {
         intake.push(&Json::parse(&format!("{{\"a\":\n{line}}}")).unwrap()).await.unwrap();
     }
-    let total = intake.finish().await.unwrap().total;
+    let total = intake.finish(None).await.unwrap().total;
     let ended = bench.ended(&batch).await;
     assert_eq!((total, ended.succeeded), (5_001, 5_001));
     bench.engine.drain().await;
@@ -50,7 +126,7 @@ async fn an_intake_that_is_dropped_cancels_and_an_empty_one_leaves_nothing() {
     let empty =
         bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
     let id = empty.batch().id;
-    assert!(matches!(empty.finish().await, Err(EngineError::NoItems)));
+    assert!(matches!(empty.finish(None).await, Err(EngineError::NoItems)));
     assert!(bench.store.batch(id).await.is_err());
     bench.engine.drain().await;
 }
@@ -83,14 +159,14 @@ async fn open_batches_grow_until_they_are_sealed() {
     let open = Options { open: true, ..Options::default() };
     let mut intake = bench.engine.create(asked("{}", open), "ada".to_owned(), Vec::new()).await.unwrap();
     intake.push(&Json::string("first")).await.unwrap();
-    let batch = intake.finish().await.unwrap();
+    let batch = intake.finish(None).await.unwrap();
     bench.until(&batch, |batch| batch.succeeded == 1).await;
     assert!(bench.engine.append(batch.key, 1).await.is_err());
     let mut intake = bench.engine.append(batch.key, 2).await.unwrap();
     for _ in 0..2_000 {
         intake.push(&Json::string("more")).await.unwrap();
     }
-    intake.finish().await.unwrap();
+    intake.finish(None).await.unwrap();
     bench.engine.seal(batch.key).await.unwrap();
     assert_eq!(bench.ended(&batch).await.succeeded, 2_001);
     assert!(bench.engine.append(batch.key, 2_002).await.is_err());
@@ -129,7 +205,7 @@ async fn files_come_in_and_results_go_out() {
         let stored = draft.keep("a.txt").await.unwrap();
         intake.push_file(&format!("in/{number}.txt"), stored).await.unwrap();
     }
-    let batch = intake.finish().await.unwrap();
+    let batch = intake.finish(None).await.unwrap();
     let ended = bench.ended(&batch).await;
     assert_eq!(ended.succeeded, 1_030);
     let item = bench.store.item(&ended, 1_030).await.unwrap();

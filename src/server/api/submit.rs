@@ -17,7 +17,7 @@ use super::extract::{Asked, Place, Who, content_length, essence, is_limit, unsup
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
 use crate::server::AppState;
 use crate::service::submit::{
-    Addition, ByteStream, FormBody, IdempotencyKey, ItemStream, StreamKind, Submission, Submitted,
+    Addition, ByteStream, FormBody, IdempotencyKey, ItemStream, StreamKind, Submission, Submitted, guarded,
     parse_query_json, read_delimiter,
 };
 
@@ -106,7 +106,7 @@ fn form(state: &AppState, headers: &HeaderMap, body: Body) -> Result<FormBody, A
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type)
         .map_err(|fault| ApiError::malformed(format!("Content-Type: expected a boundary: {fault}.")))?;
-    let parts = multer::Multipart::new(bytes(body), boundary);
+    let parts = multer::Multipart::new(guarded(bytes(body), &boundary), boundary);
     Ok(FormBody { parts, file_bytes_max: state.limits.upload_bytes_max })
 }
 

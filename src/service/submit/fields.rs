@@ -4,11 +4,20 @@
 //! `option.NAME`, `kind`, `delimiter`, `count`. Called by the form reader. Invariant: an empty field is a missing one.
 //! Deliberately leaves the judgement of values to the task's schema.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 use super::request::parse_query_json;
-use crate::protocol::{ApiError, Json, NewBatch, Object, Options};
+use crate::protocol::{ApiError, ErrorCode, Json, NewBatch, Object, Options};
 use crate::tasks::Registry;
+
+/// Settings of one form; more are refused as `too_large`.
+const FIELDS_MAX: usize = 200;
+/// Bytes of all settings of one form, names included; more are refused as `too_large`.
+pub(super) const FIELDS_BYTES_MAX: usize = 1024 * 1024;
+/// Characters of a name that a refusal repeats.
+const NAME_CHARS_TOLD: usize = 100;
 
 /// What a form says its items are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,9 +42,12 @@ pub(super) struct Fields {
     params: Option<Json>,
     options: Option<Options>,
     /// `param.NAME`, the last value of each.
-    param_fields: Vec<(String, String)>,
+    param_fields: BTreeMap<String, String>,
     /// `option.NAME`, the last value of each.
-    option_fields: Vec<(String, String)>,
+    option_fields: BTreeMap<String, String>,
+    /// How many came, one that came twice counted twice, and their bytes.
+    count_so_far: usize,
+    bytes_so_far: usize,
     pub(super) kind: Kind,
     pub(super) delimiter: Option<u8>,
     pub(super) count: Option<u64>,
@@ -48,8 +60,10 @@ impl Default for Fields {
             name: None,
             params: None,
             options: None,
-            param_fields: Vec::new(),
-            option_fields: Vec::new(),
+            param_fields: BTreeMap::new(),
+            option_fields: BTreeMap::new(),
+            count_so_far: 0,
+            bytes_so_far: 0,
             kind: Kind::Any,
             delimiter: None,
             count: None,
@@ -60,6 +74,16 @@ impl Default for Fields {
 impl Fields {
     /// Takes one field.
     pub(super) fn set(&mut self, name: &str, text: &str) -> Result<(), ApiError> {
+        self.count_so_far += 1;
+        self.bytes_so_far += name.len() + text.len();
+        if self.count_so_far > FIELDS_MAX {
+            let detail = format!("The form has more than {FIELDS_MAX} settings.");
+            return Err(ApiError::new(ErrorCode::TooLarge, detail));
+        }
+        if self.bytes_so_far > FIELDS_BYTES_MAX {
+            let detail = format!("The settings of the form have more than {FIELDS_BYTES_MAX} bytes in all.");
+            return Err(ApiError::new(ErrorCode::TooLarge, detail));
+        }
         let given = Some(text.trim()).filter(|text| !text.is_empty());
         if let Some(param) = name.strip_prefix("param.") {
             put(&mut self.param_fields, param, given);
@@ -79,6 +103,7 @@ impl Fields {
             "delimiter" => self.delimiter = read_delimiter(text)?,
             "count" => self.count = given.map(read_count).transpose()?,
             unknown => {
+                let unknown: String = unknown.chars().take(NAME_CHARS_TOLD).collect();
                 return Err(ApiError::invalid(format!(
                     "There is no field {unknown:?}: expected task, name, params, options, then parts named file."
                 )));
@@ -105,7 +130,7 @@ impl Fields {
             Some(Value::Object(object)) => object,
             Some(_other) => return Err(ApiError::invalid("params: expected a JSON object.")),
         };
-        for (name, text) in self.param_fields.drain(..) {
+        for (name, text) in std::mem::take(&mut self.param_fields) {
             let value = typed(schema, &schema["properties"][&name], &text);
             object.insert(name, value);
         }
@@ -119,7 +144,7 @@ impl Fields {
         }
         let refuse = |fault: serde_json::Error| ApiError::invalid(format!("options: {fault}."));
         let mut object = serde_json::to_value(&options).map_err(refuse)?;
-        for (name, text) in self.option_fields.drain(..) {
+        for (name, text) in std::mem::take(&mut self.option_fields) {
             let value = option_value(&name, &text);
             match name.strip_prefix("budget.") {
                 Some(member) => {
@@ -135,11 +160,11 @@ impl Fields {
     }
 }
 
-fn put(fields: &mut Vec<(String, String)>, name: &str, given: Option<&str>) {
-    fields.retain(|(earlier, _)| earlier != name);
-    if let Some(text) = given {
-        fields.push((name.to_owned(), text.to_owned()));
-    }
+fn put(fields: &mut BTreeMap<String, String>, name: &str, given: Option<&str>) {
+    match given {
+        Some(text) => fields.insert(name.to_owned(), text.to_owned()),
+        None => fields.remove(name),
+    };
 }
 
 fn read_kind(text: &str) -> Result<Kind, ApiError> {
@@ -290,6 +315,18 @@ mod tests {
         fields.set("option.priority", "high").unwrap();
         assert!(fields.merged_options().is_err());
         assert!(fields.set("colour", "red").is_err());
+    }
+
+    #[test]
+    fn settings_are_bounded() {
+        let mut fields = Fields::default();
+        for at in 0..FIELDS_MAX {
+            fields.set(&format!("param.{at}"), "1").unwrap();
+        }
+        assert_eq!(fields.set("name", "one more").unwrap_err().code, ErrorCode::TooLarge);
+        let mut fields = Fields::default();
+        fields.set("params", &" ".repeat(FIELDS_BYTES_MAX - 100)).unwrap();
+        assert_eq!(fields.set("name", &"x".repeat(101)).unwrap_err().code, ErrorCode::TooLarge);
     }
 
     #[test]

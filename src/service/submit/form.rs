@@ -7,6 +7,7 @@ use bytes::Bytes;
 use multer::Field;
 
 use super::fields::{Fields, Kind};
+use super::guard;
 use super::lines::utf8;
 use super::preview::guess_delimiter;
 use super::pump::{Decoder, Halt, Pump, over_bound};
@@ -22,6 +23,8 @@ use crate::store::Vault;
 const FIELD_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of the name of a file; a longer one is refused.
 const FILE_NAME_BYTES_MAX: usize = 1024;
+/// Parts that bring no items (files without name and content, fields of another kind than the form's); more are refused.
+const IDLE_PARTS_MAX: usize = 1_000;
 
 /// Feeds a whole form to a new batch.
 pub(super) async fn create(
@@ -49,10 +52,12 @@ pub(super) async fn create(
     if fields.kind == Kind::Count {
         let count = fields.count.ok_or_else(|| ApiError::invalid("The field count is missing."))?;
         fits_count(input, count)?;
-        return service.create_generated(caller, new, count).await.map(Fed::Whole);
+        // The body has come when its end has: a browser also sends the fields of the other kinds, empty.
+        rest(first, &mut form, digest).await.map_err(Halt::into_error)?;
+        return Ok(Fed::Numbers(new, count));
     }
     let mut sink = Sink::new(service, caller, new);
-    let mut reader = Reader { input, fields, file_bytes_max: form.file_bytes_max, digest };
+    let mut reader = Reader { input, fields, file_bytes_max: form.file_bytes_max, digest, idle_parts: 0 };
     let fed = reader.sources(first, &mut form, service.parts().store.vault(), &mut sink).await;
     Ok(Fed::Items(sink, fed))
 }
@@ -61,19 +66,35 @@ pub(super) async fn create(
 pub(super) async fn extend(mut form: FormBody, input: InputKind, sink: &mut Sink) -> Result<(), Halt> {
     let vault = sink.vault();
     let file_bytes_max = form.file_bytes_max;
-    let mut reader = Reader { input, fields: Fields::default(), file_bytes_max, digest: None };
+    let mut reader = Reader { input, fields: Fields::default(), file_bytes_max, digest: None, idle_parts: 0 };
     reader.sources(None, &mut form, &vault, sink).await
 }
 
 /// Reads a form for its hash alone: names, file names and contents, whatever the boundary.
 pub(super) async fn digest(mut form: FormBody, digest: &mut Digest) -> Result<(), ApiError> {
-    while let Some(mut field) = next(&mut form).await.map_err(Halt::into_error)? {
-        note_field(Some(&mut *digest), &field);
-        while let Some(chunk) = chunk(&mut field).await.map_err(Halt::into_error)? {
-            Digest::feed(Some(&mut *digest), &chunk);
+    rest(None, &mut form, Some(digest)).await.map_err(Halt::into_error)
+}
+
+/// Reads a form to its end for its hash alone, from a part whose name was not taken yet.
+async fn rest(
+    first: Option<Field<'static>>,
+    form: &mut FormBody,
+    mut digest: Option<&mut Digest>,
+) -> Result<(), Halt> {
+    let mut part = first;
+    loop {
+        let mut field = match part.take() {
+            Some(field) => field,
+            None => match next(form).await? {
+                Some(field) => field,
+                None => return Ok(()),
+            },
+        };
+        note_field(digest.as_deref_mut(), &field);
+        while let Some(bytes) = chunk(&mut field).await? {
+            Digest::feed(digest.as_deref_mut(), &bytes);
         }
     }
-    Ok(())
 }
 
 /// A part that carries items.
@@ -99,6 +120,8 @@ struct Reader<'a> {
     fields: Fields,
     file_bytes_max: u64,
     digest: Option<&'a mut Digest>,
+    /// Parts so far that brought no items.
+    idle_parts: usize,
 }
 
 impl Reader<'_> {
@@ -136,7 +159,7 @@ impl Reader<'_> {
     async fn file(&mut self, mut field: Field<'static>, vault: &Vault, sink: &mut Sink) -> Result<(), Halt> {
         let name = field.file_name().unwrap_or_default().to_owned();
         let Some(mut bytes) = self.chunk(&mut field).await?.or_else(|| empty_file(&name)) else {
-            return Ok(());
+            return self.idle_part();
         };
         if self.skips(Kind::Files) {
             return self.drain(field).await;
@@ -151,9 +174,11 @@ impl Reader<'_> {
             .into());
         }
         let name = file_name(&name)?;
-        let mut draft = vault.draft().await.map_err(io)?;
+        let mut draft = vault.draft().await.map_err(|fault| sink.file_fault(fault))?;
         loop {
-            draft.write(&bytes).await.map_err(io)?;
+            // What a full disk has left is for ends: a file that is half there does not take it.
+            sink.has_room()?;
+            draft.write(&bytes).await.map_err(|fault| sink.file_fault(fault))?;
             if draft.len() > self.file_bytes_max {
                 let max = self.file_bytes_max;
                 let detail = format!("The file {name:?} has more than {max} bytes.");
@@ -164,13 +189,13 @@ impl Reader<'_> {
                 None => break,
             }
         }
-        let stored = draft.keep(&name).await.map_err(io)?;
+        let stored = draft.keep(&name).await.map_err(|fault| sink.file_fault(fault))?;
         Ok(sink.push_file(&name, stored).await?)
     }
 
     /// Lines or a CSV, as a text or as a file.
     async fn text(&mut self, mut field: Field<'static>, source: Source, sink: &mut Sink) -> Result<(), Halt> {
-        let Some(mut bytes) = self.chunk(&mut field).await? else { return Ok(()) };
+        let Some(mut bytes) = self.chunk(&mut field).await? else { return self.idle_part() };
         let wanted = if source == Source::Csv { Kind::Csv } else { Kind::Lines };
         if self.skips(wanted) {
             return self.drain(field).await;
@@ -198,7 +223,17 @@ impl Reader<'_> {
         self.fields.kind != Kind::Any && self.fields.kind != kind
     }
 
+    fn idle_part(&mut self) -> Result<(), Halt> {
+        self.idle_parts += 1;
+        if self.idle_parts > IDLE_PARTS_MAX {
+            let detail = format!("The form has more than {IDLE_PARTS_MAX} parts that bring no items.");
+            return Err(ApiError::new(ErrorCode::TooLarge, detail).into());
+        }
+        Ok(())
+    }
+
     async fn drain(&mut self, mut field: Field<'static>) -> Result<(), Halt> {
+        self.idle_part()?;
         while self.chunk(&mut field).await?.is_some() {}
         Ok(())
     }
@@ -267,6 +302,9 @@ fn note_field(digest: Option<&mut Digest>, field: &Field<'_>) {
 
 fn multipart(fault: multer::Error) -> Halt {
     match fault {
+        multer::Error::StreamReadFailed(cause) if guard::is_refusal(cause.as_ref()) => {
+            Halt::Bad(ApiError::new(ErrorCode::TooLarge, guard::refusal_text()))
+        }
         multer::Error::StreamReadFailed(cause)
             if cause.downcast_ref().is_some_and(|cause| over_bound(cause).is_some()) =>
         {
@@ -276,10 +314,12 @@ fn multipart(fault: multer::Error) -> Halt {
         | multer::Error::IncompleteHeaders
         | multer::Error::IncompleteStream
         | multer::Error::StreamReadFailed(_) => Halt::Cut(ApiError::malformed("The body was cut short.")),
+        // Its own words may hold a header of kilobytes.
+        multer::Error::ReadHeaderFailed(_)
+        | multer::Error::DecodeHeaderName { .. }
+        | multer::Error::DecodeHeaderValue { .. } => {
+            Halt::Bad(ApiError::malformed("The form could not be read: a part has headers that are none."))
+        }
         other => Halt::Bad(ApiError::malformed(format!("The form could not be read: {other}."))),
     }
-}
-
-fn io(fault: std::io::Error) -> Halt {
-    Halt::Bad(crate::store::StoreError::Io(fault).into())
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! text, ndjson, csv, lines   bytes → items      request   JSON bodies and what both kinds share
-//! form, fields               multipart          sink      items → a batch that begins with the first of them
+//! form, fields, guard        multipart          sink      items → a batch that begins with the first of them
 //! pump   a stream → sink     replay             Idempotency-Key            preview   the first rows of a CSV
 //! ```
 //!
@@ -13,6 +13,7 @@
 mod csv;
 mod fields;
 mod form;
+mod guard;
 mod lines;
 mod ndjson;
 mod preview;
@@ -28,13 +29,14 @@ use bytes::Bytes;
 use futures_util::Stream;
 
 pub use fields::read_delimiter;
+pub use guard::guarded;
 pub use preview::{CsvPreview, PREVIEW_ROWS_MAX, csv_preview};
 pub use replay::IdempotencyKey;
 pub(super) use replay::KeysInHand;
 pub use request::parse_query_json;
 
 use self::pump::Halt;
-use self::replay::Digest;
+use self::replay::{Arrival, Digest};
 use self::sink::Sink;
 use super::error::internal;
 use super::may::{Action, Object, may};
@@ -111,8 +113,8 @@ pub struct FormBody {
 enum Fed {
     /// Items went into a sink, and how that ended.
     Items(Sink, Result<(), Halt>),
-    /// A batch that is whole: numbers.
-    Whole(Batch),
+    /// The numbers up to so many.
+    Numbers(NewBatch, u64),
 }
 
 /// What became of a submission.
@@ -139,7 +141,7 @@ impl Service {
         let (service, caller) = (self.clone(), caller.clone());
         detached(async move {
             match key {
-                None => service.create_from(&caller, submission, None).await.map(Submitted::Created),
+                None => service.create_from(&caller, submission, &mut None).await.map(Submitted::Created),
                 Some(key) => service.submit_once(&caller, submission, key).await,
             }
         })
@@ -176,14 +178,14 @@ impl Service {
         detached(async move { service.extend_with(&caller, id, first_seq, addition).await }).await
     }
 
-    /// The work of a create: the body into a sink, then the end of the batch.
+    /// The work of a create: the body into a sink, then the end of the batch. Takes the arrival once the body is whole.
     async fn create_from(
         &self,
         caller: &Caller,
         submission: Submission,
-        mut arrival: Option<&mut replay::Arrival>,
+        arrival: &mut Option<Arrival>,
     ) -> Result<Batch, ApiError> {
-        let digest = arrival.as_deref_mut().map(|arrival| &mut arrival.digest);
+        let digest = arrival.as_mut().map(|arrival| &mut arrival.digest);
         let fed = match submission {
             Submission::Json(body) => {
                 Digest::feed(digest, &body);
@@ -199,11 +201,9 @@ impl Service {
         };
         let (mut sink, fed) = match fed {
             Fed::Items(sink, fed) => (sink, fed),
-            Fed::Whole(batch) => {
-                if let Some(arrival) = arrival {
-                    arrival.arrived(self, batch.id).await?;
-                }
-                return Ok(batch);
+            Fed::Numbers(new, count) => {
+                let key = arrival.take().map(Arrival::whole);
+                return self.create_generated_under(caller, new, count, key).await;
             }
         };
         let begun = match fed {
@@ -213,12 +213,7 @@ impl Service {
         if let Err(halt) = begun {
             return Err(sink.halt(halt).await);
         }
-        if let (Some(arrival), Some(id)) = (arrival, sink.batch_id())
-            && let Err(error) = arrival.arrived(self, id).await
-        {
-            return Err(sink.halt(Halt::Bad(error)).await);
-        }
-        sink.finish().await
+        sink.finish(arrival.take().map(Arrival::whole)).await
     }
 
     async fn create_from_json(&self, caller: &Caller, body: &[u8]) -> Result<Fed, ApiError> {
@@ -226,10 +221,10 @@ impl Service {
         let input = request::check_task(&self.parts().tasks, &request.new)?;
         if let request::Items::Count(count) = request.items {
             request::fits_count(input, count)?;
-            return self.create_generated(caller, request.new, count).await.map(Fed::Whole);
+            return Ok(Fed::Numbers(request.new, count));
         }
         let mut sink = Sink::new(self, caller, request.new);
-        let fed = request::push_items(&request.items, input, &mut sink).await.map_err(Halt::Bad);
+        let fed = request::push_items(request.items, input, &mut sink).await.map_err(Halt::Bad);
         Ok(Fed::Items(sink, fed))
     }
 
@@ -245,7 +240,7 @@ impl Service {
         let mut sink = Sink::resumed(self, caller, intake);
         let fed = match addition {
             Addition::Json(body) => match request::read_addition(&body) {
-                Ok(items) => request::push_items(&items, input, &mut sink).await.map_err(Halt::Bad),
+                Ok(items) => request::push_items(items, input, &mut sink).await.map_err(Halt::Bad),
                 // Nothing of it was read as items: the batch goes on as it was.
                 Err(error) => return Err(sink.leave(error).await),
             },
@@ -253,7 +248,7 @@ impl Service {
             Addition::Form(form) => form::extend(form, input, &mut sink).await,
         };
         match fed {
-            Ok(()) => sink.finish().await,
+            Ok(()) => sink.finish(None).await,
             Err(halt) => Err(sink.halt(halt).await),
         }
     }

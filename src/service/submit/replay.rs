@@ -1,8 +1,7 @@
 //! `Idempotency-Key`: the same request twice makes one batch.
 //!
-//! Owns the life of a key: claimed, arrived (the body is whole, its hash and batch are known), bound (the batch is
-//! complete). Called by creates. Invariant: a key is bound only to a batch whose body came whole; a refused or cut
-//! body frees it. Deliberately does not read headers.
+//! Owns the claim of a key and the hash of its request. Called by creates. Invariant: a key is bound in the transaction
+//! that makes its batch whole, and by nothing else; a refused or cut body frees it. Deliberately does not read headers.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +10,8 @@ use futures_util::StreamExt;
 
 use super::form;
 use super::{Submission, Submitted};
-use crate::protocol::{ApiError, BatchId, ErrorCode};
+use crate::engine::ClaimedKey;
+use crate::protocol::{ApiError, ErrorCode};
 use crate::service::{Caller, Service};
 use crate::store::idempotency::KeyClaim;
 
@@ -74,19 +74,18 @@ impl Digest {
 pub(super) struct Arrival {
     /// Of the body so far.
     pub(super) digest: Digest,
-    caller: String,
-    key: String,
+    claimed: ClaimedKey,
 }
 
 impl Arrival {
-    /// The body is whole: from here on the key stands for `batch`.
-    pub(super) async fn arrived(&mut self, service: &Service, batch: BatchId) -> Result<(), ApiError> {
-        let hash = self.digest.hex();
-        Ok(service.parts().store.key_arrived(&self.caller, &self.key, &hash, batch).await?)
+    /// The body is whole: the key, and the hash of the request that it is to stand for.
+    pub(super) fn whole(self) -> (ClaimedKey, String) {
+        (self.claimed, self.digest.hex())
     }
 }
 
-/// Keys of requests that this process has in hand: at most one request each. Bounded by the connections.
+/// Keys of requests that this process has in hand: at most one request each. Bounded by the connections, and by what the
+/// engine lets be owed at once.
 #[derive(Clone, Default)]
 pub(in crate::service) struct KeysInHand(Arc<Mutex<HashSet<(String, String)>>>);
 
@@ -114,7 +113,8 @@ impl Drop for InHand {
     }
 }
 
-fn in_flight() -> ApiError {
+/// The refusal of a request whose key another one has in hand.
+pub(super) fn in_flight() -> ApiError {
     ApiError::new(ErrorCode::IdempotencyInFlight, "A request with this key has not ended; try again.")
 }
 
@@ -129,7 +129,7 @@ impl Service {
         let (store, engine) = (&self.parts().store, &self.parts().engine);
         let holder = engine.node();
         let digest = Digest::new(&key.salt);
-        let _in_hand = self.keys.take(&caller.name, &key.key).ok_or_else(in_flight)?;
+        let in_hand = self.keys.take(&caller.name, &key.key).ok_or_else(in_flight)?;
         match store.key_claim(&caller.name, &key.key, &holder).await? {
             KeyClaim::InFlight => Err(in_flight()),
             KeyClaim::Bound { batch, body_hash } => {
@@ -140,16 +140,14 @@ impl Service {
                 }
                 self.batch(caller, batch).await.map(Submitted::Replayed)
             }
-            KeyClaim::Fresh => {
-                let mut arrival = Arrival { digest, caller: caller.name.clone(), key: key.key };
-                let made = self.create_from(caller, submission, Some(&mut arrival)).await;
-                let kept = match &made {
-                    Ok(_batch) => store.key_bound(&arrival.caller, &arrival.key).await,
-                    Err(_refusal) => store.key_freed(&arrival.caller, &arrival.key, &engine.node()).await,
-                };
-                if let Err(fault) = kept {
-                    // The claim is settled when it is next looked at, by the state of its batch.
-                    tracing::warn!(%fault, "an idempotency key could not be settled");
+            KeyClaim::Fresh { claimed_at } => {
+                let (caller_name, guard) = (caller.name.clone(), Box::new(in_hand));
+                let claimed = ClaimedKey { caller: caller_name, key: key.key, claimed_at, guard };
+                let mut arrival = Some(Arrival { digest, claimed });
+                let made = self.create_from(caller, submission, &mut arrival).await;
+                // Still here where the body did not come whole.
+                if let Some(arrival) = arrival {
+                    engine.free_key(arrival.claimed).await;
                 }
                 made.map(Submitted::Created)
             }

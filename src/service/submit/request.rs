@@ -24,8 +24,8 @@ pub(super) struct Create {
 
 /// The member `items`.
 pub(super) enum Items {
-    /// A list, each as it was written.
-    List(Vec<Box<RawValue>>),
+    /// A list, as it was written: `[…]`, known to be JSON.
+    List(Box<RawValue>),
     /// The numbers from 1.
     Count(u64),
 }
@@ -57,8 +57,8 @@ struct CountBody {
 pub(super) fn read_create(body: &[u8]) -> Result<Create, ApiError> {
     let Object(body): Object<CreateBody> = parse(body)?;
     let items = match body.items {
-        Some(items) => read_items(&items)?,
-        None => Items::List(Vec::new()),
+        Some(items) => read_items(items)?,
+        None => Items::List(parse(b"[]")?),
     };
     let options = body.options.unwrap_or_default();
     Ok(Create { new: NewBatch { task: body.task, name: body.name, params: body.params, options }, items })
@@ -67,15 +67,15 @@ pub(super) fn read_create(body: &[u8]) -> Result<Create, ApiError> {
 /// Reads the body of an append.
 pub(super) fn read_addition(body: &[u8]) -> Result<Items, ApiError> {
     let Object(body): Object<AdditionBody> = parse(body)?;
-    match read_items(&body.items)? {
+    match read_items(body.items)? {
         Items::Count(_) => Err(ApiError::invalid("items: expected a list; a count is for a new batch only.")),
         list @ Items::List(_) => Ok(list),
     }
 }
 
-fn read_items(items: &RawValue) -> Result<Items, ApiError> {
+fn read_items(items: Box<RawValue>) -> Result<Items, ApiError> {
     match items.get().as_bytes().first() {
-        Some(b'[') => Ok(Items::List(parse(items.get().as_bytes())?)),
+        Some(b'[') => Ok(Items::List(items)),
         Some(b'{') => serde_json::from_str::<CountBody>(items.get())
             .map(|body| Items::Count(body.count))
             .map_err(|fault| ApiError::invalid(format!("items: expected {{\"count\":N}}: {fault}."))),
@@ -107,17 +107,48 @@ pub fn parse_query_json<T: DeserializeOwned>(name: &str, text: Option<&str>) -> 
     }
 }
 
-/// Pushes a list of items.
-pub(super) async fn push_items(items: &Items, input: InputKind, sink: &mut Sink) -> Result<(), ApiError> {
-    let Items::List(list) = items else { return Ok(()) };
-    if input == InputKind::File && !list.is_empty() {
-        return Err(ApiError::invalid(
-            "This task takes files: send multipart/form-data with parts named file.",
-        ));
+/// The values of a list, one after the other: a list of a million numbers takes no more memory than its text.
+struct Values<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Values<'a> {
+    /// Of a list that is known to be JSON.
+    fn of(list: &'a RawValue) -> Self {
+        Self { rest: list.get().trim_start().strip_prefix('[').unwrap_or_default() }
     }
-    for (at, raw) in list.iter().enumerate() {
+}
+
+impl<'a> Iterator for Values<'a> {
+    type Item = Result<&'a RawValue, ApiError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let text = self.rest.trim_start();
+        let text = text.strip_prefix(',').unwrap_or(text);
+        if text.trim_start().starts_with(']') || text.is_empty() {
+            return None;
+        }
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
+        let value = values.next()?;
+        self.rest = text.get(values.byte_offset()..).unwrap_or_default();
+        Some(value.map_err(|fault| {
+            self.rest = "";
+            refuse("An item", &fault)
+        }))
+    }
+}
+
+/// Pushes a list of items.
+pub(super) async fn push_items(items: Items, input: InputKind, sink: &mut Sink) -> Result<(), ApiError> {
+    let Items::List(list) = items else { return Ok(()) };
+    for (at, raw) in Values::of(&list).enumerate() {
+        if input == InputKind::File {
+            return Err(ApiError::invalid(
+                "This task takes files: send multipart/form-data with parts named file.",
+            ));
+        }
         let number = at + 1;
-        let item = one_line(raw)?;
+        let item = one_line(raw?)?;
         if item.as_str().len() > ITEM_BYTES_MAX {
             let detail = format!("Item {number} has more than {ITEM_BYTES_MAX} bytes.");
             return Err(ApiError::new(ErrorCode::TooLarge, detail));
@@ -184,9 +215,21 @@ mod tests {
 2]],"options":{"open":true}}"#;
         let create = read_create(body).unwrap();
         let Items::List(list) = create.items else { panic!("a list") };
-        let texts: Vec<String> = list.iter().map(|raw| one_line(raw).unwrap().as_str().to_owned()).collect();
+        let texts: Vec<String> =
+            Values::of(&list).map(|raw| one_line(raw.unwrap()).unwrap().as_str().to_owned()).collect();
         assert_eq!(texts, [r#"{"b":1.10, "a":2}"#, r#""x""#, "7", "[1, 2]"]);
         assert!(create.new.options.open);
+    }
+
+    #[test]
+    fn values_of_a_list_are_what_a_whole_reading_gives() {
+        for text in ["[]", "[ ]", "[1]", " [ 1 , 2,3 ]", r#"["a,]","[",{"b":[1,2]},[[]],null,-1.5e3,"\\\""]"#]
+        {
+            let list: Box<RawValue> = serde_json::from_str(text).unwrap();
+            let whole: Vec<Box<RawValue>> = serde_json::from_str(text).unwrap();
+            let found: Vec<&str> = Values::of(&list).map(|value| value.unwrap().get()).collect();
+            assert_eq!(found, whole.iter().map(|value| value.get()).collect::<Vec<_>>(), "{text}");
+        }
     }
 
     #[test]

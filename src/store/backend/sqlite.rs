@@ -10,13 +10,16 @@
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
+};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
-use super::STATEMENTS_CACHED;
+use super::{STATEMENTS_CACHED, run};
 use crate::store::error::StoreError;
 
 /// Longest wait for a connection before a call is answered with [`StoreError::Busy`].
@@ -30,13 +33,44 @@ const WAL_BYTES_KEPT: &str = "67108864";
 /// Bytes of the database read through memory maps.
 const MMAP_BYTES: &str = "268435456";
 
+/// With less room than this, in bytes, the disk is tight.
+const TIGHT_BYTES: u64 = 32 * 1024 * 1024;
+
 /// The log of what was written last, beside the database.
 pub(super) struct Wal {
     path: PathBuf,
     file: OnceLock<Arc<File>>,
+    /// What it holds found no room in the database.
+    stuck: AtomicBool,
 }
 
 impl Wal {
+    /// On a tight disk, takes what was committed into the database at once, as far as readers let it. Otherwise the log
+    /// could hold more than the reserve of the disk has room for in the database, and the disk could not be freed.
+    pub(super) async fn keep_short(&self, writer: &DatabaseConnection) {
+        if !self.is_tight() {
+            return;
+        }
+        match run(writer, "PRAGMA wal_checkpoint(PASSIVE)", vec![]).await {
+            Ok(_) => {}
+            Err(error) if error.is_disk_full() => self.stuck.store(true, Ordering::Release),
+            Err(error) => tracing::debug!(%error, "the log could not be taken into the database"),
+        }
+    }
+
+    /// True once after such a failure for want of room.
+    pub(super) fn was_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed) && self.stuck.swap(false, Ordering::AcqRel)
+    }
+
+    fn is_tight(&self) -> bool {
+        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        match rustix::fs::statvfs(folder.unwrap_or(Path::new("."))) {
+            Ok(disk) => disk.f_bavail.saturating_mul(disk.f_frsize) < TIGHT_BYTES,
+            Err(_unknown) => false,
+        }
+    }
+
     /// Syncs it; a checkpoint that took it meanwhile has synced the same pages.
     pub(super) async fn sync(&self) -> Result<(), StoreError> {
         let file = if let Some(file) = self.file.get() {
@@ -63,18 +97,30 @@ pub(super) async fn open(
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         tokio::fs::create_dir_all(folder).await?;
     }
-    let writer = connect_sqlite(path, 1, "-65536", false).await?;
-    let readers = connect_sqlite(path, readers.max(1), "-16384", true).await?;
+    if !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+        connect_sqlite(path, 1, "-2048", Use::Makes).await?.close().await?;
+    }
+    let writer = connect_sqlite(path, 1, "-65536", Use::Writes).await?;
+    let readers = connect_sqlite(path, readers.max(1), "-16384", Use::Reads).await?;
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
-    Ok((writer, readers, Wal { path: wal.into(), file: OnceLock::new() }))
+    Ok((writer, readers, Wal { path: wal.into(), file: OnceLock::new(), stuck: AtomicBool::new(false) }))
+}
+
+/// What a connection is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Makes the file, and no more.
+    Makes,
+    Writes,
+    Reads,
 }
 
 async fn connect_sqlite(
     path: &Path,
     connections: u32,
     cache_size: &'static str,
-    reads_only: bool,
+    purpose: Use,
 ) -> Result<DatabaseConnection, StoreError> {
     let path = path.to_owned();
     let mut options = ConnectOptions::new("sqlite::memory:");
@@ -91,10 +137,18 @@ async fn connect_sqlite(
         })
         .map_sqlx_sqlite_opts(move |_from_url| {
             use sea_orm::sqlx::ConnectOptions as _;
-            SqliteConnectOptions::new()
+            let options = SqliteConnectOptions::new();
+            // Free pages can be given back to the disk. Counts only while a database is made, and writes even where it
+            // changes nothing: so not on any other connection, which may be opened while the disk is full.
+            let options = if purpose == Use::Makes {
+                options.auto_vacuum(SqliteAutoVacuum::Incremental)
+            } else {
+                options
+            };
+            options
                 .disable_statement_logging()
                 .filename(&path)
-                .create_if_missing(!reads_only)
+                .create_if_missing(purpose != Use::Reads)
                 .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(SqliteSynchronous::Normal)
                 .busy_timeout(BUSY_TIMEOUT)
@@ -105,7 +159,7 @@ async fn connect_sqlite(
                 .pragma("cache_size", cache_size)
                 .pragma("mmap_size", MMAP_BYTES)
                 .pragma("temp_store", "MEMORY")
-                .pragma("query_only", if reads_only { "ON" } else { "OFF" })
+                .pragma("query_only", if purpose == Use::Reads { "ON" } else { "OFF" })
         });
     Ok(Database::connect(options).await?)
 }

@@ -3,6 +3,7 @@
 //! Owns examples on SQLite alone. Invariant: as everywhere. Deliberately small.
 
 use super::*;
+use crate::protocol::BatchState;
 
 #[tokio::test]
 async fn a_stop_that_was_not_clean_raises_revisions() {
@@ -34,6 +35,15 @@ async fn a_full_disk_is_said_and_survived() {
     assert!(matches!(refused, StoreError::DiskFull), "{refused:?}");
     assert_eq!(bench.audited(batch.key).await.total, first - 1);
     run(writer, "PRAGMA max_page_count = 100000", vec![]).await.unwrap();
+    // There is room, but nobody has looked: nothing new is taken, ends are.
+    assert!(bench.store.is_disk_full());
+    assert!(matches!(bench.store.create(new_batch()).await, Err(StoreError::DiskFull)));
+    let append = bench.store.append(batch.key, first, vec![lines(first, 5)], vec![]).await;
+    assert!(matches!(append, Err(StoreError::DiskFull)));
+    let other = bench.store.batch_by_key(batch.key).await.unwrap();
+    assert_eq!(bench.store.pause(other.key, None).await.unwrap().batch.state, BatchState::Paused);
+    bench.store.resume(other.key).await.unwrap();
+    assert!(bench.store.regain_room().await.unwrap());
     bench.store.append(batch.key, first, vec![lines(first, 5)], vec![]).await.unwrap();
     assert_eq!(bench.audited(batch.key).await.total, first + 4);
 }
@@ -50,10 +60,33 @@ async fn a_full_disk_costs_what_was_written_meanwhile_and_nothing_after() {
         let ndjson = (0..8_192).map(line).collect::<String>().into_bytes();
         let append = bench.store.append(batch.key, 1, vec![NewBlock { count: 8_192, ndjson }], vec![]).await;
         assert!(matches!(append, Err(StoreError::DiskFull)), "{:?}", append.map(|batch| batch.total));
+        assert!(bench.store.regain_room().await.unwrap());
     }
     // The bound was the connection's, which has not come through.
     let after = bench.store.append(batch.key, 1, vec![lines(1, 5)], vec![]).await.unwrap();
     assert_eq!(after.total, 5);
     let seen = bench.store.inputs(&after, SeqRange { first: 1, last: 5 }).await.unwrap();
     assert_eq!(seen.len(), 5, "readers see what was committed");
+}
+
+#[tokio::test]
+async fn a_database_gives_back_what_deleted_batches_held() {
+    let bench = Bench::open(On::Sqlite).await.unwrap();
+    let writer = bench.store.inner.backend.writer();
+    let pages = async || backend::number(writer, "PRAGMA page_count", vec![]).await.unwrap().unwrap();
+    let before = pages().await;
+    let batch = bench.store.create(new_batch()).await.unwrap();
+    for block in 0..8 {
+        let noise: String = (0..1_000).map(|_at| format!("\"{:032x}\"\n", rand::random::<u128>())).collect();
+        let block_of = NewBlock { count: 1_000, ndjson: noise.into_bytes() };
+        bench.store.append(batch.key, 1 + block * 1_000, vec![block_of], vec![]).await.unwrap();
+    }
+    let full = pages().await;
+    assert!(full > before + 40, "{before} and {full} pages");
+    bench.store.cancel(batch.key, None).await.unwrap();
+    bench.store.delete(batch.key).await.unwrap();
+    while bench.store.sweep().await.unwrap() {}
+    bench.store.give_back_pages().await.unwrap();
+    let after = pages().await;
+    assert!(after <= before + full / 8 + 2, "{before}, {full} and {after} pages");
 }

@@ -10,8 +10,17 @@ pub const MIB: u64 = 1024 * 1024;
 
 /// Bytes of memory that are resident.
 pub fn resident_bytes(server: &TestServer) -> u64 {
+    memory(server, "VmRSS:")
+}
+
+/// Bytes of memory that were resident at the most.
+pub fn peak_bytes(server: &TestServer) -> u64 {
+    memory(server, "VmHWM:")
+}
+
+fn memory(server: &TestServer, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.process())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+    let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("it has memory");
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 

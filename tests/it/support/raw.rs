@@ -16,9 +16,14 @@ pub struct RawRequest {
 impl RawRequest {
     /// Sends the head of a POST with these headers, one a line.
     pub async fn post(server: &TestServer, path: &str, headers: &[&str]) -> Self {
+        Self::post_to(server, &format!("/api/v1{path}"), headers).await
+    }
+
+    /// As [`RawRequest::post`], anywhere on the server.
+    pub async fn post_to(server: &TestServer, path: &str, headers: &[&str]) -> Self {
         let mut socket = TcpStream::connect(server.authority()).await.unwrap();
         let mut head = format!(
-            "POST /api/v1{path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n",
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n",
             server.authority(),
             server.token
         );
@@ -43,6 +48,30 @@ impl RawRequest {
         framed.extend_from_slice(bytes);
         framed.extend_from_slice(b"\r\n");
         self.send(&framed).await;
+    }
+
+    /// As [`RawRequest::chunk`]; false where the server takes no more.
+    pub async fn try_chunk(&mut self, bytes: &[u8]) -> bool {
+        let mut framed = format!("{:x}\r\n", bytes.len()).into_bytes();
+        framed.extend_from_slice(bytes);
+        framed.extend_from_slice(b"\r\n");
+        let mut left = framed.as_slice();
+        let (read, mut write) = self.socket.split();
+        while !left.is_empty() {
+            // An answer that comes before the end of the body is looked for while the body waits.
+            tokio::select! {
+                biased;
+                ready = read.readable() => {
+                    ready.unwrap();
+                    return false;
+                }
+                written = write.write(left) => match written {
+                    Ok(count) => left = &left[count..],
+                    Err(_gone) => return false,
+                },
+            }
+        }
+        true
     }
 
     /// Goes away in the middle.
