@@ -38,11 +38,13 @@ pub enum Point {
     MigrationBetween,
     /// A file was swept away, the row that says so was not.
     SweepBetween,
+    /// A window of items is about to be read.
+    WindowRead,
 }
 
 impl Point {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::CommitBefore,
         Self::CommitAfter,
         Self::ClaimCommitted,
@@ -55,6 +57,7 @@ impl Point {
         Self::Draining,
         Self::MigrationBetween,
         Self::SweepBetween,
+        Self::WindowRead,
     ];
 
     /// Its name in `FAILPOINTS`.
@@ -73,6 +76,7 @@ impl Point {
             Self::Draining => "draining",
             Self::MigrationBetween => "migration.between",
             Self::SweepBetween => "sweep.between",
+            Self::WindowRead => "window.read",
         }
     }
 
