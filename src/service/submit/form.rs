@@ -267,17 +267,18 @@ fn note_field(digest: Option<&mut Digest>, field: &Field<'_>) {
 
 fn multipart(fault: multer::Error) -> Halt {
     match fault {
-        multer::Error::StreamReadFailed(cause)
-            if cause.downcast_ref().is_some_and(|cause| over_bound(cause).is_some()) =>
-        {
-            Halt::Bad(ApiError::new(ErrorCode::TooLarge, "The body is over the limit of this server."))
+        multer::Error::StreamReadFailed(cause) => {
+            cause.downcast_ref().and_then(over_bound).unwrap_or_else(cut_short)
         }
         multer::Error::IncompleteFieldData { .. }
         | multer::Error::IncompleteHeaders
-        | multer::Error::IncompleteStream
-        | multer::Error::StreamReadFailed(_) => Halt::Cut(ApiError::malformed("The body was cut short.")),
+        | multer::Error::IncompleteStream => cut_short(),
         other => Halt::Bad(ApiError::malformed(format!("The form could not be read: {other}."))),
     }
+}
+
+fn cut_short() -> Halt {
+    Halt::Cut(ApiError::malformed("The body was cut short."))
 }
 
 fn io(fault: std::io::Error) -> Halt {
