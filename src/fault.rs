@@ -45,11 +45,13 @@ pub enum Point {
     CompleteBefore,
     /// It has been, and nobody knows yet.
     CompleteAfter,
+    /// A window of items is about to be read.
+    WindowRead,
 }
 
 impl Point {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CommitBefore,
         Self::CommitAfter,
         Self::ClaimCommitted,
@@ -65,6 +67,7 @@ impl Point {
         Self::BodyArrived,
         Self::CompleteBefore,
         Self::CompleteAfter,
+        Self::WindowRead,
     ];
 
     /// Its name in `FAILPOINTS`.
@@ -86,6 +89,7 @@ impl Point {
             Self::BodyArrived => "body.arrived",
             Self::CompleteBefore => "complete.before",
             Self::CompleteAfter => "complete.after",
+            Self::WindowRead => "window.read",
         }
     }
 

@@ -109,6 +109,9 @@ pub(super) const FIELDS: &[Field] = &[
     field!(server.data, "the path of a folder", |raw| text(raw).map(PathBuf::from)),
     field!(server.trusted_proxies, "a list of IP addresses, like [\"10.0.0.1\"]", addresses),
     field!(server.connections_max, "a whole number from 16 to 1000000", |raw| whole(raw, 16..=1_000_000)),
+    field!(server.connections_per_address_max, "a whole number from 1 to 1000000", |raw| {
+        whole(raw, 1..=1_000_000).map(Some)
+    }),
     field!(database.url, "a URL, like \"sqlite://data/milepost.db\"", |raw| {
         text(raw).filter(|url| url.contains("://")).map(|url| Some(url.to_owned()))
     }),

@@ -51,8 +51,12 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// Addresses of proxies whose `X-Forwarded-For` is believed. None.
     pub trusted_proxies: Vec<IpAddr>,
-    /// Connections at once, sockets included, 16 to 1,000,000; more wait to be accepted. 12,000.
+    /// Connections at once, live ones not counted, 16 to 1,000,000; one more closes the one that has waited for a request
+    /// for the longest. 12,000.
     pub connections_max: usize,
+    /// Of those from one address, 1 to 1,000,000; one more is closed. By default a quarter of all, and on loopback and
+    /// from trusted proxies as many as there are.
+    pub connections_per_address_max: Option<usize>,
 }
 
 impl Default for ServerConfig {
@@ -67,6 +71,7 @@ impl Default for ServerConfig {
             data: PathBuf::from("data"),
             trusted_proxies: Vec::new(),
             connections_max: 12_000,
+            connections_per_address_max: None,
         }
     }
 }

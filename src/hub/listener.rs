@@ -19,6 +19,10 @@ use crate::store::Viewer;
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+/// Bytes of updates that a session makes in one turn, up to one frame more; the topics that are left come in the next,
+/// before those that have had theirs.
+const TURN_BYTES_MAX: usize = 256 * 1024;
+
 /// Where frames leave for the client, from whatever task.
 pub trait Outlet: Send + Sync {
     /// True while something waits to leave: then a session makes no new frames.
@@ -54,6 +58,8 @@ pub struct State {
     pub(super) pace: Pace,
     /// Topics that fell behind, for the connection's task to read. Bounded by what is heard.
     pub(super) ask: Vec<Topic>,
+    /// Where the next turn begins: after the topic that filled the last one.
+    begin: usize,
 }
 
 /// One subscription.
@@ -75,7 +81,7 @@ impl Listener {
             tick,
             bell: Arc::new(Notify::new()),
             outlet,
-            state: Mutex::new(State { heard: Vec::new(), pace: Pace::Tick, ask: Vec::new() }),
+            state: Mutex::new(State { heard: Vec::new(), pace: Pace::Tick, ask: Vec::new(), begin: 0 }),
         }
     }
 
@@ -148,7 +154,7 @@ impl State {
         self.heard.push(Heard { channel, seen, answered: false, told_at: None });
     }
 
-    /// Appends what is due; answers when to look again.
+    /// Appends what is due, up to [`TURN_BYTES_MAX`]; answers when to look again.
     pub(super) fn tell(
         &mut self,
         listener: &Listener,
@@ -163,7 +169,14 @@ impl State {
             Pace::Never => return None,
         };
         let mut next: Option<Instant> = None;
-        for heard in &mut self.heard {
+        let (count, mut bytes) = (self.heard.len(), 0);
+        let begin = if self.begin < count { self.begin } else { 0 };
+        for at in (begin..count).chain(0..begin) {
+            if bytes >= TURN_BYTES_MAX {
+                self.begin = at;
+                return Some(now);
+            }
+            let heard = &mut self.heard[at];
             if !heard.answered || !heard.channel.has_news(heard.seen, early) {
                 continue;
             }
@@ -178,6 +191,7 @@ impl State {
                     heard.seen = to;
                     if let Some(frame) = frame {
                         heard.told_at = Some(now);
+                        bytes += frame.len();
                         frames.push(frame);
                     }
                 }

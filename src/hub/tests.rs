@@ -462,3 +462,29 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_turn_is_bounded_and_leaves_no_topic_behind() {
+    let mut world = World::new();
+    let long = |number: u64, rev: Rev| {
+        let (row, audience) = batch(number, BatchState::Running, rev, Audience::Everyone);
+        let Row::Batch(mut row) = row else { panic!("a batch") };
+        row.name = "x".repeat(100_000);
+        vec![(Row::Batch(row), audience)]
+    };
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
+    for number in 1..=10 {
+        world.join(&mut session, Topic::Batch(id(number)), 1, long(number, 1));
+    }
+    world.advance(TICK);
+    (1..=10).for_each(|number| world.publish(Topic::Batch(id(number)), 2, long(number, 2), &[]));
+    world.advance(TICK);
+    let (mut told, mut turns) = (0, 0);
+    while told < 10 {
+        let turn = session.turn(world.now);
+        assert!((1..=3).contains(&turn.frames.len()), "{} frames of 100 kB", turn.frames.len());
+        (told, turns) = (told + turn.frames.len(), turns + 1);
+        assert!(told == 10 || turn.next == Some(world.now), "there is more");
+    }
+    assert_eq!((told, turns), (10, 4), "each once");
+}

@@ -20,6 +20,8 @@ pub enum ErrorCode {
     NotAllowed,
     /// 404: not there, or not visible.
     NotFound,
+    /// 405: the address is there, but not for this method; `Allow` names those that it takes.
+    WrongMethod,
     /// 409: delete of a batch that still runs.
     NotFinished,
     /// 409: the state does not allow the act.
@@ -52,11 +54,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::NotSignedIn,
         Self::NotAllowed,
         Self::NotFound,
+        Self::WrongMethod,
         Self::NotFinished,
         Self::WrongState,
         Self::WrongFirstSeq,
@@ -81,6 +84,7 @@ impl ErrorCode {
             Self::NotSignedIn => (401, "not_signed_in", "Not signed in"),
             Self::NotAllowed => (403, "not_allowed", "Not allowed"),
             Self::NotFound => (404, "not_found", "Not found"),
+            Self::WrongMethod => (405, "wrong_method", "Method not allowed"),
             Self::NotFinished => (409, "not_finished", "The batch has not finished"),
             Self::WrongState => (409, "wrong_state", "The state does not allow this"),
             Self::WrongFirstSeq => (409, "wrong_first_seq", "The items do not continue the batch"),

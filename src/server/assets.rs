@@ -62,7 +62,7 @@ fn build(names: &[&str]) -> String {
 #[must_use]
 pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
     let name = path.strip_prefix('/')?;
-    if name.is_empty() || name.ends_with(".br") || name.ends_with(".gz") || name == MANIFEST {
+    if !is_public(name) {
         return None;
     }
     let plain = Site::get(name)?;
@@ -83,6 +83,18 @@ pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
         builder.header(header::CONTENT_LENGTH, file.data.len()).body(Body::from(file.data.into_owned()))
     };
     Some(response.expect("tags and types are plain ASCII"))
+}
+
+/// True where [`answer`] has a file at `path`.
+#[must_use]
+pub fn is_file(path: &str) -> bool {
+    let Some(name) = path.strip_prefix('/') else { return false };
+    is_public(name) && Site::get(name).is_some()
+}
+
+/// Names that are served at all.
+fn is_public(name: &str) -> bool {
+    !(name.is_empty() || name.ends_with(".br") || name.ends_with(".gz") || name == MANIFEST)
 }
 
 /// The best variant that lies beside the file and that the client takes.

@@ -4,13 +4,17 @@
 //! other sites' requests. Called by the router. Invariant: with a bearer token the cookie is not looked at; a cookie
 //! changes nothing unless the request comes from the installation's own pages. Deliberately decides no rights.
 
+use std::sync::Arc;
+
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
+use super::connections::OpenConnection;
 use super::state::{AppState, OriginVerdict, Site};
+use super::{assets, outage};
 use crate::protocol::{ApiError, ErrorCode};
 use crate::service::{Caller, Via};
 
@@ -21,19 +25,41 @@ pub fn cookie_name(site: &Site) -> &'static str {
 }
 
 /// Puts the [`Caller`] into the request's extensions, if there is one.
+///
+/// While nobody can be looked up, people get a page that says so, programs the problem.
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/healthz" | "/readyz") {
-        // Open to everybody, and to be answered without a database.
+    if is_for_everybody(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
     match caller_of(&state, request.headers()).await {
         Ok(Some(caller)) => {
+            let open = request.extensions().get::<Arc<OpenConnection>>();
+            if let Some(Err(crowded)) = open.map(|open| open.admit()) {
+                return crowded.into_response();
+            }
             request.extensions_mut().insert(caller);
         }
         Ok(None) => {}
-        Err(outage) => return outage.into_response(),
+        Err(outage) => {
+            let for_people = accepts_html(request.headers()) && !is_for_programs(request.uri().path());
+            return if for_people { outage::page(&outage) } else { outage.into_response() };
+        }
     }
     next.run(request).await
+}
+
+/// True for what is the same whoever asks: it is answered without a look at the database, and so while that is away.
+fn is_for_everybody(method: &Method, path: &str) -> bool {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    matches!(path, "/healthz" | "/readyz")
+        || reads && (path == "/api/openapi.json" || path.starts_with("/pkg/") || assets::is_file(path))
+}
+
+/// True for addresses that no person opens.
+fn is_for_programs(path: &str) -> bool {
+    path.starts_with("/api/v1")
+        || matches!(path, "/metrics" | "/api/openapi.json")
+        || path.starts_with("/live")
 }
 
 async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
@@ -104,7 +130,7 @@ pub async fn require_caller_but_to_sign_in(request: Request, next: Next) -> Resp
 pub fn turn_away(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
     let refusal = ApiError::new(ErrorCode::NotSignedIn, "Sign in first, or send a bearer token.");
     let path = uri.path();
-    let for_programs = path.starts_with("/api/v1") || path == "/metrics" || path == "/api/openapi.json";
+    let for_programs = is_for_programs(path);
     if accepts_html(headers) && !for_programs {
         let next = if *method == Method::GET {
             uri.path_and_query().map_or("/", |whole| whole.as_str()).to_owned()
@@ -183,6 +209,23 @@ mod tests {
         assert_eq!(api.headers()[header::CONTENT_TYPE], "application/problem+json");
         let own = turn_away(&Method::POST, &Uri::from_static("/api/load_me12"), &HeaderMap::new());
         assert_eq!(own.headers()[header::CONTENT_TYPE], "application/json");
+    }
+
+    #[test]
+    fn what_is_the_same_for_all_needs_no_look_at_who_asks() {
+        for path in ["/healthz", "/readyz", "/pkg/milepost.js", "/pkg/nothing", "/api/openapi.json"] {
+            assert!(is_for_everybody(&Method::GET, path), "{path}");
+        }
+        for (method, path) in [
+            (Method::GET, "/"),
+            (Method::GET, "/login"),
+            (Method::GET, "/metrics"),
+            (Method::GET, "/api/v1/tasks"),
+            (Method::POST, "/pkg/x"),
+            (Method::GET, "/live"),
+        ] {
+            assert!(!is_for_everybody(&method, path), "{path}");
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::TryStreamExt as _;
-use http::{HeaderName, HeaderValue, header};
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Version, header};
 
 use super::state::AppState;
 use crate::protocol::{ApiError, ErrorCode};
@@ -19,8 +20,12 @@ use crate::service::submit::guarded;
 
 /// How long a request's head may take, from the first byte to the last.
 pub const HEAD_MAX: Duration = Duration::from_secs(15);
-/// How long a body may say nothing.
-pub const BODY_IDLE_MAX: Duration = Duration::from_mins(1);
+/// How long the body of a request may say nothing, and how far it may fall behind its least rate.
+pub const BODY_WAIT_MAX: Duration = Duration::from_mins(1);
+/// Bytes a second, on average, of a body that its sender has at hand: JSON, a form.
+pub const BODY_BYTES_PER_S_MIN: u64 = 1024;
+/// Bytes a second, on average, of a body that carries items: they may be sent as they are made.
+pub const STREAM_BYTES_PER_S_MIN: u64 = 10;
 /// Bytes of a request's head; a larger one is answered 431.
 pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -68,6 +73,22 @@ pub async fn guard_forms(request: Request, next: Next) -> Response {
         Body::from_stream(guarded(Box::pin(bytes), &boundary))
     });
     next.run(guarded).await
+}
+
+/// Refuses a request that does not say, or says twice, which host it is for (RFC 9112 §3.2): two readers of it could
+/// take it for two different ones.
+pub async fn one_host(request: Request, next: Next) -> Response {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (first, second) = (hosts.next(), hosts.next());
+    let is_named = match (first, second) {
+        (Some(host), None) => host.to_str().is_ok_and(|host| host.parse::<Authority>().is_ok()),
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    if is_named {
+        return next.run(request).await;
+    }
+    ApiError::malformed("Host: expected exactly one, with a host and a port.").into_response()
 }
 
 /// Gives every answer the headers that it has not set itself.

@@ -3,12 +3,14 @@
 //! Owns connections. Called by [`super::run`]. Invariant: a connection that says nothing is closed; a stop lets the
 //! answers under way end and takes no new ones. Deliberately knows no URL.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -16,13 +18,15 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
+use super::bodies::HeldBody;
+use super::connections::{OpenConnection, OpenConnections};
 use super::health::CONNECTIONS;
 use super::limits::{HEAD_BYTES_MAX, HEAD_MAX};
+use super::paced::PacedStream;
 use crate::fault::Loop;
 
 /// Connections that may wait to be accepted: after a restart thousands come within a second or two. The system holds
@@ -54,33 +58,27 @@ pub fn raise_descriptors() {
     }
 }
 
-/// Accepts until `stop`; every connection is a task of `tracker`. At most `connections_max` at once: whoever comes
-/// beyond waits in the system's queue.
+/// Accepts until `stop`; every connection is a task of `tracker`. One that is over a bound of `connections` is closed.
 pub async fn accept(
     listener: TcpListener,
     router: Router,
-    connections_max: usize,
+    connections: Arc<OpenConnections>,
     stop: CancellationToken,
     tracker: TaskTracker,
 ) {
-    let places = Arc::new(Semaphore::new(connections_max.min(Semaphore::MAX_PERMITS)));
     loop {
         Loop::Accept.turn();
-        let place = tokio::select! {
-            () = stop.cancelled() => return,
-            place = Arc::clone(&places).acquire_owned() => place.expect("the semaphore is never closed"),
-        };
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, peer)) => {
-                let (router, stop) = (router.clone(), stop.clone());
-                tracker.spawn(async move {
-                    serve(stream, peer, router, stop).await;
-                    drop(place);
-                });
+                let Some(open) = connections.open(peer.ip()) else {
+                    tracing::debug!(%peer, "too many connections");
+                    continue;
+                };
+                tracker.spawn(serve(stream, peer, open, router.clone(), stop.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -91,33 +89,75 @@ pub async fn accept(
 }
 
 /// One connection, to its end. An upgraded one lives on in a task of its own.
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, stop: CancellationToken) {
-    CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    open: Arc<OpenConnection>,
+    router: Router,
+    stop: CancellationToken,
+) {
+    let _counted = Counted::one_more();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
-    let service =
-        TowerToHyperService::new(router.map_request(move |mut request: http::Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            request.map(axum::body::Body::new)
-        }));
+    let asked = Arc::clone(&open);
+    let service = TowerToHyperService::new(tower::service_fn(move |mut request: http::Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(Arc::clone(&asked));
+        let (answer, asked) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&asked));
+        async move {
+            let answered = Answered(asked);
+            Ok::<_, Infallible>(answer.await?.map(|body| HeldBody::new(body, answered)))
+        }
+    }));
+    let stream = TokioIo::new(PacedStream::new(stream, Arc::clone(&open)));
     let mut connection = std::pin::pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_MAX)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service)
+            .serve_connection(stream, service)
             .with_upgrades()
     );
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let ending = async {
+        tokio::select! {
+            ended = &mut connection => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
+    };
+    let ended = tokio::select! {
+        ended = ending => ended,
+        () = open.cut().cancelled() => return,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, %peer, "a connection broke");
     }
-    CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// One that is counted in the figures, until dropped.
+struct Counted;
+
+impl Counted {
+    fn one_more() -> Self {
+        CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Held by an answer: the connection waits for a request again once it has left.
+struct Answered(Arc<OpenConnection>);
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        self.0.answered();
+    }
 }

@@ -5,7 +5,10 @@
 //! auth     who is asking                  sign_in, doorman   coming in, and the brake on guessing
 //! limits   bodies, time, headers          page, assets       the app and its files
 //! api, results, live                      programs, downloads, the live connection
-//! health   ready, figures                 problem  refusals  lock, listen   the folder, the connections
+//! functions  what the pages' own calls answer
+//! health   ready, figures                 problem, outage  refusals, for programs and for people
+//! lock     the data folder                listen, connections, paced   connections, their number, their least rate
+//! bodies   what holds for every body      revocation_watch   uploads and downloads end with their caller's right
 //! ```
 //!
 //! Called by the command line. Invariant: no route without a policy. Deliberately decides nothing: the service does.
@@ -13,15 +16,21 @@
 pub mod api;
 mod assets;
 pub mod auth;
+mod bodies;
+mod connections;
 pub mod doorman;
+mod functions;
 pub mod health;
 mod limits;
 mod listen;
 pub mod live;
 pub mod lock;
+mod outage;
+mod paced;
 mod page;
 pub mod problem;
 pub mod results;
+mod revocation_watch;
 pub mod router;
 mod sign_in;
 pub mod state;
@@ -40,8 +49,9 @@ use tokio_util::task::TaskTracker;
 
 pub use state::AppState;
 
+use self::connections::{ConnectionLimits, OpenConnections};
 use self::doorman::Doorman;
-use self::live::{Guests, PlaceLimits, Places, watch_guests};
+use self::live::{FrameBudget, Guests, PlaceLimits, Places, ReadShare, TopicBudget, watch_guests};
 use self::lock::{FolderLock, LockError};
 use self::state::{Limits, LiveOptions, Site};
 use crate::config::Config;
@@ -236,13 +246,13 @@ async fn run_with(
     } else {
         router::probes(state)
     };
-    let mut accepting = tokio::spawn(listen::accept(
-        listener,
-        routes,
-        config.server.connections_max,
-        stop.clone(),
-        tracker.clone(),
-    ));
+    let connections = Arc::new(OpenConnections::new(ConnectionLimits {
+        all_max: config.server.connections_max,
+        per_address_max: config.server.connections_per_address_max,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+    }));
+    let mut accepting =
+        tokio::spawn(listen::accept(listener, routes, connections, stop.clone(), tracker.clone()));
     announce(config, address, first.as_deref());
 
     let broke = until_stopped(signals, &mut accepting).await;
@@ -358,6 +368,14 @@ fn state(config: &Config, service: Service) -> AppState {
             per_address_max: live.connections_per_address_max,
         })),
         guests: Guests::default(),
+        downloads: Arc::new(Places::new(PlaceLimits {
+            all_max: results::DOWNLOADS_MAX,
+            per_person_max: results::DOWNLOADS_PER_PERSON_MAX,
+            per_address_max: Some(usize::MAX),
+        })),
+        reads: ReadShare::new(config.database.readers),
+        frames: FrameBudget::default(),
+        topics: TopicBudget::default(),
         site: Arc::new(Site::new(config.server.base_url.as_deref())),
         doorman: Arc::new(Doorman::new(config.server.trusted_proxies.clone())),
         readiness: Arc::default(),

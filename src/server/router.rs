@@ -13,12 +13,14 @@ use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::RequestBodyTimeoutLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
 use super::auth::{identify, require_caller, require_caller_but_to_sign_in, same_site, turn_away};
-use super::limits::{BODY_IDLE_MAX, guard_forms, harden, refuse_large};
+use super::bodies::{paced, read_or_close};
+use super::functions::answers;
+use super::limits::{guard_forms, harden, one_host, refuse_large};
+use super::revocation_watch::watch;
 use super::state::{AppState, Limits};
 use super::{api, assets, auth, health, live, page, sign_in};
 use crate::protocol::ApiError;
@@ -39,7 +41,7 @@ pub fn router(state: AppState) -> Router {
         .open("/live/frames", get(live::frames))
         .caller("/metrics", get(health::metrics))
         .callers("/api/v1", api::router())
-        .pages(page::router(&state))
+        .pages(page::router(&state), &state)
         .elsewhere(elsewhere)
         .finish(state)
 }
@@ -88,8 +90,11 @@ impl Gate {
     }
 
     /// The app: for whoever is signed in, but for the pages to sign in.
-    fn pages(mut self, inner: Router<AppState>) -> Self {
-        let inner = inner.route_layer(from_fn(require_caller_but_to_sign_in)).layer(from_fn(guard_forms));
+    fn pages(mut self, inner: Router<AppState>, state: &AppState) -> Self {
+        let inner = inner
+            .route_layer(from_fn_with_state(state.clone(), answers))
+            .route_layer(from_fn(require_caller_but_to_sign_in))
+            .layer(from_fn(guard_forms));
         let inner = self.limited(inner);
         self.routes = self.routes.merge(inner);
         self
@@ -117,12 +122,15 @@ impl Gate {
             .and(NotForContentType::new("application/octet-stream"));
         self.routes
             .layer(from_fn_with_state(state.clone(), same_site))
+            .layer(from_fn_with_state(state.clone(), watch))
             .layer(from_fn_with_state(state.clone(), identify))
-            .layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))
+            .layer(from_fn(paced))
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it))
             // Who answers badly says why; a line for each answer of an outage would bury that.
             .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(Level::DEBUG)))
+            .layer(from_fn(one_host))
             .layer(from_fn_with_state(state.clone(), harden))
+            .layer(from_fn(read_or_close))
             .with_state(state)
     }
 }

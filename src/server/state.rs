@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use super::doorman::Doorman;
 use super::health::Readiness;
-use super::live::{Guests, Places};
+use super::live::{FrameBudget, Guests, Places, ReadShare, TopicBudget};
 use crate::service::Service;
 
 /// What every handler may use. Cheap to clone.
@@ -28,8 +28,16 @@ pub struct AppState {
     pub live: LiveOptions,
     /// Live connections that are open, and their bounds.
     pub places: Arc<Places>,
-    /// Whose live connections they are.
+    /// Whose connections, uploads and downloads are under way.
     pub guests: Guests,
+    /// Downloads that are under way, and their bounds.
+    pub downloads: Arc<Places>,
+    /// Reads for live connections, shared fairly among callers.
+    pub reads: ReadShare,
+    /// Bytes that wait for live connections to take them.
+    pub frames: FrameBudget,
+    /// Bytes of rows that are kept because live connections listen to them.
+    pub topics: TopicBudget,
     /// Where the installation is reached.
     pub site: Arc<Site>,
     /// Brake on sign-in, and which proxies are believed.
@@ -114,7 +122,12 @@ impl Site {
     /// Compares the `Origin` of a request with the configured origin, or else with its `Host`.
     #[must_use]
     pub fn judge(&self, headers: &HeaderMap) -> OriginVerdict {
-        let Some(sent) = headers.get(header::ORIGIN) else { return OriginVerdict::Missing };
+        let mut origins = headers.get_all(header::ORIGIN).iter();
+        let Some(sent) = origins.next() else { return OriginVerdict::Missing };
+        // No browser sends two; whoever does hopes that somebody else reads the other.
+        if origins.next().is_some() {
+            return OriginVerdict::Foreign;
+        }
         let Ok(sent) = sent.to_str() else { return OriginVerdict::Foreign };
         let same = match &self.origin {
             Some(origin) => sent.eq_ignore_ascii_case(origin),
@@ -149,6 +162,9 @@ mod tests {
         assert_eq!(open.judge(&other), OriginVerdict::Foreign);
         assert_eq!(open.judge(&headers(&[("host", "a"), ("origin", "null")])), OriginVerdict::Foreign);
         assert_eq!(open.judge(&headers(&[("host", "a")])), OriginVerdict::Missing);
+        let mut two = own.clone();
+        two.append("origin", "http://127.0.0.1:3000".parse().unwrap());
+        assert_eq!(open.judge(&two), OriginVerdict::Foreign);
         let fixed = Site::new(Some("https://Milepost.example/"));
         assert_eq!(fixed.judge(&own), OriginVerdict::Foreign);
         assert_eq!(fixed.judge(&headers(&[("origin", "https://milepost.example")])), OriginVerdict::Same);

@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
+use super::live::{Guests, watch_guests};
 use super::{engine_options, open_store, router, state};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -16,6 +17,9 @@ use crate::hub::Hub;
 use crate::protocol::PersonRole;
 use crate::service::{Caller, Parts, People, Service};
 use crate::tasks::built_in;
+
+/// Longest wait for anything.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// A process without a socket.
 struct House {
@@ -66,7 +70,9 @@ impl House {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap()
+        let answer = self.router.clone().oneshot(request.body(Body::from(body)).unwrap());
+        let answer = tokio::time::timeout(PATIENCE, answer).await;
+        answer.unwrap_or_else(|_late| panic!("no answer to {method} {path}")).unwrap()
     }
 
     async fn status(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> StatusCode {
@@ -78,7 +84,9 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 const HTML: (&str, &str) = ("accept", "text/html");
 
 async fn text(response: Response<Body>) -> String {
-    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+    let reading = tokio::time::timeout(PATIENCE, response.into_body().collect());
+    let body = reading.await.expect("the answer ends").unwrap();
+    String::from_utf8(body.to_bytes().to_vec()).unwrap()
 }
 
 fn cookie_of(response: &Response<Body>) -> String {
@@ -140,9 +148,9 @@ async fn a_bearer_token_opens_api_and_pages_until_it_is_revoked() {
     assert_eq!(house.status("GET", "/nothing-here", &[bearer, HTML]).await, StatusCode::NOT_FOUND);
     let caller = house.people.by_token(token.strip_prefix("Bearer ").unwrap()).await.unwrap().unwrap();
     assert_eq!((caller.name.as_str(), caller.role), ("token:viewer", PersonRole::Viewer));
-    assert!(house.people.still_valid(&caller).await);
+    assert!(house.people.gone(std::slice::from_ref(&caller)).await.is_empty());
     house.people.revoke_token(&Caller::local(), "viewer").await.unwrap();
-    assert!(!house.people.still_valid(&caller).await);
+    assert_eq!(house.people.gone(std::slice::from_ref(&caller)).await, [&caller]);
     assert_eq!(house.status("GET", "/metrics", &[bearer]).await, StatusCode::UNAUTHORIZED);
     house.engine.drain().await;
 }
@@ -205,12 +213,75 @@ async fn a_disabled_person_is_out_at_once() {
     let me = Caller::local();
     house.people.add_person(&me, "ada", PersonRole::Operator, "correct horse".into()).await.unwrap();
     let signed_in = house.people.sign_in("ada", "correct horse".into()).await.unwrap();
-    assert!(house.people.still_valid(&signed_in.caller).await);
+    assert!(house.people.gone(std::slice::from_ref(&signed_in.caller)).await.is_empty());
     house.people.disable(&me, "ada").await.unwrap();
-    assert!(!house.people.still_valid(&signed_in.caller).await);
+    assert_eq!(house.people.gone(std::slice::from_ref(&signed_in.caller)).await, [&signed_in.caller]);
     assert_eq!(house.people.by_login(&signed_in.secret).await.unwrap(), None);
     assert!(house.people.sign_in("ada", "correct horse".into()).await.is_err());
     assert!(!house.people.can_sign_in().await.unwrap());
+    house.engine.drain().await;
+}
+
+/// Callers, and connections of each, in [`many_are_sent_away_in_one_round`].
+const CROWD: (usize, usize) = (1_000, 5);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_are_sent_away_in_one_round() {
+    let house = House::open(None).await;
+    let me = Caller::local();
+    house.people.add_person(&me, "ada", PersonRole::Operator, "correct horse".into()).await.unwrap();
+    let mut callers = vec![house.people.sign_in("ada", "correct horse".into()).await.unwrap().caller];
+    for at in 1..CROWD.0 {
+        let token = house.people.create_token(&me, &format!("t{at}"), PersonRole::Viewer).await.unwrap();
+        callers.push(house.people.by_token(&token).await.unwrap().unwrap());
+    }
+    let guests = Guests::default();
+    let stays: Vec<_> = callers
+        .iter()
+        .flat_map(|caller| (0..CROWD.1).map(|_| guests.arrive(caller)).collect::<Vec<_>>())
+        .collect();
+    assert!(house.people.gone(&callers).await.is_empty());
+    for at in (1..CROWD.0).step_by(2) {
+        house.people.revoke_token(&me, &format!("t{at}")).await.unwrap();
+    }
+    house.people.disable(&me, "ada").await.unwrap();
+    let begun = std::time::Instant::now();
+    let gone: Vec<String> =
+        house.people.gone(&callers).await.iter().map(|caller| caller.name.clone()).collect();
+    let looked = begun.elapsed();
+    assert_eq!(gone.len(), CROWD.0 / 2 + 1);
+    let stop = tokio_util::sync::CancellationToken::new();
+    let begun = std::time::Instant::now();
+    let watching = tokio::spawn(watch_guests(guests.clone(), house.service.clone(), stop.clone()));
+    let should_go = |at: usize| at / CROWD.1 % 2 == 1 || at / CROWD.1 == 0;
+    for stay in stays.iter().enumerate().filter(|(at, _)| should_go(*at)).map(|(_, stay)| stay) {
+        stay.gone().cancelled().await;
+    }
+    println!("{looked:?} for one look, all told after {:?}", begun.elapsed());
+    assert!(
+        stays.iter().enumerate().all(|(at, stay)| should_go(at) == stay.gone().is_cancelled()),
+        "nobody else is sent away"
+    );
+    stop.cancel();
+    watching.await.unwrap();
+    house.engine.drain().await;
+}
+
+#[tokio::test]
+async fn refusals_of_the_pages_own_calls_have_their_status() {
+    let house = House::open(None).await;
+    let viewer = house.token(PersonRole::Viewer).await;
+    let bearer = ("authorization", viewer.as_str());
+    let path = <crate::app::actions::DrainNode as leptos::server_fn::ServerFn>::PATH;
+    let refused = house.ask("POST", path, &[bearer, FORM], "node=x").await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    assert!(text(refused).await.contains("not_allowed"));
+    let elsewhere = ("referer", "https://evil.example/x");
+    let back = house.ask("POST", path, &[bearer, FORM, HTML, elsewhere], "node=x").await;
+    assert_eq!(back.headers()[header::LOCATION], "/");
+    let here = ("referer", "http://m.example/nodes");
+    let back = house.ask("POST", path, &[bearer, FORM, HTML, here], "node=x").await;
+    assert!(back.headers()[header::LOCATION].to_str().unwrap().starts_with("http://m.example/nodes"));
     house.engine.drain().await;
 }
 

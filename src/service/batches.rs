@@ -255,6 +255,11 @@ fn check_title(name: Option<&str>) -> Result<(), ApiError> {
     }
 }
 
+/// What is looked for, with a sign in place of NUL: no name has one, and SQLite would look for what stands before it.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
 /// The query as the store takes it.
 fn filter(caller: &Caller, query: &BatchQuery) -> Result<BatchFilter, ApiError> {
     let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -264,7 +269,7 @@ fn filter(caller: &Caller, query: &BatchQuery) -> Result<BatchFilter, ApiError> 
         with_failures: false,
         task: named(&query.task),
         owner: named(&query.owner),
-        text: named(&query.q),
+        text: named(&query.q).map(|text| without_nul(&text)),
         number: None,
         before: None,
         limit: query.limit.unwrap_or(PAGE_ROWS_DEFAULT).clamp(1, PAGE_ROWS_MAX),
@@ -274,9 +279,9 @@ fn filter(caller: &Caller, query: &BatchQuery) -> Result<BatchFilter, ApiError> 
         None | Some("" | "all") => {}
         Some("active") => filter.states = all.filter(|state| !state.is_finished()).collect(),
         Some("finished") => filter.states = all.filter(|state| state.is_finished()).collect(),
-        Some("with_failures") => filter.with_failures = true,
+        Some("failures") => filter.with_failures = true,
         Some(word) => filter.states.push(BatchState::parse(word).ok_or_else(|| {
-            ApiError::invalid("state is a batch's state, active, finished, with_failures or all.")
+            ApiError::invalid("state is a batch's state, active, finished, failures or all.")
         })?),
     }
     if let Some(number) = query.q.as_deref().and_then(|q| q.strip_prefix('#')).and_then(|q| q.parse().ok()) {
@@ -320,6 +325,10 @@ mod tests {
         assert_eq!((plain.states.len(), plain.limit), (0, PAGE_ROWS_DEFAULT));
         let active = filtered(BatchQuery { state: Some("active".into()), ..Default::default() }).unwrap();
         assert_eq!(active.states.len(), 5);
+        let failures = filtered(BatchQuery { state: Some("failures".into()), ..Default::default() }).unwrap();
+        assert!(failures.with_failures && failures.states.is_empty());
+        let nul = filtered(BatchQuery { q: Some("\0".into()), ..Default::default() }).unwrap();
+        assert_eq!(nul.text.as_deref(), Some("\u{fffd}"));
         let number = filtered(BatchQuery { q: Some("#12".into()), ..Default::default() }).unwrap();
         assert_eq!((number.number, number.text), (Some(12), None));
         let clamped = filtered(BatchQuery { limit: Some(9_999), ..Default::default() }).unwrap();

@@ -1,14 +1,14 @@
 //! Who is asking: a name, a role, and by what they came in.
 //!
 //! Owns [`Caller`]. Made by [`super::people`] only (and by the command line for itself); read by every use case.
-//! Invariant: a caller was known at the moment it was made; [`super::Service::still_valid`] says whether it still
+//! Invariant: a caller was known at the moment it was made; [`super::People::gone`] says whether it still
 //! is. Deliberately knows neither cookies nor headers.
 
 use crate::protocol::PersonRole;
 use crate::store::Viewer;
 
 /// Who is asking: known, with a role. There is no anonymous caller: what is open needs no caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// Name of the person, or `token:NAME`.
     pub name: String,
@@ -19,7 +19,7 @@ pub struct Caller {
 }
 
 /// By what a caller came in; a revoked one closes its sockets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Via {
     /// A login cookie, by the hash of its id.
     Login(String),

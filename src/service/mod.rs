@@ -83,12 +83,6 @@ impl Service {
         Me { name: caller.name.clone(), role: caller.role }
     }
 
-    /// False once what the caller came in by was taken away, disabled or has run out. Cheap: the answer may be a
-    /// quarter of a second old.
-    pub async fn still_valid(&self, caller: &Caller) -> bool {
-        self.people.still_valid(caller).await
-    }
-
     /// The record of a batch the caller may see, for results and live.
     ///
     /// # Errors

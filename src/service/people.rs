@@ -1,12 +1,13 @@
 //! Who may come in: people with passwords, logins by cookie, tokens by header, the one-time link.
 //!
-//! Owns every check of a secret. Called by server (sign-in, each request), by the live connections
-//! ([`People::still_valid`]) and by the command line. Invariant: a caller is made here or nowhere; a login, token or
+//! Owns every check of a secret. Called by server (sign-in, each request), by the watch over connections
+//! ([`People::gone`]) and by the command line. Invariant: a caller is made here or nowhere; a login, token or
 //! person taken away is gone for the next request. Deliberately knows neither cookies nor headers.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
 
 use super::password::Passwords;
 use super::{Action, Caller, Object, Via, may, secret};
@@ -21,10 +22,6 @@ const ABSOLUTE_MS: i64 = 30 * DAY_MS;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Uses of a login or token are written down at most so often, in milliseconds.
 const SEEN_EVERY_MS: u64 = 60_000;
-/// For how long an answer of [`People::still_valid`] is kept.
-const VALID_FOR: Duration = Duration::from_millis(250);
-/// Kept answers; beyond, all are forgotten and asked anew.
-const VALID_KEPT_MAX: usize = 10_000;
 /// Characters of the name of a person or token.
 const NAME_CHARS_MAX: usize = 64;
 /// The name of whoever came in by the one-time link; nobody else can have it.
@@ -52,13 +49,19 @@ struct Inner {
     passwords: Passwords,
     /// Hash of the one-time code until it is used. Held for an instant, never across an await.
     first_link: Mutex<Option<String>>,
-    /// When a login or token was last found valid, by its hash. Held for an instant, never across an await.
-    valid: Mutex<HashMap<String, Instant>>,
+    /// Rung when a right has been taken away here.
+    taken_away: Notify,
 }
 
 /// What a stored login amounts to at a time.
 fn is_live(seen_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> bool {
     now < expires_at && now < seen_at.plus_ms(IDLE_MS)
+}
+
+/// Who comes in by a token.
+fn token_caller(token: TokenRecord, hash: String) -> Caller {
+    let name = token.person.unwrap_or_else(|| format!("token:{}", token.name));
+    Caller { name, role: token.role, via: Via::Token(hash) }
 }
 
 /// A name of a person or token: letters, digits and `._@-`, beginning with a letter or digit.
@@ -85,7 +88,7 @@ impl People {
                 store,
                 passwords: Passwords::default(),
                 first_link: Mutex::new(None),
-                valid: Mutex::new(HashMap::new()),
+                taken_away: Notify::new(),
             }),
         }
     }
@@ -173,7 +176,7 @@ impl People {
         match &caller.via {
             Via::Login(hash) => {
                 self.inner.store.login_remove(hash).await?;
-                self.forget();
+                self.inner.taken_away.notify_one();
                 Ok(())
             }
             Via::Token(_) | Via::Local => Ok(()),
@@ -220,45 +223,60 @@ impl People {
         if token.used_at.is_none_or(|used_at| now.ms_since(used_at) >= SEEN_EVERY_MS) {
             self.inner.store.token_used(&hash).await?;
         }
-        let name = token.person.unwrap_or_else(|| format!("token:{}", token.name));
-        Ok(Some(Caller { name, role: token.role, via: Via::Token(hash) }))
+        Ok(Some(token_caller(token, hash)))
     }
 
-    /// False once what the caller came in by was taken away, disabled or has run out, or their role has changed.
-    /// Cheap: the answer may be a quarter of a second old. An outage answers true: it takes nothing away.
-    pub async fn still_valid(&self, caller: &Caller) -> bool {
-        let hash = match &caller.via {
-            Via::Local => return true,
-            Via::Login(hash) | Via::Token(hash) => hash,
-        };
-        if self.is_fresh(hash) {
-            return true;
-        }
-        let found = match &caller.via {
-            Via::Token(_) => self.by_token_hash(hash.clone()).await,
-            Via::Login(_) | Via::Local => self.by_login_hash(hash.clone()).await,
-        };
-        match found {
-            Ok(Some(now)) if now == *caller => {
-                let mut valid = self.inner.valid.lock().unwrap_or_else(PoisonError::into_inner);
-                if valid.len() >= VALID_KEPT_MAX {
-                    valid.clear();
-                }
-                valid.insert(hash.clone(), Instant::now());
-                true
+    /// Which of `callers` may no longer come in: what they came in by was taken away, disabled or has run out, or their
+    /// role has changed. All are looked up together, in a query or two for every few hundred. An outage takes nothing
+    /// away.
+    pub async fn gone<'a>(&self, callers: &'a [Caller]) -> Vec<&'a Caller> {
+        match self.known(callers).await {
+            Ok(known) => callers.iter().filter(|caller| !known.contains(*caller)).collect(),
+            Err(outage) => {
+                tracing::debug!(%outage, "nobody can be looked up: nobody is sent away");
+                Vec::new()
             }
-            Ok(_) => false,
-            Err(_logged) => true,
         }
     }
 
-    fn is_fresh(&self, hash: &str) -> bool {
-        let valid = self.inner.valid.lock().unwrap_or_else(PoisonError::into_inner);
-        valid.get(hash).is_some_and(|at| at.elapsed() < VALID_FOR)
+    /// Resolves once a right has been taken away by this process: for the one who watches. What another process takes
+    /// away is found by looking. Cancel-safe.
+    pub async fn taken_away(&self) {
+        self.inner.taken_away.notified().await;
     }
 
-    fn forget(&self) {
-        self.inner.valid.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Those of `callers` who may come in, as they are now.
+    async fn known(&self, callers: &[Caller]) -> Result<HashSet<Caller>, ApiError> {
+        let (mut logins, mut tokens, mut known) = (Vec::new(), Vec::new(), HashSet::new());
+        for caller in callers {
+            match &caller.via {
+                Via::Local => drop(known.insert(caller.clone())),
+                Via::Login(hash) => logins.push(hash.clone()),
+                Via::Token(hash) => tokens.push(hash.clone()),
+            }
+        }
+        let store = &self.inner.store;
+        let now = store.now();
+        let is_due = |at: Timestamp| now.ms_since(at) >= SEEN_EVERY_MS;
+        let (mut seen, mut used) = (Vec::new(), Vec::new());
+        for (hash, login) in store.logins(&logins).await? {
+            if !is_live(login.seen_at, login.expires_at, now) {
+                continue;
+            }
+            if is_due(login.seen_at) {
+                seen.push(hash.clone());
+            }
+            known.insert(Caller { name: login.person, role: login.role, via: Via::Login(hash) });
+        }
+        for (hash, token) in store.tokens_of(&tokens).await? {
+            if token.used_at.is_none_or(is_due) {
+                used.push(hash.clone());
+            }
+            known.insert(token_caller(token, hash));
+        }
+        store.logins_seen(&seen).await?;
+        store.tokens_used(&used).await?;
+        Ok(known)
     }
 
     /// Adds a person.
@@ -296,7 +314,7 @@ impl People {
     pub async fn disable(&self, caller: &Caller, name: &str) -> Result<(), ApiError> {
         may(caller, Action::ManagePeople, Object::Installation)?;
         self.inner.store.person_disable(name).await?;
-        self.forget();
+        self.inner.taken_away.notify_one();
         Ok(())
     }
 
@@ -336,7 +354,7 @@ impl People {
     pub async fn revoke_token(&self, caller: &Caller, name: &str) -> Result<(), ApiError> {
         may(caller, Action::ManagePeople, Object::Installation)?;
         self.inner.store.token_revoke(name).await?;
-        self.forget();
+        self.inner.taken_away.notify_one();
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use super::entity::{attempts, files, leases, outcomes, requeue};
 use super::error::StoreError;
 use super::ranges::Ranges;
 use super::records::{BatchRecord, ItemList, ItemRecord, SeqRange};
+use crate::fault::Point;
 use crate::protocol::{
     AttemptOutcome, AttemptRow, FamilyId, FileRow, InputKind, ItemRow, ItemState, Json, NodeId, Seq,
     Timestamp, limits,
@@ -167,6 +168,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`] where the batch is gone; outages.
     pub async fn window(&self, batch: &BatchRecord, from: Seq, to: Seq) -> Result<ItemList, StoreError> {
+        Point::WindowRead.pass()?;
         let tx = self.inner.backend.snapshot().await?;
         let now = to_record(&Self::row_by_key(&tx, batch.key).await?)?;
         let from = from.max(1);

@@ -6,7 +6,7 @@
 use sea_orm::Value;
 
 use super::Store;
-use super::backend::{Durability, all, number, one, run};
+use super::backend::{Durability, all, number, one, rows, run};
 use super::entity::{logins, people, tokens};
 use super::error::StoreError;
 use crate::protocol::{PersonRole, Timestamp};
@@ -65,6 +65,21 @@ pub struct TokenRecord {
     pub created_at: Timestamp,
     /// When it was last used, to about a minute.
     pub used_at: Option<Timestamp>,
+}
+
+/// Hashes named in one query; more take another.
+const HASHES_IN_MAX: usize = 512;
+/// Hashes named in the query for a few: mostly there are.
+const HASHES_IN_FEW: usize = 16;
+
+/// `IN ($1,$2,…)` for all of `hashes` (not empty, at most [`HASHES_IN_MAX`]), and the values after it. The last is repeated
+/// up to one of two lengths, so that the texts stay prepared.
+fn hashes_in(hashes: &[String]) -> (String, Vec<Value>) {
+    let count = if hashes.len() <= HASHES_IN_FEW { HASHES_IN_FEW } else { HASHES_IN_MAX };
+    let marks: Vec<String> = (1..=count).map(|at| format!("${at}")).collect();
+    let last = hashes.last().expect("chunks are never empty");
+    let filled = hashes.iter().chain(std::iter::repeat(last)).take(count);
+    (format!("IN ({})", marks.join(",")), filled.map(|hash| hash.clone().into()).collect())
 }
 
 fn to_role(text: &str) -> Result<PersonRole, StoreError> {
@@ -207,6 +222,49 @@ impl Store {
         }))
     }
 
+    /// The logins with these hashes, each with its hash, of people who are not disabled. One query for every
+    /// 512 of them.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn logins(&self, hashes: &[String]) -> Result<Vec<(String, LoginRecord)>, StoreError> {
+        let mut found = Vec::with_capacity(hashes.len());
+        for hashes in hashes.chunks(HASHES_IN_MAX) {
+            let (named, values) = hashes_in(hashes);
+            let text = format!(
+                "SELECT l.hash, l.person, COALESCE(l.role, p.role) AS role, l.seen_at, l.expires_at \
+                 FROM logins l LEFT JOIN people p ON p.name = l.person \
+                 WHERE l.hash {named} AND (l.role IS NOT NULL OR NOT p.disabled)"
+            );
+            for row in rows(self.inner.backend.reader(), &text, values).await? {
+                let role: String = row.try_get("", "role")?;
+                let login = LoginRecord {
+                    person: row.try_get("", "person")?,
+                    role: to_role(&role)?,
+                    seen_at: Timestamp(row.try_get("", "seen_at")?),
+                    expires_at: Timestamp(row.try_get("", "expires_at")?),
+                };
+                found.push((row.try_get("", "hash")?, login));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Notes that these logins are in use.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn logins_seen(&self, hashes: &[String]) -> Result<(), StoreError> {
+        let now = self.now().0;
+        for hashes in hashes.chunks(HASHES_IN_MAX) {
+            let (named, mut values) = hashes_in(hashes);
+            values.push(now.into());
+            let text = format!("UPDATE logins SET seen_at = ${} WHERE hash {named}", values.len());
+            run(self.inner.backend.writer(), &text, values).await?;
+        }
+        Ok(())
+    }
+
     /// Notes that a login is in use.
     ///
     /// # Errors
@@ -254,6 +312,37 @@ impl Store {
         let text = "SELECT * FROM tokens WHERE hash = $1";
         let row = one::<tokens::Model, _>(self.inner.backend.reader(), text, vec![hash.into()]).await?;
         row.map(to_token).transpose()
+    }
+
+    /// The tokens with these hashes, each with its hash. One query for every 512 of them.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn tokens_of(&self, hashes: &[String]) -> Result<Vec<(String, TokenRecord)>, StoreError> {
+        let mut found = Vec::with_capacity(hashes.len());
+        for hashes in hashes.chunks(HASHES_IN_MAX) {
+            let (named, values) = hashes_in(hashes);
+            let text = format!("SELECT * FROM tokens WHERE hash {named}");
+            for row in all::<tokens::Model, _>(self.inner.backend.reader(), &text, values).await? {
+                found.push((row.hash.clone(), to_token(row)?));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Notes that these tokens are in use.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn tokens_used(&self, hashes: &[String]) -> Result<(), StoreError> {
+        let now = self.now().0;
+        for hashes in hashes.chunks(HASHES_IN_MAX) {
+            let (named, mut values) = hashes_in(hashes);
+            values.push(now.into());
+            let text = format!("UPDATE tokens SET used_at = ${} WHERE hash {named}", values.len());
+            run(self.inner.backend.writer(), &text, values).await?;
+        }
+        Ok(())
     }
 
     /// Every token, by name.

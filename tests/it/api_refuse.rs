@@ -32,7 +32,7 @@ async fn addresses_and_methods() {
     }
     server.get(&format!("/batches/{there_is_none}/items/first")).await.problem(400, "malformed");
     let wrong = send(server.request(Method::PUT, "/batches")).await;
-    wrong.problem(405, "not_found");
+    wrong.problem(405, "wrong_method");
     assert!(wrong.header("allow").contains("POST"), "{wrong:?}");
 }
 

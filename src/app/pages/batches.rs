@@ -79,7 +79,7 @@ fn filter_row(counts: BatchCounts, query: Memo<BatchQuery>) -> AnyView {
     let choices = [
         ("Active", "active", counts.active),
         ("Finished", "finished", counts.finished),
-        ("With failures", "with_failures", counts.with_failures),
+        ("With failures", "failures", counts.with_failures),
         ("All", "", counts.all),
     ];
     let links = choices.map(|(title, state, count)| {

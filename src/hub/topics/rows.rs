@@ -22,6 +22,8 @@ const GONE_KEPT_MAX: usize = 1024;
 
 /// Frames of one topic that are kept for others who stand where they begin; beyond, the oldest is made anew when asked.
 pub(super) const SHARED_KEPT_MAX: usize = 16;
+/// Bytes of those frames; beyond, the oldest go, but the newest stays: it is what most are about to be told.
+pub(super) const SHARED_BYTES_MAX: usize = 256 * 1024;
 
 /// What the lock of a topic holds.
 #[derive(Default)]

@@ -3,6 +3,7 @@
 //! Owns which rows and keys go into a frame, and keeps it for others who stand alike. Called by the topic, under its lock.
 //! Invariant: a frame holds nothing that its viewer may not see. Deliberately knows no time.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use super::super::Audience;
 use super::super::held::Held;
 use super::super::listed::KEPT_MAX;
-use super::rows::{SHARED_KEPT_MAX, Shared, State, class, visible};
+use super::rows::{SHARED_BYTES_MAX, SHARED_KEPT_MAX, Shared, State, class, visible};
 use super::{Channel, Told};
 use crate::protocol::frame::rows_json;
 use crate::protocol::limits::LISTED_BATCHES_MAX;
@@ -49,6 +50,10 @@ impl State {
         }
         let viewer = (!uniform).then(|| class(viewer));
         self.shared.push_back(Shared { codec, viewer, from: seen, to, frame: frame.clone() });
+        let bytes = |shared: &VecDeque<Shared>| shared.iter().map(|shared| shared.frame.len()).sum::<usize>();
+        while self.shared.len() > 1 && bytes(&self.shared) > SHARED_BYTES_MAX {
+            self.shared.pop_front();
+        }
         Told::Frame { frame: Some(frame), to }
     }
 

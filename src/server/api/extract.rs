@@ -9,9 +9,9 @@ use std::str::FromStr;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
+use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
@@ -53,7 +53,10 @@ impl Place {
 
     /// `{seq}` as an item's position.
     pub fn seq(&self) -> Result<Seq, ApiError> {
-        self.text("seq").parse().map_err(|_form| ApiError::malformed("seq: expected a whole number from 1."))
+        let text = self.text("seq");
+        let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+        let seq = text.parse().ok().filter(|_seq| digits);
+        seq.ok_or_else(|| ApiError::malformed("seq: expected a whole number from 1."))
     }
 
     /// The part named `name`; empty where the route has none.
@@ -95,15 +98,13 @@ impl Asked {
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         self.text(name)
             .map(|text| {
-                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-                match text.parse::<u64>() {
-                    Ok(number) => Ok(number),
-                    // Larger than any number here can be.
-                    Err(_range) if digits => Ok(u64::MAX),
-                    Err(_form) => {
-                        Err(ApiError::malformed(format!("{name}: expected a whole number, not {text:?}.")))
-                    }
+                // No sign either: a number of the schema has none.
+                if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+                    let detail = format!("{name}: expected a whole number, not {text:?}.");
+                    return Err(ApiError::malformed(detail));
                 }
+                // One beyond is larger than any number here can be.
+                Ok(text.parse::<u64>().unwrap_or(u64::MAX))
             })
             .transpose()
     }
@@ -168,7 +169,13 @@ pub async fn whole_body(body: Body, headers: &HeaderMap, bytes_max: usize) -> Re
         return Err(too_large());
     }
     axum::body::to_bytes(body, bytes_max).await.map_err(|fault| {
-        if is_limit(&fault) { too_large() } else { ApiError::malformed("The body was cut short.") }
+        if is_limit(&fault) {
+            too_large()
+        } else if is_revoked(&fault) {
+            ApiError::new(ErrorCode::NotSignedIn, "The body was cut short: its sender may no longer come in.")
+        } else {
+            ApiError::malformed("The body was cut short.")
+        }
     })
 }
 
@@ -177,6 +184,19 @@ pub fn is_limit(fault: &(dyn std::error::Error + 'static)) -> bool {
     let mut cause = Some(fault);
     while let Some(fault) = cause {
         if fault.is::<http_body_util::LengthLimitError>() {
+            return true;
+        }
+        cause = fault.source();
+    }
+    false
+}
+
+/// True where a body was not read on because its sender may no longer come in.
+pub fn is_revoked(fault: &(dyn std::error::Error + 'static)) -> bool {
+    let mut cause = Some(fault);
+    while let Some(fault) = cause {
+        let kind = fault.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if kind == Some(std::io::ErrorKind::PermissionDenied) {
             return true;
         }
         cause = fault.source();
@@ -207,19 +227,6 @@ pub async fn unknown_address() -> ApiError {
 }
 
 /// The address is there, but not for this method; the router adds `Allow`.
-pub async fn wrong_method() -> (StatusCode, ApiProblem) {
-    let error = ApiError::new(ErrorCode::NotFound, "This address does not take this method.");
-    (StatusCode::METHOD_NOT_ALLOWED, ApiProblem(error))
-}
-
-/// A problem whose status is another than its code's.
-pub struct ApiProblem(ApiError);
-
-impl axum::response::IntoResponse for ApiProblem {
-    fn into_response(self) -> axum::response::Response {
-        let mut body = self.0.problem();
-        body["status"] = StatusCode::METHOD_NOT_ALLOWED.as_u16().into();
-        body["title"] = "Method not allowed".into();
-        ([(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
-    }
+pub async fn wrong_method() -> ApiError {
+    ApiError::new(ErrorCode::WrongMethod, "This address does not take this method.")
 }

@@ -13,7 +13,9 @@ use futures_util::TryStreamExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::extract::{Asked, Place, Who, content_length, essence, is_limit, unsupported, whole_body};
+use super::extract::{
+    Asked, Place, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
+};
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
 use crate::server::AppState;
 use crate::service::submit::{
@@ -112,8 +114,14 @@ fn form(state: &AppState, headers: &HeaderMap, body: Body) -> Result<FormBody, A
 
 fn bytes(body: Body) -> ByteStream {
     Box::pin(body.into_data_stream().map_err(|fault| {
-        // The gate's own bound on bodies, told apart from a body that was cut short.
-        let kind = if is_limit(&fault) { ErrorKind::FileTooLarge } else { ErrorKind::Other };
+        // The gate's own bound on bodies, and a sender who may no longer come in, told apart from a body cut short.
+        let kind = if is_limit(&fault) {
+            ErrorKind::FileTooLarge
+        } else if is_revoked(&fault) {
+            ErrorKind::PermissionDenied
+        } else {
+            ErrorKind::Other
+        };
         std::io::Error::new(kind, fault)
     }))
 }

@@ -65,6 +65,11 @@ impl Full {
             Self::All => "there are too many live connections",
         }
     }
+
+    /// As the refusal of a fallback.
+    pub fn refusal(self) -> ApiError {
+        ApiError::new(ErrorCode::TooMany, format!("No live connection: {}.", self.words()))
+    }
 }
 
 /// A place, until dropped.

@@ -1,12 +1,15 @@
 //! `GET /live/events?topic=…`: the same frames as Server-Sent Events, for networks that cut WebSockets.
 //!
 //! Owns a stream of events from its welcome to its end, and the query that both fallbacks share. Called by the router.
-//! Invariant: frames are made when the other side takes them, so nothing queues here either; a stop ends the stream
-//! with the time after which to come back (`retry:`). There is no way to answer a ping: a dead peer is found by writing.
+//! Invariant: topics are read one after the other, each once the answer to the last was taken, and frames are made when
+//! the other side takes them, so nothing queues here either; a client that takes nothing is cut by its connection (see
+//! `paced`); a stop ends the stream with the time after which to come back (`retry:`). There is no way to answer a ping: a
+//! dead peer is found by writing.
 //! Deliberately knows no row.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{FromRequestParts, Query, Request, State};
@@ -17,14 +20,17 @@ use futures_util::stream;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::door::{Place, refuse_foreign};
 use super::ear::{Answered, Ear, encode};
+use super::frame_budget::FrameCharge;
 use super::guests::Stay;
 use super::pings::next_ping;
 use super::{hint, welcome};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
 use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame};
+use crate::server::connections::OpenConnection;
 use crate::server::state::AppState;
 use crate::service::Caller;
 
@@ -92,12 +98,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Wanted {
     }
 }
 
+/// Who may use a fallback, and for what.
+pub struct Admitted {
+    /// Who.
+    pub caller: Caller,
+    /// What they want.
+    pub wanted: Wanted,
+    /// From where.
+    pub address: std::net::IpAddr,
+    /// Ends the connection.
+    pub cut: CancellationToken,
+}
+
 /// Who may use a fallback, and what they want. A page sends no `Origin` with a GET of its own; another site's would send
 /// one, or say so in its fetch metadata.
-pub async fn admitted(
-    state: &AppState,
-    request: Request,
-) -> Result<(Caller, Wanted, std::net::IpAddr), ApiError> {
+pub async fn admitted(state: &AppState, request: Request) -> Result<Admitted, ApiError> {
     let foreign = request.headers().get("sec-fetch-site").is_some_and(|site| site != "same-origin");
     if foreign || request.headers().contains_key(http::header::ORIGIN) {
         refuse_foreign(state, &request)?;
@@ -106,37 +121,44 @@ pub async fn admitted(
     let (mut parts, _body) = request.into_parts();
     let refused = || ApiError::new(ErrorCode::NotSignedIn, "Sign in first, or send a bearer token.");
     let caller = parts.extensions.remove::<Caller>().ok_or_else(refused)?;
+    let cut =
+        parts.extensions.get::<Arc<OpenConnection>>().map(|open| open.cut().clone()).unwrap_or_default();
     let wanted = Wanted::from_request_parts(&mut parts, &()).await?;
-    Ok((caller, wanted, address))
+    Ok(Admitted { caller, wanted, address, cut })
 }
 
 /// `GET /live/events`.
 pub async fn events(State(state): State<AppState>, request: Request) -> Response {
-    let (caller, wanted, address) = match admitted(&state, request).await {
+    let Admitted { caller, wanted, address, cut } = match admitted(&state, request).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
     let place = match state.places.take(&caller.name, address) {
         Ok(place) => place,
-        Err(full) => {
-            let detail = format!("No live connection: {}.", full.words());
-            return ApiError::new(ErrorCode::TooMany, detail).into_response();
-        }
+        Err(full) => return full.refusal().into_response(),
     };
     let stay = state.guests.arrive(&caller);
-    let mut ear = Ear::new(&state, caller, Codec::Json, None);
+    let mut ear = Ear::new(&state, caller, Codec::Json, None, cut);
     if let Some(hz) = wanted.hz
         && let Err(refused) = ear.session.set_pace(hz)
     {
         return ApiError::malformed(format!("hz: {refused}.")).into_response();
     }
-    let mut ready = VecDeque::from([encode(&welcome(&state), Codec::Json)]);
-    for (topic, known) in wanted.topics {
-        ready.extend(ear.subscribe(topic, known));
-    }
+    let ready = VecDeque::from([encode(&welcome(&state), Codec::Json)]);
     let ping_every = Duration::from_millis(state.live.ping_ms.max(1));
     let ping_at = next_ping(Instant::now(), ping_every);
-    let telling = Telling { state, ear, stay, _place: place, ready, ping_every, ping_at, over: false };
+    let telling = Telling {
+        state,
+        ear,
+        stay,
+        _place: place,
+        wanted: wanted.topics.into(),
+        ready,
+        charge: None,
+        ping_every,
+        ping_at,
+        over: false,
+    };
     let mut response = Sse::new(stream::unfold(telling, Telling::next)).into_response();
     response.headers_mut().insert(UNGATHERED.0, UNGATHERED.1);
     response
@@ -149,25 +171,32 @@ struct Telling {
     stay: Stay,
     /// Given back when the stream has ended.
     _place: Place,
-    /// Bounded by one turn of the session, and the refusals of the first query.
+    /// Topics that have not been read yet: the next is, once the last answer was taken. Bounded by the query.
+    wanted: VecDeque<(String, Option<Rev>)>,
+    /// Bounded by one turn of the session.
     ready: VecDeque<Bytes>,
+    /// Of the answer that the connection was given last.
+    charge: Option<FrameCharge>,
     ping_every: Duration,
     ping_at: Instant,
     over: bool,
 }
 
 impl Telling {
+    /// The next event: called once the connection has room for it.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         if self.over {
             return None;
         }
         let (bell, gone) = (self.ear.session.bell(), self.stay.gone().clone());
         let stop = self.state.stop.clone();
+        self.charge = None;
         loop {
             if let Some(frame) = self.ready.pop_front() {
                 let text = std::str::from_utf8(&frame).expect("JSON frames are made from strings");
                 return Some((Ok(Event::default().data(text)), self));
             }
+            self.read_on();
             let now = Instant::now();
             let (frames, next) = self.ear.turn(now);
             self.ready.extend(frames);
@@ -188,11 +217,28 @@ impl Telling {
                 }
                 () = gone.cancelled() => return None,
                 reading = self.ear.read_done(), if self.ear.is_reading() => {
-                    self.ready.extend(self.ear.answer(reading).map(Answered::frame));
+                    match self.ear.answer(reading) {
+                        Some(Answered::Told(frame, charge)) => {
+                            self.ready.push_back(frame);
+                            self.charge = Some(charge);
+                        }
+                        Some(Answered::Refused(refusal)) => self.ready.push_back(refusal),
+                        None => {}
+                    }
                 }
                 () = bell.notified() => {}
                 () = sleep_until(wake_at) => {}
             }
+        }
+    }
+
+    /// Has the next topic read, one at a time.
+    fn read_on(&mut self) {
+        self.ear.start_reads(1);
+        while !self.ear.is_reading() {
+            let Some((topic, known)) = self.wanted.pop_front() else { return };
+            self.ready.extend(self.ear.subscribe(topic, known));
+            self.ear.start_reads(1);
         }
     }
 }

@@ -1,8 +1,9 @@
-//! Whose login or token still holds, for all live connections at once.
+//! Whose login or token still holds, for all that takes its time: live connections, uploads, downloads.
 //!
-//! Owns the callers that have a connection open. Called by the socket and the events. Invariant: each caller is looked
-//! up once a round, however many connections they hold; whoever may no longer come in is told within
-//! [`LOOK_EVERY`] and a moment. Deliberately wakes nobody else: an idle connection costs nothing here.
+//! Owns the callers that have something under way. Called by the socket, the events, and the watch over bodies and
+//! answers. Invariant: a round looks all callers up together, in a query or two for every few hundred, however many
+//! connections they hold; whoever may no longer come in is told within [`LOOK_EVERY`] and a moment. Deliberately wakes
+//! nobody else: an idle connection costs nothing here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::service::{Caller, Service, Via};
 
-/// How often callers are looked up.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often callers are looked up: another process may have taken a right away.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// The callers that have a connection open. Bounded by the connections.
+/// The callers that have something under way. Bounded by the connections.
 #[derive(Clone, Default)]
 pub struct Guests {
     inner: Arc<Mutex<HashMap<String, Guest>>>,
@@ -73,13 +74,14 @@ impl Guests {
         Stay { guests: self.clone(), key: Some(key), gone }
     }
 
+    /// Looks all of them up at once, and tells those who may no longer come in.
     async fn look(&self, service: &Service) {
-        let callers: Vec<(String, Caller)> =
-            self.held().iter().map(|(key, guest)| (key.clone(), guest.caller.clone())).collect();
-        for (key, caller) in callers {
-            if service.still_valid(&caller).await {
-                continue;
-            }
+        let callers: Vec<Caller> = self.held().values().map(|guest| guest.caller.clone()).collect();
+        if callers.is_empty() {
+            return;
+        }
+        for caller in service.people().gone(&callers).await {
+            let Some(key) = key(caller) else { continue };
             // Taken out: whoever comes with the same once more was let in anew, and is looked up anew.
             if let Some(guest) = self.held().remove(&key) {
                 guest.gone.cancel();
@@ -103,12 +105,14 @@ impl Drop for Stay {
     }
 }
 
-/// Looks callers up until `stop`.
+/// Looks callers up until `stop`: at once where this process has taken a right away, and every [`LOOK_EVERY`].
 pub async fn watch_guests(guests: Guests, service: Service, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(LOOK_EVERY) => guests.look(&service).await,
+            () = service.people().taken_away() => {}
+            () = tokio::time::sleep(LOOK_EVERY) => {}
         }
+        guests.look(&service).await;
     }
 }

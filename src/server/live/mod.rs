@@ -6,7 +6,8 @@
 //! socket     its connection, from welcome to close      events     the same frames as Server-Sent Events
 //! ear        what a connection hears: topics read,      poll       the same frames, once
 //!            answered, told                             guests     whose login or token still holds
-//! pings      when they are due
+//! pings      when they are due                          read_share     a fair share of the database
+//! frame_budget   bytes that wait to be taken            topic_budget   bytes that are kept for listeners
 //! ```
 //! Called by the router; the session is the hub's, the answers are the service's. Invariant: nothing waits for a slow
 //! client but its own task; whoever may no longer come in is cut within about a second. Deliberately knows no row.
@@ -14,23 +15,29 @@
 mod door;
 mod ear;
 mod events;
+mod frame_budget;
 mod guests;
 mod handshake;
 mod out;
 mod pings;
 mod poll;
+mod read_share;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod topic_budget;
 mod wire;
 
 use std::time::Duration;
 
-pub use door::{PlaceLimits, Places};
+pub use door::{Full, Place, PlaceLimits, Places};
 pub use events::events;
-pub use guests::{Guests, watch_guests};
+pub use frame_budget::FrameBudget;
+pub use guests::{Guests, Stay, watch_guests};
 pub use poll::frames;
+pub use read_share::ReadShare;
 pub use socket::live;
+pub use topic_budget::TopicBudget;
 
 use crate::protocol::limits::{CLIENT_MESSAGES_PER_SECOND_MAX, SUBSCRIPTIONS_MAX, WINDOW_ITEMS_MAX};
 use crate::protocol::{ServerFrame, WelcomeLimits};

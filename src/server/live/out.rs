@@ -131,7 +131,13 @@ impl Out {
         match taken {
             Ok(taken) => taken,
             Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(_gone) => bytes,
+            Err(error) => {
+                // It is gone, or the system has no room for it at all: what was torn cannot be mended. Reading says so.
+                if let Err(fault) = SockRef::from(&self.stream).shutdown(Shutdown::Both) {
+                    tracing::debug!(%error, %fault, "a connection that broke is gone already");
+                }
+                bytes
+            }
         }
     }
 

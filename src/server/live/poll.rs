@@ -1,39 +1,121 @@
 //! `GET /live/frames?topic=…`: the same frames once, as a JSON list, for networks that hold back every stream.
 //!
-//! Owns one answer. Called by the router. Invariant: the list begins with the welcome and answers every topic, as a
-//! subscribe would. Deliberately remembers nothing between two polls: the page says what it shows.
+//! Owns one answer. Called by the router. Invariant: the list begins with the welcome and answers topics as a subscribe
+//! would, one after the other: the next is read once the client has taken the last, and none is kept. An answer is of
+//! about [`POLL_BYTES_MAX`] at most; topics that do not fit are not in it, and come first in the next poll, since they are
+//! asked for without a revision. Deliberately remembers nothing between two polls: the page says what it shows.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
+
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::stream;
 use http::header;
 
 use super::ear::{Answered, Ear, encode};
-use super::events::admitted;
+use super::events::{Admitted, admitted};
+use super::frame_budget::FrameCharge;
 use super::welcome;
-use crate::protocol::Codec;
+use crate::protocol::{Codec, Rev};
+use crate::server::live::door::Place;
 use crate::server::state::AppState;
+
+/// Bytes of an answer after which no further topic is read.
+const POLL_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// `GET /live/frames`.
 pub async fn frames(State(state): State<AppState>, request: Request) -> Response {
-    let (caller, wanted, _address) = match admitted(&state, request).await {
+    let Admitted { caller, wanted, address, cut } = match admitted(&state, request).await {
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
-    let mut ear = Ear::new(&state, caller, Codec::Json, None);
-    let mut frames: Vec<Bytes> = vec![encode(&welcome(&state), Codec::Json)];
-    for (topic, known) in wanted.topics {
-        frames.extend(ear.subscribe(topic, known));
+    let place = match state.places.take(&caller.name, address) {
+        Ok(place) => place,
+        Err(full) => return full.refusal().into_response(),
+    };
+    let (fresh, shown): (Vec<_>, Vec<_>) = wanted.topics.into_iter().partition(|(_, known)| known.is_none());
+    let list = List {
+        ear: Ear::new(&state, caller, Codec::Json, None, cut),
+        wanted: fresh.into_iter().chain(shown).collect(),
+        first: Some(encode(&welcome(&state), Codec::Json)),
+        bytes: 0,
+        charge: None,
+        over: false,
+        _place: place,
+    };
+    let body = Body::from_stream(stream::unfold(list, List::next));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// An answer under way.
+struct List {
+    ear: Ear,
+    /// Bounded by the query.
+    wanted: VecDeque<(String, Option<Rev>)>,
+    first: Option<Bytes>,
+    /// Bytes of the frames so far.
+    bytes: usize,
+    /// Of the frame that the connection was given last.
+    charge: Option<FrameCharge>,
+    over: bool,
+    /// Given back when the answer has left.
+    _place: Place,
+}
+
+impl List {
+    /// The next part: called once the connection has room for it.
+    async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Self)> {
+        if self.over {
+            return None;
+        }
+        self.charge = None;
+        let part = match self.first.take() {
+            Some(welcome) => part(b'[', &welcome),
+            None => match self.next_frame().await {
+                Some(frame) => part(b',', &frame),
+                None => {
+                    self.over = true;
+                    Bytes::from_static(b"]")
+                }
+            },
+        };
+        self.bytes += part.len();
+        Some((Ok(part), self))
     }
-    while ear.is_reading() {
-        let reading = ear.read_done().await;
-        frames.extend(ear.answer(reading).map(Answered::frame));
+
+    /// The answer to the next topic; none where there is no further one, or no room for it.
+    async fn next_frame(&mut self) -> Option<Bytes> {
+        while self.bytes < POLL_BYTES_MAX {
+            let (name, known) = self.wanted.pop_front()?;
+            if let Some(refusal) = self.ear.subscribe(name.clone(), known) {
+                return Some(refusal);
+            }
+            self.ear.start_reads(1);
+            while self.ear.is_reading() {
+                let reading = self.ear.read_done().await;
+                match self.ear.answer(reading) {
+                    Some(Answered::Told(frame, charge)) => {
+                        self.ear.unsubscribe(&name);
+                        self.charge = Some(charge);
+                        return Some(frame);
+                    }
+                    Some(Answered::Refused(refusal)) => return Some(refusal),
+                    // It has moved on: once more.
+                    None => self.ear.start_reads(1),
+                }
+            }
+        }
+        None
     }
-    let mut list = Vec::with_capacity(frames.iter().map(|frame| frame.len() + 1).sum::<usize>() + 1);
-    for (at, frame) in frames.iter().enumerate() {
-        list.push(if at == 0 { b'[' } else { b',' });
-        list.extend_from_slice(frame);
-    }
-    list.push(b']');
-    ([(header::CONTENT_TYPE, "application/json")], list).into_response()
+}
+
+/// A frame in the list.
+fn part(before: u8, frame: &Bytes) -> Bytes {
+    let mut part = BytesMut::with_capacity(frame.len() + 1);
+    part.put_u8(before);
+    part.extend_from_slice(frame);
+    part.freeze()
 }

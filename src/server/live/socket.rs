@@ -12,13 +12,13 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
 use super::door::{Place, refuse_foreign};
-use super::ear::{Answered, Ear, encode};
+use super::ear::{Answered, Ear, READS_MAX, encode};
+use super::frame_budget::FrameCharge;
 use super::guests::Stay;
 use super::handshake::Handshake;
 use super::pings::next_ping;
@@ -26,6 +26,7 @@ use super::wire::{Broken, Came, Wire};
 use super::{hint, welcome};
 use crate::protocol::limits::CLIENT_MESSAGES_PER_SECOND_MAX;
 use crate::protocol::{ApiError, ClientFrame, CloseCode, Codec, ErrorCode, ServerFrame, binary};
+use crate::server::paced::PacedStream;
 use crate::server::state::AppState;
 use crate::service::Caller;
 
@@ -91,8 +92,11 @@ async fn upgraded(upgrade: OnUpgrade, codec: Codec, message_bytes_max: usize) ->
             return None;
         }
     };
-    match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => Some(Wire::open(parts.io.into_inner(), parts.read_buf, codec, message_bytes_max).await),
+    match upgraded.downcast::<TokioIo<PacedStream>>() {
+        Ok(parts) => {
+            let stream = parts.io.into_inner().into_inner();
+            Some(Wire::open(stream, parts.read_buf, codec, message_bytes_max).await)
+        }
         Err(_other) => {
             tracing::error!("an upgraded connection is not the one that was accepted");
             None
@@ -160,6 +164,8 @@ struct Connection {
     pong_at: Instant,
     /// When the system last took something, or nothing waited.
     room_at: Instant,
+    /// Of answers that the system has not taken yet. At most [`READS_MAX`].
+    charges: Vec<FrameCharge>,
     meter: Meter,
 }
 
@@ -170,7 +176,7 @@ impl Connection {
         wire.send(&[encode(&welcome(state), codec)]);
         Self {
             stay: state.guests.arrive(&caller),
-            ear: Ear::new(state, caller, codec, Some(wire.out())),
+            ear: Ear::new(state, caller, codec, Some(wire.out()), CancellationToken::new()),
             wire,
             place,
             stop: state.stop.clone(),
@@ -179,6 +185,7 @@ impl Connection {
             ping_at: next_ping(now, ping_every),
             pong_at: now,
             room_at: now,
+            charges: Vec::new(),
             meter: Meter::new(now),
         }
     }
@@ -198,6 +205,8 @@ impl Connection {
     async fn pump(&mut self) -> End {
         let (bell, stop, gone) = (self.ear.session.bell(), self.stop.clone(), self.stay.gone().clone());
         let (mut stopped, mut gone) = (pin!(stop.cancelled()), pin!(gone.cancelled()));
+        let cut = self.ear.cut().clone();
+        let mut cut = pin!(cut.cancelled());
         let mut alarm = pin!(sleep_until(self.ping_at));
         loop {
             if let Err(end) = self.turn(alarm.as_mut()) {
@@ -210,6 +219,7 @@ impl Connection {
                     Err(End::Close(CloseCode::GoingAway, hint.as_millis().to_string()))
                 }
                 () = &mut gone => Err(End::of(CloseCode::NotSignedIn, "signed out")),
+                () = &mut cut => Err(End::Gone),
                 news = news(&mut self.wire, self.ear.is_busy()) => match news {
                     Ok(News::Room) => {
                         self.go_on();
@@ -219,8 +229,10 @@ impl Connection {
                     Err(broken) => Err(broken.into()),
                 },
                 reading = self.ear.read_done(), if self.ear.is_reading() => {
-                    if let Some(Answered::Refused(refusal)) = self.ear.answer(reading) {
-                        self.say(refusal);
+                    match self.ear.answer(reading) {
+                        Some(Answered::Told(_sent, charge)) => self.charges.push(charge),
+                        Some(Answered::Refused(refusal)) => self.say(refusal),
+                        None => {}
                     }
                     Ok(())
                 }
@@ -243,6 +255,8 @@ impl Connection {
         }
         let mut wake_at = pong_until;
         if !self.wire.is_full() {
+            self.charges.clear();
+            self.ear.start_reads(READS_MAX);
             let (_sent, next) = self.ear.turn(now);
             if now >= self.ping_at {
                 self.ping_at = next_ping(now, self.ping_every);

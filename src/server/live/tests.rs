@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use super::super::connections::{ConnectionLimits, OpenConnections};
 use super::super::listen::accept;
 use super::super::state::AppState;
 use super::super::{engine_options, open_store, state};
@@ -85,7 +86,12 @@ impl House {
             .route("/live/frames", get(super::frames))
             .layer(knock)
             .with_state(state.clone());
-        tokio::spawn(accept(listener, routes, 1_000, state.stop.clone(), state.tracker.clone()));
+        let connections = Arc::new(OpenConnections::new(ConnectionLimits {
+            all_max: 1_000,
+            per_address_max: None,
+            trusted_proxies: Vec::new(),
+        }));
+        tokio::spawn(accept(listener, routes, connections, state.stop.clone(), state.tracker.clone()));
         Self { _folder: folder, state, engine, address }
     }
 

@@ -1,148 +1,170 @@
-//! Files of a batch as one zip, written while it is sent.
+//! Files of a batch as one zip, made while it is sent.
 //!
-//! Owns the thread that writes archives. Called by the downloads. Invariant: what is sent is bounded by a few chunks in
-//! memory; a fault breaks the stream off before its directory, so no half archive opens. Deliberately compresses
-//! nothing: results are mostly images and archives.
+//! Called by the downloads. Invariant: an archive is made as fast as its client takes it, by a task that waits for it and
+//! no thread; it holds a page of rows and a few chunks in memory. A fault breaks the stream off before its directory, so
+//! no half archive opens. Deliberately compresses nothing: results are mostly images and archives.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream;
+use tokio::fs::File;
+use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use zip::CompressionMethod;
-use zip::write::{SimpleFileOptions, ZipWriter};
+use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::name::entry;
 use super::pages::Pages;
 use crate::protocol::ItemState;
-use crate::store::{FileSide, SeqRange, StoreError};
+use crate::store::{FileSide, SeqRange};
 
-/// Chunks between the writing thread and the connection; the thread waits when they are full.
-const CHUNKS_MAX: usize = 4;
+/// Chunks between the task that makes the archive and the connection; the task waits when they are full.
+const CHUNKS_MAX: usize = 2;
 /// Bytes of one chunk.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// Entries between the reader of rows and the writing thread; the reader waits when they are full.
-const STEPS_MAX: usize = 16;
 /// Bytes from which an entry needs the wide form of sizes.
 const WIDE_BYTES: u64 = u32::MAX as u64 / 2;
 
-/// What the thread is to write next.
-enum Step {
-    /// More lines of the manifest.
-    Manifest(Vec<u8>),
-    /// A file.
-    File { name: String, path: PathBuf, bytes: u64 },
-    /// Nothing more: the directory.
-    End,
-}
-
 /// The body of an archive of all files that items left.
 pub(super) fn body(pages: Pages, only: Option<ItemState>) -> Body {
-    let (chunks_in, chunks) = mpsc::channel::<io::Result<Bytes>>(CHUNKS_MAX);
-    let (steps_in, steps) = mpsc::channel::<Step>(STEPS_MAX);
-    let faults = chunks_in.clone();
-    tokio::task::spawn_blocking(move || {
-        if let Err(fault) = write(steps, &chunks_in) {
-            // Nobody listens any more where the client went away.
-            let _gone = chunks_in.blocking_send(Err(fault));
+    let (chunks_in, chunks) = mpsc::channel(CHUNKS_MAX);
+    let task = tokio::spawn(make(pages, only, Archive::new(chunks_in)));
+    Body::from_stream(stream::unfold(Chunks { chunks, task: Some(task) }, Chunks::next))
+}
+
+/// What has been made, and whether it ended well.
+struct Chunks {
+    chunks: mpsc::Receiver<Bytes>,
+    /// None once its end was told.
+    task: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Chunks {
+    async fn next(mut self) -> Option<(io::Result<Bytes>, Self)> {
+        if let Some(chunk) = self.chunks.recv().await {
+            return Some((Ok(chunk), self));
         }
-    });
-    tokio::spawn(async move {
-        if let Err(fault) = read(pages, only, &steps_in).await {
-            tracing::warn!(%fault, "a download of files was broken off");
-            let _gone = faults.send(Err(io::Error::other(fault))).await;
+        let ended = self.task.take()?.await.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+        match ended {
+            Ok(()) => None,
+            Err(fault) => {
+                tracing::warn!(%fault, "a download of files was broken off");
+                Some((Err(fault), self))
+            }
         }
-    });
-    Body::from_stream(stream::unfold(chunks, |mut chunks| async move {
-        chunks.recv().await.map(|chunk| (chunk, chunks))
-    }))
+    }
 }
 
 /// Walks twice: the manifest first, then the files; an archive has no two entries open.
-async fn read(pages: Pages, only: Option<ItemState>, steps: &mpsc::Sender<Step>) -> Result<(), StoreError> {
+async fn make(pages: Pages, only: Option<ItemState>, mut archive: Archive) -> io::Result<()> {
+    archive.begin("manifest.ndjson", None)?;
     let mut rows = pages.clone();
-    while let Some(page) = rows.next().await? {
-        if steps.send(Step::Manifest(super::ndjson(&page))).await.is_err() {
-            return Ok(());
-        }
+    while let Some(page) = rows.next().await.map_err(io::Error::other)? {
+        archive.put(&super::ndjson(&page)).await?;
     }
     let mut rows = pages;
-    while let Some(page) = rows.next().await? {
+    while let Some(page) = rows.next().await.map_err(io::Error::other)? {
         let (Some(first), Some(last)) = (page.first(), page.last()) else { continue };
-        let files = rows.store().files(rows.batch(), SeqRange::new(first.seq, last.seq)).await?;
+        let range = SeqRange::new(first.seq, last.seq);
+        let files = rows.store().files(rows.batch(), range).await.map_err(io::Error::other)?;
         for file in files.into_iter().filter(|file| file.side == FileSide::Output) {
             if only.is_some() && !page.iter().any(|item| item.seq == file.seq) {
                 continue;
             }
-            let step = Step::File {
-                name: entry(file.seq, &file.row.name),
-                path: rows.store().vault().path(&file.key),
-                bytes: file.row.bytes,
-            };
-            if steps.send(step).await.is_err() {
+            archive.begin(&entry(file.seq, &file.row.name), Some(file.row.bytes))?;
+            archive.put_file(&rows.store().vault().path(&file.key)).await?;
+        }
+    }
+    archive.end().await
+}
+
+/// An archive that is being made, and where its bytes go.
+struct Archive {
+    zip: ZipWriter<StreamWriter<Written>>,
+    written: Written,
+    chunks: mpsc::Sender<Bytes>,
+}
+
+/// What the library has written and nobody has taken yet: a chunk, and the heads of entries.
+#[derive(Clone, Default)]
+struct Written(Arc<Mutex<Vec<u8>>>);
+
+impl Written {
+    fn bytes(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands on what was written once there are `least` bytes of it; waits until the client has taken the chunks before.
+    async fn send(&self, chunks: &mpsc::Sender<Bytes>, least: usize) -> io::Result<()> {
+        let chunk = {
+            let mut bytes = self.bytes();
+            if bytes.len() < least {
                 return Ok(());
             }
-        }
-    }
-    // The thread that is gone has told why.
-    let _told = steps.send(Step::End).await;
-    Ok(())
-}
-
-/// Writes entries until the end is told; steps that stop without it leave the archive without its directory.
-fn write(mut steps: mpsc::Receiver<Step>, chunks: &mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
-    let mut zip = ZipWriter::new_stream(Chunks { begun: Vec::with_capacity(CHUNK_BYTES), chunks });
-    let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-    // The manifest's size is not known before its end.
-    zip.start_file("manifest.ndjson", options.large_file(true))?;
-    while let Some(step) = steps.blocking_recv() {
-        match step {
-            Step::Manifest(lines) => zip.write_all(&lines)?,
-            Step::File { name, path, bytes } => {
-                zip.start_file(name, options.large_file(bytes > WIDE_BYTES))?;
-                io::copy(&mut File::open(path)?, &mut zip)?;
-            }
-            Step::End => {
-                let mut out = zip.finish()?.into_inner();
-                return out.flush();
-            }
-        }
-    }
-    Err(io::Error::other("the rows could not be read"))
-}
-
-/// Bytes into chunks for the connection.
-struct Chunks<'a> {
-    begun: Vec<u8>,
-    chunks: &'a mpsc::Sender<io::Result<Bytes>>,
-}
-
-impl Chunks<'_> {
-    fn send(&mut self) -> io::Result<()> {
-        if self.begun.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.begun, Vec::with_capacity(CHUNK_BYTES));
+            std::mem::take(&mut *bytes)
+        };
         let gone = |_closed| io::Error::from(io::ErrorKind::BrokenPipe);
-        self.chunks.blocking_send(Ok(chunk.into())).map_err(gone)
+        chunks.send(chunk.into()).await.map_err(gone)
     }
 }
 
-impl Write for Chunks<'_> {
+impl Write for Written {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let fits = bytes.len().min(CHUNK_BYTES - self.begun.len().min(CHUNK_BYTES));
-        self.begun.extend_from_slice(&bytes[..fits]);
-        if self.begun.len() >= CHUNK_BYTES {
-            self.send()?;
-        }
-        Ok(fits)
+        self.bytes().extend_from_slice(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.send()
+        Ok(())
+    }
+}
+
+impl Archive {
+    fn new(chunks: mpsc::Sender<Bytes>) -> Self {
+        let written = Written::default();
+        Self { zip: ZipWriter::new_stream(written.clone()), written, chunks }
+    }
+
+    /// Begins an entry; where its size is not known before its end, it may be of any.
+    fn begin(&mut self, name: &str, bytes: Option<u64>) -> io::Result<()> {
+        let options = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        let is_wide = bytes.is_none_or(|bytes| bytes > WIDE_BYTES);
+        Ok(self.zip.start_file(name, options.large_file(is_wide))?)
+    }
+
+    /// More of the entry.
+    async fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for part in bytes.chunks(CHUNK_BYTES) {
+            self.zip.write_all(part)?;
+            self.written.send(&self.chunks, CHUNK_BYTES).await?;
+        }
+        Ok(())
+    }
+
+    /// All of a file, as the entry.
+    async fn put_file(&mut self, path: &Path) -> io::Result<()> {
+        let mut file = File::open(path).await?;
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = file.read(&mut chunk).await?;
+            if read == 0 {
+                return Ok(());
+            }
+            self.zip.write_all(&chunk[..read])?;
+            self.written.send(&self.chunks, CHUNK_BYTES).await?;
+        }
+    }
+
+    /// The directory, and all that is left.
+    async fn end(self) -> io::Result<()> {
+        let Self { zip, written, chunks } = self;
+        zip.finish()?;
+        written.send(&chunks, 1).await
     }
 }
 
@@ -150,34 +172,43 @@ impl Write for Chunks<'_> {
 mod tests {
     use super::*;
 
-    fn archive(steps: Vec<Step>) -> (io::Result<()>, Vec<u8>) {
-        let (steps_in, steps_out) = mpsc::channel(64);
-        for step in steps {
-            assert!(steps_in.try_send(step).is_ok());
-        }
-        drop(steps_in);
-        let (chunks_in, mut chunks) = mpsc::channel(64);
-        let written = write(steps_out, &chunks_in);
-        drop(chunks_in);
+    /// What has been made, read as it comes.
+    async fn made(making: impl AsyncFnOnce(&mut Archive) -> io::Result<()>) -> (Archive, Vec<u8>) {
+        let (chunks_in, mut chunks) = mpsc::channel(1);
+        let mut archive = Archive::new(chunks_in);
         let mut bytes = Vec::new();
-        while let Ok(chunk) = chunks.try_recv() {
-            bytes.extend_from_slice(&chunk.unwrap());
+        {
+            let mut making = std::pin::pin!(making(&mut archive));
+            loop {
+                tokio::select! {
+                    made = &mut making => break made.unwrap(),
+                    Some(chunk) = chunks.recv() => bytes.extend_from_slice(&chunk),
+                }
+            }
         }
-        (written, bytes)
+        while let Ok(chunk) = chunks.try_recv() {
+            bytes.extend_from_slice(&chunk);
+        }
+        (archive, bytes)
     }
 
-    #[test]
-    fn an_archive_opens_and_holds_all() {
+    #[tokio::test]
+    async fn an_archive_opens_and_holds_all() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         std::fs::write(&path, vec![7u8; 150_000]).unwrap();
-        let (written, bytes) = archive(vec![
-            Step::Manifest(b"{}\n".to_vec()),
-            Step::Manifest(b"[]\n".to_vec()),
-            Step::File { name: entry(41, "a/b.bin"), path, bytes: 150_000 },
-            Step::End,
-        ]);
-        written.unwrap();
+        let (mut archive, mut bytes) = made(async |archive: &mut Archive| {
+            archive.begin("manifest.ndjson", None)?;
+            archive.put(b"{}\n").await?;
+            archive.put(b"[]\n").await?;
+            archive.begin(&entry(41, "a/b.bin"), Some(150_000))?;
+            archive.put_file(&path).await
+        })
+        .await;
+        let (chunks_in, mut chunks) = mpsc::channel(1);
+        archive.chunks = chunks_in;
+        archive.end().await.unwrap();
+        bytes.extend_from_slice(&chunks.recv().await.unwrap());
         let mut zip = zip::ZipArchive::new(io::Cursor::new(bytes)).unwrap();
         let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
         assert_eq!(names, ["manifest.ndjson", "000041-a/b.bin"]);
@@ -187,10 +218,28 @@ mod tests {
         assert_eq!(content, vec![7u8; 150_000]);
     }
 
-    #[test]
-    fn one_broken_off_does_not_open() {
-        let (written, bytes) = archive(vec![Step::Manifest(b"{}\n".to_vec())]);
-        assert!(written.is_err());
+    #[tokio::test]
+    async fn one_broken_off_does_not_open() {
+        let (_archive, bytes) = made(async |archive: &mut Archive| {
+            archive.begin("manifest.ndjson", None)?;
+            archive.put(&[b'x'; CHUNK_BYTES]).await
+        })
+        .await;
+        assert!(bytes.len() > CHUNK_BYTES);
         assert!(zip::ZipArchive::new(io::Cursor::new(bytes)).is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_made_that_nobody_takes() {
+        let (chunks_in, chunks) = mpsc::channel(CHUNKS_MAX);
+        let mut archive = Archive::new(chunks_in);
+        archive.begin("manifest.ndjson", None).unwrap();
+        let much = vec![b'x'; CHUNK_BYTES * 8];
+        let making = archive.put(&much);
+        assert!(
+            tokio::time::timeout(std::time::Duration::from_millis(50), making).await.is_err(),
+            "it waits"
+        );
+        assert_eq!(chunks.len(), CHUNKS_MAX);
     }
 }

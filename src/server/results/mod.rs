@@ -1,16 +1,19 @@
 //! Results and files as downloads, streamed.
 //!
 //! ```text
-//! pages   rows in order, 500 at a time     table   rows → CSV     archive   files → zip     name   safe file names
+//! pages   rows in order, by pages           table   rows → CSV     archive   files → zip     name   safe file names
 //! ```
 //!
-//! Called by the router of the API. Invariant: memory is bounded by a page; a stream that fails ends the connection,
-//! never the text. Deliberately looks at no right itself: the service says what is visible.
+//! Called by the router of the API. Invariant: memory is bounded by a page, and the number of downloads by person and in
+//! all; none holds a thread; a stream that fails ends the connection, never the text. How slowly one may be taken is the
+//! connection's business (`paced`), that it ends with its caller's right is `revocation_watch`'s. Deliberately looks at no right itself: the service says what is visible.
 
 mod archive;
 mod name;
 mod pages;
 mod table;
+
+use std::net::{IpAddr, Ipv6Addr};
 
 use axum::body::Body;
 use axum::extract::State;
@@ -22,10 +25,20 @@ use tokio_util::io::ReaderStream;
 
 use self::pages::Pages;
 use self::table::Table;
-use super::api::extract::{Asked, Place, Who};
+use super::api::extract::{Asked, Place as PathPlace, Who};
+use super::bodies::HeldBody;
+use super::live::{Full, Place};
 use super::state::AppState;
-use crate::protocol::{ApiError, ItemState};
+use crate::protocol::{ApiError, ErrorCode, ItemState};
+use crate::service::Caller;
 use crate::store::{BatchRecord, StoreError};
+
+/// Downloads of all callers at once; one more is answered 429.
+pub(super) const DOWNLOADS_MAX: usize = 256;
+/// Downloads of one person or token at once; one more is answered 429.
+pub(super) const DOWNLOADS_PER_PERSON_MAX: usize = 32;
+/// Seconds after which a refused download may be tried again.
+const DOWNLOAD_RETRY_SECONDS: u64 = 5;
 
 /// A file of somebody may be anything: no page may run it.
 const SANDBOX: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
@@ -61,13 +74,14 @@ impl Format {
 pub async fn results(
     State(state): State<AppState>,
     Who(caller): Who,
-    place: Place,
+    place: PathPlace,
     asked: Asked,
 ) -> Result<Response, ApiError> {
     let format = asked.word("format", "csv, ndjson, zip", Format::parse)?.unwrap_or(Format::Ndjson);
     let only = asked
         .word("only", "failed", |text| ItemState::parse(text).filter(|state| *state == ItemState::Failed))?;
     let batch = state.service.visible(&caller, place.batch()?).await?;
+    let download = admit(&state, &caller)?;
     let file = format!("{}-results.{}", name::stem(&batch.name, batch.key), format.facts().0);
     let mut pages = Pages::new(state.service.parts().store.clone(), batch.clone(), only);
     let body = match format {
@@ -78,7 +92,23 @@ pub async fn results(
             lines(format, &batch, pages, first)
         }
     };
-    Ok(attachment(body, &file, format.facts().1))
+    Ok(attachment(Body::new(HeldBody::new(body, download)), &file, format.facts().1))
+}
+
+/// A place among the downloads, until the answer has left.
+fn admit(state: &AppState, caller: &Caller) -> Result<Place, ApiError> {
+    // Bounded by person and in all: from where they come is the connection's business.
+    let anywhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    state.downloads.take(&caller.name, anywhere).map_err(|full| {
+        let who = match full {
+            Full::Person => "You have",
+            Full::Address | Full::All => "There are",
+        };
+        let detail = format!("{who} too many downloads under way; try again when one has ended.");
+        let mut refusal = ApiError::new(ErrorCode::TooMany, detail);
+        refusal.retry_after_seconds = Some(DOWNLOAD_RETRY_SECONDS);
+        refusal
+    })
 }
 
 /// Pages as text, each made when the client has taken the one before.
@@ -123,12 +153,14 @@ fn ndjson(page: &[pages::Item]) -> Vec<u8> {
 pub async fn file(
     State(state): State<AppState>,
     Who(caller): Who,
-    place: Place,
+    place: PathPlace,
 ) -> Result<Response, ApiError> {
     let found = state.service.file(&caller, place.batch()?, place.seq()?, place.text("name")).await?;
+    let download = admit(&state, &caller)?;
     let path = state.service.parts().store.vault().path(&found.key);
     let opened = tokio::fs::File::open(path).await.map_err(StoreError::Io)?;
     let body = Body::from_stream(ReaderStream::with_capacity(opened, FILE_CHUNK_BYTES));
+    let body = Body::new(HeldBody::new(body, download));
     let mut response = attachment(body, &found.row.name, &found.row.media_type);
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(found.row.bytes));
     Ok(response)

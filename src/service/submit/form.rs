@@ -305,15 +305,12 @@ fn multipart(fault: multer::Error) -> Halt {
         multer::Error::StreamReadFailed(cause) if guard::is_refusal(cause.as_ref()) => {
             Halt::Bad(ApiError::new(ErrorCode::TooLarge, guard::refusal_text()))
         }
-        multer::Error::StreamReadFailed(cause)
-            if cause.downcast_ref().is_some_and(|cause| over_bound(cause).is_some()) =>
-        {
-            Halt::Bad(ApiError::new(ErrorCode::TooLarge, "The body is over the limit of this server."))
+        multer::Error::StreamReadFailed(cause) => {
+            cause.downcast_ref().and_then(over_bound).unwrap_or_else(cut_short)
         }
         multer::Error::IncompleteFieldData { .. }
         | multer::Error::IncompleteHeaders
-        | multer::Error::IncompleteStream
-        | multer::Error::StreamReadFailed(_) => Halt::Cut(ApiError::malformed("The body was cut short.")),
+        | multer::Error::IncompleteStream => cut_short(),
         // Its own words may hold a header of kilobytes.
         multer::Error::ReadHeaderFailed(_)
         | multer::Error::DecodeHeaderName { .. }
@@ -322,4 +319,8 @@ fn multipart(fault: multer::Error) -> Halt {
         }
         other => Halt::Bad(ApiError::malformed(format!("The form could not be read: {other}."))),
     }
+}
+
+fn cut_short() -> Halt {
+    Halt::Cut(ApiError::malformed("The body was cut short."))
 }

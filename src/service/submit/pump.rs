@@ -153,10 +153,21 @@ impl Pump {
     }
 }
 
-/// The refusal of a body over a bound of whoever carries it, if that is what `fault` says.
+/// The refusal of whoever carries a body, if that is what `fault` says: it is over a bound, or its sender may no longer
+/// come in.
 pub(super) fn over_bound(fault: &std::io::Error) -> Option<Halt> {
-    let over = fault.kind() == std::io::ErrorKind::FileTooLarge;
-    over.then(|| Halt::Bad(ApiError::new(ErrorCode::TooLarge, "The body is over the limit of this server.")))
+    use std::io::ErrorKind;
+    match fault.kind() {
+        ErrorKind::FileTooLarge => {
+            let detail = "The body is over the limit of this server.";
+            Some(Halt::Bad(ApiError::new(ErrorCode::TooLarge, detail)))
+        }
+        ErrorKind::PermissionDenied => {
+            let detail = "The body was cut short: its sender may no longer come in.";
+            Some(Halt::Cut(ApiError::new(ErrorCode::NotSignedIn, detail)))
+        }
+        _ => None,
+    }
 }
 
 /// Feeds a whole stream to `sink`.

@@ -9,6 +9,7 @@ pub mod follower;
 pub mod frames;
 pub mod ledger;
 pub mod people;
+pub mod plain;
 pub mod process;
 pub mod proxy;
 pub mod raw;

@@ -37,3 +37,15 @@ pub async fn figure(server: &TestServer, name: &str) -> Option<f64> {
     let text = super::send(request).await.text;
     text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok())
 }
+
+/// True while the server holds its end of the connection that a client has from `port`; what the system still has to
+/// send of one that was closed is nobody's.
+pub fn holds(server: &TestServer, port: u16) -> bool {
+    let own: u16 = server.authority().rsplit(':').next().unwrap().parse().unwrap();
+    let port_of = |address: &str| u16::from_str_radix(address.rsplit(':').next().unwrap(), 16).unwrap();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    table.lines().skip(1).any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        port_of(fields[1]) == own && port_of(fields[2]) == port && fields[9] != "0"
+    })
+}
