@@ -20,7 +20,8 @@ use tracing::Level;
 use super::auth::{identify, require_caller, require_caller_but_to_sign_in, same_site, turn_away};
 use super::limits::{BODY_IDLE_MAX, harden, refuse_large};
 use super::state::{AppState, Limits};
-use super::{api, assets, auth, health, live, page, sign_in};
+use super::{api, assets, auth, health, live, page, page_faults, refusal_page, sign_in};
+use crate::app::FAULTS_PATH;
 use crate::protocol::ApiError;
 use crate::service::Caller;
 
@@ -32,6 +33,7 @@ pub fn router(state: AppState) -> Router {
         .open("/login", post(sign_in::login))
         .open("/logout", post(sign_in::logout))
         .open("/first/{code}", post(sign_in::first))
+        .open(FAULTS_PATH, post(page_faults::tell))
         .open("/pkg/{*file}", get(file))
         .open("/api/openapi.json", get(api::openapi))
         .open("/live", any(live::live))
@@ -117,6 +119,7 @@ impl Gate {
         self.routes
             .layer(from_fn_with_state(state.clone(), same_site))
             .layer(from_fn_with_state(state.clone(), identify))
+            .layer(from_fn(refusal_page::for_people))
             .layer(RequestBodyTimeoutLayer::new(BODY_IDLE_MAX))
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it))
             // Who answers badly says why; a line for each answer of an outage would bury that.
