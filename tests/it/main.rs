@@ -29,6 +29,7 @@ mod live_slow;
 mod live_storm;
 mod live_vanished;
 mod nodes;
+mod pages;
 mod support;
 mod tidy;
 mod watch;
