@@ -55,6 +55,9 @@ mod cluster;
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
-    console_error_panic_hook::set_once();
+    std::panic::set_hook(Box::new(|panic| {
+        console_error_panic_hook::hook(panic);
+        app::panicked(&panic.to_string());
+    }));
     leptos::mount::hydrate_body(app::App);
 }

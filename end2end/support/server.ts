@@ -1,7 +1,7 @@
 // One Milepost server for a test file: the release executable on a port and data folder of its own.
 // It can be killed and started again on the same port and data, as a machine would.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -29,8 +29,12 @@ export class MilepostServer {
   private port = 0;
   private process: ChildProcess | undefined;
 
-  /** `person`: adds an admin of this name, with the password `${name}-password`; none: the first start of a new user. */
-  constructor(readonly person: string | undefined = "ada", private readonly slots = 4) {
+  /**
+   * `person`: adds an admin of this name, with the password `${name}-password`; none: the first start of a new user.
+   * `files`: what lies in its folder, by name; `milepost.toml` holds its settings.
+   */
+  constructor(readonly person: string | undefined = "ada", private readonly slots = 4, files: Record<string, string> = {}) {
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text);
     this.token = this.command(["token", "create", "--name", "e2e", "--role", "admin"]).trim();
     if (person) this.command(["user", "add", person, "--role", "admin", "--password-stdin"], `${person}-password\n`);
   }

@@ -3,10 +3,15 @@
 //! Owns every textual form that people read. Called by pages and components. Invariant: pure, the same text on
 //! both sides of hydration, no clock and no locale. Deliberately knows no markup.
 
+use std::borrow::Cow;
+
 use crate::protocol::{AttemptOutcome, Batch, BatchState, ItemState, Json, Timestamp};
 
 /// Characters of an input or result shown in one cell of a list; the item's page shows all.
 const CELL_CHARS_MAX: usize = 160;
+/// Characters of one text beside others (a name, a message, a setting); of a longer one the start is shown. Far below
+/// the 65,536 units at which browsers break the text of a page they read into several nodes.
+const TEXT_CHARS_MAX: usize = 8_000;
 /// Per mille shown while anything is open: 100.0 % is said at the end only.
 const PER_MILLE_BEFORE_END_MAX: u64 = 999;
 
@@ -183,7 +188,7 @@ pub fn reason(word: &str) -> String {
     match word {
         "tried_first" => "the first items have been tried; resume to run the rest".into(),
         "budget" => "too many failures; resume to go on".into(),
-        other => other.to_owned(),
+        other => shown(other),
     }
 }
 
@@ -237,10 +242,41 @@ pub fn result(json: &Json) -> String {
 /// `text` in one cell: at most 160 characters.
 #[must_use]
 pub fn shortened(text: &str) -> String {
-    match text.char_indices().nth(CELL_CHARS_MAX) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
+    start(text, CELL_CHARS_MAX)
+}
+
+/// `text` beside others on a page: at most 8,000 characters, as [`legible`] makes them.
+///
+/// Every text that is not this program's own goes through here, [`shortened`] or `components::long_text`.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    start(text, TEXT_CHARS_MAX)
+}
+
+/// The first `chars_max` characters of `text`, and a mark where there are more.
+fn start(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", legible(&text[..end])),
+        None => legible(text).into_owned(),
     }
+}
+
+/// `text` such that a browser makes the same of it whether it comes in the server's HTML or from a script: NUL, which
+/// the HTML parser drops, is shown as `␀`, and the line ends that it turns into line feeds are line feeds already.
+///
+/// Hydration looks for the text nodes that it expects: one that the parser dropped stops the page from coming alive.
+#[must_use]
+pub fn legible(text: &str) -> Cow<'_, str> {
+    if !text.contains(['\0', '\r']) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n").replace('\0', "\u{2400}"))
+}
+
+/// `text` as the content of an element, where no view escapes it.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// `name` as one segment of an address: everything but plain letters and digits is escaped.
@@ -358,6 +394,28 @@ mod tests {
         running.state = BatchState::Paused;
         running.reason = Some("budget".into());
         assert_eq!(outlook(&running), "paused: too many failures; resume to go on");
+    }
+
+    #[test]
+    fn texts_are_the_same_by_html_and_by_script() {
+        assert_eq!(shown(""), "");
+        assert_eq!(shown("\0"), "␀");
+        assert_eq!(shown("a\r\nb\rc\n\0"), "a\nb\nc\n␀");
+        assert_eq!(shown("\u{202e}abc"), "\u{202e}abc");
+        let long = "😀".repeat(TEXT_CHARS_MAX + 1);
+        let cut = shown(&long);
+        assert_eq!(cut.chars().count(), TEXT_CHARS_MAX + 1);
+        assert!(cut.ends_with("😀…") && cut.encode_utf16().count() < 65_536);
+        assert_eq!(shortened("\0"), "␀");
+    }
+
+    #[test]
+    fn an_escaped_text_opens_and_closes_no_element() {
+        for text in ["</title><script>", "&lt;/title&gt;", "<!--", "a & b"] {
+            let escaped = escaped(text);
+            assert!(!escaped.contains(['<', '>']), "{escaped}");
+            assert_eq!(escaped.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"), text);
+        }
     }
 
     #[test]

@@ -9,7 +9,8 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_location, use_navigate};
 
 use super::actions::{SetTheme, load_me};
-use super::components::ConnectionChip;
+use super::components::{ConnectionChip, once_loaded};
+use super::format;
 use super::upload::{self, use_upload};
 use crate::protocol::{ApiError, Batch, BatchAct, Me, Move, PersonRole};
 
@@ -43,12 +44,6 @@ pub fn offers(me: Option<&Me>, batch: &Batch, act: BatchAct) -> bool {
 #[component]
 pub fn Header() -> impl IntoView {
     let path = use_location().pathname;
-    // What drives a browser from outside waits for this: from here on clicks are heard.
-    Effect::new(|_| {
-        if let Some(root) = document().document_element() {
-            root.set_attribute("data-alive", "").unwrap_or_default();
-        }
-    });
     let here = move |to: &'static str| {
         let path = path.get();
         (path == to || (to == "/" && path.starts_with("/batches"))).then_some("page")
@@ -72,7 +67,7 @@ pub fn Header() -> impl IntoView {
             <div class="top-end">
                 <ConnectionChip />
                 <ThemeSwitch />
-                <Transition>{who}</Transition>
+                {once_loaded(|| ().into_any(), || drop(me()), who)}
             </div>
         </header>
         <DropAnywhere />
@@ -83,7 +78,7 @@ fn who() -> impl IntoView {
     me().map(|me| {
         view! {
             <details class="who">
-                <summary>{me.name}</summary>
+                <summary>{format::shown(&me.name)}</summary>
                 <div class="who-menu">
                     <p class="hint">{me.role.as_str()}</p>
                     <form method="post" action="/logout">

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! shell, routes   the document and its addresses      pages/       one file or folder per screen
+//! bootstrap.js    starts the program in the browser   panic        tells it that the program has ended
 //! actions/        server functions, thin doors        components/  pieces of pages, without server calls
 //! live/           the browser's one connection        format       numbers and times as words
 //! ```
@@ -16,12 +17,16 @@ pub mod format;
 mod frame;
 pub mod live;
 pub mod pages;
+#[cfg(feature = "hydrate")]
+mod panic;
 pub mod routes;
 #[cfg(feature = "ssr")]
 pub mod shell;
 pub mod theme;
 pub mod upload;
 
+#[cfg(feature = "hydrate")]
+pub use panic::panicked;
 pub use routes::App;
 #[cfg(feature = "ssr")]
-pub use shell::{Assets, shell};
+pub use shell::{Assets, FAULTS_PATH, shell};

@@ -4,11 +4,22 @@
 //! context. Invariant: nothing here needs more than `script-src 'nonce-…'`, `'wasm-unsafe-eval'` and
 //! `style-src 'self'`. Deliberately does not know which page it surrounds.
 
+use std::sync::LazyLock;
+
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::MetaTags;
 
 use super::{App, theme::Theme};
+
+/// Where the bootstrap tells that a page has failed.
+pub const FAULTS_PATH: &str = "/page-faults";
+
+/// The bootstrap without its comments and indents: it is in every page.
+static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| {
+    let lines = include_str!("bootstrap.js").lines().map(str::trim);
+    lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n")
+});
 
 /// Addresses of what every page loads; the server provides them in context, with hashes in their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +46,10 @@ impl Default for Assets {
 }
 
 impl Assets {
-    /// The module script that loads the program and hands the page over to it.
+    /// The module script that loads the program and hands the page over to it. The names are the build's own.
     fn bootstrap(&self) -> String {
-        let (js, wasm) = (&self.js, &self.wasm);
-        format!(
-            "import start,{{hydrate}} from {js:?};start({{module_or_path:{wasm:?}}}).then(()=>hydrate());"
-        )
+        let (js, wasm, program) = (&self.js, &self.wasm, &*BOOTSTRAP);
+        format!("const js={js:?},wasm={wasm:?},report={FAULTS_PATH:?};\n{program}")
     }
 }
 
@@ -80,5 +89,18 @@ pub fn shell() -> impl IntoView {
                 <App />
             </body>
         </html>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bootstrap_ends_no_element() {
+        let script = Assets::default().bootstrap();
+        assert!(!script.contains('<'), "the script stands in the page as it is");
+        assert!(script.starts_with("const js=\"/pkg/milepost.js\"") && script.contains("hydrate()"));
+        assert!(!script.contains("//"), "comments stay at home");
     }
 }

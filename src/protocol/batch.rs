@@ -222,6 +222,33 @@ pub struct BatchQuery {
     pub limit: Option<u32>,
 }
 
+impl BatchQuery {
+    /// True where a batch that came just now would stand on the list: on its first page, and by its filter.
+    #[must_use]
+    pub fn admits(&self, batch: &Batch) -> bool {
+        fn given(text: &Option<String>) -> Option<&str> {
+            text.as_deref().filter(|text| !text.is_empty())
+        }
+        let state = given(&self.state).is_none_or(|state| match state {
+            "all" => true,
+            "active" => !batch.state.is_finished(),
+            "finished" => batch.state.is_finished(),
+            "with_failures" | "failures" => batch.failed > 0,
+            word => batch.state.as_str() == word,
+        });
+        let text = given(&self.q).is_none_or(|q| {
+            let number: Option<u64> = q.strip_prefix('#').and_then(|number| number.parse().ok());
+            match number {
+                Some(number) => batch.number == number,
+                None => batch.name.to_lowercase().contains(&q.to_lowercase()),
+            }
+        });
+        let named = given(&self.task).is_none_or(|task| batch.task == task)
+            && given(&self.owner).is_none_or(|owner| batch.owner == owner);
+        given(&self.cursor).is_none() && state && text && named
+    }
+}
+
 /// How many visible batches there are of each kind: the filter row of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchCounts {
@@ -250,4 +277,77 @@ pub struct BatchSettings {
     pub slots: u32,
     /// Parameters with their titles, in the order of the schema, as text.
     pub params: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::BatchId;
+
+    fn batch(state: BatchState, failed: u64) -> Batch {
+        Batch {
+            id: BatchId::from_u128(7),
+            number: 7,
+            name: "June Photos".into(),
+            task: "demo".into(),
+            params: Json::default(),
+            owner: "ada".into(),
+            state,
+            reason: None,
+            sealed: true,
+            rev: 1,
+            total: 10,
+            pending: 10 - failed,
+            running: 0,
+            retrying: 0,
+            succeeded: 0,
+            failed,
+            cancelled: 0,
+            rate_per_s: None,
+            eta_ms: None,
+            created_at: Timestamp(0),
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    #[test]
+    fn a_list_admits_what_its_filter_does_and_only_on_its_first_page() {
+        let running = batch(BatchState::Running, 1);
+        let query = |key: &str, text: &str| {
+            let mut query = BatchQuery::default();
+            let value = Some(text.to_owned());
+            match key {
+                "state" => query.state = value,
+                "task" => query.task = value,
+                "owner" => query.owner = value,
+                "q" => query.q = value,
+                _ => query.cursor = value,
+            }
+            query
+        };
+        for (key, text, admitted) in [
+            ("state", "", true),
+            ("state", "all", true),
+            ("state", "active", true),
+            ("state", "finished", false),
+            ("state", "with_failures", true),
+            ("state", "running", true),
+            ("state", "failed", false),
+            ("task", "demo", true),
+            ("task", "dem", false),
+            ("owner", "ada", true),
+            ("owner", "bo", false),
+            ("q", "photo", true),
+            ("q", "#7", true),
+            ("q", "#8", false),
+            ("q", "%", false),
+            ("cursor", "8", false),
+            ("cursor", "", true),
+        ] {
+            assert_eq!(query(key, text).admits(&running), admitted, "{key}={text}");
+        }
+        assert!(!query("state", "with_failures").admits(&batch(BatchState::Running, 0)));
+        assert!(query("state", "finished").admits(&batch(BatchState::Failed, 1)));
+    }
 }

@@ -79,11 +79,13 @@ pub async fn metrics(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let figures = state.service.figures(&caller).await?;
-    let body = exposition(&figures, CONNECTIONS.load(Ordering::Relaxed), state.places.open());
+    let open = (CONNECTIONS.load(Ordering::Relaxed), state.places.open());
+    let body = exposition(&figures, open, state.page_faults.told());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response())
 }
 
-fn exposition(figures: &Figures, connections: usize, live: usize) -> String {
+/// `open`: connections, and live ones. `page_faults`: told since the start.
+fn exposition(figures: &Figures, open: (usize, usize), page_faults: u64) -> String {
     let up = figures.nodes.iter().filter(|node| node.state == NodeState::Up);
     let (mut nodes, mut slots, mut busy, mut rate) = (0_u64, 0_u64, 0_u64, 0.0_f64);
     for node in up {
@@ -106,12 +108,15 @@ fn exposition(figures: &Figures, connections: usize, live: usize) -> String {
         ("milepost_batches_active", "Batches that have not finished.", counts.active.to_string()),
         ("milepost_batches_finished", "Batches that have finished.", counts.finished.to_string()),
         ("milepost_batches_with_failures", "Batches with failed items.", counts.with_failures.to_string()),
-        ("milepost_live_connections", "Live connections open on this process.", live.to_string()),
-        ("milepost_connections", "Other connections open on this process.", connections.to_string()),
+        ("milepost_live_connections", "Live connections open on this process.", open.1.to_string()),
+        ("milepost_connections", "Other connections open on this process.", open.0.to_string()),
     ] {
         writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}")
             .expect("writing to a String cannot fail");
     }
+    let (name, help) = ("milepost_page_faults_total", "Pages that failed in a browser and said so.");
+    writeln!(text, "# HELP {name} {help}\n# TYPE {name} counter\n{name} {page_faults}")
+        .expect("writing to a String cannot fail");
     text
 }
 
@@ -123,9 +128,10 @@ mod tests {
     #[test]
     fn figures_are_prometheus_text() {
         let counts = BatchCounts { active: 2, finished: 3, with_failures: 1, all: 5 };
-        let text = exposition(&Figures { nodes: Vec::new(), counts }, 7, 9);
+        let text = exposition(&Figures { nodes: Vec::new(), counts }, (7, 9), 3);
         assert!(text.contains("# TYPE milepost_batches_active gauge\nmilepost_batches_active 2\n"));
         assert!(text.contains("\nmilepost_live_connections 9\n"));
-        assert!(text.ends_with("milepost_connections 7\n"));
+        assert!(text.contains("\nmilepost_connections 7\n"));
+        assert!(text.ends_with("# TYPE milepost_page_faults_total counter\nmilepost_page_faults_total 3\n"));
     }
 }

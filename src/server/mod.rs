@@ -4,6 +4,7 @@
 //! router   every URL on one screen       state    what every handler may use
 //! auth     who is asking                  sign_in, doorman   coming in, and the brake on guessing
 //! limits   bodies, time, headers          page, assets       the app and its files
+//! page_faults  what failed in a browser   refusal_page  a refusal, for people
 //! api, results, live                      programs, downloads, the live connection
 //! functions  what the pages' own calls answer
 //! health   ready, figures                 problem, outage  refusals, for programs and for people
@@ -28,7 +29,9 @@ pub mod lock;
 mod outage;
 mod paced;
 mod page;
+mod page_faults;
 pub mod problem;
+mod refusal_page;
 pub mod results;
 mod revocation_watch;
 pub mod router;
@@ -378,6 +381,7 @@ fn state(config: &Config, service: Service) -> AppState {
         topics: TopicBudget::default(),
         site: Arc::new(Site::new(config.server.base_url.as_deref())),
         doorman: Arc::new(Doorman::new(config.server.trusted_proxies.clone())),
+        page_faults: Arc::default(),
         readiness: Arc::default(),
         leptos: leptos::config::LeptosOptions::builder().output_name("milepost").build(),
         stop: CancellationToken::new(),

@@ -4,9 +4,13 @@
 //! Called by the router. Invariant: every page leaves with a nonce of its own. Deliberately knows no page by name.
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
@@ -20,13 +24,51 @@ use crate::service::Service;
 /// The app's pages and server functions.
 pub fn router(state: &AppState) -> Router<AppState> {
     let routes = generate_route_list(App);
-    Router::new().leptos_routes_with_context(state, routes, context(state), shell)
+    Router::new()
+        .leptos_routes_with_context(state, routes, context(state), shell)
+        .layer(from_fn_with_state(state.clone(), from_own_pages))
+        .layer(map_response(without_nul))
+}
+
+/// A form that is posted without scripts is answered with a redirect to its `Referer`: to a page of this installation
+/// or to none.
+async fn from_own_pages(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let own = headers
+        .get(header::REFERER)
+        .is_none_or(|referer| referer.to_str().is_ok_and(|referer| state.site.is_own(referer, headers)));
+    if !own {
+        request.headers_mut().remove(header::REFERER);
+    }
+    next.run(request).await
+}
+
+/// The HTML with `␀` for every NUL, which browsers drop from it. Pages show texts by `format::shown`, which has none:
+/// should one be forgotten, the page still comes alive.
+async fn without_nul(response: Response) -> Response {
+    let html = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if !html {
+        return response;
+    }
+    response.map(|body| {
+        Body::new(
+            body.map_frame(|frame| frame.map_data(|data| if data.contains(&0) { seen(&data) } else { data })),
+        )
+    })
+}
+
+/// A copy with `␀` for every NUL.
+fn seen(data: &[u8]) -> Bytes {
+    data.split(|byte| *byte == 0).collect::<Vec<_>>().join("␀".as_bytes()).into()
 }
 
 /// A page that there is not, as the app shows it.
 pub async fn not_found(State(state): State<AppState>, request: Request) -> Response {
     let render = leptos_axum::render_app_async_with_context(context(&state), shell);
-    let mut response = render(request).await.into_response();
+    let mut response = without_nul(render(request).await.into_response()).await;
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
@@ -42,6 +84,26 @@ fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
             let policy = HeaderValue::from_str(&page_policy(&nonce)).expect("a nonce is plain ASCII");
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nul_is_shown() {
+        assert_eq!(&seen(b"a\0b\0")[..], "a␀b␀".as_bytes());
+    }
+
+    #[tokio::test]
+    async fn html_leaves_without_nul_and_other_bodies_as_they_are() {
+        for (kind, body) in [("text/html; charset=utf-8", "<p>␀</p>"), ("application/zip", "<p>\0</p>")] {
+            let response =
+                Response::builder().header(header::CONTENT_TYPE, kind).body(Body::from("<p>\0</p>"));
+            let sent = without_nul(response.unwrap()).await.into_body().collect().await.unwrap().to_bytes();
+            assert_eq!(&sent[..], body.as_bytes(), "{kind}");
         }
     }
 }

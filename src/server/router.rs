@@ -22,7 +22,8 @@ use super::functions::answers;
 use super::limits::{guard_forms, harden, one_host, refuse_large};
 use super::revocation_watch::watch;
 use super::state::{AppState, Limits};
-use super::{api, assets, auth, health, live, page, sign_in};
+use super::{api, assets, auth, health, live, page, page_faults, refusal_page, sign_in};
+use crate::app::FAULTS_PATH;
 use crate::protocol::ApiError;
 use crate::service::Caller;
 
@@ -34,6 +35,7 @@ pub fn router(state: AppState) -> Router {
         .open("/login", post(sign_in::login))
         .open("/logout", post(sign_in::logout))
         .open("/first/{code}", post(sign_in::first))
+        .open(FAULTS_PATH, post(page_faults::tell))
         .open("/pkg/{*file}", get(file))
         .open("/api/openapi.json", get(api::openapi))
         .open("/live", any(live::live))
@@ -124,6 +126,7 @@ impl Gate {
             .layer(from_fn_with_state(state.clone(), same_site))
             .layer(from_fn_with_state(state.clone(), watch))
             .layer(from_fn_with_state(state.clone(), identify))
+            .layer(from_fn(refusal_page::for_people))
             .layer(from_fn(paced))
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it))
             // Who answers badly says why; a line for each answer of an outage would bury that.

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::doorman::Doorman;
 use super::health::Readiness;
 use super::live::{FrameBudget, Guests, Places, ReadShare, TopicBudget};
+use super::page_faults::PageFaults;
 use crate::service::Service;
 
 /// What every handler may use. Cheap to clone.
@@ -42,6 +43,8 @@ pub struct AppState {
     pub site: Arc<Site>,
     /// Brake on sign-in, and which proxies are believed.
     pub doorman: Arc<Doorman>,
+    /// Pages that failed in a browser.
+    pub page_faults: Arc<PageFaults>,
     /// The newest answer of `/readyz`.
     pub readiness: Arc<Readiness>,
     /// What the page renderer wants to know.
@@ -131,15 +134,30 @@ impl Site {
         let Ok(sent) = sent.to_str() else { return OriginVerdict::Foreign };
         let same = match &self.origin {
             Some(origin) => sent.eq_ignore_ascii_case(origin),
-            None => {
-                let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-                let authority = sent.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority);
-                matches!((host, authority), (Some(host), Some(authority))
-                    if authority.as_str().eq_ignore_ascii_case(host))
-            }
+            None => is_at_host(sent, headers),
         };
         if same { OriginVerdict::Same } else { OriginVerdict::Foreign }
     }
+
+    /// True where `address` is a whole one of this installation, as the request with `headers` reached it.
+    #[must_use]
+    pub fn is_own(&self, address: &str, headers: &HeaderMap) -> bool {
+        match &self.origin {
+            Some(origin) => address.parse::<Uri>().is_ok_and(|uri| {
+                let (scheme, authority) = (uri.scheme_str(), uri.authority());
+                matches!((scheme, authority), (Some(scheme), Some(authority))
+                    if format!("{scheme}://{authority}").eq_ignore_ascii_case(origin))
+            }),
+            None => is_at_host(address, headers),
+        }
+    }
+}
+
+/// True where the authority of `address` is the `Host` of the request.
+fn is_at_host(address: &str, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = address.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority);
+    matches!((host, authority), (Some(host), Some(authority)) if authority.as_str().eq_ignore_ascii_case(host))
 }
 
 #[cfg(test)]
@@ -169,5 +187,22 @@ mod tests {
         assert_eq!(fixed.judge(&own), OriginVerdict::Foreign);
         assert_eq!(fixed.judge(&headers(&[("origin", "https://milepost.example")])), OriginVerdict::Same);
         assert!(fixed.is_https() && !open.is_https());
+    }
+
+    #[test]
+    fn addresses_are_own_or_foreign() {
+        let host = headers(&[("host", "m:3000")]);
+        let (open, fixed) = (Site::new(None), Site::new(Some("https://m.example")));
+        for (site, address, own) in [
+            (&open, "http://m:3000/batches/1?a=b", true),
+            (&open, "http://m:3000.evil.example/", false),
+            (&open, "http://evil.example/m:3000", false),
+            (&open, "/batches", false),
+            (&fixed, "https://m.example/new", true),
+            (&fixed, "http://m.example/new", false),
+            (&fixed, "http://m:3000/new", false),
+        ] {
+            assert_eq!(site.is_own(address, &host), own, "{address}");
+        }
     }
 }

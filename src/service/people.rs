@@ -64,6 +64,10 @@ fn token_caller(token: TokenRecord, hash: String) -> Caller {
     Caller { name, role: token.role, via: Via::Token(hash) }
 }
 
+fn no_such_link() -> ApiError {
+    ApiError::new(ErrorCode::NotFound, "This sign-in link was used or is not of this start.")
+}
+
 /// A name of a person or token: letters, digits and `._@-`, beginning with a letter or digit.
 fn check_name(name: &str) -> Result<(), ApiError> {
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte));
@@ -114,6 +118,22 @@ impl People {
         Ok(Some(code))
     }
 
+    /// Whether the one-time code can sign in. Looking uses nothing up.
+    ///
+    /// # Errors
+    /// `not_found` where the code is not, or no longer, the one.
+    pub async fn check_first_link(&self, code: &str) -> Result<(), ApiError> {
+        let is_the_one = {
+            let open = self.inner.first_link.lock().unwrap_or_else(PoisonError::into_inner);
+            open.as_deref() == Some(secret::hash(code).as_str())
+        };
+        // The code first: whoever guesses costs no look into the database.
+        if !is_the_one || self.can_sign_in().await? {
+            return Err(no_such_link());
+        }
+        Ok(())
+    }
+
     /// Signs in by the one-time code, which is used up by it. The caller is an admin named `local`.
     ///
     /// # Errors
@@ -123,10 +143,7 @@ impl People {
         {
             let mut open = self.inner.first_link.lock().unwrap_or_else(PoisonError::into_inner);
             if used || open.as_deref() != Some(secret::hash(code).as_str()) {
-                return Err(ApiError::new(
-                    ErrorCode::NotFound,
-                    "This sign-in link was used or is not of this start.",
-                ));
+                return Err(no_such_link());
             }
             *open = None;
         }

@@ -19,10 +19,12 @@ mod clock;
 mod commands;
 mod counts;
 mod crash;
+mod disk_full;
 mod documented;
 mod downloads;
 #[cfg(feature = "failpoints")]
 mod faults;
+mod form_bounds;
 mod golden;
 mod keep_alive;
 mod live;
@@ -36,10 +38,9 @@ mod live_unread;
 mod live_vanished;
 #[cfg(feature = "failpoints")]
 mod loops;
-mod disk_full;
-mod form_bounds;
 mod nodes;
 mod outage;
+mod pages;
 mod revocation;
 mod submit_cuts;
 mod submit_owed;

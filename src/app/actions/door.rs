@@ -3,6 +3,8 @@
 //! Owns what server functions need of the request. Called by the bodies of server functions only. Invariant:
 //! there is no caller but the one the server put into the request. Deliberately decides nothing.
 
+use std::str::FromStr;
+
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
 use leptos::prelude::use_context;
@@ -19,11 +21,34 @@ const DEMO_ITEMS: u64 = 2_000;
 /// # Errors
 /// `not_signed_in` where the request has no caller.
 pub async fn open() -> Result<(Service, Caller), ApiError> {
-    let service = use_context::<Service>().ok_or_else(ApiError::internal)?;
+    let service = service()?;
     let Extension(caller) = leptos_axum::extract::<Extension<Caller>>()
         .await
         .map_err(|_none| ApiError::new(ErrorCode::NotSignedIn, "Sign in first."))?;
     Ok((service, caller))
+}
+
+/// The service, for the pages that are there to sign in.
+///
+/// # Errors
+/// `internal` outside of a request.
+pub fn service() -> Result<Service, ApiError> {
+    use_context::<Service>().ok_or_else(ApiError::internal)
+}
+
+/// What a part of an address names.
+///
+/// # Errors
+/// `not_found`: what cannot be a name of a `what` is the name of none.
+pub fn named<T: FromStr + ToString>(what: &str, part: &str) -> Result<T, ApiError> {
+    let name = part.parse::<T>().ok().filter(|name| name.to_string() == part);
+    name.ok_or_else(|| ApiError::not_found(what))
+}
+
+/// In place of parameters that a page does not show.
+#[must_use]
+pub fn unsaid() -> Json {
+    Json::default()
 }
 
 /// The same result; a refusal becomes the status of the page.

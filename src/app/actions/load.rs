@@ -32,11 +32,13 @@ pub async fn load_nodes() -> Result<NodePage, ApiError> {
     service.nodes(&caller).await
 }
 
-/// Batches, newest first.
+/// Batches, newest first, without their parameters: the list shows none, and they may be long.
 #[server(input = Json)]
 pub async fn load_batches(query: BatchQuery) -> Result<BatchPage, ApiError> {
     let (service, caller) = super::door::open().await?;
-    service.batches(&caller, &query).await
+    let mut page = super::door::page(service.batches(&caller, &query).await)?;
+    page.batches.iter_mut().for_each(|batch| batch.params = super::door::unsaid());
+    Ok(page)
 }
 
 /// How many batches of each kind.
@@ -46,11 +48,13 @@ pub async fn load_counts() -> Result<BatchCounts, ApiError> {
     service.batch_counts(&caller).await
 }
 
-/// One batch; its absence is the page's.
+/// One batch, without its parameters, by what the address says; its absence is the page's.
 #[server(input = Json)]
-pub async fn load_batch(batch: BatchId) -> Result<Batch, ApiError> {
+pub async fn load_batch(batch: String) -> Result<Batch, ApiError> {
     let (service, caller) = super::door::open().await?;
-    super::door::page(service.batch(&caller, batch).await)
+    let batch = super::door::page(super::door::named("batch", &batch))?;
+    let batch = super::door::page(service.batch(&caller, batch).await)?;
+    Ok(Batch { params: super::door::unsaid(), ..batch })
 }
 
 /// How a batch is run, and what may be done now.
@@ -60,25 +64,36 @@ pub async fn load_settings(batch: BatchId) -> Result<BatchSettings, ApiError> {
     service.batch_settings(&caller, batch).await
 }
 
-/// Items by filter.
+/// Items by filter, of long values the start.
 #[server(input = Json)]
 pub async fn load_items(batch: BatchId, query: ItemQuery) -> Result<ItemPage, ApiError> {
     let (service, caller) = super::door::open().await?;
-    service.items(&caller, batch, &query).await
+    let mut page = service.items(&caller, batch, &query).await?;
+    page.items.iter_mut().for_each(crate::protocol::ItemRow::shorten);
+    Ok(page)
 }
 
-/// Items of a window, both ends included.
+/// Items of a window, both ends included, of long values the start: as a live window tells them.
 #[server(input = Json)]
 pub async fn load_window(batch: BatchId, from: Seq, to: Seq) -> Result<ItemPage, ApiError> {
     let (service, caller) = super::door::open().await?;
-    service.window(&caller, batch, from, to).await
+    let mut page = service.window(&caller, batch, from, to).await?;
+    page.items.iter_mut().for_each(crate::protocol::ItemRow::shorten);
+    Ok(page)
 }
 
-/// One item; its absence is the page's.
+/// One item, by what the address says; its absence is the page's.
 #[server(input = Json)]
-pub async fn load_item(batch: BatchId, seq: Seq) -> Result<ItemDetail, ApiError> {
+pub async fn load_item(batch: BatchId, seq: String) -> Result<ItemDetail, ApiError> {
     let (service, caller) = super::door::open().await?;
+    let seq = super::door::page(super::door::named("item", &seq))?;
     super::door::page(service.item(&caller, batch, seq).await)
+}
+
+/// Whether the one-time sign-in link with `code` can sign in; nobody is asked who they are, and nothing is used up.
+#[server(input = Json)]
+pub async fn load_first_link(code: String) -> Result<(), ApiError> {
+    super::door::page(super::door::service()?.people().check_first_link(&code).await)
 }
 
 /// Families of failures.

@@ -7,6 +7,7 @@
 mod badge;
 mod chip;
 mod confirm;
+mod long_text;
 mod panel;
 mod params_form;
 mod progress_bar;
@@ -15,7 +16,8 @@ mod time;
 pub use badge::{batch_badge, item_badge, short_badge};
 pub use chip::ConnectionChip;
 pub use confirm::Confirm;
-pub use panel::{empty_panel, error_panel, flash, live_trouble, panel};
+pub use long_text::long_text;
+pub use panel::{empty_panel, error_panel, flash, live_trouble, once_loaded, panel, panel_or};
 pub use params_form::{ParamField, ParamsForm, param_fields};
 pub use progress_bar::ProgressBar;
 pub use time::When;

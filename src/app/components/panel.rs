@@ -5,6 +5,7 @@
 
 use leptos::prelude::*;
 
+use crate::app::format;
 use crate::app::frame::SignedIn;
 use crate::app::live::{LiveRow, LiveRows};
 use crate::protocol::ApiError;
@@ -15,26 +16,64 @@ where
     T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
     S: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
 {
+    panel_or(resource, show, move |error| error_panel(&error, move || resource.refetch()))
+}
+
+/// Shows `resource` with `show`, or its error with `refuse`.
+pub fn panel_or<T, S, R>(resource: Resource<Result<T, ApiError>>, show: S, refuse: R) -> AnyView
+where
+    T: Clone + Send + Sync + serde::Serialize + serde::de::DeserializeOwned + 'static,
+    S: Fn(T) -> AnyView + Clone + Send + Sync + 'static,
+    R: Fn(ApiError) -> AnyView + Clone + Send + Sync + 'static,
+{
     // Read here and now, not awaited: a view that was awaited is put into the page a tick later, and where the
     // panel went away in that tick it would look at signals that went with it.
-    // Who looks is read first, and shown only once both are known: what is inside is made exactly once, on the server
-    // as in the browser, so that both count its resources alike.
     let signed_in = use_context::<SignedIn>();
+    let waits = move || {
+        // Read, not only tracked: a `Transition` waits for what is read below it.
+        resource.with(|_| ());
+        if let Some(SignedIn(me)) = signed_in {
+            me.with(|_| ());
+        }
+    };
     let shown = move || {
         let loaded = resource.get();
         let known = signed_in.is_none_or(|SignedIn(me)| me.get().is_some());
-        loaded.filter(|_| known).map(|loaded| match loaded {
-            Ok(value) => show(value),
-            Err(error) => error_panel(&error, move || resource.refetch()),
+        loaded.filter(|_| known).map(|loaded| {
+            let content = match loaded {
+                Ok(value) => show(value),
+                Err(error) => refuse(error),
+            };
+            // In an element of its own: until a `Transition` first shows what is below it, that hangs in no document,
+            // and a part that grows there looks for its parent.
+            view! { <div class="loaded">{content}</div> }
         })
     };
-    view! { <Transition fallback=|| view! { <p class="loading">"Loading…"</p> }>{shown}</Transition> }
-        .into_any()
+    once_loaded(|| view! { <p class="loading">"Loading…"</p> }.into_any(), waits, shown)
+}
+
+/// Shows `shown` once all resources that `waits` reads are there, and `fallback` before.
+///
+/// What is waited for is read apart from what is shown: the server walks what is below a `Transition` two or three
+/// times to find all it waits for. What is shown is made once, as in the browser, when all is there: made on each walk,
+/// it would load what is inside anew each time, and the browser would be given the first of several answers and the
+/// elements of the last.
+pub fn once_loaded<V: IntoView + 'static>(
+    fallback: impl Fn() -> AnyView + Send + 'static,
+    waits: impl Fn() + Clone + Send + Sync + 'static,
+    shown: impl Fn() -> V + Send + Sync + 'static,
+) -> AnyView {
+    let waits = move || {
+        waits();
+        // Nothing to see, but not `()`: that is one comment more on the server than in the browser.
+        None::<&str>
+    };
+    view! { <Transition fallback=fallback>{waits} {Unsuspend::new(move || shown)}</Transition> }.into_any()
 }
 
 /// An error in words, with a button that tries again (with scripts) and the same as a link (without).
 pub fn error_panel(error: &ApiError, retry: impl Fn() + 'static) -> AnyView {
-    let (title, detail) = (error.code.title(), error.to_string());
+    let (title, detail) = (error.code.title(), format::shown(&error.to_string()));
     view! {
         <div class="panel panel-error" role="alert">
             <p><strong>{title}</strong>" — "{detail}</p>
@@ -69,7 +108,7 @@ pub fn flash(error: Option<ApiError>) -> impl IntoView {
     error.map(|error| {
         view! {
             <div class="flash" role="alert">
-                <strong>{error.code.title()}</strong>" — "{error.to_string()}
+                <strong>{error.code.title()}</strong>" — "{format::shown(&error.to_string())}
             </div>
         }
     })

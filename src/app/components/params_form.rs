@@ -7,6 +7,7 @@
 use leptos::prelude::*;
 use serde_json::Value;
 
+use crate::app::format;
 use crate::protocol::Json;
 
 /// What a parameter takes.
@@ -85,19 +86,25 @@ fn field(name: &str, property: &Value, schema: &Value, required: bool) -> ParamF
     let target = referred(property, schema);
     let text = |key: &str| property[key].as_str().or_else(|| target[key].as_str()).map(str::to_owned);
     let number = |key: &str| target[key].as_number().map(ToString::to_string);
+    let kind = kind(target);
     ParamField {
         name: name.to_owned(),
         title: text("title").filter(|_| property["title"].is_string()).unwrap_or_else(|| titled(name)),
         description: text("description").unwrap_or_default(),
-        kind: kind(target),
+        default: default(&property["default"], &kind),
+        kind,
         minimum: number("minimum"),
         maximum: number("maximum"),
-        default: match &property["default"] {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
-        },
         required: required && property["default"].is_null(),
+    }
+}
+
+/// What a field holds at first: a text as it is, but where the field takes JSON, which a text is only in its quotes.
+fn default(value: &Value, kind: &FieldKind) -> String {
+    match (value, kind) {
+        (Value::Null, _) => String::new(),
+        (Value::String(text), FieldKind::Text | FieldKind::Choice(_)) => text.clone(),
+        (other, _) => other.to_string(),
     }
 }
 
@@ -150,11 +157,11 @@ pub fn ParamsForm(
     let rows = fields.into_iter().map(|field| {
         let name = format!("param.{}", field.name);
         let hint = (!field.description.is_empty()).then(
-            || view! { <span class="hint" id=format!("{name}-hint")>{field.description.clone()}</span> },
+            || view! { <span class="hint" id=format!("{name}-hint")>{format::shown(&field.description)}</span> },
         );
         view! {
             <div class="field">
-                <label for=name.clone()>{field.title.clone()}</label>
+                <label for=name.clone()>{format::shown(&field.title)}</label>
                 {control(&field, name)}
                 {hint}
             </div>
@@ -172,7 +179,7 @@ fn control(field: &ParamField, name: String) -> AnyView {
             .into_iter()
             .map(|choice| {
                 let chosen = choice == default;
-                view! { <option value=choice.clone() selected=chosen>{choice.clone()}</option> }
+                view! { <option value=choice.clone() selected=chosen>{format::shown(&choice)}</option> }
             })
             .collect();
         (free, choices)
@@ -197,6 +204,11 @@ fn control(field: &ParamField, name: String) -> AnyView {
         }
         FieldKind::Text => view! {
             <input type="text" id=id name=name value=default required=required aria-describedby=described />
+        }
+        .into_any(),
+        // Without a child where there is no default: an empty text would come as a blank, which `required` takes.
+        FieldKind::Json if default.is_empty() => view! {
+            <textarea id=id name=name rows="4" spellcheck="false" required=required aria-describedby=described></textarea>
         }
         .into_any(),
         FieldKind::Json => view! {
@@ -231,5 +243,21 @@ mod tests {
         assert_eq!(fields[3].value(" "), Ok(None));
         assert!(fields[3].value("wide").is_err());
         assert_eq!(fields[1].title, "Quality");
+    }
+
+    #[test]
+    fn a_default_is_what_the_field_takes() {
+        let schema = Json::parse(
+            r#"{"properties":{
+                "any":{"default":"\n\u0000"},"object":{"type":"object","default":{"a":"\n"}},
+                "text":{"type":"string","default":"\n"},"number":{"type":"integer","default":3}}}"#,
+        )
+        .unwrap();
+        let fields = param_fields(&schema);
+        let defaults: Vec<&str> = fields.iter().map(|field| field.default.as_str()).collect();
+        assert_eq!(defaults, [r#""\n\u0000""#, r#"{"a":"\n"}"#, "\n", "3"]);
+        for field in &fields {
+            assert!(field.value(&field.default).is_ok(), "{field:?}");
+        }
     }
 }

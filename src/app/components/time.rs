@@ -17,12 +17,17 @@ pub fn When(
     at: Signal<Timestamp>,
 ) -> impl IntoView {
     let now = clock::use_clock();
-    let text = move || match now.get() {
-        Some(now) => format::relative(at.get(), now),
-        None => format::absolute(at.get()),
+    // The clock outlives the page: a tick may still reach what is about to be taken out of it.
+    let text = move || {
+        let at = at.try_get()?;
+        let now = now.try_get().flatten();
+        Some(now.map_or_else(|| format::absolute(at), |now| format::relative(at, now)))
     };
+    let text = move || text().unwrap_or_default();
+    let datetime = move || at.try_get().map(|at| at.to_string());
+    let title = move || at.try_get().map(format::absolute);
     view! {
-        <time class="when" datetime=move || at.get().to_string() title=move || format::absolute(at.get())>
+        <time class="when" datetime=datetime title=title>
             {text}
         </time>
     }

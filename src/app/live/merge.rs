@@ -63,8 +63,8 @@ pub struct Shown<R: LiveRow> {
     listing: Listing,
     rows: HashMap<R::Key, R>,
     order: Vec<R::Key>,
-    /// Rows of the topic that a pinned listing does not show; bounded as the topic is.
-    unseen: HashMap<R::Key, Rev>,
+    /// Rows of the topic above a pinned listing; bounded as the topic is.
+    unseen: HashMap<R::Key, R>,
     /// Highest row of a pinned listing: what places before it is news.
     head: Option<R>,
 }
@@ -98,9 +98,8 @@ impl<R: LiveRow> Shown<R> {
     }
 
     /// Rows that came above a pinned listing.
-    #[must_use]
-    pub fn unseen(&self) -> usize {
-        self.unseen.len()
+    pub fn unseen(&self) -> impl Iterator<Item = &R> {
+        self.unseen.values()
     }
 
     /// True where any row will go on changing by itself.
@@ -165,8 +164,8 @@ impl<R: LiveRow> Shown<R> {
                 }
             }
             None if self.listing == Listing::Pinned => {
-                if let Some(rev) = self.unseen.get_mut(&key) {
-                    *rev = part.rev();
+                if let Some(held) = self.unseen.get_mut(&key).filter(|held| part.rev() >= held.rev()) {
+                    held.assign(which, part);
                 }
             }
             None => done.torn = true,
@@ -223,8 +222,9 @@ impl<R: LiveRow> Shown<R> {
                 changes.touched.push(key);
             }
             None if self.listing == Listing::Pinned => {
-                if self.head.as_ref().is_none_or(|head| row.place(head) == Ordering::Less) {
-                    self.unseen.insert(key, row.rev());
+                let above = self.head.as_ref().is_none_or(|head| row.place(head) == Ordering::Less);
+                if above && self.unseen.get(&key).is_none_or(|held| held.rev() <= row.rev()) {
+                    self.unseen.insert(key, row);
                 }
             }
             None => {
@@ -357,10 +357,13 @@ mod tests {
     fn a_pinned_list_counts_what_comes_above_it() {
         let mut shown = Shown::new(0, vec![cell(3, 0, 1), cell(5, 0, 1)], Listing::Pinned);
         let changes = shown.apply(snapshot(9, &[cell(1, 0, 1), cell(5, 1, 2), cell(7, 0, 1)]));
-        assert_eq!((shown.order(), shown.unseen()), ([3, 5].as_slice(), 1));
+        assert_eq!((shown.order(), shown.unseen().count()), ([3, 5].as_slice(), 1));
         assert_eq!((changes.touched.as_slice(), changes.reordered), ([5].as_slice(), false));
+        let part = Change::Part { row: Row::Cell(cell(1, 4, 9)), which: 1 };
+        shown.apply(Delta::Update { rev: 9, changes: vec![part], gone: vec![] });
+        assert_eq!(shown.unseen().map(|row| row.succeeded).collect::<Vec<_>>(), [4], "it is kept true");
         shown.apply(update(10, &[], &[3, 1]));
-        assert_eq!((shown.order(), shown.unseen()), ([3, 5].as_slice(), 0));
+        assert_eq!((shown.order(), shown.unseen().count()), ([3, 5].as_slice(), 0));
     }
 
     #[test]

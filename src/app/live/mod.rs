@@ -12,8 +12,8 @@
 //! use_item(batch, initial: ItemDetail) -> LiveOne<ItemLive>
 //!   .row: Signal<R>  .gone: Signal<bool> (deleted, or no longer visible)
 //! use_batches(initial: Vec<Batch>) -> LiveRows<Batch>         all of the topic, newest first
-//! use_listed_batches(initial: Vec<Batch>) -> LiveRows<Batch>  exactly these in this order, kept true; `unseen`
-//!                                                             counts newer ones (the chip "2 new")
+//! use_listed_batches(initial: Vec<Batch>, belongs) -> LiveRows<Batch>   exactly these in this order, kept true;
+//!                                                             `unseen` counts newer ones that belong (the chip "2 new")
 //! use_window(batch, window: Signal<(Seq, Seq)>, initial: ItemPage) -> LiveRows<ItemRow>   follows the signal
 //! use_families(batch, initial: FamilyPage) -> LiveRows<Family>
 //! use_nodes(initial: Vec<Node>) -> LiveRows<Node>
@@ -21,7 +21,7 @@
 //!   .order: Signal<Vec<R::Key>>  keys in order: for <For each=move || rows.order.get() key=|k| k.clone() ..>
 //!   .row(&key) -> Option<Signal<R>>        one row; changes when that row does, and only then
 //!   .list() -> Vec<R>                      all rows in order; tracks every change (canvas, sums)
-//!   .unseen: Signal<usize>                 rows of the topic that are not listed
+//!   .unseen: Signal<usize>                 rows of the topic that are not listed and belong   .unseen_rows() -> Vec<R>
 //! ```
 //! `LiveOne` and `LiveRows` are `Copy`. All of it can be called while the server renders: the signals then hold the
 //! initial values and nothing else happens. Cleanup is by the owner of the caller.

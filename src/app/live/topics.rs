@@ -28,10 +28,21 @@ struct Feed<R: LiveRow> {
     gone: ArcRwSignal<bool>,
     /// Why the topic cannot be had, while it cannot.
     refused: ArcRwSignal<Option<ErrorCode>>,
+    /// Which rows that are not listed would be, were the list read now.
+    belongs: Box<dyn Fn(&R) -> bool + Send + Sync>,
 }
 
 impl<R: LiveRow> Feed<R> {
     fn new(rev: Rev, initial: Vec<R>, listing: Listing) -> Arc<Self> {
+        Self::counting(rev, initial, listing, |_| true)
+    }
+
+    fn counting(
+        rev: Rev,
+        initial: Vec<R>,
+        listing: Listing,
+        belongs: impl Fn(&R) -> bool + Send + Sync + 'static,
+    ) -> Arc<Self> {
         let shown = Shown::new(rev, initial, listing);
         let order = ArcRwSignal::new(shown.order().to_vec());
         Arc::new(Self {
@@ -42,6 +53,7 @@ impl<R: LiveRow> Feed<R> {
             unseen: ArcRwSignal::new(0),
             gone: ArcRwSignal::new(false),
             refused: ArcRwSignal::new(None),
+            belongs: Box::new(belongs),
         })
     }
 
@@ -75,7 +87,7 @@ impl<R: LiveRow> Feed<R> {
             }
         }
         let order = changes.reordered.then(|| shown.order().to_vec());
-        let unseen = shown.unseen();
+        let unseen = shown.unseen().filter(|row| (self.belongs)(row)).count();
         drop(shown);
         for (signal, row) in told {
             signal.set(row);
@@ -142,7 +154,7 @@ impl<R: LiveRow> Clone for LiveOne<R> {
 pub struct LiveRows<R: LiveRow> {
     /// Keys in order.
     pub order: Signal<Vec<R::Key>>,
-    /// Rows of the topic that came above a pinned list; always 0 for a whole one.
+    /// Rows of the topic that came above a pinned list and belong to it; always 0 for a whole one.
     pub unseen: Signal<usize>,
     /// Why these rows are not live, while they are not; [`LiveRows::retry`] asks anew.
     pub refused: Signal<Option<ErrorCode>>,
@@ -175,6 +187,14 @@ impl<R: LiveRow> LiveRows<R> {
         let Some(feed) = self.feed.try_get_value() else { return Vec::new() };
         let shown = feed.shown();
         shown.order().iter().filter_map(|key| shown.row(key).cloned()).collect()
+    }
+
+    /// The rows that `unseen` counts. Does not track.
+    #[must_use]
+    pub fn unseen_rows(&self) -> Vec<R> {
+        let Some(feed) = self.feed.try_get_value() else { return Vec::new() };
+        let shown = feed.shown();
+        shown.unseen().filter(|row| (feed.belongs)(row)).cloned().collect()
     }
 
     /// Asks for the topic anew.
@@ -238,8 +258,11 @@ fn one<R: LiveRow>(topic: Topic, rev: Rev, initial: R) -> LiveOne<R> {
     LiveOne { row: RwSignal::from(row).into(), gone }
 }
 
-fn many<R: LiveRow>(topic: Topic, rev: Rev, initial: Vec<R>, listing: Listing) -> LiveRows<R> {
-    let feed = Feed::new(rev, initial, listing);
+fn many<R: LiveRow>(topic: Topic, rev: Rev, initial: Vec<R>) -> LiveRows<R> {
+    listen(topic, Feed::new(rev, initial, Listing::Whole))
+}
+
+fn listen<R: LiveRow>(topic: Topic, feed: Arc<Feed<R>>) -> LiveRows<R> {
     let rows = LiveRows::of(&feed);
     rows.topic.set_value(Some(topic));
     follow(feed, move || topic, |_, _| ());
@@ -265,13 +288,17 @@ pub fn use_item(batch: BatchId, initial: ItemDetail) -> LiveOne<ItemLive> {
 /// The batches of the topic, newest first: all unfinished and the newest finished.
 #[must_use]
 pub fn use_batches(initial: Vec<Batch>) -> LiveRows<Batch> {
-    many(Topic::Batches, 0, initial, Listing::Whole)
+    many(Topic::Batches, 0, initial)
 }
 
-/// These batches in this order, kept true; newer ones are only counted, in `unseen`.
+/// These batches in this order, kept true; newer ones of which `belongs` says that the list would show them are only
+/// counted, in `unseen`.
 #[must_use]
-pub fn use_listed_batches(initial: Vec<Batch>) -> LiveRows<Batch> {
-    many(Topic::Batches, 0, initial, Listing::Pinned)
+pub fn use_listed_batches(
+    initial: Vec<Batch>,
+    belongs: impl Fn(&Batch) -> bool + Send + Sync + 'static,
+) -> LiveRows<Batch> {
+    listen(Topic::Batches, Feed::counting(0, initial, Listing::Pinned, belongs))
 }
 
 /// The items of a window (both ends included, at most 500), which may move.
@@ -299,18 +326,18 @@ pub fn use_window(batch: BatchId, window: Signal<(Seq, Seq)>, initial: ItemPage)
 /// Failures by cause, in the order in which they came.
 #[must_use]
 pub fn use_families(batch: BatchId, initial: FamilyPage) -> LiveRows<Family> {
-    many(Topic::Families(batch), initial.rev, initial.families, Listing::Whole)
+    many(Topic::Families(batch), initial.rev, initial.families)
 }
 
 /// The nodes.
 #[must_use]
 pub fn use_nodes(initial: Vec<Node>) -> LiveRows<Node> {
-    many(Topic::Nodes, 0, initial, Listing::Whole)
+    many(Topic::Nodes, 0, initial)
 }
 
 /// The strip's cells.
 #[must_use]
 pub fn use_strip(batch: BatchId, initial: (Rev, Vec<StripCell>)) -> LiveRows<StripCell> {
     let (rev, cells) = initial;
-    many(Topic::Strip(batch), rev, cells, Listing::Whole)
+    many(Topic::Strip(batch), rev, cells)
 }

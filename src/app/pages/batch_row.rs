@@ -29,8 +29,8 @@ pub fn batch_row(batch: Signal<Batch>, me: Option<&Me>, act: ServerAction<ActOn>
     view! {
         <li class="row">
             <span class="row-number">{batch.with_untracked(|batch| format!("#{}", batch.number))}</span>
-            <a class="row-name" href=href.clone()>{move || batch.with(|batch| batch.name.clone())}</a>
-            <span class="row-task">{batch.with_untracked(|batch| batch.task.clone())}</span>
+            <a class="row-name" href=href.clone()>{move || batch.with(|batch| format::shown(&batch.name))}</a>
+            <span class="row-task">{batch.with_untracked(|batch| format::shown(&batch.task))}</span>
             <ProgressBar batch=batch />
             <span class="row-counts">{counts}</span>
             <span class="row-pace">{move || batch.with(pace)}</span>

@@ -52,7 +52,9 @@ pub fn BatchesPage() -> impl IntoView {
     let counts = Resource::new(|| (), |()| load_counts());
     let tasks = Resource::new(|| (), |()| load_tasks());
     let act = ServerAction::<ActOn>::new();
-    let refresh = Callback::new(move |()| {
+    let noticed = StoredValue::new(0);
+    let refresh = Callback::new(move |newest: u64| {
+        noticed.update_value(|noticed| *noticed = newest.max(*noticed));
         batches.refetch();
         counts.refetch();
     });
@@ -69,7 +71,7 @@ pub fn BatchesPage() -> impl IntoView {
             </div>
             {panel(batches, move |page| {
                 let asked = query.get_untracked();
-                list(page, &asked, me(), act, refresh)
+                list(page, &asked, me(), act, News { noticed: noticed.get_value(), refresh })
             })}
         </section>
     }
@@ -103,7 +105,7 @@ fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
         .iter()
         .map(|task| {
             let chosen = query.task.as_deref() == Some(task.name.as_str());
-            view! { <option value=task.name.clone() selected=chosen>{task.title.clone()}</option> }
+            view! { <option value=task.name.clone() selected=chosen>{format::shown(&task.title)}</option> }
         })
         .collect();
     let state = query.state.clone().map(|state| view! { <input type="hidden" name="state" value=state /> });
@@ -127,12 +129,12 @@ fn list(
     query: &BatchQuery,
     me: Option<Me>,
     act: ServerAction<ActOn>,
-    refresh: Callback<()>,
+    news: News,
 ) -> AnyView {
     let running = page.batches.iter().any(|batch| !batch.state.is_finished());
     let plain = *query == BatchQuery::default();
     if page.batches.is_empty() {
-        return if plain { empty(refresh) } else { nothing_found() };
+        return if plain { empty(news) } else { nothing_found(query, news) };
     }
     let older = page.next.clone().map(|cursor| {
         let base = address(query);
@@ -140,13 +142,13 @@ fn list(
         view! { <a class="button" href=format!("{base}{joint}cursor={cursor}")>"Older"</a> }
     });
     let newest = query.cursor.is_some().then(|| view! { <a class="button" href=address(query)>"Newest"</a> });
-    let rows = use_listed_batches(page.batches);
+    let rows = use_listed_batches(page.batches, news.belongs(query));
     let row = move |id| rows.row(&id).map(|batch| batch_row(batch, me.as_ref(), act));
+    titled(move || list_title(&rows.list()));
+    progress_icon(move || list_part(&rows.list()));
     view! {
-        {titled(move || list_title(&rows.list()))}
-        {progress_icon(move || list_part(&rows.list()))}
         {refreshes(running)}
-        {unseen_chip(rows, refresh)}
+        {unseen_chip(rows, news)}
         {live_trouble(rows)}
         <ol class="rows" aria-label="Batches">
             <For each=move || rows.order.get() key=|id| *id children=row />
@@ -173,11 +175,33 @@ fn list_part(batches: &[Batch]) -> Option<u64> {
     format::per_mille(ended, total)
 }
 
-fn unseen_chip(rows: LiveRows<Batch>, refresh: Callback<()>) -> impl IntoView {
+/// Batches that came after the list was read.
+#[derive(Clone, Copy)]
+struct News {
+    /// Number of the newest that somebody has asked for already: it is told no more, should the list not show it.
+    noticed: u64,
+    /// Reads the list anew, with the newest number that was told.
+    refresh: Callback<u64>,
+}
+
+impl News {
+    /// Which batches would stand on the list of `query`, were it read now.
+    fn belongs(self, query: &BatchQuery) -> impl Fn(&Batch) -> bool + Send + Sync + 'static {
+        let query = query.clone();
+        move |batch| batch.number > self.noticed && query.admits(batch)
+    }
+
+    fn read(self, rows: LiveRows<Batch>) {
+        let newest = rows.unseen_rows().iter().map(|batch| batch.number).max();
+        self.refresh.run(newest.unwrap_or_default());
+    }
+}
+
+fn unseen_chip(rows: LiveRows<Batch>, news: News) -> impl IntoView {
     view! {
         <div class="unseen" role="status">
             <Show when=move || rows.unseen.get() != 0>
-                <button type="button" class="button chip-new" on:click=move |_| refresh.run(())>
+                <button type="button" class="button chip-new" on:click=move |_| news.read(rows)>
                     {move || format!("{} new", rows.unseen.get())}
                 </button>
             </Show>
@@ -185,28 +209,30 @@ fn unseen_chip(rows: LiveRows<Batch>, refresh: Callback<()>) -> impl IntoView {
     }
 }
 
-fn nothing_found() -> AnyView {
+fn nothing_found(query: &BatchQuery, news: News) -> AnyView {
+    titled(|| "Batches".into());
+    let rows = use_listed_batches(Vec::new(), news.belongs(query));
     view! {
-        {titled(|| "Batches".into())}
+        {unseen_chip(rows, news)}
         <p class="panel panel-empty">"No batch is like that. " <a href="/">"Show all"</a></p>
     }
     .into_any()
 }
 
 /// Nothing yet: one sentence, a place to drop files, and a demonstration. A first batch by others appears by itself.
-fn empty(refresh: Callback<()>) -> AnyView {
+fn empty(news: News) -> AnyView {
     let demo = ServerAction::<RunDemo>::new();
-    let rows = use_listed_batches(Vec::new());
+    let rows = use_listed_batches(Vec::new(), |_| true);
     let navigate = use_navigate();
     Effect::new(move |_| {
         // The demo goes to its own batch: nothing is to be read anew for it.
         if rows.unseen.get() != 0 && demo.version().get_untracked() == 0 && !demo.pending().get_untracked() {
-            refresh.run(());
+            news.read(rows);
         }
     });
     let open = move |_| navigate("/new", leptos_router::NavigateOptions::default());
+    titled(|| "Batches".into());
     view! {
-        {titled(|| "Batches".into())}
         <div class="welcome">
             <p class="lead">"Milepost runs a task over many items and shows, live, how far it has come."</p>
             <div class="drop-zone" on:dblclick=open>

@@ -1,31 +1,68 @@
 //! The first sign-in: the page behind the one-time link from the terminal.
 //!
-//! Owns the button. Posts to its own address, which the server answers. Invariant: opening the page consumes
-//! nothing. Deliberately does not know whether the code is good.
+//! Owns the button, and what is said of a link that cannot sign in. Posts to its own address, which the server answers.
+//! Invariant: opening the page consumes nothing. Deliberately does not tell a used link from one that never was.
 
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
+use super::not_found::refused_page;
 use super::title::titled;
+use crate::app::actions::load_first_link;
+use crate::app::components::panel_or;
+use crate::app::format;
+use crate::protocol::ErrorCode;
 
 /// The page.
 #[component]
 pub fn FirstPage() -> impl IntoView {
     let params = use_params_map();
-    let query = use_query_map();
-    let action = move || format!("/first/{}", params.with(|params| params.get("code")).unwrap_or_default());
-    let refused = move || query.with(|query| query.get("error").is_some());
+    let code = move || params.with(|params| params.get("code")).unwrap_or_default();
+    let link = Resource::new(code, load_first_link);
+    let show = move |()| sign_in(&code());
     view! {
-        {titled(|| "First sign-in".into())}
         <section class="page page-narrow">
-            <h1>"Welcome to Milepost"</h1>
-            <Show when=refused>
-                <p class="flash" role="alert">"This link has been used or is too old. The terminal shows a new one at the next start."</p>
-            </Show>
-            <p>"You opened the one-time link of this installation. Signing in uses it up."</p>
-            <form class="card form" method="post" action=action>
-                <button class="button button-primary">"Sign in as admin"</button>
-            </form>
+            {panel_or(link, show, move |error| match error.code {
+                ErrorCode::NotFound => used(),
+                _ => refused_page(error, move || link.refetch()),
+            })}
         </section>
     }
+}
+
+fn sign_in(code: &str) -> AnyView {
+    titled(|| "First sign-in".into());
+    let query = use_query_map();
+    let refused = move || {
+        query.with(|query| query.get("error")).map(|code| {
+            if code == ErrorCode::TooMany.as_str() {
+                "Too many tries from this address. Wait a moment before the next one."
+            } else {
+                "That did not sign in. Try once more."
+            }
+        })
+    };
+    view! {
+        <h1>"Welcome to Milepost"</h1>
+        {move || refused().map(|words| view! { <p class="flash" role="alert">{words}</p> })}
+        <p>"You opened the one-time link of this installation. Signing in uses it up."</p>
+        <form class="card form" method="post" action=format!("/first/{}", format::path_segment(code))>
+            <button class="button button-primary">"Sign in as admin"</button>
+        </form>
+    }
+    .into_any()
+}
+
+/// A link that cannot sign in, and the ways on.
+fn used() -> AnyView {
+    titled(|| "First sign-in".into());
+    view! {
+        <h1>"This link does not sign in"</h1>
+        <p class="flash" role="alert">"It has been used, or is not of this start. Where nobody has a password yet, the terminal shows a new one at the next start."</p>
+        <p class="acts">
+            <a class="button button-primary" href="/login">"Sign in with a password"</a>
+            <a class="button" href="/">"Batches"</a>
+        </p>
+    }
+    .into_any()
 }

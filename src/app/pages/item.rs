@@ -11,9 +11,10 @@ use leptos_router::hooks::use_params_map;
 use super::batch::file_address;
 use super::item_log::item_log;
 use super::item_ways::ways;
+use super::not_found::refused_page;
 use super::title::{refreshes, titled};
 use crate::app::actions::{RetryItems, load_batch, load_item};
-use crate::app::components::{When, flash, item_badge, panel};
+use crate::app::components::{When, flash, item_badge, long_text, panel_or};
 use crate::app::format;
 use crate::app::frame::{me, offers};
 use crate::app::live::use_item;
@@ -26,26 +27,29 @@ use crate::protocol::{
 pub fn ItemPage() -> impl IntoView {
     let params = use_params_map();
     let which = Memo::new(move |_| {
-        params.with(|params| {
-            let id = params.get("id")?.parse::<BatchId>().ok()?;
-            Some((id, params.get("seq")?.parse::<Seq>().ok()?))
-        })
+        let part = |key: &str| params.with(|params| params.get(key)).unwrap_or_default();
+        (part("id"), part("seq"))
     });
     let item = Resource::new(
         move || which.get(),
-        |which| async move {
-            let (id, seq) = which.ok_or_else(|| ApiError::not_found("item"))?;
-            Ok::<_, ApiError>((load_batch(id).await?, load_item(id, seq).await?))
+        |(id, seq)| async move {
+            let batch = load_batch(id).await?;
+            let item = load_item(batch.id, seq).await?;
+            Ok::<_, ApiError>((batch, item))
         },
     );
     let retry = ServerAction::<RetryItems>::new();
     view! {
         <section class="page">
             {move || flash(retry.value().get().and_then(Result::err))}
-            {panel(item, move |(batch, item)| {
-                let offered = offers(me().as_ref(), &batch, BatchAct::Retry);
-                show(&batch, item, offered, retry)
-            })}
+            {panel_or(
+                item,
+                move |(batch, item)| {
+                    let offered = offers(me().as_ref(), &batch, BatchAct::Retry);
+                    show(&batch, item, offered, retry)
+                },
+                move |error| refused_page(error, move || item.refetch()),
+            )}
         </section>
     }
 }
@@ -74,8 +78,8 @@ fn show(batch: &Batch, initial: ItemDetail, offered: bool, retry: ServerAction<R
             }
         })
     };
+    titled(move || format!("#{} {}", format::thousands(seq), state.get().as_str()));
     view! {
-        {titled(move || format!("#{} {}", format::thousands(seq), state.get().as_str()))}
         {refreshes(running)}
         {ways(batch, seq)}
         <header class="head">
@@ -87,12 +91,12 @@ fn show(batch: &Batch, initial: ItemDetail, offered: bool, retry: ServerAction<R
         </header>
         <div class="item-parts">
             <section><h2>"Timeline"</h2>{move || timeline(created, &history.get(), state.get())}</section>
-            <section><h2>"Input"</h2><pre class="text" tabindex="0">{input}</pre></section>
+            <section><h2>"Input"</h2><pre class="text" tabindex="0">{long_text(&input)}</pre></section>
             {move || item.with(|item| item.row.error.clone()).map(|error| view! {
-                <section><h2>"Error"</h2><pre class="text text-error" tabindex="0">{error}</pre></section>
+                <section><h2>"Error"</h2><pre class="text text-error" tabindex="0">{long_text(&error)}</pre></section>
             })}
             {move || item.with(|item| item.row.result.clone()).map(|result| view! {
-                <section><h2>"Result"</h2><pre class="text" tabindex="0">{result.display_text()}</pre></section>
+                <section><h2>"Result"</h2><pre class="text" tabindex="0">{long_text(&result.display_text())}</pre></section>
             })}
             {move || (!files.get().is_empty()).then(|| view! {
                 <section><h2>"Files"</h2><ul class="files">{file_rows(id, seq, &files.get())}</ul></section>
@@ -111,7 +115,7 @@ fn progress(item: &ItemLive) -> String {
     }
     if let Some(progress) = row.progress.as_ref().filter(|_| row.state == ItemState::Running) {
         words.push(format!("{:.0} %", (progress.fraction * 100.0).floor()));
-        words.extend(progress.note.clone());
+        words.extend(progress.note.as_deref().map(format::shown));
     }
     words.extend(row.ms.map(|ms| format!("last took {}", format::duration(ms))));
     words.join(" · ")
@@ -148,7 +152,8 @@ fn step(attempt: &AttemptRow) -> AnyView {
         (Some(started), Some(ended)) => format!(" in {}", format::duration(ended.ms_since(started))),
         _ => String::new(),
     };
-    let node = attempt.node.as_ref().map(|node| format!(" on node {node}")).unwrap_or_default();
+    let node =
+        attempt.node.as_ref().map(|node| format!(" on node {}", format::shown(&node.0))).unwrap_or_default();
     let run = if attempt.generation > 1 { format!(" (run {})", attempt.generation) } else { String::new() };
     let words =
         format!("attempt {}{run} {}{took}{node}", attempt.attempt, format::attempt_outcome(attempt.outcome));
@@ -156,7 +161,7 @@ fn step(attempt: &AttemptRow) -> AnyView {
         <li class=format!("step step-{}", attempt.outcome.as_str())>
             <span>{words}</span>
             {attempt.ended_at.map(|at| view! { " · " <When at=at /> })}
-            {attempt.error.clone().map(|error| view! { <p class="hint">{error}</p> })}
+            {attempt.error.as_deref().map(|error| view! { <p class="hint">{format::shown(error)}</p> })}
         </li>
     }
     .into_any()
@@ -171,8 +176,8 @@ fn file_rows(id: BatchId, seq: Seq, files: &[FileRow]) -> Vec<AnyView> {
             .then(|| view! { <img class="preview" loading="lazy" src=href.clone() alt=format!("Preview of {}", file.name) /> });
         view! {
             <li>
-                <a href=href rel="external" download="">{file.name.clone()}</a> " "
-                <span class="hint">{format!("{} · {}", format::bytes(file.bytes), file.media_type)}</span>
+                <a href=href rel="external" download="">{format::shown(&file.name)}</a> " "
+                <span class="hint">{format!("{} · {}", format::bytes(file.bytes), format::shown(&file.media_type))}</span>
                 {preview}
             </li>
         }

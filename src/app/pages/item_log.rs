@@ -6,6 +6,7 @@
 use leptos::html::Pre;
 use leptos::prelude::*;
 
+use crate::app::components::long_text;
 use crate::protocol::ItemLive;
 
 /// The end counts as seen within so many pixels.
@@ -27,14 +28,15 @@ pub fn item_log(item: Signal<ItemLive>, running: bool) -> AnyView {
     });
     // Scrolled by hand: following is what the reader sees the end for.
     let scrolled = move |_| {
-        if let Some(place) = place.get_untracked() {
+        // A scroll is told a frame late: the log may be out of the page by then.
+        if let Some(Some(place)) = place.try_get_untracked() {
             let end = place.scroll_top() + place.client_height() >= place.scroll_height() - END_PX;
-            if follow.get_untracked() != end {
+            if follow.try_get_untracked().is_some_and(|follows| follows != end) {
                 follow.set(end);
             }
         }
     };
-    let shown = move || text.with(|text| words.with(|words| filtered(text, words)));
+    let shown = move || text.with(|text| words.with(|words| long_text(&filtered(text, words))));
     view! {
         <div class="log-head">
             <h2>"Log"</h2>

@@ -12,6 +12,7 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 
 use crate::app::actions::load_items;
+use crate::app::format;
 use crate::protocol::{Batch, BatchId, ItemQuery, ItemState, Seq};
 
 /// Where a key leads.
@@ -81,7 +82,7 @@ pub fn ways(batch: &Batch, seq: Seq) -> impl IntoView + use<> {
     });
     view! {
         <nav class="crumbs" aria-label="Item">
-            <a href=format!("/batches/{id}?from={seq}")>{format!("#{} {}", batch.number, batch.name)}</a>
+            <a href=format!("/batches/{id}?from={seq}")>{format!("#{} {}", batch.number, format::shown(&batch.name))}</a>
             <span class="acts">
                 <span role="status" class="hint">{move || none_left.get().then_some("None has failed after this one.")}</span>
                 {previous} {next} {failed}
@@ -111,11 +112,13 @@ fn next_failed(
     };
     spawn_local(async move {
         let Ok(page) = load_items(id, query).await else { return };
+        // Whoever has left meanwhile is not called back.
+        if none_left.try_get_untracked().is_none() {
+            return;
+        }
         match page.items.first() {
             Some(row) => navigate(&item(id, row.seq), NavigateOptions::default()),
-            None => {
-                let _gone = none_left.try_set(true);
-            }
+            None => none_left.set(true),
         }
     });
 }

@@ -16,8 +16,8 @@ pub fn LoginPage() -> impl IntoView {
         query.with(|query| query.get("next")).filter(|next| next.starts_with('/')).unwrap_or("/".into())
     };
     let refused = move || query.with(|query| query.get("error").is_some());
+    titled(|| "Sign in".into());
     view! {
-        {titled(|| "Sign in".into())}
         <section class="page page-narrow">
             <h1>"Sign in"</h1>
             <Show when=refused>

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 
 use super::title::{refreshes, titled};
 use crate::app::actions::{DrainNode, load_nodes};
-use crate::app::components::{flash, live_trouble, panel};
+use crate::app::components::{flash, live_trouble, once_loaded, panel};
 use crate::app::format;
 use crate::app::frame::me;
 use crate::app::live::use_nodes;
@@ -19,8 +19,8 @@ use crate::protocol::{Node, NodePage, NodeState, PersonRole, Role};
 pub fn NodesPage() -> impl IntoView {
     let nodes = Resource::new(|| (), |()| load_nodes());
     let drain = ServerAction::<DrainNode>::new();
+    titled(|| "Nodes".into());
     view! {
-        {titled(|| "Nodes".into())}
         <section class="page">
             <header class="head"><h1>"Nodes"</h1></header>
             {move || flash(drain.value().get().and_then(Result::err))}
@@ -70,7 +70,7 @@ fn card(node: Signal<Node>, drain: ServerAction<DrainNode>) -> impl IntoView {
     view! {
         <article class="card node">
             <header class="node-head">
-                <h2>{move || node.with(|node| node.name.clone())}</h2>
+                <h2>{move || node.with(|node| format::shown(&node.name))}</h2>
                 <span class=move || format!("badge badge-{}", state().0)>{move || state().1}</span>
             </header>
             <p class="numbers">
@@ -79,9 +79,9 @@ fn card(node: Signal<Node>, drain: ServerAction<DrainNode>) -> impl IntoView {
             </p>
             <p class="slots">{move || node.with(slots)}</p>
             <p class="hint">
-                {move || node.with(|node| format!("{} · version {} · beat {} ago", role(node.role), node.version, format::duration(node.heartbeat_age_ms)))}
+                {move || node.with(|node| format!("{} · version {} · beat {} ago", role(node.role), format::shown(&node.version), format::duration(node.heartbeat_age_ms)))}
             </p>
-            <Transition>{may_drain}</Transition>
+            {once_loaded(|| ().into_any(), || drop(me()), may_drain)}
         </article>
     }
 }

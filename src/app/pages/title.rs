@@ -4,7 +4,10 @@
 //! and is there only while something shown is unfinished. Deliberately knows no batch but its percent.
 
 use leptos::prelude::*;
-use leptos_meta::Title;
+use leptos::text_prop::TextProp;
+use leptos_meta::{Title, TitleProps};
+
+use crate::app::format;
 
 /// Without scripts a page with running work refreshes itself at this pace.
 const REFRESH: &str = r#"<meta http-equiv="refresh" content="5">"#;
@@ -12,10 +15,20 @@ const REFRESH: &str = r#"<meta http-equiv="refresh" content="5">"#;
 /// The icon as it is without progress.
 const ICON: &str = "/favicon.svg";
 
-/// The tab's title; it may change.
-pub fn titled(text: impl Fn() -> String + Send + Sync + 'static) -> impl IntoView {
-    let text = move || format!("{} · milepost", text());
-    view! { <Title text=text /> }
+/// What the tab says; it may change. Said while the page's owner lives; the next page says its own.
+///
+/// On the server `leptos_meta` puts it into the head as it is given, so it is escaped here. In the browser an effect
+/// says it: `leptos_meta` would keep the text of a page that was replaced by one of the same shape, and would read it
+/// again when its signals are gone.
+pub fn titled(text: impl Fn() -> String + Send + Sync + 'static) {
+    let text = move || format!("{} · milepost", format::shown(&text()));
+    if cfg!(not(target_arch = "wasm32")) {
+        let text = TextProp::from(move || format::escaped(&text()));
+        // Being called puts it into the head; its view is nothing.
+        let _nothing = Title(TitleProps { formatter: None, text: Some(text) });
+    } else {
+        Effect::new(move |_| document().set_title(&text()));
+    }
 }
 
 /// Lets a page without scripts refresh itself, where `running`.

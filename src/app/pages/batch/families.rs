@@ -108,7 +108,7 @@ fn row(scene: Scene, family: Signal<Family>) -> impl IntoView {
         <li class="family" class:family-gone=move || count.get() == 0>
             <span class="family-count">{move || format!("{} ×", format::thousands(count.get()))}</span>
             <div class="family-what">
-                <p class="family-message">{move || family.with(|family| family.message.clone())}</p>
+                <p class="family-message">{move || family.with(|family| format::shown(&family.message))}</p>
                 <p class="hint">
                     "first " <When at=first /> " · last " <When at=last /> " · sample " {move || sample_links(scene, &samples.get())}
                 </p>

@@ -51,8 +51,8 @@ fn files(id: BatchId, page: &ItemPage) -> AnyView {
         .map(|(seq, file)| {
             view! {
                 <li>
-                    <a href=file_address(id, seq, &file.name) rel="external" download="">{file.name.clone()}</a>
-                    " " <span class="hint">{format!("{} · {} · item ", format::bytes(file.bytes), file.media_type)}</span>
+                    <a href=file_address(id, seq, &file.name) rel="external" download="">{format::shown(&file.name)}</a>
+                    " " <span class="hint">{format!("{} · {} · item ", format::bytes(file.bytes), format::shown(&file.media_type))}</span>
                     <a href=format!("/batches/{id}/items/{seq}")>{format!("#{}", format::thousands(seq))}</a>
                 </li>
             }

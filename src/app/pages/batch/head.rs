@@ -26,9 +26,9 @@ pub fn head(scene: Scene) -> impl IntoView {
     view! {
         <header class="head batch-head">
             <div class="batch-title">
-                <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| batch.name.clone())}</h1>
+                <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| format::shown(&batch.name))}</h1>
                 <p class="hint">
-                    {batch_badge(batch)} " " {fixed.task.clone()} " · " {fixed.owner.clone()} " · submitted "
+                    {batch_badge(batch)} " " {format::shown(&fixed.task)} " · " {format::shown(&fixed.owner)} " · submitted "
                     <When at=fixed.created_at />
                     {move || started.get().map(|at| view! { " · started " <When at=at /> })}
                     {move || finished.get().map(|at| view! { " · ended " <When at=at /> })}

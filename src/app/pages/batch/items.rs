@@ -12,6 +12,9 @@ use crate::app::components::item_badge;
 use crate::app::format;
 use crate::protocol::{BatchId, FamilyId, ItemQuery, ItemRow, ItemState, Seq};
 
+/// No batch is so long; positions in addresses are held to it, so that a window after one is a number, too.
+const SEQ_ASKED_MAX: Seq = 1 << 53;
+
 /// What the URL asks for: a position, or a filter.
 #[derive(Clone, Debug, PartialEq)]
 enum Asked {
@@ -21,17 +24,20 @@ enum Asked {
 
 fn asked(query: &ParamsMap) -> Asked {
     let text = |key: &str| query.get(key).filter(|text| !text.is_empty());
+    // An address may name any number: what is beyond every batch is its end.
+    let number =
+        |key: &str| text(key).and_then(|text| text.parse::<Seq>().ok()).map(|seq| seq.min(SEQ_ASKED_MAX));
     let filter = ItemQuery {
         state: text("state").and_then(|state| ItemState::parse(&state)),
         family: text("family").map(FamilyId),
         q: text("q"),
-        after: text("after").and_then(|after| after.parse().ok()),
+        after: number("after"),
         limit: None,
     };
     if filter.state.is_some() || filter.family.is_some() || filter.q.is_some() {
         Asked::Filter(filter)
     } else {
-        Asked::From(text("from").and_then(|from| from.parse().ok()).unwrap_or(1).max(1))
+        Asked::From(number("from").unwrap_or(1).max(1))
     }
 }
 
@@ -151,6 +157,6 @@ fn outcome(row: &ItemRow) -> String {
     match (&row.error, &row.result) {
         (Some(error), _) => format::shortened(error),
         (None, Some(result)) => format::result(result),
-        (None, None) => row.files.first().map(|file| file.name.clone()).unwrap_or_default(),
+        (None, None) => row.files.first().map(|file| format::shortened(&file.name)).unwrap_or_default(),
     }
 }

@@ -90,16 +90,16 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
     let rows = use_window(scene.id, window.into(), page);
     let (scroller, spacer, layer) = (NodeRef::<Div>::new(), NodeRef::<Div>::new(), NodeRef::<Div>::new());
     let alive = RwSignal::new(false);
-    let geometry = move || measured(total.get_untracked(), scroller, layer);
+    // A scroll is told a frame late: the list may be out of the page by then.
+    let geometry = move || measured(total.try_get_untracked()?, scroller, layer);
     let place = move || {
-        let (Some(geometry), Some(outer), Some(inner)) =
-            (geometry(), scroller.get_untracked(), layer.get_untracked())
-        else {
+        let here = |part: NodeRef<Div>| part.try_get_untracked().flatten();
+        let (Some(geometry), Some(outer), Some(inner)) = (geometry(), here(scroller), here(layer)) else {
             return;
         };
         let scroll_px = f64::from(outer.scroll_top());
         let seen = geometry.window(scroll_px);
-        if window.get_untracked() != seen {
+        if window.try_get_untracked().is_some_and(|window| window != seen) {
             window.set(seen);
         }
         let offset = geometry.offset_px(scroll_px, seen.0);
@@ -158,9 +158,9 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
 
 /// How high rows and view are now; none before the first frame.
 fn measured(total: u64, scroller: NodeRef<Div>, layer: NodeRef<Div>) -> Option<Geometry> {
-    let shown = layer.get_untracked()?;
+    let shown = layer.try_get_untracked()??;
     let row_px = f64::from(shown.client_height()) / f64::from(shown.child_element_count().max(1));
-    let view_px = f64::from(scroller.get_untracked()?.client_height());
+    let view_px = f64::from(scroller.try_get_untracked()??.client_height());
     (row_px > 0.0).then_some(Geometry { total, row_px, view_px })
 }
 

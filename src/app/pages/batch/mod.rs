@@ -27,13 +27,14 @@ use std::collections::HashMap;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
+use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{ActOn, PatchBatch, RetryItems, load_batch};
-use crate::app::components::{flash, panel};
+use crate::app::components::{flash, panel_or};
 use crate::app::format;
 use crate::app::frame::me;
 use crate::app::live::use_batch;
-use crate::protocol::{ApiError, Batch, BatchId, FamilyId, Me};
+use crate::protocol::{Batch, BatchId, FamilyId, Me};
 
 /// What the page's parts share: the live batch, who looks at it, and what may be asked.
 #[derive(Clone, Copy)]
@@ -62,21 +63,16 @@ const TABS: [(&str, &str); 4] =
 #[component]
 pub fn BatchPage() -> impl IntoView {
     let params = use_params_map();
-    let id =
-        Memo::new(move |_| params.with(|params| params.get("id")).and_then(|id| id.parse::<BatchId>().ok()));
-    let batch = Resource::new(
-        move || id.get(),
-        |id| async move {
-            match id {
-                Some(id) => load_batch(id).await,
-                None => Err(ApiError::not_found("batch")),
-            }
-        },
-    );
+    let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
+    let batch = Resource::new(move || id.get(), load_batch);
     let (act, retry, patch) = (ServerAction::new(), ServerAction::new(), ServerAction::new());
     view! {
         <section class="page">
-            {panel(batch, move |batch| scene(batch, me(), act, retry, patch))}
+            {panel_or(
+                batch,
+                move |batch| scene(batch, me(), act, retry, patch),
+                move |error| refused_page(error, move || batch.refetch()),
+            )}
         </section>
     }
 }
@@ -101,9 +97,9 @@ fn scene(
         ];
         flash(errors.into_iter().flatten().next())
     };
+    titled(move || scene.batch.with(title));
+    progress_icon(move || scene.batch.with(icon));
     view! {
-        {titled(move || scene.batch.with(title))}
-        {progress_icon(move || scene.batch.with(icon))}
         {refreshes(running)}
         <Show when=move || live.gone.get()>
             <p class="flash" role="alert">"This batch was deleted, or is no longer visible to you. What you see is its last state."</p>

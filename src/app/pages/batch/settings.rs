@@ -27,7 +27,7 @@ fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
     view! {
         <div class="settings">
             <section>
-                <h2>{settings.task_title.clone()}</h2>
+                <h2>{format::shown(&settings.task_title)}</h2>
                 <dl class="pairs">{params} {columns}</dl>
             </section>
             <section>
@@ -41,7 +41,7 @@ fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
 }
 
 fn pair(name: String, value: String) -> impl IntoView {
-    view! { <div class="pair"><dt>{name}</dt><dd>{value}</dd></div> }
+    view! { <div class="pair"><dt>{format::shown(&name)}</dt><dd>{format::shown(&value)}</dd></div> }
 }
 
 fn options(options: &Options, slots: u32) -> Vec<(&'static str, String)> {

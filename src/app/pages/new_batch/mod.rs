@@ -30,8 +30,8 @@ use crate::protocol::{ApiError, InputKind, TaskInfo, TaskPage};
 #[component]
 pub fn NewBatchPage() -> impl IntoView {
     let tasks = Resource::new(|| (), |()| load_tasks());
+    titled(|| "New batch".into());
     view! {
-        {titled(|| "New batch".into())}
         <section class="page">
             <h1>"New batch"</h1>
             {flash(refused())}
@@ -67,9 +67,9 @@ fn choose(page: TaskPage) -> AnyView {
         let name = task.name.clone();
         let current = move || chosen.with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == name));
         view! {
-            <a class="card task-card" href=format!("/new?task={}", task.name) aria-current=move || current().then_some("true")>
-                <strong>{task.title.clone()}</strong>
-                <span>{task.description.clone()}</span>
+            <a class="card task-card" href=format!("/new?task={}", format::path_segment(&task.name)) aria-current=move || current().then_some("true")>
+                <strong>{format::shown(&task.title)}</strong>
+                <span>{format::shown(&task.description)}</span>
                 <span class="hint">{takes(task.input)}</span>
             </a>
         }
@@ -121,7 +121,7 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
             navigate(&format!("/batches/{batch}"), NavigateOptions::default());
         });
     };
-    let title = task.title.clone();
+    let title = format::shown(&task.title);
     let label = move || match (input, over.0.get(), held.entries.with(Vec::len)) {
         (InputKind::File, _, 0) | (InputKind::Line | InputKind::Record, None, _) => format!("Run {title}"),
         (InputKind::File, _, files) => format!("Run {title} over {}", format::counted(files as u64, "file")),
@@ -158,6 +158,6 @@ fn phase_words(phase: &Phase, done: usize, files: usize, sent: u64) -> AnyView {
         Phase::Waiting { seconds } => {
             view! { <span class="hint">{format!("No contact. Goes on by itself in {seconds} s; nothing is sent twice.")}</span> }.into_any()
         }
-        Phase::Refused(reason) => view! { <span class="flash" role="alert">{reason.clone()}</span> }.into_any(),
+        Phase::Refused(reason) => view! { <span class="flash" role="alert">{format::shown(reason)}</span> }.into_any(),
     }
 }

@@ -55,7 +55,7 @@ fn row(held: Upload, at: usize) -> impl IntoView {
     let percent = Memo::new(move |_| held.percent_of(at));
     view! {
         <li class="queue-row">
-            <span class="queue-name">{name.clone()}</span>
+            <span class="queue-name">{format::shown(&name)}</span>
             <span class="hint">{format::bytes(bytes)}</span>
             <progress max="100" value=move || percent.get().to_string() aria-label=format!("Upload of {name}")></progress>
         </li>

@@ -89,7 +89,10 @@ fn csv(over: Over) -> AnyView {
     let look = move |event: Event| {
         over.0.set(Some("the rows of a file".into()));
         upload::csv_head(&event, move |text| {
-            preview.dispatch(PreviewCsv { text });
+            // The file is read for a while: the page may have gone.
+            if over.0.try_get_untracked().is_some() {
+                preview.dispatch(PreviewCsv { text });
+            }
         });
     };
     let paste = move |event: Event| {
@@ -137,8 +140,11 @@ fn shown(preview: Result<crate::app::actions::Preview, crate::protocol::ApiError
         format::counted(preview.columns.len() as u64, "column"),
         format::counted(preview.rows.len() as u64, "row")
     );
-    let head: Vec<_> =
-        preview.columns.into_iter().map(|name| view! { <th scope="col">{name}</th> }).collect();
+    let head: Vec<_> = preview
+        .columns
+        .into_iter()
+        .map(|name| view! { <th scope="col">{format::shortened(&name)}</th> })
+        .collect();
     let rows: Vec<_> = preview
         .rows
         .into_iter()

@@ -1,0 +1,76 @@
+//! A refusal as a page: people get sentences where programs get problem+json.
+//!
+//! Owns the page that stands in for a problem. Called by the router, around everything. Invariant: status and headers are
+//! the refusal's own, and the API's are left alone. Deliberately needs neither app nor database: it is what is shown
+//! when they fail.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderValue, Method, header};
+use serde::Deserialize;
+
+use super::assets;
+use super::auth::accepts_html;
+use crate::app::format;
+
+/// Bytes of a problem; ours are far smaller.
+const PROBLEM_BYTES_MAX: usize = 64 * 1024;
+/// The page has a style sheet and nothing else.
+const POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'");
+
+/// The members of a problem that people read.
+#[derive(Deserialize)]
+struct Problem {
+    title: String,
+    #[serde(default)]
+    detail: String,
+}
+
+/// Answers people with a page where the answer is a problem.
+pub async fn for_people(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let for_programs = path.starts_with("/api/v1") || path == "/metrics" || path == "/api/openapi.json";
+    let by_person = accepts_html(request.headers()) && !for_programs && *request.method() != Method::HEAD;
+    let response = next.run(request).await;
+    let is_problem = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes)
+        == Some(b"application/problem+json");
+    if by_person && is_problem { as_page(response).await } else { response }
+}
+
+async fn as_page(response: Response) -> Response {
+    let (mut parts, body) = response.into_parts();
+    let problem = to_bytes(body, PROBLEM_BYTES_MAX).await.ok();
+    let problem = problem.and_then(|bytes| serde_json::from_slice::<Problem>(&bytes).ok());
+    let Problem { title, detail } =
+        problem.unwrap_or(Problem { title: "Refused".to_owned(), detail: String::new() });
+    parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    parts.headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from(page(&title, &detail)))
+}
+
+fn page(title: &str, detail: &str) -> String {
+    let (title, detail, css) = (format::escaped(title), format::escaped(detail), assets::addresses().css);
+    format!(
+        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <link rel=\"stylesheet\" href=\"{css}\"><title>{title} · milepost</title></head>\
+         <body><main id=\"main\"><section class=\"page page-narrow\"><h1>{title}</h1>\
+         <p role=\"alert\">{detail}</p><p><a class=\"button\" href=\"/\">Batches</a></p></section></main></body></html>"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_detail_is_text() {
+        let page = page("Not found", "</p><script>&");
+        assert!(page.contains("&lt;/p&gt;&lt;script&gt;&amp;"));
+        assert!(!page.contains("<script"));
+    }
+}
