@@ -131,6 +131,8 @@ pub enum Loop {
     Claim,
     /// Looks whether the clock was set.
     Clock,
+    /// Looks for room while the disk is full.
+    Disk,
     /// Shows elsewhere how far items are.
     Glimpse,
     /// Looks whose login still holds.
@@ -153,6 +155,8 @@ pub enum Loop {
     Record,
     /// Starts what comes due.
     Schedule,
+    /// Does what is owed to batches.
+    Settle,
     /// Shows the nodes.
     Show,
     /// Runs items.
@@ -171,12 +175,13 @@ pub enum Loop {
 
 impl Loop {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Accept,
         Self::Audit,
         Self::Beat,
         Self::Claim,
         Self::Clock,
+        Self::Disk,
         Self::Glimpse,
         Self::Guests,
         Self::Hear,
@@ -188,6 +193,7 @@ impl Loop {
         Self::Reclaim,
         Self::Record,
         Self::Schedule,
+        Self::Settle,
         Self::Show,
         Self::Slot,
         Self::Steps,
@@ -206,6 +212,7 @@ impl Loop {
             Self::Beat => "loop.beat",
             Self::Claim => "loop.claim",
             Self::Clock => "loop.clock",
+            Self::Disk => "loop.disk",
             Self::Glimpse => "loop.glimpse",
             Self::Guests => "loop.guests",
             Self::Hear => "loop.hear",
@@ -217,6 +224,7 @@ impl Loop {
             Self::Reclaim => "loop.reclaim",
             Self::Record => "loop.record",
             Self::Schedule => "loop.schedule",
+            Self::Settle => "loop.settle",
             Self::Show => "loop.show",
             Self::Slot => "loop.slot",
             Self::Steps => "loop.steps",

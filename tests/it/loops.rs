@@ -65,10 +65,12 @@ fn dealt(which: Loop) -> Dealt {
         | Loop::Beat
         | Loop::Claim
         | Loop::Clock
+        | Loop::Disk
         | Loop::Load
         | Loop::Look
         | Loop::Record
         | Loop::Schedule
+        | Loop::Settle
         | Loop::Show
         | Loop::Slot
         | Loop::Steps
