@@ -273,20 +273,20 @@ impl People {
             }
         }
         let store = &self.inner.store;
-        let now = store.now();
-        let is_due = |at: Timestamp| now.ms_since(at) >= SEEN_EVERY_MS;
+        // A login runs out by the steady clock; when a token was used is for people.
+        let now = store.moment();
         let (mut seen, mut used) = (Vec::new(), Vec::new());
         for (hash, login) in store.logins(&logins).await? {
-            if !is_live(login.seen_at, login.expires_at, now) {
+            if !is_live(login.seen_at, login.expires_at, now.steady) {
                 continue;
             }
-            if is_due(login.seen_at) {
+            if now.steady.ms_since(login.seen_at) >= SEEN_EVERY_MS {
                 seen.push(hash.clone());
             }
             known.insert(Caller { name: login.person, role: login.role, via: Via::Login(hash) });
         }
         for (hash, token) in store.tokens_of(&tokens).await? {
-            if token.used_at.is_none_or(is_due) {
+            if token.used_at.is_none_or(|used_at| now.wall.ms_since(used_at) >= SEEN_EVERY_MS) {
                 used.push(hash.clone());
             }
             known.insert(token_caller(token, hash));

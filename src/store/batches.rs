@@ -230,7 +230,7 @@ impl Store {
         }
         insert(&tx, &mut batch).await?;
         if let Some(key) = key {
-            idempotency::bind(&tx, key, &batch.uuid, self.now()).await?;
+            idempotency::bind(&tx, key, &batch.uuid, self.steady()).await?;
         }
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         to_record(&batch)
@@ -323,7 +323,7 @@ impl Store {
             )));
         }
         if let Some(key) = &completion.key {
-            idempotency::bind(&tx, key, &tape.batch.uuid, self.now()).await?;
+            idempotency::bind(&tx, key, &tape.batch.uuid, self.steady()).await?;
         }
         let change = if tape.batch.sealed || tape.batch.intake_node.is_none() {
             tape.unchanged()?

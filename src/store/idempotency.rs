@@ -245,7 +245,7 @@ mod tests {
         let (caller, key, body_hash) = ("ada".to_owned(), "k".to_owned(), "h".to_owned());
         let binding = KeyBinding { caller, key, claimed_at, body_hash };
         let tx = store.inner.backend.write().await.unwrap();
-        bind(&tx, &binding, &batch.to_string(), store.now()).await?;
+        bind(&tx, &binding, &batch.to_string(), store.steady()).await?;
         store.inner.backend.commit(tx, Durability::Process).await
     }
 

@@ -255,7 +255,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn logins_seen(&self, hashes: &[String]) -> Result<(), StoreError> {
-        let now = self.now().0;
+        let now = self.steady().0;
         for hashes in hashes.chunks(HASHES_IN_MAX) {
             let (named, mut values) = hashes_in(hashes);
             values.push(now.into());
