@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
+use super::assets;
 use super::connections::OpenConnection;
 use super::state::{AppState, OriginVerdict, Site};
-use super::{assets, outage};
 use crate::protocol::{ApiError, ErrorCode};
 use crate::service::{Caller, Via};
 
@@ -25,8 +25,6 @@ pub fn cookie_name(site: &Site) -> &'static str {
 }
 
 /// Puts the [`Caller`] into the request's extensions, if there is one.
-///
-/// While nobody can be looked up, people get a page that says so, programs the problem.
 pub async fn identify(State(state): State<AppState>, mut request: Request, next: Next) -> Response {
     if is_for_everybody(request.method(), request.uri().path()) {
         return next.run(request).await;
@@ -40,10 +38,7 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
             request.extensions_mut().insert(caller);
         }
         Ok(None) => {}
-        Err(outage) => {
-            let for_people = accepts_html(request.headers()) && !is_for_programs(request.uri().path());
-            return if for_people { outage::page(&outage) } else { outage.into_response() };
-        }
+        Err(outage) => return outage.into_response(),
     }
     next.run(request).await
 }
@@ -56,7 +51,7 @@ fn is_for_everybody(method: &Method, path: &str) -> bool {
 }
 
 /// True for addresses that no person opens.
-fn is_for_programs(path: &str) -> bool {
+pub fn is_for_programs(path: &str) -> bool {
     path.starts_with("/api/v1")
         || matches!(path, "/metrics" | "/api/openapi.json")
         || path.starts_with("/live")

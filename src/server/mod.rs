@@ -7,7 +7,7 @@
 //! page_faults  what failed in a browser   refusal_page  a refusal, for people
 //! api, results, live                      programs, downloads, the live connection
 //! functions  what the pages' own calls answer
-//! health   ready, figures                 problem, outage  refusals, for programs and for people
+//! health   ready, figures                 problem, refusal_page  refusals, for programs and for people
 //! lock     the data folder                listen, connections, paced   connections, their number, their least rate
 //! bodies   what holds for every body      revocation_watch   uploads and downloads end with their caller's right
 //! ```
@@ -26,7 +26,6 @@ mod limits;
 mod listen;
 pub mod live;
 pub mod lock;
-mod outage;
 mod paced;
 mod page;
 mod page_faults;
