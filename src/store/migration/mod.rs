@@ -9,7 +9,7 @@ mod m0001_tape;
 mod m0002_people;
 mod m0003_idempotency;
 mod m0004_many;
-mod m0006_steady;
+mod m0005_steady;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -21,7 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_people::Migration),
             Box::new(m0003_idempotency::Migration),
             Box::new(m0004_many::Migration),
-            Box::new(m0006_steady::Migration),
+            Box::new(m0005_steady::Migration),
         ]
     }
 }
