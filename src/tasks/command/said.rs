@@ -270,7 +270,7 @@ mod tests {
             (r#"{"result":{"mean":NaN,"n":0}}"#, r#"expected value at "NaN,"#),
             (r#"{"result":{"max":-Infinity}}"#, "Infinity"),
             (r#"{"error":"no data","stats":NaN}"#, "NaN"),
-            (r#"{"stats":nan,"result":1}"#, "nan"),
+            (r#"{"stats":nan,"result":1}"#, "not valid JSON"),
             (r#"{"result":{"a":1}"#, "at its end"),
             (r#"{"result":1}{"result":2}"#, "trailing characters"),
             (r#"{"progress":1}{"result":2}"#, "trailing characters"),
