@@ -25,6 +25,8 @@ use super::backend::{number, row, run};
 use super::error::StoreError;
 use crate::protocol::Timestamp;
 
+/// Looks at the start at most: one more for each process that starts at the same moment.
+const START_TRIES_MAX: u32 = 16;
 /// Name of the offset in `meta`.
 const KEY: &str = "clock";
 
@@ -71,13 +73,18 @@ impl Clocks {
         let first = "INSERT INTO meta (\"key\", value) VALUES ($1, $2) ON CONFLICT (\"key\") DO NOTHING";
         run(writer, first, vec![KEY.into(), Shared::default().print().into()]).await?;
         let clocks = Self::of(if is_shared { Source::Database } else { Source::System });
-        let look = clocks.look(reader).await?;
-        *clocks.anchor() = Anchor::first(look);
         // The last sign of life is by the steady clock. Where it is of later than now, the source was set back while nobody
         // looked, or begins anew with each start of the machine: what has passed stays passed.
         let last = number(reader, "SELECT MAX(heartbeat_at) FROM nodes", vec![]).await?;
-        if let Some(anchor) = last.and_then(|last| Anchor::first(look).no_sooner_than(last)) {
-            clocks.agree(look.shared, anchor, writer).await?;
+        for _try in 0..START_TRIES_MAX {
+            let look = clocks.look(reader).await?;
+            *clocks.anchor() = Anchor::first(look);
+            let later = last.and_then(|last| Anchor::first(look).no_sooner_than(last));
+            match later {
+                // Another process starts as well, and was quicker: what it has set holds for this one too.
+                Some(anchor) if !clocks.agree(look.shared, anchor, writer).await? => {}
+                Some(_) | None => break,
+            }
         }
         Ok(clocks)
     }

@@ -225,7 +225,7 @@ async fn nobody_is_lost(site: Site) {
     }
     server.finished(&batch).await;
     for row in server.rows(&batch).await {
-        assert_eq!(row["attempts"], 1, "{row}");
+        assert_eq!(row["attempts"], 1, "{row}\n{}\n==== other\n{}", server.log(), other.log());
     }
     let after = server.get("/nodes").await.ok();
     let known = |page: &Value| -> Vec<(Value, Value)> {

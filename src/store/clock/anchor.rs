@@ -90,18 +90,22 @@ impl Anchor {
         let expected = self.steady_at(at);
         let goes = Shows::Goes(Self { at, steady_ms: told, shared: look.shared });
         let ms = told.saturating_sub(expected);
-        if look.shared.epoch != self.shared.epoch {
-            return goes;
+        if look.shared.epoch < self.shared.epoch {
+            // Looked before another thread of this process found what is known now: its offset is of before the source
+            // was set, the time perhaps of after.
+            return Shows::Goes(*self);
         }
         if ms.abs() <= off_ms {
-            // A look that took long says less than what is known.
-            return if whole_ms(way) <= SET_MS { goes } else { Shows::Goes(*self) };
+            // A look that took long says less than what is known, unless it tells of an offset that is new.
+            let is_news = look.shared.epoch > self.shared.epoch;
+            return if is_news || whole_ms(way) <= SET_MS { goes } else { Shows::Goes(*self) };
         }
         if ms > 0 && look.beat_ms.is_some_and(|beat| beat > expected.saturating_add(off_ms)) {
             // Others have gone on meanwhile: it is this machine that stood still.
             return goes;
         }
-        let shared = Shared { epoch: self.shared.epoch + 1, offset: look.shared.offset.saturating_sub(ms) };
+        // Perhaps once more since another has found it set, before this process had heard of that.
+        let shared = Shared { epoch: look.shared.epoch + 1, offset: look.shared.offset.saturating_sub(ms) };
         Shows::Set { ms, anchor: Self { at, steady_ms: expected, shared } }
     }
 }
@@ -152,6 +156,24 @@ mod tests {
         let shared = Shared { epoch: 4, offset: anchor().shared.offset - HOURS_MS };
         let seen = anchor().judge(Look { shared, ..look(HOURS_MS) });
         assert_eq!(seen, Shows::Goes(Anchor { at: uptime(2_001), steady_ms: 501_001, shared }));
+    }
+
+    #[test]
+    fn a_source_that_is_set_again_before_all_have_heard_is_found_set() {
+        // Another has found it two hours ahead; now it is two hours behind.
+        let shared = Shared { epoch: 4, offset: anchor().shared.offset - HOURS_MS };
+        let Shows::Set { ms, anchor: after } = anchor().judge(Look { shared, ..look(-HOURS_MS) }) else {
+            panic!("it was not seen")
+        };
+        let agreed = Shared { epoch: 5, offset: anchor().shared.offset + HOURS_MS };
+        assert_eq!((ms, after.steady_ms, after.shared), (-2 * HOURS_MS, 501_001, agreed));
+    }
+
+    #[test]
+    fn a_look_of_before_says_nothing() {
+        let found =
+            Anchor { shared: Shared { epoch: 4, offset: anchor().shared.offset - HOURS_MS }, ..anchor() };
+        assert_eq!(found.judge(look(HOURS_MS)), Shows::Goes(found));
     }
 
     #[test]
