@@ -125,6 +125,20 @@ async fn polled(server: &TestServer, asked: &[(String, Option<u64>)]) -> Vec<Val
 }
 
 #[tokio::test]
+async fn a_poll_comes_whole_however_it_is_encoded() {
+    let server = TestServer::start().await;
+    let batch = batch(&server).await;
+    let url = format!("{}/live/frames?{}", server.base, query(&windows(&batch)[..2]));
+    for encoding in ["identity", "gzip", "br", "gzip, deflate, br, zstd"] {
+        let request = server.client.get(&url).bearer_auth(&server.token).header("accept-encoding", encoding);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers().contains_key("content-encoding"), encoding != "identity", "{encoding}");
+        answer.bytes().await.unwrap_or_else(|fault| panic!("{encoding}: the answer breaks off: {fault}"));
+    }
+    assert!(!server.log().contains("panicked"), "{}", server.log());
+}
+
+#[tokio::test]
 async fn what_does_not_fit_into_a_poll_comes_with_the_next() {
     let server = TestServer::start().await;
     let batch = batch(&server).await;

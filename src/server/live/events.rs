@@ -16,7 +16,7 @@ use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until};
@@ -159,7 +159,7 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
         ping_at,
         over: false,
     };
-    let mut response = Sse::new(stream::unfold(telling, Telling::next)).into_response();
+    let mut response = Sse::new(stream::unfold(telling, Telling::next).fuse()).into_response();
     response.headers_mut().insert(UNGATHERED.0, UNGATHERED.1);
     response
 }

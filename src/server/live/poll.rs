@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use bytes::{BufMut as _, Bytes, BytesMut};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use http::header;
 
 use super::ear::{Answered, Ear, encode};
@@ -46,7 +46,8 @@ pub async fn frames(State(state): State<AppState>, request: Request) -> Response
         over: false,
         _place: place,
     };
-    let body = Body::from_stream(stream::unfold(list, List::next));
+    // Fused: what compresses a body asks once more after its end.
+    let body = Body::from_stream(stream::unfold(list, List::next).fuse());
     ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 

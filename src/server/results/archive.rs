@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
@@ -34,7 +34,7 @@ const WIDE_BYTES: u64 = u32::MAX as u64 / 2;
 pub(super) fn body(pages: Pages, only: Option<ItemState>) -> Body {
     let (chunks_in, chunks) = mpsc::channel(CHUNKS_MAX);
     let task = tokio::spawn(make(pages, only, Archive::new(chunks_in)));
-    Body::from_stream(stream::unfold(Chunks { chunks, task: Some(task) }, Chunks::next))
+    Body::from_stream(stream::unfold(Chunks { chunks, task: Some(task) }, Chunks::next).fuse())
 }
 
 /// What has been made, and whether it ended well.
