@@ -69,10 +69,13 @@ pub(super) fn read(line: &Line, seq: Seq) -> Vec<Said> {
 fn in_place(text: &str, fault: &serde_json::Error) -> String {
     let words = fault.to_string();
     let words = words.split(" at line ").next().unwrap_or_default();
+    if fault.is_eof() {
+        return format!("{words} at its end");
+    }
     // The parser counts bytes, from 1.
     let at = text.floor_char_boundary(fault.column().saturating_sub(1));
     let shown: String = text[at..].chars().take(SHOWN_CHARS_MAX).collect();
-    if shown.is_empty() { format!("{words} at its end") } else { format!("{words} at {shown:?}") }
+    format!("{words} at {shown:?}")
 }
 
 /// What the members of one object say, in the order in which it is acted on.
