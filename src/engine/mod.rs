@@ -12,44 +12,17 @@
 //! Deliberately knows no HTTP and no person.
 
 mod acts;
-mod audit;
-mod beat;
-mod board;
-mod check;
-mod claims;
-mod commit;
-mod desk;
-mod estimate;
-mod family;
-mod follow;
-mod forming;
-mod glimpses;
+mod cluster;
+mod dispatch;
+mod execute;
 mod health;
 mod intake;
-mod lease;
-mod life;
-mod mirror;
-mod news;
-mod nodes;
-mod owed;
-mod publish;
-mod pulse;
-mod reclaim;
-mod recorder;
-mod relay;
-mod report;
-mod retry;
-mod slot;
-mod slots;
-mod steps;
-mod submit;
+mod lifecycle;
+mod record;
 mod supervisor;
 #[cfg(test)]
 mod tests;
-mod then;
-mod told;
-mod want;
-mod work;
+mod window_feed;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -60,17 +33,13 @@ use tokio::sync::{Notify, OnceCell};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::audit::Audits;
-use self::board::Board;
-use self::desk::Desk;
-use self::estimate::Estimates;
+use self::cluster::{Outbox, Pulse};
+use self::dispatch::{Board, Desk};
 use self::health::Health;
-pub use self::intake::Intake;
-pub use self::mirror::start_mirror;
-use self::owed::Debts;
-pub use self::owed::{ClaimedKey, Empty};
-use self::pulse::Pulse;
-use self::relay::Outbox;
+use self::intake::Debts;
+pub use self::intake::{ClaimedKey, Empty, Intake};
+use self::record::{Audits, Estimates};
+pub use self::window_feed::start_mirror;
 use crate::hub::Hub;
 use crate::protocol::{BatchId, NodeId, Role, Seq};
 use crate::store::{Store, StoreError};
@@ -185,7 +154,7 @@ impl Engine {
             store,
             tasks,
             hub,
-            node: RwLock::new(life::fresh_node(&options.node_name)),
+            node: RwLock::new(self::lifecycle::fresh_node(&options.node_name)),
             pulse: Pulse::new(),
             relay: Outbox::default(),
             desk: Desk::new(slots),
@@ -208,14 +177,14 @@ impl Engine {
             options,
         };
         let engine = Self { inner: Arc::new(inner) };
-        life::begin(&engine).await?;
+        self::lifecycle::begin(&engine).await?;
         Ok(engine)
     }
 
     /// Stops claiming, finishes within the grace, hands back the rest, stops all loops. Idempotent.
     pub async fn drain(&self) {
         let inner = Arc::clone(&self.inner);
-        self.inner.drained.get_or_init(|| async move { life::end(&inner).await }).await;
+        self.inner.drained.get_or_init(|| async move { self::lifecycle::end(&inner).await }).await;
     }
 
     /// This node, as it is known now.

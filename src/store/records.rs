@@ -3,7 +3,7 @@
 //! Owns the shapes between store and its callers. Invariant: entities never leave the store, records do.
 //! Deliberately holds no query.
 
-use super::idempotency::KeyBinding;
+use super::access::KeyBinding;
 use crate::protocol::{
     AttemptOutcome, AttemptRow, Batch, BatchId, BatchState, Family, FamilyId, FileRow, InputKind, ItemState,
     Json, NodeId, NodeState, Options, Rev, Role, Seq, StripCell, Timestamp,

@@ -7,9 +7,7 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::*;
-use crate::engine::claims::prepare;
-use crate::engine::desk::Desk;
-use crate::engine::lease::{Course, REFRESH};
+use crate::engine::dispatch::{Course, Desk, REFRESH, prepare};
 use crate::protocol::BatchId;
 use crate::store::{Claim, ClaimRequest, CreateBatch, SeqRange, Source};
 

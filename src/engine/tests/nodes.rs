@@ -178,7 +178,7 @@ async fn a_node_that_dies_is_found_and_its_upload_cut_off() {
     let cut = site.until(&cut, |batch| batch.state.is_finished()).await;
     assert_eq!(
         (cut.state, cut.reason.as_deref()),
-        (BatchState::Cancelled, Some(super::super::life::CUT_OFF))
+        (BatchState::Cancelled, Some(crate::engine::lifecycle::CUT_OFF))
     );
     drop(intake);
     site.a.leave().await;

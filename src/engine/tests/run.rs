@@ -4,8 +4,8 @@
 //! Deliberately measures nothing.
 
 use super::*;
-use crate::engine::recorder::catch_up;
-use crate::engine::told::Group;
+use crate::engine::dispatch::Group;
+use crate::engine::record::catch_up;
 use crate::protocol::ItemQuery;
 use crate::store::Recorded;
 
@@ -126,7 +126,15 @@ async fn what_cannot_start_soon_goes_back() {
     let batch = bench.submit(50_000, r#"{"wait_ms":200,"wait_after":1000}"#, Options::default()).await;
     bench.until(&batch, |batch| batch.succeeded > 1_000).await;
     let waiting = || {
-        bench.engine.inner.desk.lock().leases.values().map(crate::engine::lease::Lease::waiting).sum::<u64>()
+        bench
+            .engine
+            .inner
+            .desk
+            .lock()
+            .leases
+            .values()
+            .map(crate::engine::dispatch::Lease::waiting)
+            .sum::<u64>()
     };
     for _ in 0..1_000 {
         if waiting() < 100 {

@@ -316,7 +316,7 @@ async fn only_those_who_may_come_in_stay() {
     let held = (house.client().await, house.client().await);
     let mut third = house.call(&[("authorization", TOKEN)]).await.unwrap();
     let why = closed(&mut third).await;
-    assert_eq!((u16::from(why.code), why.reason.as_str()), (4429, super::door::Full::Person.words()));
+    assert_eq!((u16::from(why.code), why.reason.as_str()), (4429, super::admission::Full::Person.words()));
     drop(held);
     // A place is given back when the end of its connection has been noticed.
     loop {

@@ -1,0 +1,11 @@
+//! Leases: granted, reported on, taken back.
+
+mod claim;
+mod next_batch;
+mod orphaned_leases;
+mod record;
+mod recovery;
+
+pub use self::claim::{Claim, ClaimRequest};
+pub use self::record::cancel;
+pub use self::recovery::{LOST, POISON, Whose};
