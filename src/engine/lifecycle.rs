@@ -1,139 +1,295 @@
-//! Start and end of the engine: recovery, loops, drain.
+//! Start and stop of the engine: the stages are built in the order of an item, their loops started, and stopped again.
 //!
-//! Owns the order of start and stop. Called by the process. Invariant: every loop is under watch: see `supervisor`.
-//! Deliberately knows no item.
+//! Every loop is under watch: see [`Loops`].
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::acts::act_steps;
-use super::cluster::{change_relay, heartbeat, lease_recovery, liveness, membership, remote_progress};
-use super::dispatch::claim_loop;
-use super::execute::slot_loop;
-use super::intake::settlement;
-use super::record::{audit, recorder};
-use super::supervisor::watch;
-use super::{Engine, EngineError, Inner};
+use tokio::sync::{Notify, OnceCell};
+
+use super::acts::{ActWakes, Acts, FollowUps, Retention, StepLoop, disk_loop, schedule_loop};
+use super::cluster::{
+    ChangeRelay, Heartbeat, LeaseRecovery, Membership, Outbox, RemoteProgress, becomes, clock_loop,
+    start_watchdog, turn_loop,
+};
+use super::dispatch::{ClaimLoop, Dispatcher, InputLoader, Preparer};
+use super::execute::SlotLoop;
+use super::flow::CommitObserver;
+use super::health::Health;
+use super::intake::{IntakeStage, SettleLoop};
+use super::liveness::Liveness;
+use super::new_batch::Validator;
+use super::publisher::Publisher;
+use super::record::{AfterCommit, AuditQueue, Recorder, audit_loop};
+use super::supervisor::Loops;
+use super::{Engine, EngineError, EngineOptions, Stages};
 use crate::fault::{Loop, Point};
-use crate::protocol::{BatchId, NodeId, Role};
-use crate::store::{StoreError, Uptime, Whose};
+use crate::hub::Hub;
+use crate::protocol::{BatchId, Role};
+use crate::store::{Store, StoreError, Uptime};
+use crate::tasks::Registry;
 use crate::tasks::command::WORKER_FOLDER;
 
 /// How long stopped work may take to give way in a drain, and the last reports to be committed.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How often a drain looks whether all is done.
-const DRAIN_LOOK: Duration = Duration::from_millis(10);
-/// Reason of a batch whose items stopped coming.
-pub const CUT_OFF: &str = "the upload was cut off";
 
-/// A fresh id: the name made plain, and a random end.
-pub fn fresh_node(name: &str) -> NodeId {
-    let plain: String =
-        name.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')).collect();
-    let plain = if plain.is_empty() { "node" } else { plain.as_str() };
-    NodeId(format!("{}-{:06x}", &plain[..plain.len().min(40)], rand::random_range(0..0x100_0000_u32)))
+/// Builds the stages, each with handles of those that it uses.
+pub(super) fn build(
+    store: Store,
+    tasks: Arc<Registry>,
+    hub: Hub,
+    options: EngineOptions,
+) -> (Stages, Others) {
+    let options = Arc::new(options);
+    let slots = if options.role == Role::Web { 0 } else { options.slots.max(1) };
+    let liveness = Arc::new(Liveness::new(&options, store.is_shared()));
+    let loops = Loops::new(Arc::new(Health::new(store.clone(), Arc::clone(&liveness))));
+    let outbox = Arc::new(Outbox::default());
+    let others = store.is_shared().then(|| Arc::clone(&outbox) as Arc<dyn CommitObserver>);
+    let publisher = Arc::new(Publisher::new(store.clone(), hub.clone(), others, loops.clone()));
+    let dispatcher = Arc::new(Dispatcher::new(slots, Arc::clone(&liveness)));
+    let audits = Arc::new(AuditQueue::default());
+    let acts = Arc::new(Acts {
+        store: store.clone(),
+        publisher: Arc::clone(&publisher),
+        dispatcher: Arc::clone(&dispatcher),
+        audits: Arc::clone(&audits),
+        wakes: ActWakes::default(),
+    });
+    let preparer = Arc::new(Preparer::new(Arc::clone(&tasks), &options));
+    let intake = Arc::new(IntakeStage {
+        acts: Arc::clone(&acts),
+        validator: Arc::new(Validator::new(
+            Arc::clone(&tasks),
+            options.items_per_batch_max,
+            Arc::clone(&liveness),
+        )),
+        preparer,
+        liveness: Arc::clone(&liveness),
+        settlements: Arc::default(),
+    });
+    let membership = Arc::new(Membership {
+        store,
+        liveness: Arc::clone(&liveness),
+        dispatcher: Arc::clone(&dispatcher),
+        publisher,
+        options,
+        loops: loops.clone(),
+        rate_bits: AtomicU64::new(0),
+    });
+    let stages = Stages { hub, tasks, intake, acts, membership, drained: OnceCell::new() };
+    (stages, Others { outbox, audits })
 }
 
-/// Takes back what an earlier process left, joins the nodes, starts the loops.
-pub async fn begin(engine: &Engine) -> Result<(), EngineError> {
-    let inner = &engine.inner;
-    let left = inner.tasks.end_left_behind().await;
-    if left > 0 {
-        tracing::warn!(processes = left, "ended processes that an earlier server had left running");
+/// What only the loops use.
+pub(super) struct Others {
+    outbox: Arc<Outbox>,
+    audits: Arc<AuditQueue>,
+}
+
+impl Stages {
+    pub(super) fn loops(&self) -> &Loops {
+        &self.membership.loops
     }
-    clear_folder(&inner.options.work).await?;
-    let sent = Uptime::now();
-    if inner.store.is_shared() {
-        inner.store.node_started(&inner.node_record()).await?;
-        inner.pulse.beaten(sent);
-        inner.store.clamp_due(lease_recovery::policy(inner)).await?;
-        heartbeat::start_thread(inner)?;
-        watch(inner, Loop::Reclaim, lease_recovery::reclaim_loop(Arc::clone(inner)));
-        watch(inner, Loop::Tell, change_relay::tell_loop(Arc::clone(inner)));
-        watch(inner, Loop::Listen, change_relay::listen_loop(Arc::clone(inner)));
-        watch(inner, Loop::Hear, change_relay::hear_loop(Arc::clone(inner)));
-    } else {
-        let mut recovered = recover(inner).await;
+
+    /// Takes back what an earlier process left, joins the nodes, starts the loops.
+    pub(super) async fn begin(&self, others: Others) -> Result<(), EngineError> {
+        let Membership { store, liveness, options, loops, .. } = &*self.membership;
+        let left = self.tasks.end_left_behind().await;
+        if left > 0 {
+            tracing::warn!(processes = left, "ended processes that an earlier server had left running");
+        }
+        clear_folder(&options.work).await?;
+        let (lost, sent) = (Arc::new(Notify::new()), Uptime::now());
+        let acts = Arc::clone(&self.acts);
+        let recovery =
+            Arc::new(LeaseRecovery::new(acts, Arc::clone(liveness), loops.clone(), Arc::clone(options)));
+        let heartbeat = Heartbeat { membership: Arc::clone(&self.membership), lost: Arc::clone(&lost) };
+        if store.is_shared() {
+            store.node_started(&self.membership.record()).await?;
+            liveness.beaten(sent);
+            recovery.clamp_due().await?;
+            heartbeat.start_thread()?;
+            loops.watch(Loop::Reclaim, Arc::clone(&recovery).run(lost));
+            self.start_relay(others.outbox);
+        } else {
+            self.recover_alone(&recovery).await?;
+            store.node_started(&self.membership.record()).await?;
+            loops.watch(Loop::Beat, heartbeat.run());
+        }
+        let turns = Arc::default();
+        start_watchdog(&turns, loops.clone())?;
+        loops.watch(Loop::Turns, turn_loop(turns, loops.clone()));
+        loops.watch(Loop::Clock, clock_loop(recovery, loops.clone()));
+        loops.watch(Loop::Show, Arc::clone(&self.membership).publish_loop(self.hub.clone()));
+        loops.watch(Loop::Audit, audit_loop(store.clone(), Arc::clone(&others.audits), loops.clone()));
+        self.start_acts();
+        if options.role != Role::Web {
+            self.start_work(others.audits);
+        }
+        Ok(())
+    }
+
+    async fn recover_alone(&self, recovery: &LeaseRecovery) -> Result<(), EngineError> {
+        let store = &self.membership.store;
+        let mut recovered = recovery.take_all_back().await;
         if let Err(error) = &recovered
-            && inner.store.note_full(error)
+            && store.note_full(error)
         {
-            recovered = recover(inner).await;
+            recovered = recovery.take_all_back().await;
         }
         match recovered {
-            Ok(()) => {}
+            Ok(()) => Ok(()),
             // One batch that cannot be as it is must not keep people from the others: they can be read.
             Err(fault @ StoreError::Invariant(_)) => {
-                inner.trouble("what was left cannot be taken back", &fault);
+                self.loops().health().trouble("what was left cannot be taken back", &fault);
+                Ok(())
             }
-            Err(fault) => return Err(fault.into()),
+            Err(fault) => Err(fault.into()),
         }
-        inner.store.node_started(&inner.node_record()).await?;
-        watch(inner, Loop::Beat, heartbeat::beat_loop(Arc::clone(inner)));
     }
-    watch(inner, Loop::Turns, liveness::turn_loop(Arc::clone(inner)));
-    watch(inner, Loop::Clock, liveness::clock_loop(Arc::clone(inner)));
-    liveness::look_after(inner)?;
-    watch(inner, Loop::Show, membership::show_loop(Arc::clone(inner)));
-    watch(inner, Loop::Schedule, membership::schedule_loop(Arc::clone(inner)));
-    watch(inner, Loop::Tidy, membership::tidy_loop(Arc::clone(inner)));
-    watch(inner, Loop::Steps, act_steps::step_loop(Arc::clone(inner)));
-    watch(inner, Loop::Audit, audit::audit_loop(Arc::clone(inner)));
-    watch(inner, Loop::Settle, settlement::settle_loop(Arc::clone(inner)));
-    watch(inner, Loop::Disk, membership::disk_loop(Arc::clone(inner)));
-    if inner.options.role != Role::Web {
-        watch(inner, Loop::Record, recorder::record_loop(Arc::clone(inner)));
-        watch(inner, Loop::Load, slot_loop::load_loop(Arc::clone(inner)));
-        for at in 0..inner.desk.boards.len() {
-            watch(inner, Loop::Slot, slot_loop::slot_loop(Arc::clone(inner), at));
-        }
-        if inner.store.is_shared() {
-            watch(inner, Loop::Glimpse, remote_progress::glimpse_loop(Arc::clone(inner)));
-        }
-        watch(inner, Loop::Claim, claim_loop::claim_loop(Arc::clone(inner)));
-    }
-    Ok(())
-}
 
-/// Where nobody else works on the database: takes everything back that an earlier process had in hand, and ends the
-/// batches whose bodies stopped coming with it, open ones included: nobody was told of them.
-async fn recover(inner: &Inner) -> Result<(), StoreError> {
-    let policy = lease_recovery::policy(inner);
-    let taken_back = inner.store.reclaim(Whose::Everybodys, policy).await?;
-    if !taken_back.is_empty() {
-        tracing::info!(batches = taken_back.len(), "took back what an earlier process had in hand");
+    fn start_relay(&self, outbox: Arc<Outbox>) {
+        let Membership { store, liveness, dispatcher, publisher, loops, .. } = &*self.membership;
+        let relay = Arc::new(ChangeRelay {
+            store: store.clone(),
+            hub: self.hub.clone(),
+            outbox,
+            publisher: Arc::clone(publisher),
+            dispatcher: Arc::clone(dispatcher),
+            liveness: Arc::clone(liveness),
+            loops: loops.clone(),
+        });
+        loops.watch(Loop::Tell, Arc::clone(&relay).send_loop());
+        loops.watch(Loop::Listen, Arc::clone(&relay).receive_loop());
+        loops.watch(Loop::Hear, relay.read_loop());
     }
-    inner.store.clamp_due(policy).await?;
-    let unfinished = inner.store.unfinished().await?;
-    for batch in
-        unfinished.into_iter().filter(|batch| !batch.sealed && (batch.filling || !batch.options.open))
-    {
-        inner.store.cancel(batch.key, Some(CUT_OFF.to_owned())).await?;
-    }
-    Ok(())
-}
 
-impl Inner {
-    /// Takes no more work here, for as long as the process lives: what runs finishes within the grace, the rest goes
-    /// back. Pages are served as before.
-    pub fn retire(self: &Arc<Self>) {
-        if !self.pulse.retire() {
-            return;
-        }
-        tracing::info!("this node takes no more work");
-        self.desk.close();
-        let inner = Arc::clone(self);
-        let grace = async move {
-            if !becomes(Duration::from_secs(u64::from(inner.options.drain_seconds)), || {
-                inner.desk.busy() == 0 || inner.stop.is_cancelled()
-            })
-            .await
-            {
-                inner.desk.release();
-            }
+    fn start_acts(&self) {
+        let (loops, acts) = (self.loops(), &self.acts);
+        loops.watch(Loop::Schedule, schedule_loop(Arc::clone(acts), loops.clone()));
+        let days = self.membership.options.retention_days;
+        loops.watch(Loop::Tidy, Retention { acts: Arc::clone(acts), days, loops: loops.clone() }.run());
+        loops.watch(Loop::Disk, disk_loop(Arc::clone(acts), loops.clone()));
+        let follow_ups = FollowUps { acts: Arc::clone(acts), validator: Arc::clone(&self.intake.validator) };
+        loops.watch(Loop::Steps, StepLoop { acts: Arc::clone(acts), follow_ups, loops: loops.clone() }.run());
+        let queue = Arc::clone(&self.intake.settlements);
+        loops.watch(Loop::Settle, SettleLoop { acts: Arc::clone(acts), queue, loops: loops.clone() }.run());
+    }
+
+    /// The stages of an item on a node with slots: dispatch, execute, record.
+    fn start_work(&self, audits: Arc<AuditQueue>) {
+        let Membership { store, liveness, dispatcher, publisher, loops, .. } = &*self.membership;
+        let after = AfterCommit {
+            publisher: Arc::clone(publisher),
+            audits,
+            follow_ups: Arc::clone(&self.acts.wakes.steps),
         };
-        self.loops.spawn_on(grace, &self.main);
+        let recorder = Recorder {
+            store: store.clone(),
+            dispatcher: Arc::clone(dispatcher),
+            after,
+            liveness: Arc::clone(liveness),
+            loops: loops.clone(),
+        };
+        loops.watch(Loop::Record, recorder.run());
+        let loader =
+            InputLoader { store: store.clone(), dispatcher: Arc::clone(dispatcher), loops: loops.clone() };
+        loops.watch(Loop::Load, loader.run());
+        for at in 0..usize::try_from(dispatcher.slots.count()).unwrap_or(0) {
+            let (store, dispatcher) = (store.clone(), Arc::clone(dispatcher));
+            loops.watch(Loop::Slot, SlotLoop { store, dispatcher, loops: loops.clone(), at }.run());
+        }
+        if store.is_shared() {
+            let progress = RemoteProgress {
+                store: store.clone(),
+                hub: self.hub.clone(),
+                dispatcher: Arc::clone(dispatcher),
+                liveness: Arc::clone(liveness),
+                loops: loops.clone(),
+            };
+            loops.watch(Loop::Glimpse, progress.run());
+        }
+        let claims = ClaimLoop {
+            store: store.clone(),
+            dispatcher: Arc::clone(dispatcher),
+            preparer: Arc::clone(&self.intake.preparer),
+            publisher: Arc::clone(publisher),
+            liveness: Arc::clone(liveness),
+            loops: loops.clone(),
+        };
+        loops.watch(Loop::Claim, claims.run());
+    }
+
+    /// Stops claiming, finishes within the grace, hands back the rest, stops all loops.
+    pub(super) async fn end(&self) {
+        let Membership { store, liveness, dispatcher, options, loops, .. } = &*self.membership;
+        liveness.leave();
+        Point::Draining.visit();
+        dispatcher.close();
+        let grace = Duration::from_secs(u64::from(options.drain_seconds));
+        let idle = || dispatcher.slots.busy() == 0;
+        if !becomes(grace, idle).await {
+            tracing::info!(items = dispatcher.slots.busy(), "the grace is over: running items go back");
+            dispatcher.release();
+            becomes(LAST_WORDS, idle).await;
+        }
+        let reported = becomes(LAST_WORDS, || {
+            dispatcher.wakes.report.notify_one();
+            !dispatcher.holds_leases()
+        });
+        let reported = reported.await;
+        if !becomes(LAST_WORDS, || self.intake.settlements.is_empty()).await {
+            tracing::warn!("batches are left without their end: the next start ends them");
+        }
+        loops.end_beats();
+        if reported {
+            if let Err(error) = store.node_stopped(&liveness.node()).await {
+                tracing::warn!(%error, "the node could not say that it leaves");
+            }
+        } else {
+            tracing::warn!("leases are left behind: the next start takes them back");
+        }
+        self.tasks.close().await;
+        if !loops.end(LAST_WORDS).await {
+            tracing::warn!("loops of the engine are still at work; the process goes on without them");
+        }
+    }
+}
+
+impl Engine {
+    /// Takes back what an earlier process left, then starts all loops.
+    ///
+    /// # Errors
+    /// What the store or the file system says.
+    pub async fn start(
+        store: Store,
+        tasks: Arc<Registry>,
+        hub: Hub,
+        options: EngineOptions,
+    ) -> Result<Self, EngineError> {
+        let (stages, others) = build(store, tasks, hub, options);
+        let engine = Self { stages: Arc::new(stages) };
+        engine.stages.begin(others).await?;
+        Ok(engine)
+    }
+
+    /// Stops claiming, finishes within the grace, hands back the rest, stops all loops. Idempotent.
+    pub async fn drain(&self) {
+        let stages = Arc::clone(&self.stages);
+        self.stages.drained.get_or_init(|| async move { stages.end().await }).await;
+    }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// As a kill would leave it: leases are held, items started, nothing more is recorded.
+    pub(super) fn die(&self) {
+        self.stages.loops().end_beats();
+        self.stages.loops().stop_token().cancel();
+        self.stages.acts.dispatcher.close();
     }
 }
 
@@ -153,51 +309,4 @@ async fn clear_folder(work: &Path) -> Result<(), EngineError> {
         }
     }
     Ok(())
-}
-
-/// Stops claiming, finishes within the grace, hands back the rest, stops all loops.
-pub async fn end(inner: &Inner) {
-    inner.leaving.store(true, Ordering::Release);
-    Point::Draining.visit();
-    inner.desk.close();
-    let grace = Duration::from_secs(u64::from(inner.options.drain_seconds));
-    if !becomes(grace, || inner.desk.busy() == 0).await {
-        tracing::info!(items = inner.desk.busy(), "the grace is over: running items go back");
-        inner.desk.release();
-        becomes(LAST_WORDS, || inner.desk.busy() == 0).await;
-    }
-    let told = becomes(LAST_WORDS, || {
-        inner.desk.report.notify_one();
-        !inner.desk.holds()
-    });
-    let told = told.await;
-    if !becomes(LAST_WORDS, || inner.debts.is_settled()).await {
-        tracing::warn!("batches are left without their end: the next start ends them");
-    }
-    inner.quiet.cancel();
-    if told {
-        if let Err(error) = inner.store.node_stopped(&inner.node()).await {
-            tracing::warn!(%error, "the node could not say that it leaves");
-        }
-    } else {
-        tracing::warn!("leases are left behind: the next start takes them back");
-    }
-    inner.tasks.close().await;
-    inner.stop.cancel();
-    inner.loops.close();
-    if tokio::time::timeout(LAST_WORDS, inner.loops.wait()).await.is_err() {
-        tracing::warn!("loops of the engine are still at work; the process goes on without them");
-    }
-}
-
-/// Waits up to `most` until `holds`.
-async fn becomes(most: Duration, holds: impl Fn() -> bool) -> bool {
-    let until = tokio::time::Instant::now() + most;
-    while !holds() {
-        if tokio::time::Instant::now() >= until {
-            return false;
-        }
-        tokio::time::sleep(DRAIN_LOOK).await;
-    }
-    true
 }

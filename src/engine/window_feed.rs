@@ -1,8 +1,8 @@
-//! The feeder of windows and single items: what somebody looks at, read from the store once a tick.
+//! The feed of windows and single items: what somebody looks at, read from the store once a tick.
 //!
-//! Owns the loop that reads watched windows whose batch has moved, and lays progress over running items. Started by
-//! the server beside the hub. Invariant: at most one read per window and tick, whatever the number of items that end
-//! or of people who look; the hub's tick never waits for it. Deliberately keeps nothing that nobody looks at.
+//! Reads the watched windows whose batch has moved, and lays progress over running items. At most one read per window and
+//! tick, whatever the number of items that end or of people who look; the hub's tick never waits for it. Nothing is kept
+//! that nobody looks at.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tokio_util::sync::CancellationToken;
 
-use super::Engine;
+use super::dispatch::{Dispatcher, Slot};
+use super::liveness::Liveness;
+use super::supervisor::Loops;
 use crate::fault::Loop;
 use crate::hub::{Audience, Hub, LookedAt};
 use crate::protocol::limits::WINDOW_ITEMS_MAX;
 use crate::protocol::{BatchId, ItemLive, ItemProgress, ItemRow, ItemState, LogPart, Rev, Row, Seq, Topic};
 use crate::store::{BatchRecord, Glimpse, SeqRange, Store, StoreError};
+use crate::tasks::WorkCell;
 
 /// Batches that are read at once.
 const READS_MAX: usize = 4;
@@ -30,29 +32,42 @@ const LOG_LONG_BYTES: usize = 8 * 1024;
 /// How often, then.
 const LOG_LONG_EVERY: Duration = Duration::from_millis(500);
 
-/// Feeds `hub` with the rows of watched windows and items until `stop`.
-pub fn start_mirror(engine: Engine, store: Store, hub: Hub, stop: CancellationToken) {
-    let mirror = Arc::new(Mirror { engine: engine.clone(), store, hub });
-    engine.keep(Loop::Mirror, move || Arc::clone(&mirror).run(stop.clone()));
+/// Feeds the hub with the rows of watched windows and items.
+pub struct WindowFeed {
+    pub store: Store,
+    pub hub: Hub,
+    pub dispatcher: Arc<Dispatcher>,
+    pub liveness: Arc<Liveness>,
 }
 
-struct Mirror {
-    engine: Engine,
-    store: Store,
-    hub: Hub,
+/// The cell of an item that runs in one of the slots of `dispatcher` now.
+pub fn work_cell(dispatcher: &Dispatcher, batch: BatchId, seq: Seq) -> Option<Arc<WorkCell>> {
+    dispatcher.slots.iter().find_map(|slot: &Slot| slot.cell(batch, seq))
 }
 
-impl Mirror {
-    /// Begins with nothing in hand: what it told before, it tells once more.
-    async fn run(self: Arc<Self>, stop: CancellationToken) {
+impl WindowFeed {
+    /// Feeds until the loops stop.
+    pub fn start(self, loops: &Loops) {
+        let (feed, stop) = (Arc::new(self), loops.stop_token());
+        loops.keep(Loop::Mirror, move || {
+            let (feed, stop) = (Arc::clone(&feed), stop.clone());
+            async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = feed.run() => {}
+                }
+            }
+        });
+    }
+
+    /// Begins with nothing in hand: what it published before, it publishes once more.
+    async fn run(&self) {
         let mut views = Views::default();
         let mut ticks = interval(self.hub.tick());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return,
-                _ = ticks.tick() => self.round(&mut views, Instant::now()).await,
-            }
+            ticks.tick().await;
+            self.round(&mut views, Instant::now()).await;
         }
     }
 }
@@ -72,13 +87,13 @@ struct View {
     watched_at: Option<Instant>,
     /// How far items are that run on other nodes.
     elsewhere: HashMap<Seq, Glimpse>,
-    windows: HashMap<(Seq, Seq), Window>,
-    items: HashMap<Seq, Item>,
+    windows: HashMap<(Seq, Seq), WindowView>,
+    items: HashMap<Seq, ItemView>,
 }
 
-/// What was told of a single item.
+/// What was published of a single item.
 #[derive(Default)]
-struct Item {
+struct ItemView {
     reports: u64,
     /// Not before: a long log does not go out at every tick.
     due: Option<Instant>,
@@ -86,13 +101,13 @@ struct Item {
 
 /// Running rows of one window as last read, so that progress alone costs no read: at most a window's rows.
 #[derive(Default)]
-struct Window {
+struct WindowView {
     /// As of which revision; 0: never read.
     rev: Rev,
     running: BTreeMap<Seq, (ItemRow, u64)>,
 }
 
-impl Mirror {
+impl WindowFeed {
     async fn round(&self, views: &mut Views, now: Instant) {
         let mut before = std::mem::take(&mut views.batches);
         let due: Vec<(BatchId, LookedAt, View)> = self
@@ -174,7 +189,7 @@ impl Mirror {
         if view.watched_at.is_none_or(|at| now - at >= WATCH_EVERY) {
             view.watched_at = Some(now);
             for range in &ranges {
-                self.store.watch(&self.engine.node(), batch.key, *range).await?;
+                self.store.watch(&self.liveness.node(), batch.key, *range).await?;
             }
         }
         for range in ranges {
@@ -189,7 +204,7 @@ impl Mirror {
         batch: &BatchRecord,
         from: Seq,
         to: Seq,
-        window: &mut Window,
+        window: &mut WindowView,
         elsewhere: &HashMap<Seq, Glimpse>,
     ) -> Result<(), StoreError> {
         let topic = Topic::Items { batch: batch.id, from, to };
@@ -238,7 +253,7 @@ impl Mirror {
         row: &mut ItemRow,
         elsewhere: &HashMap<Seq, Glimpse>,
     ) -> Option<u64> {
-        let Some(cell) = self.engine.work_cell(batch, row.seq) else {
+        let Some(cell) = work_cell(&self.dispatcher, batch, row.seq) else {
             let glimpse = elsewhere.get(&row.seq)?;
             row.progress.clone_from(&glimpse.progress);
             return Some(glimpse.reports);
@@ -252,22 +267,22 @@ impl Mirror {
         &self,
         batch: &BatchRecord,
         seq: Seq,
-        told: &mut Item,
+        sent: &mut ItemView,
         elsewhere: &HashMap<Seq, Glimpse>,
         now: Instant,
     ) -> Result<(), StoreError> {
         let topic = Topic::Item { batch: batch.id, seq };
         let told_rev = self.hub.told_rev(topic);
-        if told_rev == 0 || told.due.is_some_and(|due| due > now) {
+        if told_rev == 0 || sent.due.is_some_and(|due| due > now) {
             return Ok(());
         }
-        let cell = self.engine.work_cell(batch.id, seq);
+        let cell = work_cell(&self.dispatcher, batch.id, seq);
         let glimpse = elsewhere.get(&seq);
         let reports = match (&cell, glimpse) {
             (Some(cell), _) => cell.reports(),
             (None, glimpse) => glimpse.map_or(0, |glimpse| glimpse.reports),
         };
-        if batch.rev <= told_rev && reports == told.reports {
+        if batch.rev <= told_rev && reports == sent.reports {
             return Ok(());
         }
         let item = match self.store.item(batch, seq).await {
@@ -282,8 +297,8 @@ impl Mirror {
                 log = LogPart { from, text };
             }
         }
-        told.reports = reports;
-        told.due = (log.text.len() > LOG_LONG_BYTES).then(|| now + LOG_LONG_EVERY);
+        sent.reports = reports;
+        sent.due = (log.text.len() > LOG_LONG_BYTES).then(|| now + LOG_LONG_EVERY);
         let item = ItemLive { row, history: item.history, log };
         self.hub.publish(topic, batch.rev, vec![(Row::ItemLive(Box::new(item)), Audience::Everyone)], &[]);
         Ok(())

@@ -39,7 +39,7 @@ use std::time::Duration;
 pub use self::acts::Followed;
 pub use self::cluster::Glimpse;
 pub use self::files::{Draft, Stored, Vault};
-pub use self::lease::{Claim, ClaimRequest, LOST, POISON, Whose};
+pub use self::lease::{Claim, ClaimRequest, LOST, POISON, RetryPolicy, Whose};
 pub use self::read::{Hints, Since, Standing};
 pub use self::tape::PLAIN_COLUMN;
 pub use clock::{Clock, Moment, Uptime};

@@ -455,16 +455,3 @@ pub struct NodeRecord {
     /// Items ended per second.
     pub rate_per_s: f64,
 }
-
-/// Bounds on attempts that apply where a batch says nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    /// Attempts per item.
-    pub attempts_max: u32,
-    /// Crashes that set an item aside as poison.
-    pub crashes_max: u32,
-    /// Base of the delay.
-    pub base_ms: u64,
-    /// Longest delay.
-    pub max_ms: u64,
-}

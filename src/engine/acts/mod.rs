@@ -1,5 +1,14 @@
-//! What people ask of a batch: at once, in steps, and what follows its end.
+//! What people ask of a batch, and what comes due: acts at once and in steps, the batches that follow others, schedules,
+//! and the deletion of what is too old.
 
-pub mod act_steps;
-mod follow_up;
-mod verbs;
+mod act_steps;
+mod follow_ups;
+mod on_batch;
+mod retention;
+mod scheduler;
+
+pub use self::act_steps::StepLoop;
+pub use self::follow_ups::FollowUps;
+pub use self::on_batch::{ActWakes, Acts, not_filling, to_its_end};
+pub use self::retention::{Retention, disk_loop};
+pub use self::scheduler::schedule_loop;

@@ -1,44 +1,47 @@
-//! This process among the others: what it shows of them, what comes due, and the hourly tidying.
-//!
-//! Owns the loops that show nodes, start what was scheduled and delete what is too old. Started by the engine.
-//! Invariant: whatever several nodes do at once here, it is done once. Deliberately takes nothing from a living node.
+//! This process among the other nodes: how it registers, what it shows of them, and how it stops taking work.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::engine::{Engine, EngineError, Inner};
-use crate::hub::Audience;
-use crate::protocol::{Key, Node, NodeId, NodeState, Role, Row, SlotWork, Topic, limits};
-use crate::store::{NodeRecord, StoreError};
+use crate::engine::dispatch::{Dispatcher, Slot};
+use crate::engine::liveness::Liveness;
+use crate::engine::publisher::Publisher;
+use crate::engine::supervisor::Loops;
+use crate::engine::{EngineError, EngineOptions};
+use crate::hub::{Audience, Hub};
+use crate::protocol::{BatchId, Key, Node, NodeId, NodeState, Role, Row, Seq, SlotWork, Topic, limits};
+use crate::store::{NodeRecord, Store, StoreError};
 
-/// How often nodes are shown while somebody looks.
-const SHOW_INTERVAL: Duration = Duration::from_secs(1);
-/// How often room is looked for while the disk is full.
-const DISK_INTERVAL: Duration = Duration::from_secs(1);
-/// How often old batches are looked for.
-const TIDY_INTERVAL: Duration = Duration::from_secs(3_600);
-/// For so long the others leave it to the node that has begun; less than the interval, so that it is done each time.
-const TIDY_TURN: Duration = Duration::from_secs(3_500);
-/// Pause between two steps of a sweep, so that work goes before tidying.
-const SWEEP_PAUSE: Duration = Duration::from_millis(50);
-/// Batches looked at per step.
-const TIDY_PAGE: u32 = 500;
-const DAY_MS: i64 = 86_400_000;
+/// How often nodes are published while somebody subscribes to them.
+const PUBLISH_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a drain looks whether all is done.
+const DRAIN_LOOK: Duration = Duration::from_millis(10);
 
-impl Engine {
+/// This node among the others.
+pub struct Membership {
+    pub store: Store,
+    pub liveness: Arc<Liveness>,
+    pub dispatcher: Arc<Dispatcher>,
+    pub publisher: Arc<Publisher>,
+    pub options: Arc<EngineOptions>,
+    pub loops: Loops,
+    /// Items ended per second at the last beat (bits of an `f64`).
+    pub rate_bits: AtomicU64,
+}
+
+impl Membership {
     /// All nodes, as everybody sees them.
     ///
     /// # Errors
     /// What the store says.
     pub async fn nodes(&self) -> Result<Vec<Node>, EngineError> {
-        let inner = &self.inner;
-        let (now, rev) = (inner.store.steady(), self.list_rev());
-        let lost_ms = u64::from(inner.options.lease_seconds) * 1_000;
+        let (now, rev) = (self.store.steady(), self.publisher.list_rev());
+        let lost_ms = u64::from(self.options.lease_seconds) * 1_000;
         let mut nodes: Vec<Node> = Vec::new();
-        let own = inner.node();
-        for record in inner.store.nodes().await? {
+        let own = self.liveness.node();
+        for record in self.store.nodes().await? {
             let here = record.id == own;
             let heartbeat_age_ms = now.ms_since(record.heartbeat_at);
             let work = if here { self.running(limits::SLOT_WORK_SHOWN_MAX) } else { Vec::new() };
@@ -46,10 +49,10 @@ impl Engine {
                 state: match (here, heartbeat_age_ms > lost_ms) {
                     (false, true) => NodeState::Down,
                     (false, false) => record.state,
-                    (true, _) => inner.state_told(),
+                    (true, _) => self.liveness.state(),
                 },
-                busy: if here { inner.desk.busy() } else { record.busy },
-                rate_per_s: if here { inner.rate() } else { record.rate_per_s },
+                busy: if here { self.dispatcher.slots.busy() } else { record.busy },
+                rate_per_s: if here { self.rate() } else { record.rate_per_s },
                 id: record.id,
                 name: record.name,
                 role: record.role,
@@ -70,30 +73,32 @@ impl Engine {
     /// # Errors
     /// [`StoreError::NotFound`] where there is none, or it is down; what else the store says.
     pub async fn drain_node(&self, node: &NodeId) -> Result<Node, EngineError> {
-        let inner = &self.inner;
-        inner.store.node_drain(node).await?;
-        if *node == inner.node() {
-            inner.retire();
+        self.store.node_drain(node).await?;
+        if *node == self.liveness.node() {
+            self.retire();
         }
         let found = self.nodes().await?.into_iter().find(|known| known.id == *node);
         found.ok_or(EngineError::Store(StoreError::NotFound("node")))
     }
-}
 
-impl Inner {
     /// This node as it registers.
-    pub fn node_record(&self) -> NodeRecord {
+    pub fn record(&self) -> NodeRecord {
         NodeRecord {
-            id: self.node(),
+            id: self.liveness.node(),
             name: self.options.node_name.clone(),
             role: self.options.role,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: if self.options.role == Role::Web { 0 } else { self.options.slots },
             busy: 0,
-            state: self.state_told(),
+            state: self.liveness.state(),
             heartbeat_at: self.store.steady(),
             rate_per_s: 0.0,
         }
+    }
+
+    /// Running items of this node, at most `max`.
+    pub fn running(&self, max: usize) -> Vec<(BatchId, Seq)> {
+        self.dispatcher.slots.iter().filter_map(Slot::item).take(max).collect()
     }
 
     /// Items ended per second on this node, as of the last beat.
@@ -101,148 +106,60 @@ impl Inner {
         f64::from_bits(self.rate_bits.load(Ordering::Relaxed))
     }
 
-    /// Takes note of ends, for the rate.
-    pub fn count_ended(&self, ended: u64) {
-        self.ended.fetch_add(ended, Ordering::Relaxed);
-    }
-}
-
-/// Shows the nodes while somebody looks, until the engine stops.
-pub async fn show_loop(inner: Arc<Inner>) {
-    let engine = Engine { inner: Arc::clone(&inner) };
-    let mut shown: BTreeSet<NodeId> = BTreeSet::new();
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(SHOW_INTERVAL) => {}
-            () = inner.stop.cancelled() => return,
+    /// Takes no more work here, for as long as the process lives: what runs finishes within the grace, the rest goes
+    /// back. Pages are served as before.
+    pub fn retire(&self) {
+        if !self.liveness.retire() {
+            return;
         }
-        if !inner.hub.is_watched(Topic::Nodes) {
-            continue;
-        }
-        match engine.nodes().await {
-            Ok(nodes) => {
-                let rev = nodes.iter().map(|node| node.rev).max().unwrap_or_else(|| engine.list_rev());
-                let here: BTreeSet<NodeId> = nodes.iter().map(|node| node.id.clone()).collect();
-                let gone: Vec<Key> = shown.difference(&here).map(|id| Key::Text(id.0.clone())).collect();
-                let rows = nodes.into_iter().map(|node| (Row::Node(Box::new(node)), Audience::Everyone));
-                inner.hub.publish(Topic::Nodes, rev, rows.collect(), &gone);
-                shown = here;
+        tracing::info!("this node takes no more work");
+        self.dispatcher.close();
+        let (dispatcher, stop) = (Arc::clone(&self.dispatcher), self.loops.stop_token());
+        let grace = Duration::from_secs(u64::from(self.options.drain_seconds));
+        self.loops.spawn(async move {
+            let idle = || dispatcher.slots.busy() == 0 || stop.is_cancelled();
+            if !becomes(grace, idle).await {
+                dispatcher.release();
             }
-            Err(error) => tracing::warn!(%error, "the nodes cannot be shown"),
-        }
+        });
     }
-}
 
-/// Starts what was scheduled, as it comes due, until the engine stops.
-pub async fn schedule_loop(inner: Arc<Inner>) {
-    let engine = Engine { inner: Arc::clone(&inner) };
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(500)) => {}
-            () = inner.stop.cancelled() => return,
-        }
-        match inner.store.start_due().await {
-            Ok(changes) if changes.is_empty() => {}
-            Ok(changes) => {
-                for change in &changes {
-                    engine.publish(change);
+    /// Publishes the nodes while somebody subscribes to them, until the engine stops.
+    pub async fn publish_loop(self: Arc<Self>, hub: Hub) {
+        let stop = self.loops.stop_token();
+        let mut shown: BTreeSet<NodeId> = BTreeSet::new();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(PUBLISH_INTERVAL) => {}
+                () = stop.cancelled() => return,
+            }
+            if !hub.is_watched(Topic::Nodes) {
+                continue;
+            }
+            match self.nodes().await {
+                Ok(nodes) => {
+                    let rev = nodes.iter().map(|node| node.rev).max();
+                    let rev = rev.unwrap_or_else(|| self.publisher.list_rev());
+                    let here: BTreeSet<NodeId> = nodes.iter().map(|node| node.id.clone()).collect();
+                    let gone: Vec<Key> = shown.difference(&here).map(|id| Key::Text(id.0.clone())).collect();
+                    let rows = nodes.into_iter().map(|node| (Row::Node(Box::new(node)), Audience::Everyone));
+                    hub.publish(Topic::Nodes, rev, rows.collect(), &gone);
+                    shown = here;
                 }
-                inner.desk.nudge.notify_one();
+                Err(error) => tracing::warn!(%error, "the nodes cannot be shown"),
             }
-            Err(error) => inner.trouble("scheduled batches cannot be started", &error),
         }
     }
 }
 
-/// While the disk is full: sweeps, and looks whether there is room again, until the engine stops.
-pub async fn disk_loop(inner: Arc<Inner>) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(DISK_INTERVAL) => {}
-            () = inner.stop.cancelled() => return,
+/// Waits up to `most` until `holds`; whether it does.
+pub async fn becomes(most: Duration, holds: impl Fn() -> bool) -> bool {
+    let until = tokio::time::Instant::now() + most;
+    while !holds() {
+        if tokio::time::Instant::now() >= until {
+            return false;
         }
-        if !inner.store.is_disk_full() {
-            continue;
-        }
-        // A sweep that found no room has ended in the middle.
-        inner.sweep.notify_one();
-        match inner.store.regain_room().await {
-            Ok(true) => inner.desk.nudge.notify_one(),
-            Ok(false) => {}
-            Err(error) => inner.trouble("room on the disk cannot be looked for", &error),
-        }
+        tokio::time::sleep(DRAIN_LOOK).await;
     }
-}
-
-/// Deletes old batches and sweeps up after deleted ones, hourly and when asked, until the engine stops.
-pub async fn tidy_loop(inner: Arc<Inner>) {
-    let engine = Engine { inner: Arc::clone(&inner) };
-    let mut looks = Looks::Everywhere;
-    loop {
-        let tidied = async {
-            // Where several share a database, one of them looks everywhere.
-            let turn = looks == Looks::AtDeleted
-                || !inner.store.is_shared()
-                || inner.store.take_turn("tidy", TIDY_TURN).await?;
-            if turn { tidy(&engine, looks).await } else { Ok(()) }
-        };
-        if let Err(error) = tidied.await {
-            tracing::warn!(%error, "old batches stay for now");
-        }
-        tokio::select! {
-            () = tokio::time::sleep(TIDY_INTERVAL) => looks = Looks::Everywhere,
-            () = inner.sweep.notified() => looks = Looks::AtDeleted,
-            () = inner.stop.cancelled() => return,
-        }
-    }
-}
-
-/// How thoroughly is tidied.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Looks {
-    /// For what deleted batches left.
-    AtDeleted,
-    /// On every shelf, for files that nobody names: those of a cut upload, or of an attempt that was lost.
-    Everywhere,
-}
-
-async fn tidy(engine: &Engine, looks: Looks) -> Result<(), EngineError> {
-    let inner = &engine.inner;
-    let keep_ms = i64::from(inner.options.retention_days) * DAY_MS;
-    let oldest = inner.store.steady().plus_ms(-keep_ms);
-    let mut after = 0;
-    loop {
-        let found = inner.store.finished_before(oldest, after, TIDY_PAGE).await?;
-        for batch in &found {
-            let mut change = match inner.store.delete(*batch).await {
-                Ok(change) => change,
-                // Retried or deleted meanwhile: the others are still too old.
-                Err(StoreError::NotFinished | StoreError::NotFound(_)) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            change.batch.deleted = true;
-            engine.publish(&change);
-        }
-        match found.last() {
-            Some(last) if !inner.stop.is_cancelled() => after = *last,
-            Some(_) | None => break,
-        }
-    }
-    sweep(inner).await?;
-    while looks == Looks::Everywhere && inner.store.sweep_unnamed().await? && !inner.stop.is_cancelled() {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP_PAUSE) => {}
-            // The look takes long; whoever deleted something may wait for the room.
-            () = inner.sweep.notified() => sweep(inner).await?,
-        }
-    }
-    Ok(())
-}
-
-/// Sweeps up after deleted batches, and gives what that freed back to the disk.
-async fn sweep(inner: &Inner) -> Result<(), StoreError> {
-    while inner.store.sweep().await? && !inner.stop.is_cancelled() {
-        tokio::time::sleep(SWEEP_PAUSE).await;
-    }
-    inner.store.give_back_pages().await
+    true
 }

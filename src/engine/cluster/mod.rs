@@ -1,11 +1,16 @@
-//! This node among the others of a shared database.
+//! This node among the others of a shared database: its heartbeat, what it takes back from the gone, and what it relays.
 
-pub mod change_relay;
-pub mod heartbeat;
-pub mod lease_recovery;
-pub mod liveness;
-pub mod membership;
-pub mod remote_progress;
+mod change_relay;
+mod heartbeat;
+mod hints;
+mod lease_recovery;
+mod membership;
+mod remote_progress;
+mod watchdog;
 
-pub use self::change_relay::Outbox;
-pub use self::liveness::Pulse;
+pub use self::change_relay::{ChangeRelay, Outbox};
+pub use self::heartbeat::Heartbeat;
+pub use self::lease_recovery::LeaseRecovery;
+pub use self::membership::{Membership, becomes};
+pub use self::remote_progress::RemoteProgress;
+pub use self::watchdog::{clock_loop, start_watchdog, turn_loop};

@@ -1,65 +1,79 @@
-//! Glimpses: how far items are that run here and are looked at through other nodes.
+//! How far items are that run here, written for the nodes through which somebody looks at them.
 //!
-//! Owns the loop that writes them. Started by the engine on nodes with slots, on a shared database. Invariant: nothing is
-//! written where nobody looks, and of an item at most once a tick. Deliberately told nothing of sessions.
+//! Runs on nodes with slots, on a shared database. Nothing is written where nobody looks, and of an item at most once a
+//! tick.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::engine::Inner;
-use crate::engine::dispatch::Board;
-use crate::protocol::{ItemProgress, NodeId, Seq};
-use crate::store::{BatchKey, Glimpse, SeqRange, StoreError};
+use crate::engine::dispatch::{Dispatcher, Slot};
+use crate::engine::liveness::Liveness;
+use crate::engine::supervisor::Loops;
+use crate::hub::Hub;
+use crate::protocol::{ItemProgress, Seq};
+use crate::store::{BatchKey, Glimpse, SeqRange, Store, StoreError};
 
 /// How often it is asked what others look at.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Shows what others look at until the engine stops.
-pub async fn glimpse_loop(inner: Arc<Inner>) {
-    let mut shown = Shown::default();
-    loop {
-        let pause = if shown.watches.is_empty() { ASK_INTERVAL } else { inner.hub.tick() };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = inner.stop.cancelled() => return,
-        }
-        if let Err(error) = shown.round(&inner).await {
-            // Only indicative: the next round shows the newest.
-            tracing::debug!(%error, "what runs here is not shown elsewhere");
+/// The loop that writes progress.
+pub struct RemoteProgress {
+    pub store: Store,
+    pub hub: Hub,
+    pub dispatcher: Arc<Dispatcher>,
+    pub liveness: Arc<Liveness>,
+    pub loops: Loops,
+}
+
+/// What others look at, and what was written for them.
+#[derive(Default)]
+struct Written {
+    watches: Vec<(BatchKey, SeqRange)>,
+    asked_at: Option<Instant>,
+    /// Reports of running items as last written.
+    reports: HashMap<(BatchKey, Seq), u64>,
+}
+
+impl RemoteProgress {
+    /// Writes what others look at until the engine stops.
+    pub async fn run(self) {
+        let stop = self.loops.stop_token();
+        let mut written = Written::default();
+        loop {
+            let pause = if written.watches.is_empty() { ASK_INTERVAL } else { self.hub.tick() };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return,
+            }
+            if let Err(error) = self.round(&mut written).await {
+                // Only indicative: the next round writes the newest.
+                tracing::debug!(%error, "what runs here is not shown elsewhere");
+            }
         }
     }
-}
 
-#[derive(Default)]
-struct Shown {
-    watches: Vec<(BatchKey, SeqRange)>,
-    asked: Option<Instant>,
-    /// Reports of running items as last shown.
-    told: HashMap<(BatchKey, Seq), u64>,
-}
-
-impl Shown {
-    async fn round(&mut self, inner: &Inner) -> Result<(), StoreError> {
-        let node: NodeId = inner.node();
-        if self.asked.is_none_or(|at| at.elapsed() >= ASK_INTERVAL) {
-            self.asked = Some(Instant::now());
-            self.watches = inner.store.watches_of_others(&node).await?;
+    async fn round(&self, written: &mut Written) -> Result<(), StoreError> {
+        let node = self.liveness.node();
+        if written.asked_at.is_none_or(|at| at.elapsed() >= ASK_INTERVAL) {
+            written.asked_at = Some(Instant::now());
+            written.watches = self.store.watches_of_others(&node).await?;
         }
-        let mut told = HashMap::new();
-        let mut news = Vec::new();
-        for (batch, seq, cell) in inner.desk.boards.iter().filter_map(Board::glimpse) {
-            let looks = || self.watches.iter().filter(|(of, _)| *of == batch).map(|(_, range)| *range);
+        let mut now = HashMap::new();
+        let mut changed = Vec::new();
+        for (batch, seq, cell) in self.dispatcher.slots.iter().filter_map(Slot::progress) {
+            let looks = || written.watches.iter().filter(|(of, _)| *of == batch).map(|(_, range)| *range);
             if !looks().any(|range| range.first <= seq && seq <= range.last) {
                 continue;
             }
             let reports = cell.reports();
-            told.insert((batch, seq), reports);
-            if self.told.get(&(batch, seq)) == Some(&reports) {
+            now.insert((batch, seq), reports);
+            if written.reports.get(&(batch, seq)) == Some(&reports) {
                 continue;
             }
+            // The log is long: only the page of the item itself shows it.
             let alone = looks().any(|range| range == SeqRange::one(seq));
-            news.push(Glimpse {
+            changed.push(Glimpse {
                 batch,
                 seq,
                 reports,
@@ -67,7 +81,7 @@ impl Shown {
                 log: alone.then(|| cell.log().1),
             });
         }
-        self.told = told;
-        inner.store.show(&node, &news).await
+        written.reports = now;
+        self.store.show(&node, &changed).await
     }
 }

@@ -1,21 +1,22 @@
-//! The claim loop: leases for this node, as many as its slots can use.
+//! The claim loop: asks the store for leases, as many as the slots can use.
 //!
-//! Owns when the store is asked for work, and how a granted batch is made ready. Started by the engine. Invariant:
-//! nothing is claimed while the node is not ready or leaves. Deliberately knows no item.
+//! Nothing is claimed while the node is not ready or leaves.
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::chunk::{BatchWork, MovingMean};
-use super::demand::Want;
-use super::lease::Course;
-use crate::engine::execute::RetryPlan;
-use crate::engine::{Engine, Inner};
+use super::demand::Demand;
+use super::dispatcher::Dispatcher;
+use super::lease::Disposition;
+use super::prepared_batch::Preparer;
+use crate::engine::liveness::Liveness;
+use crate::engine::publisher::Publisher;
+use crate::engine::supervisor::Loops;
 use crate::fault::Point;
 use crate::protocol::NodeId;
-use crate::store::{BatchRecord, Claim, ClaimRequest};
+use crate::store::{BatchKey, Claim, ClaimRequest, Store, StoreError};
 
 /// Items of one lease at most.
 const LEASE_ITEMS_MAX: u64 = 131_072;
@@ -29,280 +30,226 @@ const TURN_PAUSE: Duration = Duration::from_secs(2);
 /// Items leased to a batch of unknown pace that gets its turn: ten quick ones beside a million are done in one go, and
 /// slow ones go back within about 2 s.
 const TURN_ITEMS: u64 = 16;
-/// For so long after a claim without an answer it is looked for leases that nobody here knows of: the database gives up
-/// a commit that it was asked for within this time.
-const UNSURE: Duration = Duration::from_secs(30);
+/// For so long after a claim without an answer leases are looked for that nobody here knows of: the database gives up a
+/// commit that it was asked for within this time.
+const DOUBT: Duration = Duration::from_secs(30);
 /// Never sooner again for what comes due.
 const DUE_MS_MIN: u64 = 2;
 /// Pause after an error.
 const AGAIN: Duration = Duration::from_millis(500);
-/// Time limits are held to a year.
-const TIME_LIMIT_SECONDS_MAX: f64 = 31_536_000.0;
 
 /// Whether the store may have something for this node.
-enum Found {
-    /// The desk wants nothing now.
-    Sated,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Claimed {
+    /// This node wants nothing now.
+    Enough,
     /// The store has nothing now.
-    Dry,
+    Nothing,
     /// The store did not answer.
-    Trouble,
+    Unanswered,
 }
 
-/// Claims until the engine stops.
-pub async fn claim_loop(inner: Arc<Inner>) {
-    let engine = Engine { inner: Arc::clone(&inner) };
-    let mut next_turn = Instant::now();
-    let mut unsure_until: Option<Instant> = None;
-    loop {
-        let stop = inner.stop.cancelled();
-        if unsure_until.is_some() && return_strays(&engine).await {
-            unsure_until = unsure_until.filter(|until| Instant::now() < *until);
-        }
-        let mut found = claim_all(&engine).await;
-        if matches!(found, Found::Sated) && Instant::now() >= next_turn {
-            let (pause, turned) = give_turn(&engine).await;
-            next_turn = Instant::now() + pause;
-            found = turned;
-        }
-        if matches!(found, Found::Trouble) {
-            unsure_until = Some(Instant::now() + UNSURE);
-        }
-        match found {
-            Found::Sated => tokio::select! {
-                () = inner.desk.ask.notified() => {}
-                () = inner.desk.nudge.notified() => {}
-                () = tokio::time::sleep(TURN_INTERVAL) => {}
-                () = stop => return,
-            },
-            // More room here does not help where there is nothing: only a commit or time does.
-            Found::Dry => tokio::select! {
-                () = inner.desk.nudge.notified() => {}
-                () = tokio::time::sleep(until_due(&inner).await) => {}
-                () = stop => return,
-            },
-            Found::Trouble => tokio::select! {
-                () = tokio::time::sleep(AGAIN) => {}
-                () = stop => return,
-            },
-        }
-    }
+/// The loop that claims.
+pub struct ClaimLoop {
+    pub store: Store,
+    pub dispatcher: Arc<Dispatcher>,
+    pub preparer: Arc<Preparer>,
+    pub publisher: Arc<Publisher>,
+    pub liveness: Arc<Liveness>,
+    pub loops: Loops,
 }
 
-/// Hands back what an unanswered claim was granted after all; false where the store does not answer now either.
-async fn return_strays(engine: &Engine) -> bool {
-    let inner = &engine.inner;
-    let node = inner.node();
-    if inner.is_stale() || inner.is_another_than(&node) {
-        // The leases of who this node was are for others to take back: what ran of them has spent an attempt.
-        return false;
-    }
-    match inner.store.return_strays(&node, &inner.desk.known()).await {
-        Ok(changes) => {
-            for change in &changes {
-                tracing::warn!(
-                    batch = change.batch.key,
-                    "a lease that was granted without an answer goes back"
-                );
-                engine.publish(change);
+impl ClaimLoop {
+    /// Claims until the engine stops.
+    pub async fn run(self) {
+        let stop = self.loops.stop_token();
+        let wakes = &self.dispatcher.wakes;
+        let mut next_turn = Instant::now();
+        let mut doubt_until: Option<Instant> = None;
+        loop {
+            if doubt_until.is_some() && self.return_orphaned().await {
+                doubt_until = doubt_until.filter(|until| Instant::now() < *until);
             }
-            inner.desk.retract_all();
-            true
-        }
-        Err(error) => {
-            inner.trouble("leases of this node cannot be looked for", &error);
-            false
+            let mut claimed = self.claim_all().await;
+            if claimed == Claimed::Enough && Instant::now() >= next_turn {
+                let (pause, turned) = self.give_turn().await;
+                next_turn = Instant::now() + pause;
+                claimed = turned;
+            }
+            match claimed {
+                Claimed::Enough => tokio::select! {
+                    () = wakes.room.notified() => {}
+                    () = wakes.work.notified() => {}
+                    () = tokio::time::sleep(TURN_INTERVAL) => {}
+                    () = stop.cancelled() => return,
+                },
+                // More room here does not help where there is nothing: only a commit or time does.
+                Claimed::Nothing => {
+                    let due = self.until_due().await;
+                    tokio::select! {
+                        () = wakes.work.notified() => {}
+                        () = tokio::time::sleep(due) => {}
+                        () = stop.cancelled() => return,
+                    }
+                }
+                Claimed::Unanswered => {
+                    doubt_until = Some(Instant::now() + DOUBT);
+                    tokio::select! {
+                        () = tokio::time::sleep(AGAIN) => {}
+                        () = stop.cancelled() => return,
+                    }
+                }
+            }
         }
     }
-}
 
-impl Inner {
+    /// Hands back what an unanswered claim was granted after all; false where the store does not answer now either.
+    async fn return_orphaned(&self) -> bool {
+        let node = self.liveness.node();
+        if self.liveness.is_stale() || self.liveness.is_another_than(&node) {
+            // The leases of who this node was are for others to take back: what ran of them has spent an attempt.
+            return false;
+        }
+        match self.store.return_strays(&node, &self.dispatcher.held()).await {
+            Ok(changes) => {
+                for change in &changes {
+                    let batch = change.batch.key;
+                    tracing::warn!(batch, "a lease that was granted without an answer goes back");
+                    self.publisher.publish(change);
+                }
+                self.dispatcher.clear_reservations();
+                true
+            }
+            Err(error) => {
+                self.loops.health().trouble("leases of this node cannot be looked for", &error);
+                false
+            }
+        }
+    }
+
     /// True where batches of `task` are to be claimed here. Alone on its database a node claims them all: what nobody
     /// can run is then paused with its reason. Of several, another may know the task.
     fn can_run(&self, task: &str) -> bool {
-        !self.store.is_shared() || self.tasks.info(task).is_some()
+        !self.store.is_shared() || self.preparer.knows(task)
     }
 
-    /// True where this node is not (or may not be) who it was when it asked.
-    fn is_another_than(&self, node: &NodeId) -> bool {
-        self.pulse.is_fenced() || self.node() != *node
+    /// Claims until there is no more to be had, or no more is wanted.
+    async fn claim_all(&self) -> Claimed {
+        while self.loops.health().may_claim() {
+            let Some(demand) = Demand::of(&self.dispatcher) else {
+                return Claimed::Enough;
+            };
+            match self.claim(&demand).await {
+                Ok(Some(_batch)) => {}
+                Ok(None) => return Claimed::Nothing,
+                Err(Unanswered) => return Claimed::Unanswered,
+            }
+        }
+        Claimed::Enough
     }
-}
 
-/// Claims until there is no more to be had, or no more is wanted.
-async fn claim_all(engine: &Engine) -> Found {
-    let inner = &engine.inner;
-    while inner.may_claim() {
-        let Some(Want { slots_free, items_per_slot }) = inner.desk.want() else {
-            return Found::Sated;
-        };
-        let node = inner.node();
+    /// Claims one lease and gives it to the dispatcher; of which batch.
+    async fn claim(&self, demand: &Demand) -> Result<Option<BatchKey>, Unanswered> {
+        let node = self.liveness.node();
         let request = ClaimRequest {
-            runs: &|task| inner.can_run(task),
+            runs: &|task| self.can_run(task),
             node: &node,
-            slots_free,
-            items_per_slot: &items_per_slot,
+            slots_free: demand.slots_free,
+            items_per_slot: &demand.items_per_slot,
             lease_items_max: LEASE_ITEMS_MAX,
-            started_max: inner.desk.promise(slots_free),
+            started_max: self.dispatcher.reserve(demand.slots_free),
         };
-        match inner.store.claim(&request).await {
+        match self.store.claim(&request).await {
             Ok(Some((claim, change))) => {
                 Point::ClaimCommitted.visit();
-                engine.publish(&change);
-                if inner.is_another_than(&node) {
-                    // Granted to whom this node was: others take it back.
-                    inner.desk.retract();
-                    return Found::Trouble;
-                }
-                take(engine, claim).await;
+                self.publisher.publish(&change);
+                self.grant(&node, claim).await.map(Some)
             }
             Ok(None) => {
-                inner.desk.retract();
-                return Found::Dry;
+                self.dispatcher.cancel_reservation();
+                Ok(None)
             }
             Err(error) => {
-                inner.desk.keep_promise();
-                inner.trouble("nothing can be claimed", &error);
-                return Found::Trouble;
+                self.dispatcher.doubt_reservation();
+                self.loops.health().trouble("nothing can be claimed", &error);
+                Err(Unanswered)
             }
         }
     }
-    Found::Sated
-}
 
-/// Claims for a batch that has none of the slots here, all of which are taken: otherwise it would wait until half of what
-/// was leased to the others has started. How long not to look again, and how it went.
-async fn give_turn(engine: &Engine) -> (Duration, Found) {
-    let inner = &engine.inner;
-    if !inner.may_claim() || !inner.desk.has_room() {
-        return (TURN_INTERVAL_MIN, Found::Sated);
-    }
-    let first = match inner.store.whose_turn().await {
-        Ok(Some(first)) if !inner.desk.works_on(first) => first,
-        Ok(_) => return (TURN_INTERVAL_MIN, Found::Sated),
-        Err(error) => {
-            inner.trouble("whose turn it is cannot be read", &error);
-            return (TURN_PAUSE, Found::Trouble);
+    /// Gives a lease that `node` was granted to the dispatcher. A batch that cannot be run here pauses.
+    async fn grant(&self, node: &NodeId, claim: Claim) -> Result<BatchKey, Unanswered> {
+        let key = claim.batch.key;
+        if self.liveness.is_another_than(node) {
+            // Granted to whom this node was: others take it back.
+            self.dispatcher.cancel_reservation();
+            return Err(Unanswered);
         }
-    };
-    let node = inner.node();
-    let pace = inner.desk.work_of(first).and_then(|work| work.items_in(Duration::from_secs(1)));
-    let request = ClaimRequest {
-        runs: &|task| inner.can_run(task),
-        node: &node,
-        slots_free: 1,
-        items_per_slot: &HashMap::from([(first, pace.unwrap_or(TURN_ITEMS))]),
-        lease_items_max: LEASE_ITEMS_MAX,
-        started_max: inner.desk.promise(1),
-    };
-    match inner.store.claim(&request).await {
-        Ok(Some((claim, change))) => {
-            let pause = if claim.batch.key == first { TURN_INTERVAL_MIN } else { TURN_PAUSE };
-            engine.publish(&change);
-            if inner.is_another_than(&node) {
-                inner.desk.retract();
-                return (TURN_PAUSE, Found::Trouble);
+        let prepared = match self.dispatcher.prepared(key) {
+            Some(batch) => Ok(batch),
+            None => self.preparer.prepare(&claim.batch),
+        };
+        match prepared {
+            Ok(batch) => {
+                // It may have been given a concurrency since it was prepared.
+                batch.is_limited.store(claim.batch.options.concurrency.is_some(), Ordering::Relaxed);
+                self.dispatcher.keep_prepared(&batch);
+                self.dispatcher.grant(claim, batch, Disposition::Run);
             }
-            take(engine, claim).await;
-            (pause, Found::Sated)
+            Err((reason, stand_in)) => {
+                self.dispatcher.grant(claim, stand_in, Disposition::HandBack);
+                tracing::warn!(batch = key, reason, "a batch cannot be run here and is paused");
+                match self.store.pause(key, Some(reason)).await {
+                    Ok(change) => self.publisher.publish(&change),
+                    Err(error) => self.trouble_pausing(&error),
+                }
+            }
         }
-        Ok(None) => {
-            inner.desk.retract();
-            (TURN_PAUSE, Found::Sated)
+        Ok(key)
+    }
+
+    fn trouble_pausing(&self, error: &StoreError) {
+        self.loops.health().trouble("a batch that cannot be run cannot be paused", error);
+    }
+
+    /// Claims for a batch that has none of the slots here, all of which are taken: otherwise it would wait until half of
+    /// what was leased to the others has started. How long not to look again, and how it went.
+    async fn give_turn(&self) -> (Duration, Claimed) {
+        if !self.loops.health().may_claim() || !self.dispatcher.has_room() {
+            return (TURN_INTERVAL_MIN, Claimed::Enough);
         }
-        Err(error) => {
-            inner.desk.keep_promise();
-            inner.trouble("nothing can be claimed", &error);
-            (TURN_PAUSE, Found::Trouble)
+        let first = match self.store.whose_turn().await {
+            Ok(Some(first)) if !self.dispatcher.works_on(first) => first,
+            Ok(_) => return (TURN_INTERVAL_MIN, Claimed::Enough),
+            Err(error) => {
+                self.loops.health().trouble("whose turn it is cannot be read", &error);
+                return (TURN_PAUSE, Claimed::Unanswered);
+            }
+        };
+        let pace = self.dispatcher.prepared(first).and_then(|batch| batch.items_in(Duration::from_secs(1)));
+        let items_per_slot = HashMap::from([(first, pace.unwrap_or(TURN_ITEMS))]);
+        match self.claim(&Demand { slots_free: 1, items_per_slot }).await {
+            Ok(Some(batch)) if batch == first => (TURN_INTERVAL_MIN, Claimed::Enough),
+            Ok(_) => (TURN_PAUSE, Claimed::Enough),
+            Err(Unanswered) => (TURN_PAUSE, Claimed::Unanswered),
         }
     }
-}
 
-/// Time until something comes due, at most [`SAFETY_NET`].
-async fn until_due(inner: &Inner) -> Duration {
-    match inner.store.next_due().await {
-        Ok(Some(due)) => {
-            Duration::from_millis(due.ms_since(inner.store.steady()).max(DUE_MS_MIN)).min(SAFETY_NET)
-        }
-        Ok(None) => SAFETY_NET,
-        Err(error) => {
-            inner.trouble("what comes due cannot be read", &error);
-            SAFETY_NET
-        }
-    }
-}
-
-/// Makes the batch of a granted lease ready, and puts the lease on the desk. A batch that cannot be run here pauses.
-async fn take(engine: &Engine, claim: Claim) {
-    let inner = &engine.inner;
-    let ready = match inner.desk.work_of(claim.batch.key) {
-        Some(work) => Ok(work),
-        None => prepare(inner, &claim.batch),
-    };
-    match ready {
-        Ok(work) => {
-            // It may have been given a concurrency since it was made ready.
-            work.is_limited.store(claim.batch.options.concurrency.is_some(), Ordering::Relaxed);
-            inner.desk.keep(&work);
-            inner.desk.grant(claim, work, Course::Run);
-        }
-        Err((reason, work)) => {
-            let batch = claim.batch.key;
-            inner.desk.grant(claim, work, Course::HandBack);
-            tracing::warn!(batch, reason, "a batch cannot be run here and is paused");
-            match inner.store.pause(batch, Some(reason)).await {
-                Ok(change) => engine.publish(&change),
-                Err(error) => inner.trouble("a batch that cannot be run cannot be paused", &error),
+    /// Time until something comes due, at most [`SAFETY_NET`].
+    async fn until_due(&self) -> Duration {
+        match self.store.next_due().await {
+            Ok(Some(due)) => {
+                let left = due.ms_since(self.store.steady());
+                Duration::from_millis(left.max(DUE_MS_MIN)).min(SAFETY_NET)
+            }
+            Ok(None) => SAFETY_NET,
+            Err(error) => {
+                self.loops.health().trouble("what comes due cannot be read", &error);
+                SAFETY_NET
             }
         }
     }
 }
 
-/// The batch ready to run; or why not, with a stand-in that only serves to hand its items back.
-pub fn prepare(inner: &Inner, batch: &BatchRecord) -> Result<Arc<BatchWork>, (String, Arc<BatchWork>)> {
-    let (prepared, fault) = match inner.tasks.prepare(&batch.task, &batch.params) {
-        Some(Ok((_params, prepared))) => (prepared, None),
-        Some(Err(faults)) => {
-            let reason = format!("The parameters no longer fit the task: {}", faults.join("; "));
-            (absent(), Some(reason))
-        }
-        None => (absent(), Some(format!("There is no task named {:?} here.", batch.task))),
-    };
-    let seconds = batch.options.timeout_seconds.unwrap_or_else(|| f64::from(prepared.timeout_seconds()));
-    let work = Arc::new(BatchWork {
-        key: batch.key,
-        id: batch.id,
-        task: batch.task.clone(),
-        source: batch.source,
-        is_limited: AtomicBool::new(batch.options.concurrency.is_some()),
-        retry: RetryPlan::new(&batch.options, inner.options.attempts_max),
-        time_limit: Duration::from_secs_f64(seconds.clamp(0.001, TIME_LIMIT_SECONDS_MAX)),
-        out_prefix: format!("{}/{}-", inner.options.work.display(), batch.id).into(),
-        pace_ns: MovingMean::default(),
-        input_bytes: MovingMean::default(),
-        served: AtomicU64::new(0),
-        prepared,
-    });
-    match fault {
-        None => Ok(work),
-        Some(reason) => Err((reason, work)),
-    }
-}
-
-/// Stands in for a task that is not there; never run.
-fn absent() -> Arc<dyn crate::tasks::Prepared> {
-    struct Absent;
-    impl crate::tasks::Prepared for Absent {
-        fn run(
-            &self,
-            _item: crate::tasks::Item,
-            _context: crate::tasks::TaskContext,
-        ) -> crate::tasks::task::Run {
-            Box::pin(async { Err(crate::tasks::TaskError::passing("absent", "There is no such task here.")) })
-        }
-        fn timeout_seconds(&self) -> u32 {
-            1
-        }
-    }
-    Arc::new(Absent)
-}
+/// The store did not answer a claim, or no longer answers who this node is.
+struct Unanswered;

@@ -1,19 +1,18 @@
 //! One lease in memory: what waits, what was loaded, what is to be reported.
 //!
-//! Owns the items of one granted range until they are recorded. Called by the desk under its lock. Invariant: each
-//! item of the range is in exactly one of `todo`, `loading`, `ready`, a slot's piece, the report, or recorded.
-//! Deliberately knows no other lease.
+//! Holds the items of one granted range until they are recorded; called by the dispatcher under its lock. Each item of
+//! the range is in exactly one of `todo`, `loading`, `ready`, the chunk of a slot, the pending report, or recorded.
 
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::chunk::{BatchWork, Done, Piece, ranges};
-use super::lease_report::cancelled;
-use crate::store::{BatchRecord, Claim, InputRecord, LeaseReport, SeqRange, Source};
+use crate::engine::flow::{ChunkResult, ItemRun, PreparedBatch, joined};
+use crate::protocol::ItemState;
+use crate::store::{BatchRecord, Claim, InputRecord, LeaseReport, OutcomeRun, SeqRange, Source};
 
-/// A node says something about each lease at least so often, and learns the state of its batch.
+/// A node reports on each lease at least so often, and learns the state of its batch.
 pub const REFRESH: Duration = Duration::from_millis(500);
 /// Items that one slot takes at a time at most.
 const CHUNK_ITEMS_MAX: u64 = 1_024;
@@ -29,7 +28,7 @@ const LOAD_BYTES: u64 = 4 * 1024 * 1024;
 
 /// What is to become of the items that wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Course {
+pub enum Disposition {
     /// They run.
     Run,
     /// They go back unspent.
@@ -41,30 +40,31 @@ pub enum Course {
 /// A lease of this node.
 pub struct Lease {
     pub claim: Claim,
-    pub work: Arc<BatchWork>,
+    pub batch: Arc<PreparedBatch>,
     pub record: Arc<BatchRecord>,
     pub slots_max: u64,
     pub slots_used: u64,
-    pub course: Course,
+    pub disposition: Disposition,
     /// What is being read from the store; none: nothing is.
     pub loading: Vec<SeqRange>,
     pub todo: VecDeque<SeqRange>,
     pub ready: VecDeque<InputRecord>,
-    pub news: LeaseReport,
-    /// `started` as last told.
-    pub told: Vec<SeqRange>,
-    pub told_at: Instant,
+    /// What is to be recorded of it.
+    pub pending: LeaseReport,
+    /// `started` as last reported.
+    pub reported: Vec<SeqRange>,
+    pub reported_at: Instant,
     pub granted_at: Instant,
-    /// When it was last looked at whether what waits can start soon.
+    /// When it was last checked whether what waits can start soon.
     pub trimmed_at: Instant,
 }
 
 impl Lease {
     /// A fresh one. Without a concurrency of its own, a batch may fill the node.
-    pub fn new(claim: Claim, work: Arc<BatchWork>, slots_node: u64) -> Self {
+    pub fn new(claim: Claim, batch: Arc<PreparedBatch>, slots_node: u64) -> Self {
         let slots_max =
             if claim.batch.options.concurrency.is_some() { u64::from(claim.slots) } else { slots_node };
-        let told = claim.started_ranges();
+        let reported = claim.started_ranges();
         let now = Instant::now();
         Self {
             record: Arc::new(claim.batch.clone()),
@@ -72,21 +72,21 @@ impl Lease {
             ready: VecDeque::new(),
             slots_max,
             slots_used: 0,
-            course: Course::Run,
+            disposition: Disposition::Run,
             loading: Vec::new(),
-            news: LeaseReport::default(),
-            told,
-            told_at: now,
+            pending: LeaseReport::default(),
+            reported,
+            reported_at: now,
             granted_at: now,
             trimmed_at: now,
-            work,
+            batch,
             claim,
         }
     }
 
-    /// Items that were last told as started.
-    pub fn told_items(&self) -> u64 {
-        self.told.iter().map(|range| range.count()).sum()
+    /// Items that were last reported as started.
+    pub fn reported_items(&self) -> u64 {
+        self.reported.iter().map(|range| range.count()).sum()
     }
 
     /// Items that no slot has taken.
@@ -97,51 +97,51 @@ impl Lease {
 
     /// Items that a slot could take now.
     pub fn available(&self) -> u64 {
-        if self.course != Course::Run || self.slots_used >= self.slots_max {
+        if self.disposition != Disposition::Run || self.slots_used >= self.slots_max {
             return 0;
         }
-        match self.work.source {
+        match self.batch.source {
             Source::Generated => self.todo.iter().copied().map(SeqRange::count).sum(),
             Source::Blocks => self.ready.len() as u64,
         }
     }
 
     /// Takes a run for one slot: one item, or a moment's worth of quick ones, leaving something for the others.
-    pub fn take(&mut self) -> Option<Piece> {
+    pub fn take(&mut self) -> Option<ItemRun> {
         let share = self.available().div_ceil(self.slots_max.max(1));
-        let quick = self.work.pace_ns.get().is_some_and(|pace| u128::from(pace) < QUICK.as_nanos());
-        let moment = self.work.items_in(CHUNK_WORK).filter(|_| quick).unwrap_or(1);
+        let quick = self.batch.pace_ns.get().is_some_and(|pace| u128::from(pace) < QUICK.as_nanos());
+        let moment = self.batch.items_in(CHUNK_WORK).filter(|_| quick).unwrap_or(1);
         let count = moment.min(share).clamp(1, CHUNK_ITEMS_MAX);
-        let piece = match self.work.source {
+        let run = match self.batch.source {
             Source::Generated => {
                 let range = self.todo.pop_front()?;
                 if range.count() > count {
                     self.todo.push_front(SeqRange::new(range.first + count, range.last));
-                    Piece::Numbers(SeqRange::new(range.first, range.first + count - 1))
+                    ItemRun::Numbers(SeqRange::new(range.first, range.first + count - 1))
                 } else {
-                    Piece::Numbers(range)
+                    ItemRun::Numbers(range)
                 }
             }
             Source::Blocks => {
                 let count = usize::try_from(count).unwrap_or(1).min(self.ready.len());
-                Piece::Records(self.ready.drain(..count).collect())
+                ItemRun::Records(self.ready.drain(..count).collect())
             }
         };
         self.slots_used += 1;
-        Some(piece)
+        Some(run)
     }
 
-    /// Takes back what a slot did with a piece.
-    pub fn settle(&mut self, done: Done) {
+    /// Takes back what a slot did with a chunk.
+    pub fn settle(&mut self, done: ChunkResult) {
         self.slots_used -= 1;
-        self.news.outcomes.extend(done.outcomes);
-        self.news.retries.extend(done.retries);
-        self.news.attempts.extend(done.attempts);
-        self.news.files.extend(done.files);
-        self.news.handback.extend(done.released);
+        self.pending.outcomes.extend(done.outcomes);
+        self.pending.retries.extend(done.retries);
+        self.pending.attempts.extend(done.attempts);
+        self.pending.files.extend(done.files);
+        self.pending.handback.extend(done.released);
         match done.rest {
-            Some(Piece::Numbers(range)) => self.todo.push_front(range),
-            Some(Piece::Records(mut records)) => {
+            Some(ItemRun::Numbers(range)) => self.todo.push_front(range),
+            Some(ItemRun::Records(mut records)) => {
                 records.append(&mut self.ready);
                 self.ready = records;
             }
@@ -152,14 +152,15 @@ impl Lease {
 
     /// How many items to load next, if it is time for it.
     pub fn wants_load(&self, slots: u64) -> Option<u64> {
-        let idle =
-            self.work.source == Source::Blocks && self.course == Course::Run && self.loading.is_empty();
+        let idle = self.batch.source == Source::Blocks
+            && self.disposition == Disposition::Run
+            && self.loading.is_empty();
         if !idle || self.todo.is_empty() {
             return None;
         }
         let stock =
-            self.work.items_in(Duration::from_millis(250)).map_or(1, |items| items.saturating_mul(slots));
-        let fits = self.work.input_bytes.get().map_or(LOAD_ITEMS_FIRST, |bytes| LOAD_BYTES / bytes.max(1));
+            self.batch.items_in(Duration::from_millis(250)).map_or(1, |items| items.saturating_mul(slots));
+        let fits = self.batch.input_bytes.get().map_or(LOAD_ITEMS_FIRST, |bytes| LOAD_BYTES / bytes.max(1));
         let target = stock.max(2 * slots).min(fits).clamp(1, LOAD_ITEMS_MAX);
         (self.ready.len() as u64 <= target / 2).then_some(target)
     }
@@ -189,31 +190,45 @@ impl Lease {
         self.divert();
     }
 
-    /// Changes what becomes of the waiting items.
-    pub fn steer(&mut self, course: Course) {
+    /// Decides what becomes of the waiting items.
+    pub fn redirect(&mut self, disposition: Disposition) {
         // A cancel is final; a hand-back may still turn into one.
-        if self.course != Course::Cancel {
-            self.course = course;
+        if self.disposition != Disposition::Cancel {
+            self.disposition = disposition;
         }
         self.divert();
     }
 
     /// Moves what waits to the report where it is not to run.
     fn divert(&mut self) {
-        if self.course == Course::Run {
+        if self.disposition == Disposition::Run {
             return;
         }
-        let mut waiting = ranges(mem::take(&mut self.ready).into_iter().map(|record| record.seq));
+        let mut waiting = joined(mem::take(&mut self.ready).into_iter().map(|record| record.seq));
         waiting.extend(mem::take(&mut self.todo));
-        match self.course {
-            Course::Run => {}
-            Course::HandBack => self.news.handback.extend(waiting),
-            Course::Cancel => {
+        match self.disposition {
+            Disposition::Run => {}
+            Disposition::HandBack => self.pending.handback.extend(waiting),
+            Disposition::Cancel => {
                 // Handed back but not told yet: the cancel has overtaken it.
-                waiting.append(&mut self.news.handback);
+                waiting.append(&mut self.pending.handback);
                 let attempts = self.claim.attempt.saturating_sub(1);
-                self.news.outcomes.extend(waiting.into_iter().map(|range| cancelled(range, attempts)));
+                self.pending.outcomes.extend(waiting.into_iter().map(|range| cancelled(range, attempts)));
             }
         }
+    }
+}
+
+/// An end by cancel of items that did not run.
+pub fn cancelled(range: SeqRange, attempts: u32) -> OutcomeRun {
+    OutcomeRun {
+        range,
+        state: ItemState::Cancelled,
+        attempts,
+        result: None,
+        error: None,
+        family: None,
+        ms: None,
+        started_at: None,
     }
 }

@@ -1,15 +1,14 @@
-//! What a lease has to say: its report, and what it gives back because it cannot start it soon.
+//! The report of a lease: what was done of it, and what it hands back because it cannot start it soon.
 //!
-//! Owns the form of a report. Called by the desk under its lock. Invariant: a report takes each item out of the lease
-//! once, in order, plain neighbours joined. Deliberately knows no other lease.
+//! Called by the dispatcher under its lock. A report takes each item out of the lease once, in order, with plain
+//! neighbours joined into one run.
 
 use std::mem;
 use std::time::{Duration, Instant};
 
-use super::chunk::ranges;
-use super::dispatcher::covers;
-use super::lease::{Course, Lease, REFRESH};
-use crate::protocol::{ItemState, Seq};
+use super::lease::{Disposition, Lease, REFRESH};
+use crate::engine::flow::{covers, joined};
+use crate::protocol::Seq;
 use crate::store::{LeaseReport, OutcomeRun, SeqRange};
 
 /// What cannot start within this time goes back.
@@ -25,16 +24,16 @@ impl Lease {
         }
         self.trimmed_at = now;
         let waiting = self.waiting();
-        if waiting == 0 || self.course != Course::Run {
+        if waiting == 0 || self.disposition != Disposition::Run {
             return;
         }
-        let kept = match self.work.items_in(WAIT_KEPT) {
+        let kept = match self.batch.items_in(WAIT_KEPT) {
             // Nothing has ended yet: what the slots do not take in time is not theirs.
             None if now - self.granted_at > WAIT_MAX => 0,
             None => return,
             Some(items) => {
                 let kept = items.saturating_mul(self.slots_max);
-                let soon = self.work.items_in(WAIT_MAX).unwrap_or(items).saturating_mul(self.slots_max);
+                let soon = self.batch.items_in(WAIT_MAX).unwrap_or(items).saturating_mul(self.slots_max);
                 let stuck = self.slots_used == 0 && now - self.granted_at > 2 * WAIT_MAX;
                 if stuck {
                     0
@@ -49,7 +48,7 @@ impl Lease {
         while surplus > 0 {
             let Some(range) = self.todo.pop_back() else { break };
             let cut = surplus.min(range.count());
-            self.news.handback.push(SeqRange::new(range.last - cut + 1, range.last));
+            self.pending.handback.push(SeqRange::new(range.last - cut + 1, range.last));
             if cut < range.count() {
                 self.todo.push_back(SeqRange::new(range.first, range.last - cut));
             }
@@ -57,62 +56,48 @@ impl Lease {
         }
         let unread = usize::try_from(surplus).unwrap_or(usize::MAX).min(self.ready.len());
         let tail = self.ready.split_off(self.ready.len() - unread);
-        self.news.handback.extend(ranges(tail.into_iter().map(|record| record.seq)));
+        self.pending.handback.extend(joined(tail.into_iter().map(|record| record.seq)));
     }
 
-    /// True where something waits to be recorded.
-    pub fn has_news(&self) -> bool {
-        let news = &self.news;
-        !(news.outcomes.is_empty()
-            && news.retries.is_empty()
-            && news.attempts.is_empty()
-            && news.handback.is_empty())
+    /// True where something is to be recorded.
+    pub fn has_report(&self) -> bool {
+        let report = &self.pending;
+        !(report.outcomes.is_empty()
+            && report.retries.is_empty()
+            && report.attempts.is_empty()
+            && report.handback.is_empty())
     }
 
-    /// Items that were told as started with the grant and that no slot has come for yet. For a moment they stay told so:
-    /// a report that took them back would be followed at once by one that tells them again.
+    /// Items that were reported as started with the grant and that no slot has taken yet. For a moment they stay so: a
+    /// report that took them back would be followed at once by one that reports them again.
     pub fn about_to_start(&self, now: Instant) -> impl Iterator<Item = Seq> {
         let fresh = now.saturating_duration_since(self.granted_at) < REFRESH;
         let ready = self.ready.iter().map(|record| record.seq);
         let later = self.loading.iter().chain(&self.todo).flat_map(|range| range.first..=range.last);
-        // Slots take from the front, and what was told is the front of what was granted.
-        ready.chain(later).take_while(move |seq| fresh && covers(&self.told, *seq))
+        // Slots take from the front, and what was reported is the front of what was granted.
+        ready.chain(later).take_while(move |seq| fresh && covers(&self.reported, *seq))
     }
 
     /// Takes the report, in order and with plain neighbours joined.
     pub fn report(&mut self, started: Vec<SeqRange>, now: Instant) -> LeaseReport {
-        let mut report = mem::take(&mut self.news);
+        let mut report = mem::take(&mut self.pending);
         report.lease = self.claim.lease;
         report.batch = self.claim.batch.key;
         report.version = self.claim.version;
         report.outcomes.sort_unstable_by_key(|run| run.range);
-        let mut joined: Vec<OutcomeRun> = Vec::with_capacity(report.outcomes.len());
+        let mut runs: Vec<OutcomeRun> = Vec::with_capacity(report.outcomes.len());
         for run in report.outcomes {
-            match joined.last_mut() {
+            match runs.last_mut() {
                 Some(last) if joins(last, &run) => last.range.last = run.range.last,
-                _ => joined.push(run),
+                _ => runs.push(run),
             }
         }
-        report.outcomes = joined;
+        report.outcomes = runs;
         report.handback.sort_unstable();
         report.started.clone_from(&started);
-        self.told = started;
-        self.told_at = now;
+        self.reported = started;
+        self.reported_at = now;
         report
-    }
-}
-
-/// An end by cancel of items that did not run.
-pub fn cancelled(range: SeqRange, attempts: u32) -> OutcomeRun {
-    OutcomeRun {
-        range,
-        state: ItemState::Cancelled,
-        attempts,
-        result: None,
-        error: None,
-        family: None,
-        ms: None,
-        started_at: None,
     }
 }
 

@@ -1,23 +1,25 @@
 //! Leases in, chunks out to the slots.
 //!
-//! `claim_loop` asks the store for leases as far as `demand` says; `dispatcher` holds them (`lease`) and hands `chunk`s to
-//! the slots of `slot_table`. What the slots have done leaves as reports (`lease_report`, `report_collector`).
+//! `claim_loop` asks the store for leases as far as `demand` says and has their batches prepared (`prepared_batch`);
+//! `dispatcher` holds the leases (`lease_table`, `lease`, `lease_report`) and hands chunks to the slots (`slot_table`);
+//! `input_loader` reads inputs ahead of them.
 
-mod chunk;
-pub mod claim_loop;
+mod claim_loop;
 mod demand;
 mod dispatcher;
+mod input_loader;
 mod lease;
 mod lease_report;
-mod report_collector;
+mod lease_table;
+mod prepared_batch;
 mod slot_table;
 
-pub use self::chunk::{Chunk, Done, Load, Piece};
-#[cfg(test)]
-pub use self::claim_loop::prepare;
-pub use self::dispatcher::Desk;
+pub use self::claim_loop::ClaimLoop;
+pub use self::dispatcher::Dispatcher;
+pub use self::input_loader::InputLoader;
 #[cfg(test)]
 pub use self::lease::Lease;
-pub use self::lease::{Course, REFRESH};
-pub use self::report_collector::Group;
-pub use self::slot_table::{Board, Why};
+pub use self::lease::{Disposition, REFRESH};
+pub use self::lease_table::LeaseTable;
+pub use self::prepared_batch::Preparer;
+pub use self::slot_table::Slot;

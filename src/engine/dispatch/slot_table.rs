@@ -1,98 +1,58 @@
-//! What each slot has in hand: the part of a slot that others may look at and stop.
+//! What each slot works on: the part of a slot that others may look at and stop.
 //!
-//! Owns the board of one slot. Written by its slot and, under the desk's lock, by the desk; read for `started`, for
-//! pages and to stop work. Invariant: the item on a board is in a lease's `left`. Deliberately knows no queue.
+//! Written by its slot and, under the lock of the leases, by the dispatcher; read to report what has started, for pages
+//! and to stop work. The item of a slot belongs to a lease that this node holds.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio_util::sync::CancellationToken;
-
-use super::chunk::BatchWork;
+use crate::engine::flow::{PreparedBatch, StopHandle, StopReason};
 use crate::protocol::{BatchId, Seq};
 use crate::store::{BatchKey, LeaseId};
 use crate::tasks::WorkCell;
 
-/// Why running work is stopped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Why {
-    /// The batch was cancelled.
-    Cancel = 1,
-    /// The node leaves: the item goes back unspent.
-    Release = 2,
-    /// The lease is another's: nothing of it is recorded.
-    Lost = 3,
-}
-
-/// Tells one stretch of work to stop. Shared between slot, board and desk.
-#[derive(Debug, Default)]
-pub struct Leash {
-    why: AtomicU8,
-    /// Fires for the task; also at a time limit, then without a reason.
-    pub token: CancellationToken,
-}
-
-impl Leash {
-    /// Why it was stopped, if it was.
-    pub fn why(&self) -> Option<Why> {
-        match self.why.load(Ordering::Acquire) {
-            1 => Some(Why::Cancel),
-            2 => Some(Why::Release),
-            3 => Some(Why::Lost),
-            _ => None,
-        }
-    }
-
-    /// Stops the work; the first reason stays.
-    pub fn pull(&self, why: Why) {
-        let _first_stays = self.why.compare_exchange(0, why as u8, Ordering::AcqRel, Ordering::Acquire);
-        self.token.cancel();
-    }
-}
-
-/// What a slot has in hand.
-pub struct Hand {
+/// What a slot works on.
+pub struct Assignment {
     pub lease: LeaseId,
-    pub work: Arc<BatchWork>,
-    pub leash: Arc<Leash>,
+    pub batch: Arc<PreparedBatch>,
+    pub stop: Arc<StopHandle>,
     /// Of the item under way, once it is known to be more than a moment's work.
     pub cell: Option<Arc<WorkCell>>,
 }
 
-/// The board of one slot.
+/// One slot, as others see it.
 #[derive(Default)]
-pub struct Board {
+pub struct Slot {
     /// The item under way; 0 = none.
     seq: AtomicU64,
-    /// Held for moments only, after the desk's lock where both are held.
-    hand: Mutex<Option<Hand>>,
+    /// Held for moments only; where both are held, after the lock of the leases.
+    assignment: Mutex<Option<Assignment>>,
 }
 
-impl Board {
-    fn lock(&self) -> MutexGuard<'_, Option<Hand>> {
-        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+impl Slot {
+    fn lock(&self) -> MutexGuard<'_, Option<Assignment>> {
+        self.assignment.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes up a stretch of work, at its first item.
-    pub fn begin(&self, hand: Hand, seq: Seq) {
-        *self.lock() = Some(hand);
+    /// Begins a chunk, at its first item.
+    pub fn begin(&self, assignment: Assignment, seq: Seq) {
+        *self.lock() = Some(assignment);
         self.seq.store(seq, Ordering::Release);
     }
 
-    /// Goes on to the next item of the stretch.
+    /// Goes on to the next item of the chunk.
     pub fn advance(&self, seq: Seq) {
         self.seq.store(seq, Ordering::Release);
     }
 
     /// Shows (or hides) the cell of the item under way.
     pub fn show(&self, cell: Option<Arc<WorkCell>>) {
-        if let Some(hand) = self.lock().as_mut() {
-            hand.cell = cell;
+        if let Some(assignment) = self.lock().as_mut() {
+            assignment.cell = cell;
         }
     }
 
-    /// Nothing in hand.
+    /// The chunk is over.
     pub fn clear(&self) {
         self.seq.store(0, Ordering::Release);
         *self.lock() = None;
@@ -110,8 +70,8 @@ impl Board {
     }
 
     /// Batch and item under way.
-    pub fn shown(&self) -> Option<(BatchId, Seq)> {
-        let batch = self.lock().as_ref()?.work.id;
+    pub fn item(&self) -> Option<(BatchId, Seq)> {
+        let batch = self.lock().as_ref()?.batch.id;
         Some(self.seq.load(Ordering::Acquire)).filter(|seq| *seq != 0).map(|seq| (batch, seq))
     }
 
@@ -120,22 +80,60 @@ impl Board {
         if self.seq.load(Ordering::Acquire) != seq {
             return None;
         }
-        let hand = self.lock();
-        hand.as_ref().filter(|hand| hand.work.id == batch)?.cell.clone()
+        let assignment = self.lock();
+        assignment.as_ref().filter(|assignment| assignment.batch.id == batch)?.cell.clone()
     }
 
     /// Batch, item under way, and its cell.
-    pub fn glimpse(&self) -> Option<(BatchKey, Seq, Arc<WorkCell>)> {
-        let hand = self.lock();
-        let hand = hand.as_ref()?;
-        let cell = hand.cell.clone()?;
-        Some(self.seq.load(Ordering::Acquire)).filter(|seq| *seq != 0).map(|seq| (hand.work.key, seq, cell))
+    pub fn progress(&self) -> Option<(BatchKey, Seq, Arc<WorkCell>)> {
+        let assignment = self.lock();
+        let assignment = assignment.as_ref()?;
+        let cell = assignment.cell.clone()?;
+        let seq = Some(self.seq.load(Ordering::Acquire)).filter(|seq| *seq != 0)?;
+        Some((assignment.batch.key, seq, cell))
     }
 
-    /// Stops what is in hand if `wanted` says so.
-    pub fn pull(&self, why: Why, wanted: impl Fn(&Hand) -> bool) {
-        if let Some(hand) = self.lock().as_ref().filter(|hand| wanted(hand)) {
-            hand.leash.pull(why);
+    /// Stops what it works on if `wanted` says so.
+    fn stop(&self, reason: StopReason, wanted: impl Fn(&Assignment) -> bool) {
+        if let Some(assignment) = self.lock().as_ref().filter(|assignment| wanted(assignment)) {
+            assignment.stop.stop(reason);
         }
+    }
+}
+
+/// The slots of this node.
+pub struct SlotTable {
+    slots: Vec<Slot>,
+}
+
+impl SlotTable {
+    /// So many idle ones.
+    pub fn new(slots: u32) -> Self {
+        Self { slots: (0..slots).map(|_| Slot::default()).collect() }
+    }
+
+    /// Items that can run at once.
+    pub fn count(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    /// Slots with an item under way.
+    pub fn busy(&self) -> u32 {
+        u32::try_from(self.slots.iter().filter(|slot| slot.is_busy()).count()).unwrap_or(u32::MAX)
+    }
+
+    /// Slot number `at`, from 0.
+    pub fn slot(&self, at: usize) -> &Slot {
+        &self.slots[at]
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
+    /// Stops the slots whose assignment `wanted` chooses.
+    pub fn stop(&self, reason: StopReason, wanted: impl Fn(&Assignment) -> bool) {
+        self.slots.iter().for_each(|slot| slot.stop(reason, &wanted));
     }
 }

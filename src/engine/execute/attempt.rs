@@ -12,24 +12,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use super::verdict::{Ended, Verdict, is_final};
-use crate::engine::dispatch::{Board, Chunk, Why};
+use crate::engine::dispatch::Slot;
+use crate::engine::flow::{Chunk, FileInput, StopReason};
 use crate::protocol::{FileRow, InputKind, Json, Seq, Timestamp, limits};
 use crate::store::{FileRecord, FileSide, InputRecord, Store, StoreError};
 use crate::tasks::{Again, Item, ItemInput, TaskContext, TaskError, WorkCell};
-
-/// A file input as written to a block.
-#[derive(Deserialize, Serialize)]
-pub struct FileInput {
-    pub key: String,
-    pub name: String,
-    pub bytes: u64,
-    #[serde(rename = "type")]
-    pub media_type: String,
-    pub blake3: String,
-}
 
 /// A boxed run, as the registry makes it.
 type Run = crate::tasks::task::Run;
@@ -38,7 +26,7 @@ type Outcome = Result<Json, TaskError>;
 /// Runs one item of `chunk`, taken up at `begun`, and says how it ended.
 pub async fn attempt(
     store: &Store,
-    board: &Board,
+    slot: &Slot,
     chunk: &Chunk,
     input: InputRecord,
     (begun, started_at): (Instant, Timestamp),
@@ -48,12 +36,12 @@ pub async fn attempt(
     let cell = fresh_cell(spare);
     let (verdict, waited) = match prepare(store, chunk, input) {
         Err(error) => (Verdict::Failed(error), Waited::No),
-        Ok(item) => run(board, chunk, item, &cell).await,
+        Ok(item) => run(slot, chunk, item, &cell).await,
     };
     let (verdict, files) = keep_files(store, chunk, seq, &cell, verdict).await;
     // One that did not wait may have written files all the same, and failed after.
     if waited == Waited::Yes || cell.has_folder() {
-        let out = format!("{}{seq}-{}", chunk.work.out_prefix, chunk.attempt);
+        let out = format!("{}{seq}-{}", chunk.batch.out_prefix, chunk.attempt);
         remove_folder(Path::new(&out)).await;
     }
     let log = if cell.reports() == 0 { String::new() } else { cell.log().1 };
@@ -87,18 +75,18 @@ fn prepare(store: &Store, chunk: &Chunk, input: InputRecord) -> Result<Item, Tas
             ItemInput::File { name: file.name, path, bytes: file.bytes, media_type: file.media_type }
         }
     };
-    Ok(Item { batch: chunk.work.id, seq: input.seq, attempt: chunk.attempt, input: value })
+    Ok(Item { batch: chunk.batch.id, seq: input.seq, attempt: chunk.attempt, input: value })
 }
 
-async fn run(board: &Board, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (Verdict, Waited) {
-    let (token, prefix) = (chunk.leash.token.clone(), &chunk.work.out_prefix);
+async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (Verdict, Waited) {
+    let (token, prefix) = (chunk.stop.token.clone(), &chunk.batch.out_prefix);
     let context = TaskContext::of_attempt(Arc::clone(cell), token, prefix, item.seq, item.attempt)
-        .within(chunk.work.time_limit);
+        .within(chunk.batch.time_limit);
     let alone = chunk.items.is_none();
     if alone {
-        board.show(Some(Arc::clone(cell)));
+        slot.show(Some(Arc::clone(cell)));
     }
-    let started = catch_unwind(AssertUnwindSafe(|| chunk.work.prepared.run(item, context)));
+    let started = catch_unwind(AssertUnwindSafe(|| chunk.batch.prepared.run(item, context)));
     let mut run = match started {
         Ok(run) => run,
         Err(panic) => return (Verdict::Failed(panicked(panic.as_ref())), Waited::No),
@@ -107,7 +95,7 @@ async fn run(board: &Board, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> 
     let ended = match poll_fn(|context| Poll::Ready(poll_caught(&mut run, context))).await {
         Poll::Ready(outcome) => (verdict_of(outcome), Waited::No),
         Poll::Pending => {
-            board.show(Some(Arc::clone(cell)));
+            slot.show(Some(Arc::clone(cell)));
             (wait(&mut run, chunk, cell).await, Waited::Yes)
         }
     };
@@ -118,7 +106,7 @@ async fn run(board: &Board, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> 
 
 /// Waits for the run, the time limit or the stop, whichever is first; then for the run to give way.
 async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> Verdict {
-    let (leash, limit) = (&chunk.leash, chunk.work.time_limit);
+    let (stop, limit) = (&chunk.stop, chunk.batch.time_limit);
     let time_is_up = async {
         cell.time_runs().await;
         tokio::time::sleep(limit).await;
@@ -126,34 +114,34 @@ async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> Verdict {
     let mut ended = poll_fn(|context| poll_caught(run, context));
     let timed_out = tokio::select! {
         biased;
-        outcome = &mut ended => return match (outcome, leash.why()) {
+        outcome = &mut ended => return match (outcome, stop.reason()) {
             (Ok(result), _) => verdict_of(Ok(result)),
             (failed, None) => verdict_of(failed),
-            (Err(_stopped), Some(why)) => stopped(why),
+            (Err(_stopped), Some(reason)) => stopped(reason),
         },
-        () = leash.token.cancelled() => false,
+        () = stop.token.cancelled() => false,
         () = time_is_up => true,
     };
-    leash.token.cancel();
+    stop.token.cancel();
     // Where the lease is another's the item may be run elsewhere already: no grace.
-    let grace = match leash.why() {
-        Some(Why::Lost) => Duration::ZERO,
-        Some(Why::Cancel | Why::Release) | None => chunk.work.prepared.stop_grace(),
+    let grace = match stop.reason() {
+        Some(StopReason::Lost) => Duration::ZERO,
+        Some(StopReason::Cancel | StopReason::Release) | None => chunk.batch.prepared.stop_grace(),
     };
     let gave_way = tokio::time::timeout(grace, &mut ended).await;
-    match (timed_out, leash.why(), gave_way) {
+    match (timed_out, stop.reason(), gave_way) {
         (true, _, _) => Verdict::TimedOut(limit.as_secs_f64()),
-        (false, Some(Why::Lost), _) => Verdict::Lost,
+        (false, Some(StopReason::Lost), _) => Verdict::Lost,
         (false, _, Ok(Ok(result))) => verdict_of(Ok(result)),
-        (false, why, _) => stopped(why.unwrap_or(Why::Release)),
+        (false, reason, _) => stopped(reason.unwrap_or(StopReason::Release)),
     }
 }
 
-fn stopped(why: Why) -> Verdict {
-    match why {
-        Why::Cancel => Verdict::Cancelled,
-        Why::Release => Verdict::Released,
-        Why::Lost => Verdict::Lost,
+fn stopped(reason: StopReason) -> Verdict {
+    match reason {
+        StopReason::Cancel => Verdict::Cancelled,
+        StopReason::Release => Verdict::Released,
+        StopReason::Lost => Verdict::Lost,
     }
 }
 

@@ -2,9 +2,7 @@
 
 mod attempt;
 mod failure_family;
-pub mod retry_policy;
-pub mod slot_loop;
+mod slot_loop;
 mod verdict;
 
-pub use self::attempt::FileInput;
-pub use self::retry_policy::RetryPlan;
+pub use self::slot_loop::SlotLoop;

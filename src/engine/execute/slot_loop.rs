@@ -1,98 +1,75 @@
-//! The slots: loops that live as long as the engine and run items one after the other.
+//! The loop of one slot: runs items one after the other for as long as the engine lives.
 //!
-//! Owns the loop of one slot and that of the loader that reads inputs ahead. Started by the engine. Invariant: no
-//! spawn, channel or query per item. Deliberately classifies nothing: see `slot` and `report`.
+//! No spawn, no channel and no query per item. How an item runs is told by `attempt`, how its end is classified by
+//! `verdict`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attempt::attempt;
-use crate::engine::Inner;
-use crate::engine::dispatch::{Chunk, Done, Load, Piece};
+use crate::engine::dispatch::Dispatcher;
+use crate::engine::flow::{Chunk, ChunkResult, ItemRun};
+use crate::engine::supervisor::Loops;
 use crate::fault::Point;
-use crate::store::StoreError;
+use crate::store::Store;
 use crate::tasks::WorkCell;
 
-/// A chunk that turned out slower than this goes back to the desk, so that other slots may help.
+/// A chunk that turned out slower than this goes back to the dispatcher, so that other slots may help.
 const CHUNK_TIME_MAX: Duration = Duration::from_millis(5);
-/// Pause after a load that failed.
-const LOAD_AGAIN: Duration = Duration::from_millis(500);
 
-/// Runs slot `at` until the engine stops.
-pub async fn slot_loop(inner: Arc<Inner>, at: usize) {
-    let mut spare = Arc::new(WorkCell::default());
-    let mut finished = None;
-    while finished.is_some() || !inner.stop.is_cancelled() {
-        if let Some(chunk) = inner.desk.turn(at, finished.take()) {
-            let lease = chunk.lease;
-            finished = Some((lease, run_chunk(&inner, at, chunk, &mut spare).await));
-            // Quick tasks never wait by themselves: let the other loops have their turn.
-            tokio::task::yield_now().await;
-        } else {
-            tokio::select! {
-                () = inner.desk.work.notified() => {}
-                () = inner.stop.cancelled() => return,
-            }
-        }
-    }
+/// One slot.
+pub struct SlotLoop {
+    pub store: Store,
+    pub dispatcher: Arc<Dispatcher>,
+    pub loops: Loops,
+    /// Its number, from 0.
+    pub at: usize,
 }
 
-async fn run_chunk(inner: &Inner, at: usize, mut chunk: Chunk, spare: &mut Arc<WorkCell>) -> Done {
-    let board = &inner.desk.boards[at];
-    let mut done = Done::default();
-    let begun = Instant::now();
-    // Each item begins where the one before has ended: one look at the clock per item.
-    let mut at_clock = begun;
-    let begun_at = inner.store.now();
-    while let Some((input, rest)) = chunk.items.take().and_then(Piece::split) {
-        let so_far = at_clock - begun;
-        let unwanted = chunk.leash.token.is_cancelled() || !inner.may_start();
-        if unwanted || (done.items > 0 && so_far > CHUNK_TIME_MAX) {
-            done.rest = Some(Piece::rejoin(chunk.work.source, input, rest));
-            break;
-        }
-        chunk.items = rest;
-        board.advance(input.seq);
-        let started_at = begun_at.plus_ms(i64::try_from(so_far.as_millis()).unwrap_or(i64::MAX));
-        let ended = attempt(&inner.store, board, &chunk, input, (at_clock, started_at), spare).await;
-        Point::ItemEnded.visit();
-        at_clock += ended.took;
-        done.note(&chunk, ended, || inner.store.steady());
-    }
-    done.took = at_clock - begun;
-    done
-}
-
-/// Reads the inputs of leases ahead of the slots, until the engine stops.
-pub async fn load_loop(inner: Arc<Inner>) {
-    loop {
-        while let Some(Load { lease, work, record, ranges }) = inner.desk.next_load() {
-            let items: u64 = ranges.iter().map(|range| range.count()).sum();
-            let loaded = match inner.store.inputs_of(&record, &ranges).await {
-                Ok(records) if records.len() as u64 == items => Ok(records),
-                Ok(records) => Err(StoreError::Invariant(format!(
-                    "{items} items of batch {} have {} inputs",
-                    work.key,
-                    records.len()
-                ))),
-                Err(error) => Err(error),
-            };
-            match loaded {
-                Ok(records) => {
-                    let bytes: usize = records.iter().map(|record| record.json.as_str().len()).sum();
-                    work.input_bytes.note(bytes as u64 / items.max(1));
-                    inner.desk.loaded(lease, Some(records));
-                }
-                Err(error) => {
-                    inner.desk.loaded(lease, None);
-                    inner.trouble("inputs cannot be read", &error);
-                    tokio::time::sleep(LOAD_AGAIN).await;
+impl SlotLoop {
+    /// Runs items until the engine stops.
+    pub async fn run(self) {
+        let stop = self.loops.stop_token();
+        let mut spare = Arc::new(WorkCell::default());
+        let mut finished = None;
+        while finished.is_some() || !stop.is_cancelled() {
+            if let Some(chunk) = self.dispatcher.next_chunk(self.at, finished.take()) {
+                let lease = chunk.lease;
+                finished = Some((lease, self.run_chunk(chunk, &mut spare).await));
+                // Quick tasks never wait by themselves: let the other loops have their turn.
+                tokio::task::yield_now().await;
+            } else {
+                tokio::select! {
+                    () = self.dispatcher.wakes.chunk.notified() => {}
+                    () = stop.cancelled() => return,
                 }
             }
         }
-        tokio::select! {
-            () = inner.desk.load.notified() => {}
-            () = inner.stop.cancelled() => return,
+    }
+
+    async fn run_chunk(&self, mut chunk: Chunk, spare: &mut Arc<WorkCell>) -> ChunkResult {
+        let slot = self.dispatcher.slots.slot(self.at);
+        let mut result = ChunkResult::default();
+        let begun = Instant::now();
+        // Each item begins where the one before has ended: the clock is read once per item.
+        let mut at_clock = begun;
+        let begun_at = self.store.now();
+        while let Some((input, rest)) = chunk.items.take().and_then(ItemRun::split) {
+            let so_far = at_clock - begun;
+            let unwanted = chunk.stop.token.is_cancelled() || !self.dispatcher.may_start();
+            if unwanted || (result.items > 0 && so_far > CHUNK_TIME_MAX) {
+                result.rest = Some(ItemRun::rejoin(chunk.batch.source, input, rest));
+                break;
+            }
+            chunk.items = rest;
+            slot.advance(input.seq);
+            let started_at = begun_at.plus_ms(i64::try_from(so_far.as_millis()).unwrap_or(i64::MAX));
+            let ended = attempt(&self.store, slot, &chunk, input, (at_clock, started_at), spare).await;
+            Point::ItemEnded.visit();
+            at_clock += ended.took;
+            result.add(&chunk, ended, || self.store.steady());
         }
+        result.took = at_clock - begun;
+        result
     }
 }

@@ -1,15 +1,14 @@
-//! From how an attempt ended to what is recorded of it.
+//! From how an attempt ended to what is recorded of it: its end, its retry, its family, its row in the history.
 //!
-//! Owns the classification: end, retry, family, history row, and what counts as nothing to say. Called by the slot
-//! after each item. Invariant: every item that ran adds exactly one of outcome, retry or release. Deliberately pure.
+//! Called by the slot after each item; pure. Every item that ran adds exactly one outcome, retry or release, unless its
+//! lease was lost.
 
 use std::time::Duration;
 
 use super::failure_family::family;
-use super::retry_policy::RetryPlan;
-use crate::engine::dispatch::{Chunk, Done};
+use crate::engine::flow::{Chunk, ChunkResult};
 use crate::protocol::{AttemptOutcome, FamilyId, ItemState, Json, Seq, Timestamp};
-use crate::store::{AttemptRecord, FileRecord, LOST, OutcomeRun, POISON, RetryItem, SeqRange};
+use crate::store::{AttemptRecord, FileRecord, LOST, OutcomeRun, POISON, RetryItem, RetryPolicy, SeqRange};
 use crate::tasks::{Again, TaskError};
 
 /// From this time on an item has something to say: how long it took.
@@ -49,9 +48,9 @@ pub struct Ended {
     pub files: Vec<FileRecord>,
 }
 
-impl Done {
-    /// Takes one attempt of `chunk` that has ended now; what the steady clock says is only asked where it is tried again.
-    pub fn note(&mut self, chunk: &Chunk, ended: Ended, steady: impl FnOnce() -> Timestamp) {
+impl ChunkResult {
+    /// Adds one attempt of `chunk` that has ended now; the steady clock is read only where it is tried again.
+    pub fn add(&mut self, chunk: &Chunk, ended: Ended, steady: impl FnOnce() -> Timestamp) {
         self.items += 1;
         self.weight += 1 + ended.log.len() / 1_024;
         let seq = ended.seq;
@@ -63,7 +62,7 @@ impl Done {
                     && ended.log.is_empty()
                     && ended.files.is_empty();
                 if plain {
-                    self.note_plain(seq);
+                    self.add_plain(seq);
                     return;
                 }
                 self.weight += result.as_str().len() / 1_024;
@@ -76,11 +75,11 @@ impl Done {
             }
             Verdict::Failed(error) => {
                 let error = error.clone();
-                self.note_failure(chunk, ended, error, steady());
+                self.add_failure(chunk, ended, error, steady());
             }
             Verdict::TimedOut(seconds) => {
                 let message = format!("The time limit of {seconds} s passed.");
-                self.note_failure(chunk, ended, TaskError::passing(TIMED_OUT, message), steady());
+                self.add_failure(chunk, ended, TaskError::passing(TIMED_OUT, message), steady());
             }
             Verdict::Cancelled => {
                 self.attempts.push(attempt_row(chunk, &ended, AttemptOutcome::Cancelled, None));
@@ -95,7 +94,7 @@ impl Done {
     }
 
     /// A quick success with nothing to say: it joins its neighbours.
-    fn note_plain(&mut self, seq: Seq) {
+    fn add_plain(&mut self, seq: Seq) {
         if let Some(last) = self.outcomes.last_mut()
             && last.range.last + 1 == seq
             && last.ms.is_none()
@@ -117,7 +116,7 @@ impl Done {
         });
     }
 
-    fn note_failure(&mut self, chunk: &Chunk, ended: Ended, error: TaskError, now: Timestamp) {
+    fn add_failure(&mut self, chunk: &Chunk, ended: Ended, error: TaskError, now: Timestamp) {
         let TaskError { kind, again, mut message } = error;
         if message.len() > MESSAGE_BYTES_MAX {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
@@ -132,9 +131,9 @@ impl Done {
         self.weight += 2 * message.len() / 1_024;
         self.attempts.push(attempt_row(chunk, &ended, how, Some(message.clone())));
         let crashes = chunk.crashes + u32::from(again == Again::Crashed);
-        let poison = RetryPlan::is_poison(chunk.attempt, crashes, again);
-        let next = chunk.work.retry.not_before(chunk.attempt, again, now, rand::random()).filter(|_| !poison);
-        if let Some(not_before) = next {
+        let poison = again == Again::Crashed && RetryPolicy::is_poison(chunk.attempt, crashes);
+        if !poison && !is_last(chunk, again) {
+            let not_before = chunk.batch.retry.not_before(chunk.attempt, now, rand::random());
             let attempt = chunk.attempt + 1;
             self.retries.push(RetryItem { seq: ended.seq, attempt, crashes, not_before });
             return;
@@ -142,7 +141,7 @@ impl Done {
         let family = match again {
             Again::Crashed if poison => fixed_family(POISON),
             Again::Crashed => fixed_family(LOST),
-            Again::Yes | Again::No => family(&chunk.work.task, kind, &message),
+            Again::Yes | Again::No => family(&chunk.batch.task, kind, &message),
         };
         if poison {
             message = format!("{}. {message}", POISON.1);
@@ -161,6 +160,11 @@ fn fixed_family((id, message): (&str, &str)) -> (FamilyId, String) {
     (FamilyId(id.to_owned()), message.to_owned())
 }
 
+/// True where no attempt follows once this one has failed.
+fn is_last(chunk: &Chunk, again: Again) -> bool {
+    again == Again::No || chunk.batch.retry.is_last(chunk.attempt)
+}
+
 /// True where no other attempt follows this verdict: its files are kept.
 pub fn is_final(chunk: &Chunk, verdict: &Verdict) -> bool {
     match verdict {
@@ -168,7 +172,7 @@ pub fn is_final(chunk: &Chunk, verdict: &Verdict) -> bool {
         Verdict::Failed(error) => match error.again {
             // What a process left that went away is not whole.
             Again::Crashed => false,
-            Again::Yes | Again::No => chunk.work.retry.is_last(chunk.attempt, error.again),
+            Again::Yes | Again::No => is_last(chunk, error.again),
         },
         Verdict::TimedOut(_) | Verdict::Cancelled | Verdict::Released | Verdict::Lost => false,
     }

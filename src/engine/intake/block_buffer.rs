@@ -1,7 +1,6 @@
-//! The block that forms: items on one side, whole blocks on the other.
+//! The block buffer of an upload: items in on one side, whole blocks out on the other.
 //!
-//! Owns what has come and is not committed, and its bound. Filled by the intake, emptied by the committer. Invariant:
-//! items leave in the order in which they came, whole. Deliberately writes nothing.
+//! Holds what has come and is not committed, bounded. Items leave in the order in which they came, whole.
 
 use std::mem;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,25 +18,26 @@ const BLOCKS_WAITING_MAX: usize = 16;
 
 /// What has come and is not committed.
 #[derive(Default)]
-pub struct Forming {
-    parts: Mutex<Parts>,
-    /// The committer may have something to do.
-    come: Notify,
-    /// The intake may go on.
-    gone: Notify,
+pub struct BlockBuffer {
+    contents: Mutex<Contents>,
+    /// Wakes the block writer: there may be something to write.
+    added: Notify,
+    /// Wakes the upload: there may be room again.
+    written: Notify,
 }
 
 #[derive(Default)]
-struct Parts {
+struct Contents {
     ndjson: Vec<u8>,
     count: u32,
     full: Vec<NewBlock>,
     files: Vec<FileRecord>,
-    end: End,
+    intent: Intent,
 }
 
+/// What is to become of the buffer.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum End {
+enum Intent {
     /// More may come.
     #[default]
     Open,
@@ -47,59 +47,59 @@ enum End {
     Dropped,
 }
 
-impl Forming {
-    fn lock(&self) -> MutexGuard<'_, Parts> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+impl BlockBuffer {
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until there is room; false where nothing is written any more. Cancel-safe.
     pub async fn room(&self) -> bool {
         loop {
             {
-                let parts = self.lock();
-                if parts.end != End::Open {
+                let contents = self.lock();
+                if contents.intent != Intent::Open {
                     return false;
                 }
-                if parts.full.len() < BLOCKS_WAITING_MAX {
+                if contents.full.len() < BLOCKS_WAITING_MAX {
                     return true;
                 }
             }
-            self.gone.notified().await;
+            self.written.notified().await;
         }
     }
 
     /// Adds one item.
     pub fn add(&self, json: &str, file: Option<FileRecord>) {
-        let mut parts = self.lock();
+        let mut contents = self.lock();
         // Between its tokens JSON may hold line breaks; inside strings it cannot.
         let plain = |byte: u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
         if json.bytes().any(|byte| plain(byte) != byte) {
-            parts.ndjson.extend(json.bytes().map(plain));
+            contents.ndjson.extend(json.bytes().map(plain));
         } else {
-            parts.ndjson.extend_from_slice(json.as_bytes());
+            contents.ndjson.extend_from_slice(json.as_bytes());
         }
-        parts.ndjson.push(b'\n');
-        parts.count += 1;
-        parts.files.extend(file);
-        let first = parts.count == 1;
-        let full = parts.count >= BLOCK_LINES || parts.ndjson.len() >= BLOCK_BYTES;
+        contents.ndjson.push(b'\n');
+        contents.count += 1;
+        contents.files.extend(file);
+        let first = contents.count == 1;
+        let full = contents.count >= BLOCK_LINES || contents.ndjson.len() >= BLOCK_BYTES;
         if full {
-            parts.cut();
+            contents.cut();
         }
-        drop(parts);
+        drop(contents);
         if first || full {
-            self.come.notify_one();
+            self.added.notify_one();
         }
     }
 
     /// What is here is the last.
     pub fn close(&self) {
-        let mut parts = self.lock();
-        if parts.end == End::Open {
-            parts.end = End::Last;
+        let mut contents = self.lock();
+        if contents.intent == Intent::Open {
+            contents.intent = Intent::Last;
         }
-        drop(parts);
-        self.come.notify_one();
+        drop(contents);
+        self.added.notify_one();
     }
 
     /// Files of a block that could not be written.
@@ -113,15 +113,15 @@ impl Forming {
     }
 
     /// Nothing more is to be written.
-    pub fn drop_rest(&self) {
-        self.lock().end = End::Dropped;
-        self.come.notify_one();
-        self.gone.notify_one();
+    pub fn discard(&self) {
+        self.lock().intent = Intent::Dropped;
+        self.added.notify_one();
+        self.written.notify_one();
     }
 }
 
-impl Parts {
-    /// Ends the block that forms.
+impl Contents {
+    /// Ends the block that is being filled.
     fn cut(&mut self) {
         if self.count > 0 {
             self.full
@@ -130,11 +130,11 @@ impl Parts {
     }
 }
 
-/// What the committer does next.
+/// What the block writer does next.
 pub enum Step {
     /// Nothing is here.
     Wait,
-    /// Something forms that is not full.
+    /// A block is being filled.
     WaitForMore,
     /// This.
     Write(Vec<NewBlock>, Vec<FileRecord>),
@@ -142,61 +142,61 @@ pub enum Step {
     End,
 }
 
-/// How long the forming block has waited.
+/// How long the block that is being filled has waited.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Age {
     Young,
     Ripe,
 }
 
-impl Forming {
+impl BlockBuffer {
     /// What comes next; takes what is to be written.
     pub fn step(&self, age: Age) -> Step {
-        let mut parts = self.lock();
-        match parts.end {
-            End::Dropped => return Step::End,
-            End::Last => parts.cut(),
-            End::Open if age == Age::Ripe => parts.cut(),
-            End::Open => {}
+        let mut contents = self.lock();
+        match contents.intent {
+            Intent::Dropped => return Step::End,
+            Intent::Last => contents.cut(),
+            Intent::Open if age == Age::Ripe => contents.cut(),
+            Intent::Open => {}
         }
-        if !parts.full.is_empty() {
-            // Files of items that still form come with their block: the rows are keyed by seq.
-            let blocks = mem::take(&mut parts.full);
-            let forming = usize::try_from(parts.count).unwrap_or(usize::MAX).min(parts.files.len());
-            let keep = parts.files.len() - forming;
-            let later = parts.files.split_off(keep);
-            let files = mem::replace(&mut parts.files, later);
+        if !contents.full.is_empty() {
+            // Files of items in the block that is being filled come with it: the rows are keyed by seq.
+            let blocks = mem::take(&mut contents.full);
+            let filling = usize::try_from(contents.count).unwrap_or(usize::MAX).min(contents.files.len());
+            let keep = contents.files.len() - filling;
+            let later = contents.files.split_off(keep);
+            let files = mem::replace(&mut contents.files, later);
             return Step::Write(blocks, files);
         }
-        match (parts.end, parts.count) {
-            (End::Last | End::Dropped, _) => Step::End,
-            (End::Open, 0) => Step::Wait,
-            (End::Open, _) => Step::WaitForMore,
+        match (contents.intent, contents.count) {
+            (Intent::Last | Intent::Dropped, _) => Step::End,
+            (Intent::Open, 0) => Step::Wait,
+            (Intent::Open, _) => Step::WaitForMore,
         }
     }
 }
 
-impl Forming {
-    /// Waits until a block is full or the last has come; what only adds to the forming block does not end the wait.
+impl BlockBuffer {
+    /// Waits until a block is full or the last has come; what only adds to the block that is being filled does not end the wait.
     pub async fn until_ended(&self) {
         loop {
             {
-                let parts = self.lock();
-                if parts.end != End::Open || !parts.full.is_empty() {
+                let contents = self.lock();
+                if contents.intent != Intent::Open || !contents.full.is_empty() {
                     return;
                 }
             }
-            self.come.notified().await;
+            self.added.notified().await;
         }
     }
 
     /// Waits until something comes.
-    pub async fn until_come(&self) {
-        self.come.notified().await;
+    pub async fn until_added(&self) {
+        self.added.notified().await;
     }
 
     /// There is room again.
-    pub fn written(&self) {
-        self.gone.notify_one();
+    pub fn set_written(&self) {
+        self.written.notify_one();
     }
 }

@@ -1,37 +1,55 @@
 //! How a batch begins: with an intake, whole from numbers, or gone on with.
 //!
-//! Owns the creation of batches. Called by service. Invariant: nothing is written before all but the items is
-//! checked. Deliberately reads no item.
+//! Nothing is written before all but the items is checked.
 
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::settlement::{ClaimedKey, Debt};
-use super::validate::{self, invalid};
-use crate::engine::{Engine, EngineError, Inner, Intake};
+use super::block_writer::publish_grown;
+use super::settlement::{ClaimedKey, Settlement, SettlementQueue};
+use super::upload::Intake;
+use crate::engine::EngineError;
+use crate::engine::acts::{Acts, not_filling, to_its_end};
+use crate::engine::dispatch::Preparer;
+use crate::engine::liveness::Liveness;
+use crate::engine::new_batch::{CheckedBatch, Validator, invalid};
 use crate::protocol::{BatchId, NewBatch, Seq};
 use crate::store::access::KeyBinding;
 use crate::store::{BatchKey, BatchRecord, Source, StoreError};
+use crate::tasks::Prepared;
 
-impl Engine {
+/// The stage where batches begin.
+pub struct IntakeStage {
+    pub acts: Arc<Acts>,
+    pub validator: Arc<Validator>,
+    pub preparer: Arc<Preparer>,
+    pub liveness: Arc<Liveness>,
+    pub settlements: Arc<SettlementQueue>,
+}
+
+impl IntakeStage {
     /// Starts a batch: checks task, parameters and options. Items come through the [`Intake`].
     ///
     /// # Errors
     /// `UnknownTask`, `Invalid`, `TooLarge`, `Unready`; what the store says.
     pub async fn create(
-        &self,
+        self: &Arc<Self>,
         new: NewBatch,
         owner: String,
         columns: Vec<String>,
     ) -> Result<Intake, EngineError> {
         self.takes_batches()?;
-        let new = validate::batch(&self.inner, new, owner, columns, Source::Blocks, 0)?;
-        let engine = self.clone();
-        self.whole(async move {
+        let CheckedBatch { new, prepared } = self.validator.batch(new, owner, columns, Source::Blocks, 0)?;
+        let stage = Arc::clone(self);
+        to_its_end(async move {
             let id = new.id;
-            match engine.inner.store.create(new).await {
-                Ok(batch) => Ok(Intake::begun(engine, batch)),
+            match stage.acts.store.create(new).await {
+                Ok(batch) => {
+                    stage.keep(&batch, prepared);
+                    Ok(Intake::begun(stage, batch))
+                }
                 Err(error) => {
-                    engine.forget_unanswered(id, &error);
+                    stage.forget_unanswered(id, &error);
                     Err(error.into())
                 }
             }
@@ -39,34 +57,29 @@ impl Engine {
         .await
     }
 
-    /// Nobody is told of a batch whose creation was not answered: where it was made all the same, it goes.
-    fn forget_unanswered(&self, id: BatchId, error: &StoreError) {
-        self.inner.store.note_full(error);
-        if !error.is_refusal() && !error.is_disk_full() {
-            self.owe(Debt::Forget(id, Instant::now()));
+    /// The task was prepared to check its parameters: a node with slots need not prepare it again.
+    fn keep(&self, batch: &BatchRecord, prepared: Arc<dyn Prepared>) {
+        let dispatcher = &self.acts.dispatcher;
+        if dispatcher.slots.count() > 0 {
+            dispatcher.keep_prepared(&self.preparer.with(batch, prepared));
         }
     }
 
-    /// Creates a batch of the numbers 1 to `count`.
-    ///
-    /// # Errors
-    /// As [`Engine::create_generated_under`].
-    pub async fn create_generated(
-        &self,
-        new: NewBatch,
-        owner: String,
-        count: u64,
-    ) -> Result<BatchRecord, EngineError> {
-        self.create_generated_under(new, owner, count, None).await
+    /// Nobody is told of a batch whose creation was not answered: where it was made all the same, it goes.
+    fn forget_unanswered(&self, id: BatchId, error: &StoreError) {
+        self.acts.store.note_full(error);
+        if !error.is_refusal() && !error.is_disk_full() {
+            self.settle_later(Settlement::Forget(id, Instant::now()));
+        }
     }
 
-    /// As [`Engine::create_generated`]; `key` and the hash of its request are bound to it in the same
+    /// Creates a batch of the numbers 1 to `count`; `key` and the hash of its request are bound to it in the same
     /// transaction, and free where there is an error.
     ///
     /// # Errors
     /// `UnknownTask`, `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
-    pub async fn create_generated_under(
-        &self,
+    pub async fn create_generated(
+        self: &Arc<Self>,
         new: NewBatch,
         owner: String,
         count: u64,
@@ -83,7 +96,7 @@ impl Engine {
     }
 
     async fn create_numbers(
-        &self,
+        self: &Arc<Self>,
         new: NewBatch,
         owner: String,
         count: u64,
@@ -93,19 +106,21 @@ impl Engine {
         if count == 0 {
             return Err(EngineError::NoItems);
         }
-        self.within_limit(count)?;
+        self.validator.within_limit(count)?;
         if new.options.open {
             return Err(invalid("options.open: a batch of numbers is whole from the start"));
         }
-        let new = validate::batch(&self.inner, new, owner, Vec::new(), Source::Generated, count)?;
-        let engine = self.clone();
-        self.whole(async move {
-            let made = engine.inner.store.create_under(new, key.as_ref()).await;
+        let CheckedBatch { new, prepared } =
+            self.validator.batch(new, owner, Vec::new(), Source::Generated, count)?;
+        let stage = Arc::clone(self);
+        to_its_end(async move {
+            let store = &stage.acts.store;
+            let made = store.create_under(new, key.as_ref()).await;
             let batch = made.inspect_err(|error| {
-                engine.inner.store.note_full(error);
+                store.note_full(error);
             })?;
-            engine.publish_grown(&batch, &batch);
-            engine.inner.desk.nudge.notify_one();
+            stage.keep(&batch, prepared);
+            publish_grown(&stage.acts, &batch, &batch);
             Ok(batch)
         })
         .await
@@ -116,52 +131,27 @@ impl Engine {
     /// # Errors
     /// `WrongFirstSeq` with the total; `WrongState` for a sealed batch; `Unready` while the body that makes it is still
     /// coming; what else the store says.
-    pub async fn append(&self, batch: BatchKey, first_seq: Seq) -> Result<Intake, EngineError> {
+    pub async fn append(self: &Arc<Self>, batch: BatchKey, first_seq: Seq) -> Result<Intake, EngineError> {
         self.takes_batches()?;
-        let batch = self.inner.store.batch_by_key(batch).await?;
+        let batch = self.acts.store.batch_by_key(batch).await?;
         if batch.sealed {
             return Err(StoreError::WrongState(batch.state).into());
         }
-        self.not_filling(&batch)?;
+        not_filling(&batch)?;
         if first_seq != batch.total + 1 {
             return Err(StoreError::WrongFirstSeq { total: batch.total }.into());
         }
-        Ok(Intake::continued(self.clone(), batch, first_seq))
-    }
-
-    /// Nobody goes on with a batch, or seals it, before the request that makes it has come whole: it may yet fail, and
-    /// then the batch ends with all its items.
-    pub fn not_filling(&self, batch: &BatchRecord) -> Result<(), EngineError> {
-        if batch.filling {
-            return Err(EngineError::Unready("The request that makes this batch has not ended.".to_owned()));
-        }
-        Ok(())
+        Ok(Intake::continued(Arc::clone(self), batch, first_seq))
     }
 
     /// A node that leaves would cut off what it begins.
     fn takes_batches(&self) -> Result<(), EngineError> {
-        if self.inner.is_leaving() {
+        if self.liveness.is_leaving() {
             return Err(EngineError::Unready("The node is draining.".to_owned()));
         }
-        if self.inner.debts.is_too_much() {
+        if self.settlements.is_full() {
             return Err(EngineError::Unready("Too many batches wait for the database.".to_owned()));
         }
-        Ok(self.inner.store.has_room()?)
-    }
-
-    /// Checks that a batch may have so many items.
-    pub fn within_limit(&self, items: u64) -> Result<(), EngineError> {
-        self.inner.within_limit(items)
-    }
-}
-
-impl Inner {
-    /// Checks that a batch may have so many items.
-    pub fn within_limit(&self, items: u64) -> Result<(), EngineError> {
-        let most = self.options.items_per_batch_max;
-        if items > most {
-            return Err(EngineError::TooLarge(format!("a batch may have {most} items")));
-        }
-        Ok(())
+        Ok(self.acts.store.has_room()?)
     }
 }

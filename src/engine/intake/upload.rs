@@ -1,17 +1,18 @@
-//! Items coming in: checked one by one, committed in blocks beside the reading of the body.
+//! Items coming in: checked one by one, committed in blocks while the body is read.
 //!
-//! Owns the hand that pushes items. Called by service for every kind of body. Invariant: only whole items are ever
-//! committed, in order; a batch that an intake began is whole or ends with a reason. Deliberately knows no format.
+//! Only whole items are ever committed, in order; a batch that an intake began is whole or ends with a reason. Knows no
+//! format: whoever decodes the body pushes items.
 
 use std::sync::Arc;
 
-use super::block_buffer::Forming;
-use super::block_writer::commit_loop;
-use super::settlement::{ClaimedKey, Debt, Empty};
-use super::validate::{self, invalid};
-use crate::engine::execute::FileInput;
-use crate::engine::lifecycle::CUT_OFF;
-use crate::engine::{Engine, EngineError};
+use super::block_buffer::BlockBuffer;
+use super::block_writer::write_blocks;
+use super::create::IntakeStage;
+use super::settlement::{ClaimedKey, Empty, Settlement};
+use crate::engine::acts::to_its_end;
+use crate::engine::flow::FileInput;
+use crate::engine::new_batch::{invalid, plural};
+use crate::engine::{CUT_OFF, EngineError};
 use crate::fault::Point;
 use crate::protocol::{FileRow, InputKind, Json, Seq, limits};
 use crate::store::{BatchRecord, Completion, Ending, FileRecord, FileSide, StoreError, Stored};
@@ -23,40 +24,41 @@ const STORED_BYTES_MAX: usize = 6 * limits::ITEM_BYTES_MAX + 2;
 /// A batch whose items are coming in. Dropped before [`Intake::finish`]: a batch that was begun with it ends cancelled
 /// with a reason; of one that it goes on with, what was committed stays.
 pub struct Intake {
-    engine: Engine,
+    stage: Arc<IntakeStage>,
     /// As of the start, or of the last commit that was looked at.
     batch: BatchRecord,
-    forming: Arc<Forming>,
+    buffer: Arc<BlockBuffer>,
     /// Seq of the next item.
     next: Seq,
-    committer: Option<tokio::task::JoinHandle<Result<Option<BatchRecord>, StoreError>>>,
-    end: End,
+    writer: Option<tokio::task::JoinHandle<Result<Option<BatchRecord>, StoreError>>>,
+    end: Responsible,
 }
 
-/// What is still owed to the batch.
+/// Who sees to the end of the batch.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// Its end: it was begun with this intake.
-    Owed,
-    /// Nothing: another intake has begun it, or its end was seen to.
+enum Responsible {
+    /// This intake: it has begun it.
+    Ours,
+    /// Somebody else: another intake has begun it, or its end is being settled.
     Settled,
 }
 
 impl Intake {
     /// Fills `batch`, which was just made.
-    pub fn begun(engine: Engine, batch: BatchRecord) -> Self {
-        Self::new(engine, batch, 1, End::Owed)
+    pub fn begun(stage: Arc<IntakeStage>, batch: BatchRecord) -> Self {
+        Self::new(stage, batch, 1, Responsible::Ours)
     }
 
     /// Goes on with `batch`, which is open, at item `next`.
-    pub fn continued(engine: Engine, batch: BatchRecord, next: Seq) -> Self {
-        Self::new(engine, batch, next, End::Settled)
+    pub fn continued(stage: Arc<IntakeStage>, batch: BatchRecord, next: Seq) -> Self {
+        Self::new(stage, batch, next, Responsible::Settled)
     }
 
-    fn new(engine: Engine, batch: BatchRecord, next: Seq, end: End) -> Self {
-        let forming = Arc::new(Forming::default());
-        let committer = tokio::spawn(commit_loop(engine.clone(), batch.clone(), next, Arc::clone(&forming)));
-        Self { engine, batch, forming, next, committer: Some(committer), end }
+    fn new(stage: Arc<IntakeStage>, batch: BatchRecord, next: Seq, end: Responsible) -> Self {
+        let buffer = Arc::new(BlockBuffer::default());
+        let acts = Arc::clone(&stage.acts);
+        let writer = tokio::spawn(write_blocks(acts, batch.clone(), next, Arc::clone(&buffer)));
+        Self { stage, batch, buffer, next, writer: Some(writer), end }
     }
 
     /// The batch, as of the start of the intake.
@@ -97,7 +99,7 @@ impl Intake {
     /// As [`Intake::push`].
     pub async fn push_file(&mut self, name: &str, stored: Stored) -> Result<(), EngineError> {
         if self.batch.input != InputKind::File {
-            let kind = validate::plural(self.batch.input);
+            let kind = plural(self.batch.input);
             return Err(invalid(format!("the task {:?} takes {kind}, not files", self.batch.task)));
         }
         let input = FileInput {
@@ -119,16 +121,16 @@ impl Intake {
     }
 
     async fn add(&mut self, text: &str, file: Option<FileRecord>) -> Result<(), EngineError> {
-        self.engine.within_limit(self.next)?;
-        if self.forming.room().await {
-            self.forming.add(text, file);
+        self.stage.validator.within_limit(self.next)?;
+        if self.buffer.room().await {
+            self.buffer.add(text, file);
             self.next += 1;
             return Ok(());
         }
         Err(self.stopped().await)
     }
 
-    /// Why the committer has stopped.
+    /// Why the block writer has stopped.
     async fn stopped(&mut self) -> EngineError {
         match self.committed().await {
             Err(error) => error,
@@ -136,16 +138,16 @@ impl Intake {
         }
     }
 
-    /// Waits for the committer's end.
+    /// Waits for the block writer's end.
     async fn committed(&mut self) -> Result<Option<BatchRecord>, EngineError> {
-        let Some(committer) = self.committer.take() else {
+        let Some(writer) = self.writer.take() else {
             return Err(EngineError::Store(StoreError::Busy("the intake has stopped".to_owned())));
         };
-        match committer.await {
+        match writer.await {
             Ok(Ok(batch)) => Ok(batch),
             Ok(Err(StoreError::WrongFirstSeq { total })) => {
                 // A cancel seals: say so, rather than that the count is wrong.
-                let now = self.engine.inner.store.batch_by_key(self.batch.key).await?;
+                let now = self.stage.acts.store.batch_by_key(self.batch.key).await?;
                 let cause = if now.sealed {
                     StoreError::WrongState(now.state)
                 } else {
@@ -166,15 +168,14 @@ impl Intake {
     ///
     /// # Errors
     /// `NoItems` where none came and the batch is not open: it is gone then. `Unready` where the database did not answer
-    /// in time: what is owed is done as soon as it does. `Taken` where the key is another request's by now. What else
+    /// in time: it is done as soon as it does. `Taken` where the key is another request's by now. What else
     /// the store says: a batch that was begun ends cancelled, and the key is free.
     pub async fn finish(self, key: Option<(ClaimedKey, String)>) -> Result<BatchRecord, EngineError> {
-        let engine = self.engine.clone();
-        engine.whole(self.finish_here(key)).await
+        to_its_end(self.finish_here(key)).await
     }
 
     async fn finish_here(mut self, key: Option<(ClaimedKey, String)>) -> Result<BatchRecord, EngineError> {
-        self.forming.close();
+        self.buffer.close();
         let (claimed, hash) = key.unzip();
         let committed = match self.committed().await {
             Ok(committed) => committed,
@@ -184,10 +185,10 @@ impl Intake {
                 return Err(error);
             }
         };
-        if self.end == End::Settled {
+        if self.end == Responsible::Settled {
             return match committed {
                 Some(batch) => Ok(batch),
-                None => Ok(self.engine.inner.store.batch_by_key(self.batch.key).await?),
+                None => Ok(self.stage.acts.store.batch_by_key(self.batch.key).await?),
             };
         }
         if self.next == 1 && !self.batch.options.open {
@@ -198,9 +199,9 @@ impl Intake {
         let ending = if self.batch.options.open { Ending::Open } else { Ending::Sealed };
         let completion = Completion { items: self.next - 1, ending, key: binding };
         Point::BodyArrived.visit();
-        // From here on the list of what is owed has it, whatever becomes of this.
-        self.end = End::Settled;
-        self.engine.settle(Debt::Complete(self.batch.key, completion), claimed).await
+        // From here on the settlement has it, whatever becomes of this.
+        self.end = Responsible::Settled;
+        self.stage.settle(Settlement::Complete(self.batch.key, completion), claimed).await
     }
 
     /// Stops. A batch that was begun with this intake ends `cancelled` with `reason`, and what ran stays visible; without
@@ -209,27 +210,28 @@ impl Intake {
     /// # Errors
     /// `Unready` where the database did not answer in time: it is ended as soon as it does. What else the store says.
     pub async fn abort(mut self, reason: String, empty: Empty) -> Result<BatchRecord, EngineError> {
-        let engine = self.engine.clone();
-        engine.whole(async move { self.give_up(reason, empty, None).await }).await
+        to_its_end(async move { self.give_up(reason, empty, None).await }).await
     }
 
-    /// Stops the committer, keeping what it has committed, and ends a batch that was begun.
+    /// Stops the block writer, keeping what it has committed, and ends a batch that was begun.
     async fn give_up(
         &mut self,
         reason: String,
         empty: Empty,
         key: Option<ClaimedKey>,
     ) -> Result<BatchRecord, EngineError> {
-        self.forming.drop_rest();
-        if let Some(committer) = self.committer.take() {
+        self.buffer.discard();
+        if let Some(writer) = self.writer.take() {
             // Its error, if any, is the reason why this is given up.
-            let _ended = committer.await;
+            let _ended = writer.await;
         }
-        let (batch, files) = (self.batch.key, self.forming.left_files());
-        match std::mem::replace(&mut self.end, End::Settled) {
-            End::Owed => self.engine.settle(Debt::End { batch, reason, empty, files }, key).await,
-            End::Settled => {
-                let store = &self.engine.inner.store;
+        let (batch, files) = (self.batch.key, self.buffer.left_files());
+        match std::mem::replace(&mut self.end, Responsible::Settled) {
+            Responsible::Ours => {
+                self.stage.settle(Settlement::End { batch, reason, empty, files }, key).await
+            }
+            Responsible::Settled => {
+                let store = &self.stage.acts.store;
                 store.remove_unnamed(&files).await?;
                 Ok(store.batch_by_key(batch).await?)
             }
@@ -244,12 +246,13 @@ pub fn is_outage(error: &EngineError) -> bool {
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        self.forming.drop_rest();
-        if self.end == End::Owed {
+        self.buffer.discard();
+        if self.end == Responsible::Ours {
             let reason = CUT_OFF.to_owned();
-            // Files of what was not committed go with the hourly look: the committer may be at work on them.
-            let end = Debt::End { batch: self.batch.key, reason, empty: Empty::Shown, files: Vec::new() };
-            self.engine.owe(end);
+            // Files of what was not committed go with the hourly look: the block writer may be at work on them.
+            let end =
+                Settlement::End { batch: self.batch.key, reason, empty: Empty::Shown, files: Vec::new() };
+            self.stage.settle_later(end);
         }
     }
 }

@@ -1,37 +1,36 @@
 //! The audit of what has ended: counters against rows, in release builds too.
 //!
-//! Owns the queue of batches to look at and the loop that does. Told by recorder and acts after the commit that ends a
-//! batch. Invariant: what does not add up stops this node's claiming, for good, and what is stored can still be read.
-//! Deliberately one batch at a time, on connections that read: work goes first.
+//! What does not add up stops this node's claiming, for good; what is stored can still be read. Audits one batch at a
+//! time, on connections that read: work goes first.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::engine::Inner;
-use crate::store::{BatchKey, StoreError};
+use crate::engine::supervisor::Loops;
+use crate::store::{BatchKey, Store, StoreError};
 
-/// Batches that wait at most; beyond, the one that has waited longest is not looked at.
+/// Batches that wait at most; beyond, the one that has waited longest is not audited.
 const WAITING_MAX: usize = 1_024;
 
-/// Batches that have ended and were not looked at yet.
+/// Batches that have ended and were not audited yet.
 #[derive(Default)]
-pub struct Audits {
+pub struct AuditQueue {
     waiting: Mutex<VecDeque<BatchKey>>,
-    come: Notify,
+    added: Notify,
 }
 
-impl Audits {
-    /// Takes note of a batch that has ended.
-    pub fn note(&self, batch: BatchKey) {
+impl AuditQueue {
+    /// Adds a batch that has ended.
+    pub fn add(&self, batch: BatchKey) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= WAITING_MAX {
             waiting.pop_front();
         }
         waiting.push_back(batch);
         drop(waiting);
-        self.come.notify_one();
+        self.added.notify_one();
     }
 
     fn next(&self) -> Option<BatchKey> {
@@ -39,19 +38,22 @@ impl Audits {
     }
 }
 
-/// Looks at what has ended until the engine stops.
-pub async fn audit_loop(inner: Arc<Inner>) {
+/// Audits what has ended until the engine stops.
+pub async fn audit_loop(store: Store, queue: Arc<AuditQueue>, loops: Loops) {
+    let stop = loops.stop_token();
     loop {
-        while let Some(batch) = inner.audits.next() {
-            match inner.store.audit_sums(batch).await {
+        while let Some(batch) = queue.next() {
+            match store.audit_sums(batch).await {
                 Ok(()) | Err(StoreError::NotFound(_)) => {}
-                Err(fault @ StoreError::Invariant(_)) => inner.trouble("a batch does not add up", &fault),
+                Err(fault @ StoreError::Invariant(_)) => {
+                    loops.health().trouble("a batch does not add up", &fault);
+                }
                 Err(error) => tracing::warn!(batch, %error, "a batch that has ended was not audited"),
             }
         }
         tokio::select! {
-            () = inner.audits.come.notified() => {}
-            () = inner.stop.cancelled() => return,
+            () = queue.added.notified() => {}
+            () = stop.cancelled() => return,
         }
     }
 }

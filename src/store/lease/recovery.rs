@@ -7,13 +7,14 @@
 use sea_orm::DatabaseTransaction;
 
 use super::record::cancel;
+use super::retry_policy::RetryPolicy;
 use crate::fault::Point;
 use crate::protocol::{AttemptOutcome, BatchState, ItemState, Options, Seq, Timestamp};
 use crate::store::Store;
 use crate::store::backend::{Durability, all, int, rows, run};
 use crate::store::entity::leases;
 use crate::store::error::StoreError;
-use crate::store::records::{AttemptRecord, BatchChange, BatchKey, RetryPolicy, SeqRange};
+use crate::store::records::{AttemptRecord, BatchChange, BatchKey, SeqRange};
 use crate::store::tape::{Again, Ranges, Tape};
 
 /// Family of items whose last attempt was lost: its id and its message.
@@ -21,14 +22,6 @@ pub const LOST: (&str, &str) = ("lost", "The node or process went away while the
 /// Family of items that were set aside: its id and its message.
 pub const POISON: (&str, &str) =
     ("poison", "Set aside: the node or process went away each time the item ran");
-
-/// Bounds of one batch.
-struct Bounds {
-    attempts_max: i64,
-    crashes_max: i64,
-    base_ms: u64,
-    most_ms: u64,
-}
 
 /// Whose leases are taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +76,9 @@ impl Store {
         if held.is_empty() {
             return Ok(None);
         }
-        let bounds = Bounds::of(&tape, policy)?;
+        let policy = policy_of(&tape, policy)?;
         for lease in &held {
-            take_back(&mut tape, lease, &bounds).await?;
+            take_back(&mut tape, lease, &policy).await?;
         }
         let change = tape.write().await?;
         self.finish(tx, std::slice::from_ref(&change)).await?;
@@ -122,7 +115,8 @@ impl Store {
                 Err(StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(error),
             };
-            let longest = Bounds::of(&tape, policy)?.longest_ms(attempt - 1);
+            let before = u32::try_from(attempt - 1).unwrap_or(0);
+            let longest = policy_of(&tape, policy)?.longest_ms(before);
             let bound = now.steady.0.saturating_add(int(longest));
             if not_before > bound {
                 clamp(&tx, batch, attempt, bound).await?;
@@ -139,32 +133,18 @@ async fn clamp(tx: &DatabaseTransaction, batch: i64, attempt: i64, bound: i64) -
     Ok(())
 }
 
-impl Bounds {
-    fn of(tape: &Tape<'_>, policy: RetryPolicy) -> Result<Self, StoreError> {
-        let options: Options = serde_json::from_str(&tape.batch.options)
-            .map_err(|error| StoreError::Invariant(format!("options of batch {}: {error}", tape.batch.id)))?;
-        Ok(Self {
-            attempts_max: i64::from(options.attempts_max.unwrap_or(policy.attempts_max)),
-            crashes_max: i64::from(policy.crashes_max),
-            base_ms: options.retry_base_ms.unwrap_or(policy.base_ms),
-            most_ms: options.retry_max_ms.unwrap_or(policy.max_ms),
-        })
-    }
-
-    /// The longest delay after `attempt`: base × 2^(attempt-1), at most what the batch allows.
-    fn longest_ms(&self, attempt: i64) -> u64 {
-        let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(40);
-        self.base_ms.saturating_mul(1 << doublings).min(self.most_ms)
-    }
-
-    /// Between half and all of the longest.
-    fn delay_ms(&self, attempt: i64) -> i64 {
-        let whole = self.longest_ms(attempt);
-        int(rand::random_range(whole / 2..=whole))
-    }
+/// `policy`, and what the batch says beside it.
+fn policy_of(tape: &Tape<'_>, policy: RetryPolicy) -> Result<RetryPolicy, StoreError> {
+    let options: Options = serde_json::from_str(&tape.batch.options)
+        .map_err(|error| StoreError::Invariant(format!("options of batch {}: {error}", tape.batch.id)))?;
+    Ok(policy.with(&options))
 }
 
-async fn take_back(tape: &mut Tape<'_>, lease: &leases::Model, bounds: &Bounds) -> Result<(), StoreError> {
+async fn take_back(
+    tape: &mut Tape<'_>,
+    lease: &leases::Model,
+    policy: &RetryPolicy,
+) -> Result<(), StoreError> {
     let (left, started) = (Ranges::parse(&lease.left)?, Ranges::parse(&lease.started)?);
     let cancelling = tape.state()? == BatchState::Cancelling;
     run(tape.tx, "DELETE FROM leases WHERE id = $1", vec![lease.id.into()]).await?;
@@ -174,7 +154,7 @@ async fn take_back(tape: &mut Tape<'_>, lease: &leases::Model, bounds: &Bounds) 
         tape.batch.retrying -= int(left.count()) - running;
     }
     for seq in started.iter().flat_map(|range| range.first..=range.last) {
-        lose(tape, lease, seq, bounds, cancelling)?;
+        lose(tape, lease, seq, policy, cancelling)?;
     }
     for range in left.without(&started).iter() {
         if cancelling {
@@ -197,7 +177,7 @@ fn lose(
     tape: &mut Tape<'_>,
     lease: &leases::Model,
     seq: Seq,
-    bounds: &Bounds,
+    policy: &RetryPolicy,
     cancelling: bool,
 ) -> Result<(), StoreError> {
     let attempt = crate::store::backend::small(lease.attempt)?;
@@ -217,10 +197,9 @@ fn lose(
         return cancel(tape, range, lease.generation, lease.attempt);
     }
     let crashes = lease.crashes + 1;
-    let end = if lease.attempt >= bounds.attempts_max {
+    let end = if policy.is_last(attempt) {
         Some(LOST)
-    } else if crashes >= bounds.crashes_max && lease.attempt >= 2 {
-        // Crashes count for a whole range: an item that has been in a slot but once is a suspect, not proven.
+    } else if RetryPolicy::is_poison(attempt, crate::store::backend::small(crashes)?) {
         Some(POISON)
     } else {
         None
@@ -232,7 +211,7 @@ fn lose(
         row.node = Some(lease.node.clone());
         return tape.end(row, Some(message));
     }
-    let not_before = tape.steady.saturating_add(bounds.delay_ms(lease.attempt));
+    let not_before = policy.not_before(attempt, Timestamp(tape.steady), rand::random()).0;
     tape.again(
         range,
         Again { generation: lease.generation, attempt: lease.attempt + 1, crashes, not_before },

@@ -1,14 +1,13 @@
-//! A batch that is to follow another: read, checked, and made into rows.
+//! A batch that is to follow another: the form of `options.then`, read, checked, and made into rows.
 //!
-//! Owns the form of `options.then`: a body of `POST /batches` in JSON, with `on`. Called by the checks of a submit, and
-//! when the time has come. Invariant: what passes here at the submit is what is made at the end, or the reason why not
-//! is told. Deliberately does not know when that is.
+//! It is a body of `POST /batches` in JSON, with `on`. What passes here at the submit is what is made when its time has
+//! come, or the reason why not is told.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::validate::{self, invalid, plural};
-use crate::engine::{EngineError, Inner};
+use super::{Validator, invalid, plural};
+use crate::engine::EngineError;
 use crate::protocol::json::object_or_none;
 use crate::protocol::{InputKind, Json, NewBatch, Object, Options, ThenOn, limits};
 use crate::store::{BatchRecord, CreateBatch, NewBlock, Source};
@@ -47,43 +46,76 @@ enum Items {
     Lines(Vec<Json>),
 }
 
-/// Checks a follow-up, and all that is to follow it.
-pub fn check(inner: &Inner, then: &Json) -> Result<(), EngineError> {
-    if then.as_str().len() > THEN_BYTES_MAX {
-        let detail = format!("options.then: more than {THEN_BYTES_MAX} bytes; submit that batch at the end");
-        return Err(EngineError::TooLarge(detail));
-    }
-    let (mut next, mut depth) = (then.clone(), 1);
-    loop {
-        if depth > THEN_DEPTH_MAX {
-            return Err(invalid(format!(
-                "options.then: more than {THEN_DEPTH_MAX} batches follow one another"
-            )));
+impl Validator {
+    /// Checks a follow-up, and all that is to follow it.
+    pub(super) fn check_then(&self, then: &Json) -> Result<(), EngineError> {
+        if then.as_str().len() > THEN_BYTES_MAX {
+            let detail =
+                format!("options.then: more than {THEN_BYTES_MAX} bytes; submit that batch at the end");
+            return Err(EngineError::TooLarge(detail));
         }
-        // What follows in turn is looked at here, one after the other, so that depth costs no stack.
-        let mut body = read(&next)?;
-        let after = body.options.as_mut().and_then(|options| options.then.take());
-        made(inner, body, String::new()).map_err(|error| at_then(error, depth))?;
-        let Some(after) = after else { return Ok(()) };
-        (next, depth) = (after, depth + 1);
+        let (mut next, mut depth) = (then.clone(), 1);
+        loop {
+            if depth > THEN_DEPTH_MAX {
+                return Err(invalid(format!(
+                    "options.then: more than {THEN_DEPTH_MAX} batches follow one another"
+                )));
+            }
+            // What follows in turn is taken out and looked at next, so that depth costs no stack.
+            let mut body = read(&next)?;
+            let after = body.options.as_mut().and_then(|options| options.then.take());
+            self.rows(body, String::new()).map_err(|error| at_then(error, depth))?;
+            let Some(after) = after else { return Ok(()) };
+            (next, depth) = (after, depth + 1);
+        }
     }
-}
 
-/// What is to be made after `parent`, with its items.
-pub fn make(
-    inner: &Inner,
-    parent: &BatchRecord,
-    then: &Json,
-) -> Result<(CreateBatch, Vec<NewBlock>), EngineError> {
-    let mut body = read(then)?;
-    let then = body.options.as_mut().and_then(|options| options.then.take());
-    let named = body.name.is_some();
-    let (mut new, blocks) = made(inner, body, parent.owner.clone())?;
-    new.options.then = then;
-    if !named {
-        new.name = name_after(parent, &new);
+    /// What is to be made after `parent`, with its items.
+    pub fn follow_up(
+        &self,
+        parent: &BatchRecord,
+        then: &Json,
+    ) -> Result<(CreateBatch, Vec<NewBlock>), EngineError> {
+        let mut body = read(then)?;
+        let then = body.options.as_mut().and_then(|options| options.then.take());
+        let named = body.name.is_some();
+        let (mut new, blocks) = self.rows(body, parent.owner.clone())?;
+        new.options.then = then;
+        if !named {
+            new.name = name_after(parent, &new);
+        }
+        Ok((new, blocks))
     }
-    Ok((new, blocks))
+
+    /// Checks a body as a submit would, without what is to follow it, and makes its rows.
+    fn rows(&self, body: Body, owner: String) -> Result<(CreateBatch, Vec<NewBlock>), EngineError> {
+        let options = body.options.unwrap_or_default();
+        if options.open {
+            return Err(invalid("options.open: a follow-up is whole from the start"));
+        }
+        if body.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+            return Err(invalid("name: at least one character is expected"));
+        }
+        if body.params.as_ref().is_some_and(|params| params.depth() > limits::JSON_DEPTH_MAX) {
+            return Err(invalid(format!("params: nested deeper than {} levels", limits::JSON_DEPTH_MAX)));
+        }
+        let items = items(body.items.as_deref())?;
+        let (source, count) = match &items {
+            Items::Count(count) => (Source::Generated, *count),
+            Items::Lines(lines) => (Source::Blocks, lines.len() as u64),
+        };
+        let new = NewBatch { task: body.task, name: body.name, params: body.params, options };
+        let new = self.alone(new, owner, Vec::new(), source, count)?.new;
+        if count == 0 {
+            return Err(EngineError::NoItems);
+        }
+        self.within_limit(count)?;
+        let blocks = match items {
+            Items::Count(_) => Vec::new(),
+            Items::Lines(lines) => blocks(&new, &lines)?,
+        };
+        Ok((new, blocks))
+    }
 }
 
 /// The title of a batch without one of its own. That of a private one is not told to those who may not see it.
@@ -115,36 +147,6 @@ fn at_then(error: EngineError, depth: usize) -> EngineError {
         | EngineError::NoItems
         | EngineError::Unready(_)) => error,
     }
-}
-
-/// Checks a body as a submit would, without what is to follow it, and makes its rows.
-fn made(inner: &Inner, body: Body, owner: String) -> Result<(CreateBatch, Vec<NewBlock>), EngineError> {
-    let options = body.options.unwrap_or_default();
-    if options.open {
-        return Err(invalid("options.open: a follow-up is whole from the start"));
-    }
-    if body.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
-        return Err(invalid("name: at least one character is expected"));
-    }
-    if body.params.as_ref().is_some_and(|params| params.depth() > limits::JSON_DEPTH_MAX) {
-        return Err(invalid(format!("params: nested deeper than {} levels", limits::JSON_DEPTH_MAX)));
-    }
-    let items = items(body.items.as_deref())?;
-    let (source, count) = match &items {
-        Items::Count(count) => (Source::Generated, *count),
-        Items::Lines(lines) => (Source::Blocks, lines.len() as u64),
-    };
-    let new = NewBatch { task: body.task, name: body.name, params: body.params, options };
-    let new = validate::batch(inner, new, owner, Vec::new(), source, count)?;
-    if count == 0 {
-        return Err(EngineError::NoItems);
-    }
-    inner.within_limit(count)?;
-    let blocks = match items {
-        Items::Count(_) => Vec::new(),
-        Items::Lines(lines) => blocks(&new, &lines)?,
-    };
-    Ok((new, blocks))
 }
 
 fn items(items: Option<&RawValue>) -> Result<Items, EngineError> {

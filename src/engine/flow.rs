@@ -1,21 +1,28 @@
-//! What a slot is given: the batch made ready, and a piece of its items.
+//! The shapes that pass between the stages, and nothing else.
 //!
-//! Owns the shapes between desk, loader and slots. Invariant: a piece holds its items in order, and what is not
-//! run of it can be given back whole. Deliberately knows neither lock nor database.
+//! A batch made ready to run, inputs to read ahead, a chunk of items for one slot, what came of it, and the handle that
+//! stops it. A run of items keeps them in order, and what is not run of it can be given back whole.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::slot_table::Leash;
-use crate::engine::execute::RetryPlan;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
 use crate::protocol::{BatchId, Json, Seq};
 use crate::store::{
-    AttemptRecord, BatchKey, BatchRecord, FileRecord, InputRecord, LeaseId, OutcomeRun, RetryItem, SeqRange,
-    Source,
+    AttemptRecord, BatchChange, BatchKey, BatchRecord, FileRecord, InputRecord, LeaseId, OutcomeRun,
+    RetryItem, RetryPolicy, SeqRange, Source,
 };
 use crate::tasks::Prepared;
+
+/// Is told of every commit of this node.
+pub trait CommitObserver: Send + Sync {
+    /// `change` was committed by this node. Called between commit and publication: must not wait.
+    fn committed(&self, change: &BatchChange);
+}
 
 /// Part of a new measurement in the moving mean, in 1/8.
 const MEAN_SHARE: u64 = 3;
@@ -25,8 +32,8 @@ const MEAN_SHARE: u64 = 3;
 pub struct MovingMean(AtomicU64);
 
 impl MovingMean {
-    /// Takes a measurement. Concurrent ones may overwrite each other: it is a mean.
-    pub fn note(&self, value: u64) {
+    /// Adds a measurement. Concurrent ones may overwrite each other: it is a mean.
+    pub fn add(&self, value: u64) {
         let old = self.0.load(Ordering::Relaxed);
         let new = if old == 0 { value } else { (old * (8 - MEAN_SHARE) + value * MEAN_SHARE) / 8 };
         self.0.store(new.max(1), Ordering::Relaxed);
@@ -38,8 +45,46 @@ impl MovingMean {
     }
 }
 
-/// A batch made ready to run on this node. Kept while the node has work of it.
-pub struct BatchWork {
+/// Why running work is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum StopReason {
+    /// The batch was cancelled.
+    Cancel = 1,
+    /// The node leaves: the item goes back unspent.
+    Release = 2,
+    /// The lease is another's: nothing of it is recorded.
+    Lost = 3,
+}
+
+/// Stops the work of one slot. Shared between the slot and whoever may stop it.
+#[derive(Debug, Default)]
+pub struct StopHandle {
+    reason: AtomicU8,
+    /// Fires for the task; also at a time limit, then without a reason.
+    pub token: CancellationToken,
+}
+
+impl StopHandle {
+    /// Why it was stopped, if it was.
+    pub fn reason(&self) -> Option<StopReason> {
+        match self.reason.load(Ordering::Acquire) {
+            1 => Some(StopReason::Cancel),
+            2 => Some(StopReason::Release),
+            3 => Some(StopReason::Lost),
+            _ => None,
+        }
+    }
+
+    /// Stops the work; the first reason stays.
+    pub fn stop(&self, reason: StopReason) {
+        let _first_stays = self.reason.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire);
+        self.token.cancel();
+    }
+}
+
+/// A batch made ready to run on this node: read, checked and prepared once.
+pub struct PreparedBatch {
     pub key: BatchKey,
     pub id: BatchId,
     pub task: String,
@@ -47,7 +92,7 @@ pub struct BatchWork {
     pub prepared: Arc<dyn Prepared>,
     /// It has a concurrency of its own, by the last lease of it.
     pub is_limited: AtomicBool,
-    pub retry: RetryPlan,
+    pub retry: RetryPolicy,
     /// Of one attempt.
     pub time_limit: Duration,
     /// Path of its attempts' folders up to the seq.
@@ -56,11 +101,11 @@ pub struct BatchWork {
     pub pace_ns: MovingMean,
     /// Bytes of an input.
     pub input_bytes: MovingMean,
-    /// Turn at which a slot last took something of it: the least lately served goes first.
+    /// Turn of the dispatcher at which a slot last took items of it: the least recently served goes first.
     pub served: AtomicU64,
 }
 
-impl BatchWork {
+impl PreparedBatch {
     /// Items that one slot does in `span`, if a pace is known; at least 1.
     pub fn items_in(&self, span: Duration) -> Option<u64> {
         let pace = self.pace_ns.get()?;
@@ -71,21 +116,32 @@ impl BatchWork {
 /// Inputs to read ahead of the slots.
 pub struct Load {
     pub lease: LeaseId,
-    pub work: Arc<BatchWork>,
+    pub batch: Arc<PreparedBatch>,
     pub record: Arc<BatchRecord>,
     /// In order, never none.
     pub ranges: Vec<SeqRange>,
 }
 
+/// A file input as it is written to a block.
+#[derive(Deserialize, Serialize)]
+pub struct FileInput {
+    pub key: String,
+    pub name: String,
+    pub bytes: u64,
+    #[serde(rename = "type")]
+    pub media_type: String,
+    pub blake3: String,
+}
+
 /// Items in order: loaded, or numbers that need no loading.
-pub enum Piece {
+pub enum ItemRun {
     /// Of a generated batch.
     Numbers(SeqRange),
     /// Of written inputs; never empty.
     Records(VecDeque<InputRecord>),
 }
 
-impl Piece {
+impl ItemRun {
     /// The first item.
     pub fn first(&self) -> Option<Seq> {
         match self {
@@ -132,18 +188,18 @@ impl Piece {
 /// A run of items for one slot.
 pub struct Chunk {
     pub lease: LeaseId,
-    pub work: Arc<BatchWork>,
+    pub batch: Arc<PreparedBatch>,
     pub record: Arc<BatchRecord>,
     pub attempt: u32,
     pub crashes: u32,
-    pub leash: Arc<Leash>,
+    pub stop: Arc<StopHandle>,
     /// What has not started.
-    pub items: Option<Piece>,
+    pub items: Option<ItemRun>,
 }
 
 /// What came of a chunk.
 #[derive(Default)]
-pub struct Done {
+pub struct ChunkResult {
     pub outcomes: Vec<OutcomeRun>,
     pub retries: Vec<RetryItem>,
     pub attempts: Vec<AttemptRecord>,
@@ -151,17 +207,17 @@ pub struct Done {
     /// Given back unspent.
     pub released: Vec<SeqRange>,
     /// Not started.
-    pub rest: Option<Piece>,
+    pub rest: Option<ItemRun>,
     /// Items that ran.
     pub items: u64,
     /// Time that they took.
     pub took: Duration,
-    /// Weight in the recorder's buffer: rows, and one more per KiB.
+    /// Weight in the buffer of the recorder: rows, and one more per KiB.
     pub weight: usize,
 }
 
 /// Joins seqs in order into ranges.
-pub fn ranges(seqs: impl IntoIterator<Item = Seq>) -> Vec<SeqRange> {
+pub fn joined(seqs: impl IntoIterator<Item = Seq>) -> Vec<SeqRange> {
     let mut ranges: Vec<SeqRange> = Vec::new();
     for seq in seqs {
         match ranges.last_mut() {
@@ -172,13 +228,18 @@ pub fn ranges(seqs: impl IntoIterator<Item = Seq>) -> Vec<SeqRange> {
     ranges
 }
 
+/// True where one of the ranges holds the item.
+pub fn covers(ranges: &[SeqRange], seq: Seq) -> bool {
+    ranges.iter().any(|range| range.first <= seq && seq <= range.last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn pieces_lose_their_first() {
-        let (first, rest) = Piece::Numbers(SeqRange::new(4, 5)).split().unwrap();
+    fn runs_lose_their_first() {
+        let (first, rest) = ItemRun::Numbers(SeqRange::new(4, 5)).split().unwrap();
         assert_eq!((first.seq, first.json.as_str()), (4, "4"));
         let (last, rest) = rest.unwrap().split().unwrap();
         assert!(last.seq == 5 && rest.is_none());
@@ -187,7 +248,7 @@ mod tests {
     #[test]
     fn seqs_join() {
         assert_eq!(
-            ranges([1, 2, 3, 7, 9, 10]),
+            joined([1, 2, 3, 7, 9, 10]),
             [SeqRange::new(1, 3), SeqRange::one(7), SeqRange::new(9, 10)]
         );
     }
