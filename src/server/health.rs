@@ -4,7 +4,7 @@
 //! a reason, and costs at most one commit a second. Deliberately measures nothing itself.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -14,14 +14,12 @@ use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant};
 
 use super::state::AppState;
+use super::transport::OPEN_CONNECTIONS;
 use crate::protocol::{ApiError, NodeState};
 use crate::service::{Caller, Figures};
 
 /// For how long an answer of `/readyz` is given again.
 const READY_FOR: Duration = Duration::from_secs(1);
-
-/// Connections that are open now; written by the listener only.
-pub static CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// The newest answer of `/readyz`, and one that is being found at a time.
 #[derive(Default)]
@@ -79,7 +77,7 @@ pub async fn metrics(
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, ApiError> {
     let figures = state.service.figures(&caller).await?;
-    let open = (CONNECTIONS.load(Ordering::Relaxed), state.places.open());
+    let open = (OPEN_CONNECTIONS.load(Ordering::Relaxed), state.places.open());
     let body = exposition(&figures, open, state.page_faults.told());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response())
 }

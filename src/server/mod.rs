@@ -1,41 +1,27 @@
 //! HTTP: every URL, who may reach it, and how the process starts and stops.
 //!
 //! ```text
-//! router   every URL on one screen       state    what every handler may use
-//! auth     who is asking                  sign_in, doorman   coming in, and the brake on guessing
-//! limits   bodies, time, headers          page, assets       the app and its files
-//! page_faults  what failed in a browser   refusal_page  a refusal, for people
-//! api, results, live                      programs, downloads, the live connection
-//! functions  what the pages' own calls answer
-//! health   ready, figures                 problem, refusal_page  refusals, for programs and for people
-//! lock     the data folder                listen, connections, paced   connections, their number, their least rate
-//! bodies   what holds for every body      revocation_watch   uploads and downloads end with their caller's right
+//! router     every URL on one screen, with its policy       state, extract   what handlers may use
+//! gate       what every request passes                      problem, health  refusals for programs, readiness
+//! pages      the app, its files, its functions              api, results     programs and downloads
+//! live       the live connection                            process          one per folder, listening
 //! ```
 //!
-//! Called by the command line. Invariant: no route without a policy. Deliberately decides nothing: the service does.
+//! No route without a policy. Nothing is decided here: the service does.
 
 pub mod api;
 mod assets;
-pub mod auth;
-mod bodies;
-mod connections;
-pub mod doorman;
-mod functions;
+mod extract;
+mod gate;
 pub mod health;
-mod limits;
-mod listen;
 pub mod live;
-pub mod lock;
-mod paced;
-mod page;
-mod page_faults;
+mod lock;
+mod pages;
 pub mod problem;
-mod refusal_page;
 pub mod results;
-mod revocation_watch;
 pub mod router;
-mod sign_in;
 pub mod state;
+mod transport;
 #[cfg(test)]
 mod tests;
 
@@ -51,11 +37,12 @@ use tokio_util::task::TaskTracker;
 
 pub use state::AppState;
 
-use self::connections::{ConnectionLimits, OpenConnections};
-use self::doorman::Doorman;
-use self::live::{FrameBudget, Guests, PlaceLimits, Places, ReadShare, TopicBudget, watch_guests};
+use self::gate::{Guests, watch_guests};
+use self::live::{FrameBudget, PlaceLimits, Places, ReadShare, TopicBudget};
 use self::lock::{FolderLock, LockError};
 use self::state::{Limits, LiveOptions, Site};
+use self::transport::TrustedProxies;
+use self::transport::{ConnectionLimits, OpenConnections};
 use crate::config::Config;
 use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::fault::Loop;
@@ -218,8 +205,8 @@ async fn run_with(
         refuse_open_house(config, &People::new(store.clone())).await?;
     }
     let address = config.server.listen;
-    listen::raise_descriptors();
-    let listener = listen::bind(address).map_err(|source| StartError::Listen { address, source })?;
+    transport::raise_descriptors();
+    let listener = transport::bind(address).map_err(|source| StartError::Listen { address, source })?;
     let address = listener.local_addr().map_err(|source| StartError::Listen { address, source })?;
 
     let hub = Hub::new(Duration::from_millis(u64::from(config.live.tick_ms)));
@@ -253,7 +240,7 @@ async fn run_with(
         trusted_proxies: config.server.trusted_proxies.clone(),
     }));
     let mut accepting =
-        tokio::spawn(listen::accept(listener, routes, connections, stop.clone(), tracker.clone()));
+        tokio::spawn(transport::accept(listener, routes, connections, stop.clone(), tracker.clone()));
     announce(config, address, first.as_deref());
 
     let broke = until_stopped(signals, &mut accepting).await;
@@ -378,7 +365,8 @@ fn state(config: &Config, service: Service) -> AppState {
         frames: FrameBudget::default(),
         topics: TopicBudget::default(),
         site: Arc::new(Site::new(config.server.base_url.as_deref())),
-        doorman: Arc::new(Doorman::new(config.server.trusted_proxies.clone())),
+        proxies: Arc::new(TrustedProxies::new(config.server.trusted_proxies.clone())),
+        login_rate: Arc::default(),
         page_faults: Arc::default(),
         readiness: Arc::default(),
         leptos: leptos::config::LeptosOptions::builder().output_name("milepost").build(),

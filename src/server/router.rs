@@ -16,13 +16,14 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::trace::{DefaultOnFailure, TraceLayer};
 use tracing::Level;
 
-use super::auth::{identify, require_caller, require_caller_but_to_sign_in, same_site, turn_away};
-use super::bodies::{paced, read_or_close};
-use super::functions::answers;
-use super::limits::{guard_forms, harden, one_host, refuse_large};
-use super::revocation_watch::watch;
+use super::gate::paced;
+use super::gate::{
+    auth, guard_forms, harden, identify, one_host, read_or_close, refuse_large, require_caller,
+    require_caller_but_to_sign_in, same_site, sign_in, turn_away, watch,
+};
+use super::pages::{answers, page_faults, refusal_page, render};
 use super::state::{AppState, Limits};
-use super::{api, assets, auth, health, live, page, page_faults, refusal_page, sign_in};
+use super::{api, assets, health, live};
 use crate::app::FAULTS_PATH;
 use crate::protocol::ApiError;
 use crate::service::Caller;
@@ -43,7 +44,7 @@ pub fn router(state: AppState) -> Router {
         .open("/live/frames", get(live::frames))
         .caller("/metrics", get(health::metrics))
         .callers("/api/v1", api::router())
-        .pages(page::router(&state), &state)
+        .pages(render::router(&state), &state)
         .elsewhere(elsewhere)
         .finish(state)
 }
@@ -153,7 +154,7 @@ async fn elsewhere(state: State<AppState>, caller: Option<Extension<Caller>>, re
         return ApiError::not_found("address").into_response();
     }
     match caller {
-        Some(_) => page::not_found(state, request).await,
+        Some(_) => render::not_found(state, request).await,
         None => turn_away(request.method(), request.uri(), request.headers()),
     }
 }

@@ -12,10 +12,12 @@ use leptos::config::LeptosOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::doorman::Doorman;
+use super::gate::Guests;
+use super::gate::LoginRateLimit;
 use super::health::Readiness;
-use super::live::{FrameBudget, Guests, Places, ReadShare, TopicBudget};
-use super::page_faults::PageFaults;
+use super::live::{FrameBudget, Places, ReadShare, TopicBudget};
+use super::pages::PageFaults;
+use super::transport::TrustedProxies;
 use crate::service::Service;
 
 /// What every handler may use. Cheap to clone.
@@ -41,8 +43,10 @@ pub struct AppState {
     pub topics: TopicBudget,
     /// Where the installation is reached.
     pub site: Arc<Site>,
-    /// Brake on sign-in, and which proxies are believed.
-    pub doorman: Arc<Doorman>,
+    /// Which proxies are believed.
+    pub proxies: Arc<TrustedProxies>,
+    /// How often an address may try to sign in.
+    pub login_rate: Arc<LoginRateLimit>,
     /// Pages that failed in a browser.
     pub page_faults: Arc<PageFaults>,
     /// The newest answer of `/readyz`.

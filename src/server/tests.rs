@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use super::live::{Guests, watch_guests};
+use super::gate::{Guests, watch_guests};
 use super::{engine_options, open_store, router, state};
 use crate::config::Config;
 use crate::engine::Engine;

@@ -7,9 +7,9 @@ use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
 
-use super::extract::{Place, Told, Who};
 use crate::protocol::{ApiError, Batch, BatchAct, BatchPatch, CancelRequest, Node, RetryRequest};
 use crate::server::AppState;
+use crate::server::extract::{Place, Told, Who};
 use crate::service::Caller;
 
 type Answer<T> = Result<Json<T>, ApiError>;

@@ -9,7 +9,6 @@
 //! it. Deliberately decides nothing: handlers read, call the service once, and answer.
 
 mod act;
-pub(super) mod extract;
 mod openapi;
 mod read;
 mod submit;
@@ -18,8 +17,8 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
-pub use self::extract::unknown_address;
 pub use self::openapi::openapi;
+pub use super::extract::unknown_address;
 use super::results;
 use super::state::AppState;
 
@@ -58,7 +57,7 @@ pub fn router() -> Router<AppState> {
         router = router.route(path, answer());
     }
     router
-        .method_not_allowed_fallback(extract::wrong_method)
+        .method_not_allowed_fallback(super::extract::wrong_method)
         .fallback(unknown_address)
         .layer(DefaultBodyLimit::disable())
 }

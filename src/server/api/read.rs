@@ -6,12 +6,12 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::extract::{Asked, Place, Who};
 use crate::protocol::{
     ApiError, Batch, BatchPage, BatchQuery, BatchState, FamilyId, FamilyPage, ItemDetail, ItemPage,
     ItemQuery, ItemState, LogPart, NodePage,
 };
 use crate::server::AppState;
+use crate::server::extract::{Asked, Place, Who};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 

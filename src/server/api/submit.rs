@@ -13,13 +13,13 @@ use futures_util::TryStreamExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::extract::{
-    Asked, Place, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
-};
 use crate::formats::ByteStream;
 use crate::formats::multipart_bounds::guarded;
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
 use crate::server::AppState;
+use crate::server::extract::{
+    Asked, Place, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
+};
 use crate::service::submit::{
     Addition, FormBody, IdempotencyKey, ItemStream, StreamKind, Submission, Submitted, parse_query_json,
     read_delimiter,

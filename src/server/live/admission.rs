@@ -13,8 +13,8 @@ use axum::extract::Request;
 use http::header;
 
 use crate::protocol::{ApiError, ErrorCode};
-use crate::server::doorman::network;
 use crate::server::state::{AppState, OriginVerdict};
+use crate::server::transport::network;
 
 /// Connections of one address beyond this machine, where nobody says otherwise. Loopback has no bound of its own by
 /// default: a proxy that was not named makes everybody come from there.

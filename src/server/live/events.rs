@@ -25,13 +25,13 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{Place, refuse_foreign};
 use super::frame_budget::FrameCharge;
 use super::ping_schedule::next_ping;
-use super::revocation::Stay;
 use super::subscriptions::{Answered, Ear, encode};
 use super::{hint, welcome};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
 use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame};
-use crate::server::connections::OpenConnection;
+use crate::server::gate::Stay;
 use crate::server::state::AppState;
+use crate::server::transport::OpenConnection;
 use crate::service::Caller;
 
 /// Told to proxies that would gather events before they pass them on.
@@ -117,7 +117,7 @@ pub async fn admitted(state: &AppState, request: Request) -> Result<Admitted, Ap
     if foreign || request.headers().contains_key(http::header::ORIGIN) {
         refuse_foreign(state, &request)?;
     }
-    let address = state.doorman.address(request.extensions(), request.headers());
+    let address = state.proxies.client_address(request.extensions(), request.headers());
     let (mut parts, _body) = request.into_parts();
     let refused = || ApiError::new(ErrorCode::NotSignedIn, "Sign in first, or send a bearer token.");
     let caller = parts.extensions.remove::<Caller>().ok_or_else(refused)?;

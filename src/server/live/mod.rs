@@ -17,11 +17,9 @@ mod events;
 mod frame_budget;
 mod handshake;
 mod ping_schedule;
-
 mod poll;
 mod read_share;
 mod reader;
-mod revocation;
 mod socket;
 mod subscriptions;
 #[cfg(test)]
@@ -32,7 +30,6 @@ mod writer;
 use std::time::Duration;
 
 pub use self::admission::{Full, Place, PlaceLimits, Places};
-pub use self::revocation::{Guests, Stay, watch_guests};
 pub use events::events;
 pub use frame_budget::FrameBudget;
 pub use poll::frames;

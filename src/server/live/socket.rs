@@ -21,13 +21,13 @@ use super::frame_budget::FrameCharge;
 use super::handshake::Handshake;
 use super::ping_schedule::next_ping;
 use super::reader::{Broken, Came, Wire};
-use super::revocation::Stay;
 use super::subscriptions::{Answered, Ear, READS_MAX, encode};
 use super::{hint, welcome};
 use crate::protocol::limits::CLIENT_MESSAGES_PER_SECOND_MAX;
 use crate::protocol::{ApiError, ClientFrame, CloseCode, Codec, ErrorCode, ServerFrame, binary};
-use crate::server::paced::PacedStream;
+use crate::server::gate::Stay;
 use crate::server::state::AppState;
+use crate::server::transport::PacedStream;
 use crate::service::Caller;
 
 /// A client that takes nothing for so long is cut.
@@ -44,7 +44,7 @@ pub async fn live(State(state): State<AppState>, request: Request) -> Response {
     if let Err(refusal) = refuse_foreign(&state, &request) {
         return refusal.into_response();
     }
-    let address = state.doorman.address(request.extensions(), request.headers());
+    let address = state.proxies.client_address(request.extensions(), request.headers());
     let (mut parts, _body) = request.into_parts();
     let handshake = match Handshake::read(&mut parts, &state.live.build) {
         Ok(handshake) => handshake,

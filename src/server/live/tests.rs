@@ -19,8 +19,6 @@ use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use super::super::connections::{ConnectionLimits, OpenConnections};
-use super::super::listen::accept;
 use super::super::state::AppState;
 use super::super::{engine_options, open_store, state};
 use super::{PlaceLimits, Places};
@@ -31,6 +29,7 @@ use crate::protocol::binary::{Change, Channels, Fields as _, Heard, of_client};
 use crate::protocol::{
     Batch, BatchState, ClientFrame, ErrorCode, ItemState, LogPart, NewBatch, Options, Row, ServerFrame, Topic,
 };
+use crate::server::transport::{ConnectionLimits, OpenConnections, accept};
 use crate::service::{Caller, Parts, Service};
 use crate::tasks::built_in;
 

@@ -25,10 +25,10 @@ use tokio_util::io::ReaderStream;
 
 use self::pages::Pages;
 use self::table::Table;
-use super::api::extract::{Asked, Place as PathPlace, Who};
-use super::bodies::HeldBody;
+use super::extract::{Asked, Place as PathPlace, Who};
 use super::live::{Full, Place};
 use super::state::AppState;
+use super::transport::HeldBody;
 use crate::protocol::{ApiError, ErrorCode, ItemState};
 use crate::service::Caller;
 use crate::store::{BatchRecord, StoreError};

@@ -8,13 +8,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
-use super::doorman::network;
+use super::client_address::network;
 use crate::protocol::{ApiError, ErrorCode};
+
+/// Connections that are open now; written by the listener only.
+pub static OPEN_CONNECTIONS: AtomicUsize = AtomicUsize::new(0);
 
 /// The part of all connections that is kept for newcomers: one in so many.
 const RESERVE_PART: usize = 16;

@@ -11,9 +11,9 @@ use axum::response::Response;
 use http::{HeaderValue, Method, header};
 use serde::Deserialize;
 
-use super::assets;
-use super::auth::{accepts_html, is_for_programs};
 use crate::client::words;
+use crate::server::assets;
+use crate::server::gate::{accepts_html, is_for_programs};
 
 /// Bytes of a problem; ours are far smaller.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;

@@ -14,20 +14,16 @@ use futures_util::TryStreamExt as _;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Version, header};
 
-use super::state::AppState;
 use crate::formats::multipart_bounds::guarded;
 use crate::protocol::{ApiError, ErrorCode};
+use crate::server::state::AppState;
 
-/// How long a request's head may take, from the first byte to the last.
-pub const HEAD_MAX: Duration = Duration::from_secs(15);
 /// How long the body of a request may say nothing, and how far it may fall behind its least rate.
 pub const BODY_WAIT_MAX: Duration = Duration::from_mins(1);
 /// Bytes a second, on average, of a body that its sender has at hand: JSON, a form.
 pub const BODY_BYTES_PER_S_MIN: u64 = 1024;
 /// Bytes a second, on average, of a body that carries items: they may be sent as they are made.
 pub const STREAM_BYTES_PER_S_MIN: u64 = 10;
-/// Bytes of a request's head; a larger one is answered 431.
-pub const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// For whatever is no page: nothing may run, nothing may frame it.
 const POLICY_ELSEWHERE: HeaderValue =

@@ -10,8 +10,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
-use super::state::AppState;
 use crate::protocol::ApiError;
+use crate::server::state::AppState;
 
 /// Bytes of a refusal at most; a longer body is none, and is answered as a defect.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;

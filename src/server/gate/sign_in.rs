@@ -11,8 +11,8 @@ use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
 
 use super::auth::{accepts_html, cookie_name, percent_encode};
-use super::state::{AppState, Site};
 use crate::protocol::{ApiError, ErrorCode};
+use crate::server::state::{AppState, Site};
 use crate::service::{Caller, SignedIn};
 
 /// What `/login` posts.
@@ -76,8 +76,8 @@ pub async fn logout(State(state): State<AppState>, caller: Option<Extension<Call
 }
 
 fn admit(state: &AppState, request: &Request) -> Result<(), ApiError> {
-    let address = state.doorman.address(request.extensions(), request.headers());
-    state.doorman.admit(address).map_err(|seconds| {
+    let address = state.proxies.client_address(request.extensions(), request.headers());
+    state.login_rate.admit(address).map_err(|seconds| {
         tracing::warn!(%address, "too many tries to sign in");
         let mut refusal =
             ApiError::new(ErrorCode::TooMany, "Too many tries from this address; wait a moment.");

@@ -1,6 +1,6 @@
 //! Bodies and answers that take their time end when whoever sends or reads them may no longer come in.
 //!
-//! Owns the layer that ties both to the signal that sockets end by ([`Guests`](super::live::Guests)). Goes right after
+//! Owns the layer that ties both to the signal that sockets end by ([`Guests`](crate::server::live::Guests)). Goes right after
 //! the layer that knows who asks. Invariant: within about a second of a revocation, a sign-out or a disabled person, no
 //! more of a body is taken and no more of an answer leaves. A body ends in an error of the kind `PermissionDenied`, so
 //! that whoever reads it can say why; a stream of events ends by itself; any other answer breaks off, so that nobody
@@ -21,9 +21,9 @@ use http::{StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-use super::connections::OpenConnection;
-use super::live::Stay;
-use super::state::AppState;
+use crate::server::gate::Stay;
+use crate::server::state::AppState;
+use crate::server::transport::OpenConnection;
 use crate::service::Caller;
 
 /// Bytes of an answer that has left before anything can be taken away: all at hand, and little.
@@ -90,7 +90,7 @@ pub async fn watch(State(state): State<AppState>, request: Request, next: Next) 
         .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     response.map(|body| {
         if is_events {
-            Body::new(super::bodies::HeldBody::new(body, (stay, over)))
+            Body::new(crate::server::transport::HeldBody::new(body, (stay, over)))
         } else {
             watched(body, stay, over)
         }

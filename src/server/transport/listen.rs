@@ -1,6 +1,6 @@
 //! The accept loop: connections in, bounded in number and in time, and out again at the stop.
 //!
-//! Owns connections. Called by [`super::run`]. Invariant: a connection that says nothing is closed; a stop lets the
+//! Owns connections. Called by [`crate::server::run`]. Invariant: a connection that says nothing is closed; a stop lets the
 //! answers under way end and takes no new ones. Deliberately knows no URL.
 
 use std::convert::Infallible;
@@ -22,13 +22,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::bodies::HeldBody;
+use super::connections::OPEN_CONNECTIONS;
 use super::connections::{OpenConnection, OpenConnections};
-use super::health::CONNECTIONS;
-use super::limits::{HEAD_BYTES_MAX, HEAD_MAX};
+use super::held_body::HeldBody;
 use super::paced::PacedStream;
 use crate::fault::Loop;
 
+/// How long a request's head may take, from the first byte to the last.
+const HEAD_MAX: Duration = Duration::from_secs(15);
+/// Bytes of a request's head; a larger one is answered 431.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Connections that may wait to be accepted: after a restart thousands come within a second or two. The system holds
 /// it to its own bound; one more has to try again.
 const BACKLOG: u32 = 4096;
@@ -142,14 +145,14 @@ struct Counted;
 
 impl Counted {
     fn one_more() -> Self {
-        CONNECTIONS.fetch_add(1, Ordering::Relaxed);
+        OPEN_CONNECTIONS.fetch_add(1, Ordering::Relaxed);
         Self
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
+        OPEN_CONNECTIONS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

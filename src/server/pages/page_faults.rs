@@ -13,8 +13,8 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::state::AppState;
 use crate::protocol::{ApiError, ErrorCode};
+use crate::server::state::AppState;
 
 /// Bytes of what a page tells; more are refused with 413. The bootstrap cuts its message far below.
 const TOLD_BYTES_MAX: usize = 8 * 1024;

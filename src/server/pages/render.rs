@@ -15,10 +15,10 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
 
-use super::assets;
-use super::limits::page_policy;
-use super::state::AppState;
 use crate::app::{App, Assets, shell};
+use crate::server::assets;
+use crate::server::gate::page_policy;
+use crate::server::state::AppState;
 use crate::service::Service;
 
 /// The app's pages and server functions.

@@ -3,6 +3,9 @@
 //! Reads the sources as text and as syntax; runs nothing of them. A rule that fails names the file, the line and what
 //! to do instead.
 
+mod house;
+mod paths;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -221,17 +224,6 @@ fn components_call_no_server_function() {
 }
 
 #[test]
-fn entities_stay_in_the_store() {
-    let mut faults = Vec::new();
-    for source in sources("src").iter().filter(|source| source.room != "store") {
-        if source.text.contains("store::entity") {
-            faults.push(format!("{}: entities never leave the store, records do", source.path.display()));
-        }
-    }
-    none(faults);
-}
-
-#[test]
 fn only_three_files_branch_on_the_database() {
     let allowed =
         ["src/store/lease/claim.rs", "src/store/lease/record.rs", "src/store/migration/column_words.rs"];
@@ -332,24 +324,6 @@ fn targets_are_told_apart_at_the_rooms_only() {
             });
             if gate && !(may && file) && !line.trim_start().starts_with("//") {
                 faults.push(format!("{}:{}: gates stand at mod lines", source.path.display(), at + 1));
-            }
-        }
-    }
-    none(faults);
-}
-
-#[test]
-fn words_mean_one_thing() {
-    let refused =
-        [("job", "item"), ("jobs", "items"), ("chunk lease", "range lease"), ("milestone", "milepost")];
-    let mut faults = Vec::new();
-    for source in sources("src") {
-        for (at, line) in source.text.lines().enumerate() {
-            let words: Vec<&str> = line.split(|c: char| !c.is_ascii_alphabetic()).collect();
-            for (word, instead) in refused {
-                if words.iter().any(|found| found.eq_ignore_ascii_case(word)) {
-                    faults.push(format!("{}:{}: say {instead}, not {word}", source.path.display(), at + 1));
-                }
             }
         }
     }

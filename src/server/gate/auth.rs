@@ -12,10 +12,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
-use super::assets;
-use super::connections::OpenConnection;
-use super::state::{AppState, OriginVerdict, Site};
 use crate::protocol::{ApiError, ErrorCode};
+use crate::server::assets;
+use crate::server::state::{AppState, OriginVerdict, Site};
+use crate::server::transport::OpenConnection;
 use crate::service::{Caller, Via};
 
 /// The name of the cookie, by how the installation is reached.

@@ -1,8 +1,7 @@
 //! What holds for the body of every request and of every answer.
 //!
 //! [`read_or_close`]: an answer that leaves before its request was read to the end says `Connection: close`, or what is
-//! left of it is read. [`paced`]: a body that comes too slowly ends in an error. [`HeldBody`]: something that is to live
-//! as long as an answer. Invariant: a connection that was not said to close takes the next request.
+//! left of it is read. [`paced`]: a body that comes too slowly ends in an error. A connection that was not said to close takes the next request.
 
 use std::io;
 use std::pin::Pin;
@@ -19,48 +18,14 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use super::api::extract::essence;
-use super::connections::OpenConnection;
 use super::limits::{BODY_BYTES_PER_S_MIN, BODY_WAIT_MAX, STREAM_BYTES_PER_S_MIN};
-use super::paced::TransferDebt;
+use crate::server::extract::essence;
+use crate::server::transport::{OpenConnection, TransferDebt};
 
 /// Bytes of a body that nobody wanted which are read so that its connection can go on; where there are more, it ends.
 const DRAIN_BYTES_MAX: usize = 64 * 1024;
 /// How long that may take: the answer waits for it.
 const DRAIN_MAX: Duration = Duration::from_millis(500);
-
-/// A body, and what is to live as long as it does.
-pub struct HeldBody<T> {
-    body: Body,
-    _held: T,
-}
-
-impl<T> HeldBody<T> {
-    /// `body`, with `held` dropped after it.
-    pub fn new(body: Body, held: T) -> Self {
-        Self { body, _held: held }
-    }
-}
-
-impl<T: Unpin> HttpBody for HeldBody<T> {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
 
 /// What has become of the body of a request.
 enum Leftover {

@@ -1,0 +1,19 @@
+//! What every request passes: who asks, from where, and within which bounds.
+
+pub mod auth;
+mod bodies;
+mod limits;
+mod login_rate_limit;
+mod revocation;
+mod revocation_watch;
+pub mod sign_in;
+
+pub use self::auth::{
+    accepts_html, identify, is_for_programs, require_caller, require_caller_but_to_sign_in, same_site,
+    turn_away,
+};
+pub use self::bodies::{paced, read_or_close};
+pub use self::limits::{guard_forms, harden, one_host, page_policy, refuse_large};
+pub use self::login_rate_limit::LoginRateLimit;
+pub use self::revocation::{Guests, Stay, watch_guests};
+pub use self::revocation_watch::watch;

@@ -1,0 +1,10 @@
+//! The pages and what belongs to them: rendering, their files, the functions that they call, refusals as pages, and
+//! what failed in people's browsers.
+
+mod functions;
+pub mod page_faults;
+pub mod refusal_page;
+pub mod render;
+
+pub use self::functions::answers;
+pub use self::page_faults::PageFaults;
