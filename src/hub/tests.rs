@@ -13,7 +13,8 @@ use crate::protocol::{
 };
 use crate::store::Viewer;
 
-const TICK: Duration = Duration::from_millis(100);
+/// The longest that a tick can be.
+const TICK: Duration = TICK_DEFAULT;
 
 fn viewer(name: &str) -> Viewer {
     Viewer { name: name.to_owned(), sees_all: name == "admin" }
@@ -96,7 +97,7 @@ impl World {
         topic: Topic,
         rev: Rev,
         rows: Vec<(Row, Audience)>,
-    ) -> bytes::Bytes {
+    ) -> WireFrame {
         session.subscribe(topic).unwrap();
         match session.answer_at(topic, None, rev, Some(rows), self.now) {
             Answer::Frame(frame) => frame,
@@ -123,8 +124,8 @@ impl World {
     }
 }
 
-fn read(frame: &bytes::Bytes) -> ServerFrame {
-    ServerFrame::from_json(std::str::from_utf8(frame).unwrap()).unwrap()
+fn read(frame: &WireFrame) -> ServerFrame {
+    ServerFrame::from_json(std::str::from_utf8(frame.payload()).unwrap()).unwrap()
 }
 
 /// What a client shows that folds frames as documented.
@@ -138,10 +139,10 @@ struct Client {
 
 impl Client {
     /// A frame of strip cells as it stands on the wire.
-    fn take_bytes(&mut self, codec: Codec, frame: &bytes::Bytes) {
+    fn take_bytes(&mut self, codec: Codec, frame: &WireFrame) {
         let (rev, changes, gone) = match codec {
             Codec::Json => return self.take(read(frame)),
-            Codec::Binary => match self.channels.read(frame).unwrap() {
+            Codec::Binary => match self.channels.read(frame.payload()).unwrap() {
                 Heard::Frame(frame) => return self.take(frame),
                 Heard::Update { rev, changes, gone, .. } => (rev, changes, gone),
             },
@@ -216,6 +217,42 @@ async fn first_change_goes_at_once_then_at_the_tick() {
     assert!(world.frames(&mut session).is_empty());
 }
 
+/// How many milliseconds the second of two changes waits for its release.
+fn second_change_after(world: &mut World, session: &mut Session, rev: Rev) -> u32 {
+    // Long after whatever went before: the first goes at once.
+    world.advance(TICK * 10);
+    world.publish(strip(), rev, vec![cell(0, rev, rev)], &[]);
+    assert_eq!(world.frames(session).len(), 1);
+    world.publish(strip(), rev + 1, vec![cell(0, rev + 1, rev + 1)], &[]);
+    let mut waited_ms = 0;
+    while world.frames(session).is_empty() {
+        world.advance(Duration::from_millis(1));
+        waited_ms += 1;
+        assert!(waited_ms < 1_000, "it is never released");
+    }
+    waited_ms
+}
+
+#[tokio::test]
+async fn releases_follow_what_sending_costs() {
+    let mut world = World::new();
+    let mut session = world.hub.session(viewer("ada"), Codec::Json);
+    world.join(&mut session, strip(), 1, vec![]);
+    assert_eq!(second_change_after(&mut world, &mut session, 2), 25, "where sending costs nothing");
+    let tempo = Arc::clone(&world.hub.inner.tempo);
+    let send = |world: &mut World, cost: Duration, ticks: u32| {
+        for _ in 0..ticks {
+            let begun = world.now;
+            world.advance(tempo.tick().max(cost));
+            tempo.spent(begun, begun + cost);
+        }
+    };
+    send(&mut world, Duration::from_millis(500), 2);
+    assert_eq!(second_change_after(&mut world, &mut session, 4), 100, "where it takes all there is");
+    send(&mut world, Duration::from_millis(1), 50);
+    assert_eq!(second_change_after(&mut world, &mut session, 6), 26, "and back, but for a rest of the way");
+}
+
 #[tokio::test]
 async fn a_slow_session_gets_the_newest_only() {
     let mut world = World::new();
@@ -252,7 +289,7 @@ async fn sessions_that_are_up_to_date_share_a_frame() {
     world.publish(strip(), 2, vec![cell(0, 2, 2)], &[]);
     let told: Vec<_> = sessions.iter_mut().flat_map(|session| session.turn(world.now).frames).collect();
     assert_eq!(told.len(), 3);
-    assert!(told.iter().all(|frame| frame.as_ptr() == told[0].as_ptr()), "encoded once");
+    assert!(told.iter().all(|frame| frame.whole().as_ptr() == told[0].whole().as_ptr()), "encoded once");
 }
 
 #[tokio::test]

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::super::Audience;
 use super::super::held::Held;
 use super::super::listed::Listed;
+use super::super::wire_frame::WireFrame;
 use super::{Due, Listeners};
 use crate::protocol::{Codec, Key, Rev, Row, Topic};
 use crate::store::Viewer;
@@ -54,7 +54,7 @@ pub(super) struct Shared {
     pub(super) viewer: Option<Viewer>,
     pub(super) from: u64,
     pub(super) to: u64,
-    pub(super) frame: Bytes,
+    pub(super) frame: WireFrame,
 }
 
 /// True where `viewer` may see what is for `audience`.
