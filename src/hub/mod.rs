@@ -15,14 +15,14 @@
 //! rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow one; `rev` never goes back
 //! on a topic. No table is queried here, and no socket is known but as an [`Outlet`].
 
-mod held;
-mod herald;
-mod listed;
-mod listener;
+mod broadcaster;
+mod channel;
+mod finished_list;
 mod pace;
+mod retained_row;
 mod session;
+mod subscriber;
 mod tempo;
-mod topics;
 mod wire_frame;
 
 #[cfg(test)]
@@ -36,12 +36,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use self::channel::{Channel, Due};
+pub use self::subscriber::Outlet;
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
-pub use listener::Outlet;
 use pace::Timer;
 pub use session::{Answer, Refused, Session, Turn};
 use tempo::Tempo;
-use topics::{Channel, Due};
 pub use wire_frame::WireFrame;
 
 /// Longest tick, where nobody says otherwise.

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::listener::{Listener, Outlet};
+use super::channel::{Answered, Asked};
 use super::pace::{Pace, Timer};
-use super::topics::{Answered, Asked};
+use super::subscriber::{Listener, Outlet};
 use super::wire_frame::WireFrame;
 use super::{Audience, Hub};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;

@@ -4,8 +4,8 @@
 //! Deliberately measures nothing.
 
 use super::*;
-use crate::engine::recorder::catch_up;
-use crate::engine::told::Group;
+use crate::engine::record::Group;
+use crate::engine::record::catch_up;
 use crate::protocol::ItemQuery;
 use crate::store::Recorded;
 
@@ -77,10 +77,10 @@ async fn a_group_whose_answer_was_lost_is_still_told() {
     let ended = bench.ended(&batch).await;
     let group = Group { reports: Vec::new(), batches: vec![batch.key, batch.key], frees: false };
     let mut recorded = Recorded { answers: Vec::new(), changes: Vec::new() };
-    catch_up(&bench.engine, &group, &mut recorded).await;
+    catch_up(&bench.store, bench.engine.stages.loops(), &group, &mut recorded).await;
     let [change] = recorded.changes.as_slice() else { panic!("{:?}", recorded.changes) };
     assert_eq!((&change.batch, change.families.len()), (&ended, 1));
-    catch_up(&bench.engine, &group, &mut recorded).await;
+    catch_up(&bench.store, bench.engine.stages.loops(), &group, &mut recorded).await;
     assert_eq!(recorded.changes.len(), 1);
     bench.engine.drain().await;
 }
@@ -126,7 +126,16 @@ async fn what_cannot_start_soon_goes_back() {
     let batch = bench.submit(50_000, r#"{"wait_ms":200,"wait_after":1000}"#, Options::default()).await;
     bench.until(&batch, |batch| batch.succeeded > 1_000).await;
     let waiting = || {
-        bench.engine.inner.desk.lock().leases.values().map(crate::engine::lease::Lease::waiting).sum::<u64>()
+        bench
+            .engine
+            .stages
+            .acts
+            .dispatcher
+            .table()
+            .leases
+            .values()
+            .map(crate::engine::dispatch::Lease::waiting)
+            .sum::<u64>()
     };
     for _ in 0..1_000 {
         if waiting() < 100 {

@@ -19,10 +19,10 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Admission, admit, refuse_foreign};
-use super::ear::{Answered, Ear, encode};
+use super::admission::{Admission, admit, refuse_foreign};
 use super::frame_budget::FrameCharge;
-use super::pings::next_ping;
+use super::ping_schedule::next_ping;
+use super::subscriptions::{Answered, Ear, encode};
 use super::{hint, welcome};
 use crate::hub::WireFrame;
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;

@@ -13,28 +13,29 @@
 //! task. A caller who may no longer come in is cut when callers are next looked up, at least every quarter of a second while
 //! the database answers.
 
-mod door;
-mod ear;
+mod admission;
 mod events;
 mod frame_budget;
-mod guests;
 mod handshake;
-mod out;
-mod pings;
+mod ping_schedule;
+
 mod poll;
 mod read_share;
+mod reader;
+mod revocation;
 mod socket;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod topic_budget;
-mod wire;
+mod writer;
 
 use std::time::Duration;
 
-pub use door::{Full, Place, PlaceLimits, Places};
+pub use self::admission::{Full, Place, PlaceLimits, Places};
+pub use self::revocation::{Guests, Stay, watch_guests};
 pub use events::events;
 pub use frame_budget::FrameBudget;
-pub use guests::{Guests, Stay, watch_guests};
 pub use poll::frames;
 pub use read_share::ReadShare;
 pub use socket::live;

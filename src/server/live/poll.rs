@@ -15,10 +15,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
 use http::header;
 
-use super::door::{Admission, admit};
-use super::ear::{Answered, Ear, encode};
+use super::admission::{Admission, admit};
 use super::events::{Admitted, admitted};
 use super::frame_budget::FrameCharge;
+use super::subscriptions::{Answered, Ear, encode};
 use super::welcome;
 use crate::hub::WireFrame;
 use crate::protocol::{Codec, Rev};

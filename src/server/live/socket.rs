@@ -16,12 +16,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Admission, admit, refuse_foreign};
-use super::ear::{Answered, Ear, READS_MAX, encode};
+use super::admission::{Admission, admit, refuse_foreign};
 use super::frame_budget::FrameCharge;
 use super::handshake::Handshake;
-use super::pings::next_ping;
-use super::wire::{Broken, Came, Wire};
+use super::ping_schedule::next_ping;
+use super::reader::{Broken, Came, Wire};
+use super::subscriptions::{Answered, Ear, READS_MAX, encode};
 use super::{hint, welcome};
 use crate::hub::WireFrame;
 use crate::protocol::limits::CLIENT_MESSAGES_PER_SECOND_MAX;
