@@ -1,14 +1,14 @@
 //! The limit: a server that only writes. The same bytes to as many sockets as often, by one plain loop.
 //!
 //! Owns that server, both ends of it: the bench starts itself anew with `--bare`, so that the loop has a process and a
-//! processor time of its own. Called by the parts. Invariant: one thread, one `write` a frame and socket, no queue; what
+//! processor time of its own. Where it stamps its frames, a client knows how old they are. Called by the parts. Invariant: one thread, one `write` a frame and socket, no queue; what
 //! a socket does not take at once is left out. Deliberately has no batch, no topic, no ping and no WebSocket library.
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,8 +18,36 @@ use crate::codec::{self, Codec};
 use crate::crowd::WATCHER;
 use crate::{Fault, server, wire};
 
-/// The argument that makes this executable a bare server; subprotocol and tick follow, the payload is standard input.
+/// The argument that makes this executable a bare server; subprotocol, tick in microseconds and [`Frames`] follow, the
+/// payload is standard input.
 pub const ARGUMENT: &str = "--bare";
+
+/// Digits of a stamp: microseconds since 1970, at the end of the payload.
+const STAMP_DIGITS: usize = 16;
+
+/// When the bare server wrote this frame, in microseconds since 1970.
+pub fn stamp_of(payload: &[u8]) -> Option<u64> {
+    let (_, digits) = payload.split_at_checked(payload.len().checked_sub(STAMP_DIGITS)?)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// What stands in a frame.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Frames {
+    /// The payload as it is.
+    Same,
+    /// The payload with the time of its writing in place of its last bytes.
+    Stamped,
+}
+
+impl Frames {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Stamped => "stamped",
+        }
+    }
+}
 
 /// A bare server in a process of its own. Dropping it ends it.
 pub struct Bare {
@@ -35,11 +63,12 @@ impl Bare {
     pub async fn start(
         codec: &Codec,
         payload: &[u8],
-        tick_ms: u64,
+        tick: Duration,
+        frames: Frames,
         core: Option<usize>,
     ) -> Result<Self, Fault> {
         let mut child = server::on_core(&std::env::current_exe()?, core)
-            .args([ARGUMENT, codec.subprotocol, &tick_ms.to_string()])
+            .args([ARGUMENT, codec.subprotocol, &tick.as_micros().to_string(), frames.name()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -61,12 +90,16 @@ impl Bare {
 
 /// What the process started by [`Bare::start`] does, until it is ended.
 pub fn serve(arguments: &[String]) -> Result<(), Fault> {
-    let [subprotocol, tick_ms] = arguments else { return Err("expected a subprotocol and a tick".into()) };
+    let [subprotocol, tick_micros, frames] = arguments else {
+        return Err("expected a subprotocol, a tick and what stands in a frame".into());
+    };
     let codec = codec::named(subprotocol)?;
-    let tick = Duration::from_millis(tick_ms.parse()?);
+    let tick = Duration::from_micros(tick_micros.parse()?);
     let mut payload = Vec::new();
     std::io::stdin().read_to_end(&mut payload)?;
-    let frame = wire::from_server(codec.opcode, &payload);
+    let mut frame = wire::from_server(codec.opcode, &payload);
+    let answer = frame.clone();
+    let stamped = frames == Frames::Stamped.name();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         println!("{}", listener.local_addr()?);
@@ -76,6 +109,9 @@ pub fn serve(arguments: &[String]) -> Result<(), Fault> {
             let mut ticks = tokio::time::interval(tick);
             loop {
                 ticks.tick().await;
+                if stamped {
+                    stamp(&mut frame)?;
+                }
                 broadcast(&mut watchers.borrow_mut(), &frame);
             }
         };
@@ -83,12 +119,12 @@ pub fn serve(arguments: &[String]) -> Result<(), Fault> {
             let mut others = Vec::new();
             loop {
                 let (stream, _from) = listener.accept().await?;
-                let (stream, is_watcher) = welcome(stream, codec, &frame).await?;
+                let (stream, is_watcher) = welcome(stream, codec, &answer).await?;
                 if is_watcher { watchers.borrow_mut().push(stream) } else { others.push(stream) }
             }
         };
         tokio::select! {
-            () = broadcasting => Ok(()),
+            failed = broadcasting => failed,
             failed = accepting => failed,
         }
     })
@@ -112,6 +148,15 @@ async fn welcome(
     stream.write_all(frame).await?;
     let is_watcher = String::from_utf8_lossy(&head).contains(&format!("User-Agent: {WATCHER}\r\n"));
     Ok((stream.into_std()?, is_watcher))
+}
+
+/// Writes the time over the end of `frame`.
+fn stamp(frame: &mut [u8]) -> Result<(), Fault> {
+    let micros = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_micros();
+    let digits = format!("{micros:0STAMP_DIGITS$}");
+    let at = frame.len().checked_sub(STAMP_DIGITS).ok_or("no room for a stamp")?;
+    frame[at..].copy_from_slice(digits.as_bytes());
+    Ok(())
 }
 
 fn broadcast(watchers: &mut Vec<std::net::TcpStream>, frame: &[u8]) {

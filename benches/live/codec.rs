@@ -102,10 +102,18 @@ fn json_kind(payload: &[u8]) -> Kind {
 
 /// The first `"rev":` is the frame's own: it stands before the rows.
 fn json_revision(payload: &[u8]) -> Option<u64> {
-    const NAME: &[u8] = br#""rev":"#;
-    let at = payload.windows(NAME.len()).position(|window| window == NAME)? + NAME.len();
+    number_after(payload, br#""rev":"#)
+}
+
+fn number_after(payload: &[u8], name: &[u8]) -> Option<u64> {
+    let at = payload.windows(name.len()).position(|window| window == name)? + name.len();
     let digits = payload[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
     std::str::from_utf8(&payload[at..at + digits]).ok()?.parse().ok()
+}
+
+/// Items that have succeeded, of an update of one batch in JSON.
+pub fn succeeded(payload: &[u8]) -> Option<u64> {
+    number_after(payload, br#""succeeded":"#)
 }
 
 fn binary_kind(payload: &[u8]) -> Kind {

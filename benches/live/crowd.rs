@@ -17,12 +17,32 @@ use crate::{Fault, process};
 /// How long all of a crowd may take to be answered.
 const GATHER_PATIENCE: Duration = Duration::from_mins(3);
 
-/// Connections that listen to the same topic.
+/// Connections that listen to the same topics.
 pub struct Group {
     /// Told to the server; the bare one sends to [`WATCHER`] alone.
     pub name: &'static str,
     pub count: usize,
-    pub topic: String,
+    pub topics: Vec<String>,
+}
+
+/// What connections of the first group note of each update.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Noting {
+    /// Nothing.
+    Counts,
+    /// How many items have succeeded by it, in JSON.
+    Succeeded,
+    /// When the bare server wrote it.
+    Stamp,
+}
+
+/// An update as it was noted.
+#[derive(Clone, Copy)]
+pub struct Note {
+    /// What [`Noting`] says.
+    pub value: u64,
+    /// When it was read, in microseconds since 1970.
+    pub read_micros: u64,
 }
 
 /// Name of a connection that updates are sent to.
@@ -46,6 +66,7 @@ pub struct Spec {
     /// The one core that the thread may use; none: all.
     pub core: Option<usize>,
     pub after: After,
+    pub noting: Noting,
 }
 
 /// A crowd that is connected. Dropping it ends all its connections.
@@ -139,6 +160,11 @@ impl Crowd {
             .collect();
         after.sort_by(f64::total_cmp);
         after
+    }
+
+    /// What each connection of the first group has noted so far, and forgets now.
+    pub fn take_notes(&self) -> Vec<Vec<Note>> {
+        self.shared.members[0].iter().map(Member::take_notes).collect()
     }
 
     /// Payload of the latest update to the first connection.

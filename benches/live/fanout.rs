@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::bare::Bare;
+use crate::bare::{Bare, Frames};
 use crate::live::Live;
 use crate::report::load_average;
 use crate::sheet::{Sheet, decimal, milliseconds, percent, whole};
@@ -88,10 +88,11 @@ async fn watch(stage: &Stage, scene: Scene, server: &Server) -> Result<Told, Fau
     Ok(Told { window, share_alone, items_alone, items, update: crowd.sample(), delays })
 }
 
-/// One run of the bare server, with the bytes of `update`.
-pub async fn bare(stage: &Stage, scene: Scene, update: &[u8]) -> Result<Window, Fault> {
+/// One run of the bare server, with the bytes of `told` and as often as they came.
+pub async fn bare(stage: &Stage, scene: Scene, told: &Told) -> Result<Window, Fault> {
     let core = scene.cores.map(|(server, _)| server);
-    let server = Bare::start(stage.settings.codec, update, scene.tick_ms, core).await?;
+    let tick = Duration::from_secs_f64(1.0 / told.window.rate_at(0.5).max(0.1));
+    let server = Bare::start(stage.settings.codec, &told.update, tick, Frames::Same, core).await?;
     let reading = scene.cores.map(|(_, generator)| generator);
     let crowd = stage.gather(server.address, (scene.watchers, ""), (scene.idle, ""), reading).await?;
     let window = Window::watch(server.process, &crowd, stage.settings.window).await?;
@@ -107,6 +108,7 @@ pub fn add(sheet: &mut Sheet, told: Told, bare: &Window) {
     sheet.add("updates a second to one client, the least served", window.rate_at(0.0), decimal);
     sheet.add("the same, 1st percentile", window.rate_at(0.01), decimal);
     sheet.add("the same, median", window.rate_at(0.5), decimal);
+    sheet.add("milliseconds between two of them", 1_000.0 / window.rate_at(0.5), decimal);
     sheet.add("least served to median", window.rate_at(0.0) / window.rate_at(0.5), decimal);
     sheet.add("connections that ended", window.cut, whole);
     sheet.add("tries to connect that failed before all had come", window.refused, whole);
@@ -154,7 +156,7 @@ pub async fn measure(stage: &Stage) -> Result<(), Fault> {
     for round in 1..=stage.settings.rounds {
         for (scene, sheet) in scenes.iter().zip(&mut sheets) {
             let told = milepost(stage, *scene).await?;
-            let bare = bare(stage, *scene, &told.update).await?;
+            let bare = bare(stage, *scene, &told).await?;
             add(sheet, told, &bare);
         }
         eprintln!("fan-out: round {round} of {} done", stage.settings.rounds);

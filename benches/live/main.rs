@@ -4,15 +4,17 @@
 //! through the public surface, and stands beside a limit measured in the same run. Deliberately judges nothing: it prints.
 //!
 //! ```text
-//! MILEPOST_BIN    executable to measure            BENCH_PARTS        quiet,fanout,capacity,memory,slow,storm,weight (all)
+//! MILEPOST_BIN    executable to measure            BENCH_PARTS        quiet,age,fanout,capacity,memory,slow,storm,weight (all)
 //! BENCH_ROUNDS    rounds (3)                       BENCH_CLIENTS      clients on one batch (1000,5000)
 //! BENCH_FOLDER    where data is made               BENCH_IDLE         idle ones beside them (a fifth)
 //! BENCH_WINDOW    seconds of a measurement (20)    BENCH_CONNECTIONS  idle ones for the memory (10,000)
 //! BENCH_SINGLE    single items of a round (40)     BENCH_STORM        clients that come back (2,000)
 //! BENCH_CODEC     subprotocol (milepost.v1.json)   BENCH_TICKS_MS     ticks on one core (100,50)
-//! BENCH_CALLERS   people they belong to (50)
+//! BENCH_CALLERS   people they belong to (50)       BENCH_AGED         clients whose frames are timed (1,100,1000)
+//! BENCH_WATCHING  connections that watch as a page does, for the memory (1,000)
 //! ```
 
+mod age;
 mod bare;
 mod capacity;
 mod client;
@@ -78,6 +80,7 @@ async fn play() -> Result<(), Fault> {
         eprintln!("{}", part.name());
         match part {
             Part::Quiet => quiet(&stage).await?,
+            Part::Age => age::measure(&stage).await?,
             Part::Fanout => fanout::measure(&stage).await?,
             Part::Capacity => capacity::measure(&stage).await?,
             Part::Memory => memory::measure(&stage).await?,

@@ -7,14 +7,15 @@
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::Fault;
 use crate::client::{Client, End};
+use crate::codec;
 use crate::codec::Kind;
-use crate::crowd::{After, Spec};
+use crate::crowd::{After, Note, Noting, Spec};
+use crate::{Fault, bare};
 
 /// First connections that are under way at once; a storm has no such bound.
 const CONNECTING_MAX: usize = 64;
@@ -38,6 +39,25 @@ pub struct Member {
     pub updates: AtomicU64,
     /// Of the updates, on the wire.
     pub bytes: AtomicU64,
+    notes: Mutex<Vec<Note>>,
+}
+
+impl Member {
+    /// What was noted so far, and is forgotten now.
+    pub fn take_notes(&self) -> Vec<Note> {
+        std::mem::take(&mut held(&self.notes))
+    }
+
+    fn note(&self, noting: Noting, payload: &[u8]) {
+        let value = match noting {
+            Noting::Counts => return,
+            Noting::Succeeded => codec::succeeded(payload),
+            Noting::Stamp => bare::stamp_of(payload),
+        };
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let read_micros = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
+        held(&self.notes).extend(value.map(|value| Note { value, read_micros }));
+    }
 }
 
 pub struct Shared {
@@ -132,7 +152,9 @@ async fn attend(
     let connecting = async {
         let token = &tokens[at % tokens.len()];
         let mut client = Client::connect(door, token, groups[group].name, from, None).await?;
-        client.subscribe(&groups[group].topic, *known).await?;
+        for topic in &groups[group].topics {
+            client.subscribe(topic, *known).await?;
+        }
         Ok::<_, Fault>(client)
     };
     let mut client = match connecting.await {
@@ -153,6 +175,9 @@ async fn attend(
                     *known = (door.codec.revision)(payload).or(*known);
                 }
                 if kind == Kind::Update {
+                    if group == 0 {
+                        member.note(shared.spec.noting, payload);
+                    }
                     member.updates.fetch_add(1, Ordering::Relaxed);
                     member.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
                     if sampled {

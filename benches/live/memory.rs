@@ -1,14 +1,16 @@
-//! What a connection costs that nothing happens on: memory, and processor time for being there.
+//! What a connection costs: memory and processor time of one that nothing happens on, memory of one that watches a running
+//! batch as a page does.
 //!
-//! Owns the one run. Called by `main`. Invariant: what a server sets aside once is there before the first look: some
-//! connections have come and gone by then. Deliberately leaves out what the system holds for a socket.
+//! What a server sets aside once is there before the first look: some connections have come and gone by then. What the
+//! system holds for a socket is left out.
 
 use std::time::Duration;
 
+use crate::crowd::Noting;
 use crate::report::{load_average, mebibytes};
 use crate::sheet::{Sheet, kibibytes, percent, whole};
 use crate::stage::{Run, Stage, address};
-use crate::work::Batch;
+use crate::work::{Batch, Work};
 use crate::{Fault, process, server::Server};
 
 /// Connections that come and go before the first look.
@@ -21,9 +23,43 @@ pub async fn measure(stage: &Stage) -> Result<(), Fault> {
     let folder = stage.folder()?;
     let server = stage.start(folder.path(), Run::DEFAULT).await?;
     match look(stage, &server).await {
+        Ok(()) => server.stop().await?,
+        Err(fault) => return Err(server.explain(fault)),
+    }
+    let folder = stage.folder()?;
+    let server = stage.start(folder.path(), Run::DEFAULT).await?;
+    match watch(stage, &server).await {
         Ok(()) => server.stop().await,
         Err(fault) => Err(server.explain(fault)),
     }
+}
+
+/// What a page of one batch listens to.
+fn page(batch: &Batch) -> Vec<String> {
+    ["", "/items/1-100", "/strip", "/families"].map(|part| format!("{}{part}", batch.topic)).into()
+}
+
+/// Connections that watch a running batch, beside some that do already: what the batch itself holds is left out.
+async fn watch(stage: &Stage, server: &Server) -> Result<(), Fault> {
+    let running = Batch::running(server, Work::Ticking).await?;
+    let (address, topics, count) = (address(server)?, page(&running), stage.settings.watching);
+    drop(stage.watch(address, FIRST, &topics, Noting::Counts).await?);
+    let first = stage.watch(address, FIRST, &topics, Noting::Counts).await?;
+    tokio::time::sleep(SETTLE).await;
+    let memory = |name| process::bytes(server.process, name);
+    let (resident, own) = (memory("VmRSS")?, memory("RssAnon")?);
+    let crowd = stage.watch(address, count, &topics, Noting::Counts).await?;
+    tokio::time::sleep(SETTLE).await;
+    let (resident_with, own_with) = (memory("VmRSS")?, memory("RssAnon")?);
+    let ended = crowd.ended() + first.ended();
+    #[expect(clippy::cast_precision_loss, reason = "counts for a table")]
+    let (connections, ended) = (count as f64, ended as f64);
+    let mut sheet = Sheet::new(format!("{} connections that watch a running batch", whole(connections)));
+    sheet.add("resident memory a connection", (resident_with - resident) / connections, kibibytes);
+    sheet.add("of it on the heap and on stacks", (own_with - own) / connections, kibibytes);
+    sheet.add("connections that ended", ended, whole);
+    sheet.print();
+    Ok(())
 }
 
 async fn look(stage: &Stage, server: &Server) -> Result<(), Fault> {

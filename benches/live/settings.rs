@@ -18,6 +18,7 @@ const OTHER_FILES: u64 = 300;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     Quiet,
+    Age,
     Fanout,
     Capacity,
     Memory,
@@ -27,13 +28,22 @@ pub enum Part {
 }
 
 impl Part {
-    const ALL: [Self; 7] =
-        [Self::Quiet, Self::Fanout, Self::Capacity, Self::Memory, Self::Slow, Self::Storm, Self::Weight];
+    const ALL: [Self; 8] = [
+        Self::Quiet,
+        Self::Age,
+        Self::Fanout,
+        Self::Capacity,
+        Self::Memory,
+        Self::Slow,
+        Self::Storm,
+        Self::Weight,
+    ];
 
     /// As in BENCH_PARTS.
     pub fn name(self) -> &'static str {
         match self {
             Self::Quiet => "quiet",
+            Self::Age => "age",
             Self::Fanout => "fanout",
             Self::Capacity => "capacity",
             Self::Memory => "memory",
@@ -59,6 +69,10 @@ pub struct Settings {
     /// None: a fifth of the clients.
     pub idle: Option<usize>,
     pub connections: usize,
+    /// Clients whose frames are timed, run by run.
+    pub aged: Vec<usize>,
+    /// Connections that watch a running batch as a page does, for the memory.
+    pub watching: usize,
     pub storm: usize,
     pub ticks_ms: Vec<u64>,
     /// Said beside the figures where fewer connections were possible than asked for; else empty.
@@ -136,6 +150,8 @@ impl Settings {
             clients,
             idle,
             connections: wanted.min(most).max(1),
+            aged: numbers("BENCH_AGED", "1,100,1000")?,
+            watching: one::<usize>("BENCH_WATCHING", "1_000")?.clamp(1, most),
             storm: one::<usize>("BENCH_STORM", "2_000")?.clamp(1, most),
             ticks_ms: numbers("BENCH_TICKS_MS", "100,50")?,
             fewer,

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::client::Door;
 use crate::codec;
-use crate::crowd::{After, Crowd, Group, Spec, WATCHER};
+use crate::crowd::{After, Crowd, Group, Noting, Spec, WATCHER};
 use crate::server::{Part, Server, make_token};
 use crate::{Fault, Settings};
 
@@ -100,10 +100,25 @@ impl Stage {
         idle: (usize, &str),
         core: Option<usize>,
     ) -> Result<Crowd, Fault> {
-        let group = |name, (count, topic): (usize, &str)| Group { name, count, topic: topic.to_owned() };
+        let group =
+            |name, (count, topic): (usize, &str)| Group { name, count, topics: vec![topic.to_owned()] };
         let groups = vec![group(WATCHER, watchers), group("idle", idle)];
         let (door, tokens) = (self.door(address), Arc::clone(&self.tokens));
-        Crowd::gather(Spec { door, tokens, groups, core, after: After::Stay }).await
+        let (after, noting) = (After::Stay, Noting::Counts);
+        Crowd::gather(Spec { door, tokens, groups, core, after, noting }).await
+    }
+
+    /// Connects `count` that watch `topics`, and note what `noting` says of each update.
+    pub async fn watch(
+        &self,
+        address: SocketAddr,
+        count: usize,
+        topics: &[String],
+        noting: Noting,
+    ) -> Result<Crowd, Fault> {
+        let groups = vec![Group { name: WATCHER, count, topics: topics.to_vec() }];
+        let (door, tokens) = (self.door(address), Arc::clone(&self.tokens));
+        Crowd::gather(Spec { door, tokens, groups, core: None, after: After::Stay, noting }).await
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use milepost::protocol::Timestamp;
 use serde_json::{Value, json};
 
 use crate::Fault;
@@ -18,6 +19,8 @@ const START_PATIENCE: Duration = Duration::from_secs(30);
 pub enum Work {
     /// Two items of 20 ms at a time: about ninety ends a second, a commit every 50 ms, a change at every tick.
     Ticking,
+    /// One item of so many milliseconds after the other.
+    OneByOne(u32),
     /// No-op items, as fast as the engine goes.
     FullSpeed,
 }
@@ -59,6 +62,10 @@ impl Batch {
                 "task": "demo", "name": "ticking", "items": { "count": 1_000_000 },
                 "params": { "duration_ms": 20 }, "options": { "concurrency": 2 }
             }),
+            Work::OneByOne(duration_ms) => json!({
+                "task": "demo", "name": "one by one", "items": { "count": 1_000_000 },
+                "params": { "duration_ms": duration_ms }, "options": { "concurrency": 1 }
+            }),
             // A count is stored as a count: nothing has to be sent for it.
             Work::FullSpeed => {
                 json!({ "task": "demo", "name": "full speed", "items": { "count": 1_000_000_000 } })
@@ -76,6 +83,18 @@ impl Batch {
         Ok(batch["succeeded"].as_f64().ok_or("a batch without counts")?)
     }
 
+    /// When items ended, in milliseconds since 1970, from the one with the lowest number.
+    pub async fn ends(&self, seqs: std::ops::Range<u64>) -> Result<Vec<f64>, Fault> {
+        let mut ends = Vec::new();
+        for seq in seqs {
+            let url = format!("{}/items/{seq}", self.url);
+            let answer = self.client.get(url).bearer_auth(&self.token).send().await?;
+            let item: Value = answer.error_for_status()?.json().await?;
+            ends.push(end_of(&item)?);
+        }
+        Ok(ends)
+    }
+
     async fn until_items(&self, count: u32) -> Result<(), Fault> {
         let waiting = async {
             while self.items().await? < f64::from(count) {
@@ -85,4 +104,12 @@ impl Batch {
         };
         tokio::time::timeout(START_PATIENCE, waiting).await.map_err(|_late| "no item ended in time")?
     }
+}
+
+/// When an item ended, in milliseconds since 1970.
+fn end_of(item: &Value) -> Result<f64, Fault> {
+    let ended_at = item["history"][0]["ended_at"].as_str().ok_or("an ended item without ended_at")?;
+    let Timestamp(ended_ms) = ended_at.parse().map_err(|fault| format!("ended_at: {fault}"))?;
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into 53 bits")]
+    Ok(ended_ms as f64)
 }

@@ -121,7 +121,7 @@ impl Default for EngineConfig {
 pub struct LiveConfig {
     /// Seconds between two pings, 1 to 300. 20.
     pub ping_seconds: u32,
-    /// Milliseconds between two updates of one topic at least, 10 to 10,000. 100.
+    /// Milliseconds between two updates of one topic under load, 10 to 10,000. 100. They are less while sending costs little.
     pub tick_ms: u32,
     /// Live connections at once, 1 to 1,000,000. 10,000.
     pub connections_max: usize,

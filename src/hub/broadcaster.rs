@@ -1,9 +1,9 @@
-//! The thread that sends where many hear the same topic.
+//! The thread that sends updates of topics with many listeners.
 //!
-//! Owns that thread and what waits for it. Called by the hub and its timer. Invariant: a topic waits at most once, and is
-//! served as it then is: when sending takes longer than a tick, ticks are left out, and nothing queues. A thread of its
-//! own, since where the machine is busy with work, one task among many would get too small a share of it for thousands of
-//! sockets. Deliberately knows no row.
+//! Waking thousands of tasks costs as much as the writes they would do, so one thread writes for all of them. It is a thread
+//! and no task, since on a machine that is busy with work one task among many would get too small a share for thousands of
+//! sockets. A topic waits for it at most once and is sent as it is when its turn comes: where sending takes longer than a
+//! tick, ticks are left out and nothing queues. What each pass costs is noted for the tick ([`Tempo`]).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::channel::{Channel, ring};
+use super::tempo::Tempo;
 use crate::fault::Loop;
 
 /// Sessions that are served together, in three passes: who has room, what is due, send. What a pass needs of one session
@@ -23,8 +24,8 @@ pub struct Herald {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
+    tempo: Arc<Tempo>,
     waiting: Mutex<Waiting>,
     bell: Condvar,
 }
@@ -38,8 +39,8 @@ struct Waiting {
 
 impl Herald {
     /// Starts the thread; none where the system gives none: then sessions are woken to send by themselves.
-    pub fn start() -> Option<Self> {
-        let shared = Arc::new(Shared::default());
+    pub fn start(tempo: Arc<Tempo>) -> Option<Self> {
+        let shared = Arc::new(Shared { tempo, waiting: Mutex::default(), bell: Condvar::new() });
         let served = Arc::clone(&shared);
         let started =
             std::thread::Builder::new().name("milepost-herald".to_owned()).spawn(move || served.run());
@@ -52,7 +53,7 @@ impl Herald {
         }
     }
 
-    /// Has all who hear `channel` sent what they lack.
+    /// Sends every listener of `channel` what it lacks, in the thread's next turn.
     pub fn serve(&self, channel: &Arc<Channel>) {
         if channel.queue() {
             self.shared.waiting().channels.push_back(Arc::clone(channel));
@@ -79,6 +80,7 @@ impl Shared {
         while let Some(channel) = self.next() {
             // From here on another release has it served once more.
             channel.unqueue();
+            let begun = Instant::now();
             for some in channel.listeners().chunks(SERVED_AT_ONCE) {
                 let serve = || {
                     Loop::Herald.turn();
@@ -94,6 +96,7 @@ impl Shared {
                     ring(some);
                 }
             }
+            self.tempo.spent(begun, Instant::now());
         }
     }
 

@@ -7,11 +7,13 @@
 //! session   one connection, as its task holds it: subscribe, answer, pace
 //! listener  the same, as whoever tells it sees it: what it hears, how far it has been told
 //! pace      at most one release per topic and tick, the first at once
+//! tempo     how long the tick is: it follows what sending costs
 //! herald    the thread that sends where many hear the same
+//! wire_frame  a message with its WebSocket head, made once for all connections
 //! ```
-//! Called by engine (publishes what is committed), service (snapshots) and server (sessions). Invariant: memory is
-//! bounded by the rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow
-//! one; `rev` never goes back on a topic. Deliberately queries no table and knows no socket.
+//! The engine publishes what is committed, the service makes snapshots, the server holds sessions. Memory is bounded by the
+//! rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow one; `rev` never goes back
+//! on a topic. No table is queried here, and no socket is known but as an [`Outlet`].
 
 mod broadcaster;
 mod channel;
@@ -20,6 +22,8 @@ mod pace;
 mod retained_row;
 mod session;
 mod subscriber;
+mod tempo;
+mod wire_frame;
 
 #[cfg(test)]
 mod tests;
@@ -37,8 +41,10 @@ pub use self::subscriber::Outlet;
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
 use pace::Timer;
 pub use session::{Answer, Refused, Session, Turn};
+use tempo::Tempo;
+pub use wire_frame::WireFrame;
 
-/// Shortest time between two updates of one topic, where nobody says otherwise.
+/// Longest tick, where nobody says otherwise.
 pub const TICK_DEFAULT: Duration = Duration::from_millis(100);
 
 /// Sessions of a topic whose tasks are woken to send; where there are more, the herald sends for all of them:
@@ -70,7 +76,7 @@ pub struct LookedAt {
 }
 
 struct Inner {
-    tick: Duration,
+    tempo: Arc<Tempo>,
     /// Topics that somebody hears, and no others.
     channels: RwLock<Channels>,
     /// Last revision given on the topics that belong to no batch.
@@ -113,12 +119,13 @@ impl Default for Hub {
 }
 
 impl Hub {
-    /// A hub that releases at most one update per topic and `tick`.
+    /// A hub that releases at most one update per topic and tick. The tick follows what sending costs, and is `longest`
+    /// at most.
     #[must_use]
-    pub fn new(tick: Duration) -> Self {
+    pub fn new(longest: Duration) -> Self {
         Self {
             inner: Arc::new(Inner {
-                tick,
+                tempo: Arc::new(Tempo::new(longest)),
                 channels: RwLock::default(),
                 clock_rev: AtomicU64::new(0),
                 timer: Mutex::new(None),
@@ -126,10 +133,11 @@ impl Hub {
         }
     }
 
-    /// Shortest time between two updates of one topic.
+    /// The longest that a tick may be: the shortest time between two updates of one topic under load. What feeds the hub
+    /// keeps to this.
     #[must_use]
     pub fn tick(&self) -> Duration {
-        self.inner.tick
+        self.inner.tempo.longest()
     }
 
     /// Takes rows of `topic` as of `rev`. Costs nothing where nobody listens. Never blocks, never awaits.
@@ -142,7 +150,7 @@ impl Hub {
 
     fn publish_at(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, gone: &[Key], now: Instant) {
         let Some(channel) = self.channel(topic) else { return };
-        let due = channel.publish(|| self.topic_rev(topic, rev), rows, gone, now, self.inner.tick);
+        let due = channel.publish(|| self.topic_rev(topic, rev), rows, gone, now, self.inner.tempo.tick());
         self.see_to(due, &channel);
     }
 

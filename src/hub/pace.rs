@@ -1,7 +1,6 @@
 //! When frames leave: one timer for all topics, and how much a session asks for.
 //!
-//! Owns the task that releases topics that changed again within a tick. Called
-//! by the hub. Invariant: each topic has at most one release waiting. Deliberately knows no row.
+//! The timer's task releases topics that changed again within a tick. Each topic has at most one release waiting.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,6 +14,7 @@ use tokio::time::{Instant, sleep_until};
 use super::RUNG_MAX;
 use super::broadcaster::Herald;
 use super::channel::{Channel, Listeners, ring};
+use super::tempo::Tempo;
 use crate::fault::Loop;
 
 /// How often a session wants to hear of one topic.
@@ -22,15 +22,15 @@ use crate::fault::Loop;
 pub enum Pace {
     /// At every tick.
     Tick,
-    /// No more often than this, which is longer than the tick.
+    /// No more often than this, which is longer than the shortest tick.
     Every(Duration),
     /// Not at all.
     Never,
 }
 
 impl Pace {
-    /// From updates a second, held to the tick; none if `hz` is no number of updates.
-    pub fn from_hz(hz: f64, tick: Duration) -> Option<Self> {
+    /// From updates a second, held to the tick, which is `shortest` at least; none if `hz` is no number of updates.
+    pub fn from_hz(hz: f64, shortest: Duration) -> Option<Self> {
         if !hz.is_finite() || hz < 0.0 {
             return None;
         }
@@ -38,7 +38,7 @@ impl Pace {
             return Some(Self::Never);
         }
         let every = Duration::try_from_secs_f64(1.0 / hz).unwrap_or(Duration::MAX);
-        Some(if every <= tick { Self::Tick } else { Self::Every(every.min(PACE_SECONDS_MAX)) })
+        Some(if every <= shortest { Self::Tick } else { Self::Every(every.min(PACE_SECONDS_MAX)) })
     }
 }
 
@@ -86,10 +86,10 @@ pub struct Timer {
 
 impl Timer {
     /// Starts the task on the runtime of the caller.
-    pub fn start() -> Self {
+    pub fn start(tempo: Arc<Tempo>) -> Self {
         let waiting = Arc::new(Mutex::new(Waiting::default()));
         let armed = Arc::new(Notify::new());
-        let herald = Herald::start().map(Arc::new);
+        let herald = Herald::start(tempo).map(Arc::new);
         let task = tokio::spawn(run(Arc::clone(&waiting), Arc::clone(&armed), herald.clone()));
         Self { waiting, armed, task, herald }
     }
@@ -189,9 +189,10 @@ mod tests {
 
     #[test]
     fn pace_is_held_to_the_tick() {
-        let tick = Duration::from_millis(100);
+        let tick = Duration::from_millis(25);
         assert_eq!(Pace::from_hz(60.0, tick), Some(Pace::Tick));
-        assert_eq!(Pace::from_hz(10.0, tick), Some(Pace::Tick));
+        assert_eq!(Pace::from_hz(40.0, tick), Some(Pace::Tick));
+        assert_eq!(Pace::from_hz(10.0, tick), Some(Pace::Every(Duration::from_millis(100))));
         assert_eq!(Pace::from_hz(0.2, tick), Some(Pace::Every(Duration::from_secs(5))));
         assert_eq!(Pace::from_hz(0.0, tick), Some(Pace::Never));
         assert_eq!(Pace::from_hz(1e-300, tick), Some(Pace::Every(PACE_SECONDS_MAX)));

@@ -1,18 +1,17 @@
 //! One connection, as its own task holds it: what it wants to hear, and how that is answered.
 //!
-//! Owns subscribes and the pace. Called by the connection's task. Invariant: a topic is registered before the store is
-//! read for its answer, and nothing is told of it until then. Deliberately knows neither sockets nor who may hear what:
-//! the caller asks the service before it answers.
+//! A topic is registered before the store is read for its answer, and nothing of it is sent until then. Who may listen to
+//! what is not checked here: the caller asks the service before it answers.
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::channel::{Answered, Asked};
 use super::pace::{Pace, Timer};
 use super::subscriber::{Listener, Outlet};
+use super::wire_frame::WireFrame;
 use super::{Audience, Hub};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
 use crate::protocol::{Codec, Rev, Row, Topic};
@@ -33,7 +32,7 @@ pub enum Refused {
 #[derive(Debug)]
 pub enum Answer {
     /// With this; it has left already where the session has an outlet.
-    Frame(Bytes),
+    Frame(WireFrame),
     /// Not yet: read the rows and answer with them.
     Again,
     /// Not at all: the topic is no longer heard.
@@ -44,7 +43,7 @@ pub enum Answer {
 #[derive(Debug, Default)]
 pub struct Turn {
     /// Frames to write, in order; none where the session has an outlet.
-    pub frames: Vec<Bytes>,
+    pub frames: Vec<WireFrame>,
     /// Topics to read from the service and answer anew.
     pub ask: Vec<Topic>,
     /// When to look again though nothing wakes.
@@ -70,10 +69,11 @@ impl Hub {
     pub fn session_to(&self, viewer: Viewer, codec: Codec, outlet: Option<Arc<dyn Outlet>>) -> Session {
         let mut timer = self.timer();
         if !timer.as_ref().is_some_and(Timer::runs) {
-            *timer = Some(Timer::start());
+            *timer = Some(Timer::start(Arc::clone(&self.inner.tempo)));
         }
         drop(timer);
-        Session { hub: self.clone(), listener: Arc::new(Listener::new(viewer, codec, self.tick(), outlet)) }
+        let tempo = Arc::clone(&self.inner.tempo);
+        Session { hub: self.clone(), listener: Arc::new(Listener::new(viewer, codec, tempo, outlet)) }
     }
 }
 
@@ -123,7 +123,8 @@ impl Session {
         let mut state = self.listener.state();
         let Some(heard) = state.of(topic) else { return Answer::Unheard };
         let rev = || self.hub.topic_rev(topic, rev);
-        let (viewer, codec, tick) = (&self.listener.viewer, self.listener.codec, self.listener.tick);
+        let (viewer, codec) = (&self.listener.viewer, self.listener.codec);
+        let tick = self.listener.tempo.tick();
         let asked = Asked { since: heard.seen, known, viewer, codec, now, tick };
         match heard.channel.answer(asked, rev, rows) {
             Answered::Frame { frame, to, due } => {
@@ -163,7 +164,7 @@ impl Session {
     /// # Errors
     /// [`Refused::BadPace`].
     pub fn set_pace(&mut self, hz: f64) -> Result<(), Refused> {
-        let pace = Pace::from_hz(hz, self.listener.tick).ok_or(Refused::BadPace)?;
+        let pace = Pace::from_hz(hz, self.listener.tempo.shortest()).ok_or(Refused::BadPace)?;
         self.listener.state().pace = pace;
         Ok(())
     }
@@ -182,8 +183,12 @@ impl Session {
         match &self.listener.outlet {
             Some(outlet) if outlet.is_full() => return turn,
             Some(outlet) => {
+                let begun = Instant::now();
                 turn.next = state.tell(&self.listener, now, &mut turn.frames);
-                outlet.send(&turn.frames);
+                if !turn.frames.is_empty() {
+                    outlet.send(&turn.frames);
+                    self.listener.tempo.spent(begun, Instant::now());
+                }
                 turn.frames.clear();
             }
             None => turn.next = state.tell(&self.listener, now, &mut turn.frames),

@@ -1,19 +1,19 @@
-//! One connection as the hub sees it: what it hears, and up to where it has been told.
+//! One connection as the hub sees it: its subscriptions, and how much of each it has been sent.
 //!
-//! Owns the subscriptions of one connection. Called by its session, and by the herald where many hear the same: then
-//! frames go straight to the outlet, and no task is woken for them. Invariant: a subscription costs a few words whatever
-//! happens while its connection is slow; it is told the newest or nothing. Deliberately knows no socket.
+//! Its session uses it, and so does the herald where many listen to the same topic: then frames go straight to the outlet and
+//! no task is woken. A subscription costs a few words whatever happens while its connection is slow: it is sent the newest
+//! state or nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::channel::{Channel, Early, Told};
 use super::pace::Pace;
+use super::tempo::Tempo;
+use super::wire_frame::WireFrame;
 use crate::protocol::{Codec, Topic};
 use crate::store::Viewer;
 
@@ -23,17 +23,20 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 /// before those that have had theirs.
 const TURN_BYTES_MAX: usize = 256 * 1024;
 
+/// Subscriptions for which there is room from the start: those of a page of one batch.
+const HEARD_AT_FIRST: usize = 4;
+
 /// Where frames leave for the client, from whatever task.
 pub trait Outlet: Send + Sync {
     /// True while something waits to leave: then a session makes no new frames.
     fn is_full(&self) -> bool;
     /// Puts frames behind what waits.
-    fn put(&self, frames: &[Bytes]);
+    fn put(&self, frames: &[WireFrame]);
     /// Sends what waits, in order, as far as there is room. Never blocks.
     fn flush(&self);
 
     /// Puts and flushes.
-    fn send(&self, frames: &[Bytes]) {
+    fn send(&self, frames: &[WireFrame]) {
         self.put(frames);
         self.flush();
     }
@@ -44,7 +47,7 @@ pub struct Listener {
     id: u64,
     pub viewer: Viewer,
     pub codec: Codec,
-    pub tick: Duration,
+    pub tempo: Arc<Tempo>,
     pub bell: Arc<Notify>,
     pub outlet: Option<Arc<dyn Outlet>>,
     state: Mutex<State>,
@@ -52,7 +55,7 @@ pub struct Listener {
 
 /// What it hears, and how.
 pub struct State {
-    /// One a topic; at most [`SUBSCRIPTIONS_MAX`](crate::protocol::limits::SUBSCRIPTIONS_MAX). Mostly one or two: a list
+    /// One a topic; at most [`SUBSCRIPTIONS_MAX`](crate::protocol::limits::SUBSCRIPTIONS_MAX). Mostly a few: a list
     /// is smaller than a map.
     pub heard: Vec<Heard>,
     pub pace: Pace,
@@ -73,15 +76,20 @@ pub struct Heard {
 
 impl Listener {
     /// One that hears nothing yet.
-    pub fn new(viewer: Viewer, codec: Codec, tick: Duration, outlet: Option<Arc<dyn Outlet>>) -> Self {
+    pub fn new(viewer: Viewer, codec: Codec, tempo: Arc<Tempo>, outlet: Option<Arc<dyn Outlet>>) -> Self {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             viewer,
             codec,
-            tick,
+            tempo,
             bell: Arc::new(Notify::new()),
             outlet,
-            state: Mutex::new(State { heard: Vec::new(), pace: Pace::Tick, ask: Vec::new(), begin: 0 }),
+            state: Mutex::new(State {
+                heard: Vec::with_capacity(HEARD_AT_FIRST),
+                pace: Pace::Tick,
+                ask: Vec::new(),
+                begin: 0,
+            }),
         }
     }
 
@@ -106,7 +114,7 @@ impl Listener {
 
     /// Puts what is due into the outlet of a session that keeps the tick and has room; any other is woken, or waits for
     /// room by itself. True where there is something to [`Listener::flush`]. `frames` is room to work in.
-    pub fn prepare(&self, now: Instant, frames: &mut Vec<Bytes>) -> bool {
+    pub fn prepare(&self, now: Instant, frames: &mut Vec<WireFrame>) -> bool {
         let Some(outlet) = &self.outlet else {
             self.ring();
             return false;
@@ -148,19 +156,21 @@ impl State {
 
     /// Hears `channel` from `seen` on. Nothing of it is told before the answer.
     pub fn hear(&mut self, channel: Arc<Channel>, seen: u64) {
-        if self.heard.is_empty() {
-            self.heard.reserve_exact(1);
-        }
         self.heard.push(Heard { channel, seen, answered: false, told_at: None });
     }
 
     /// Appends what is due, up to [`TURN_BYTES_MAX`]; answers when to look again.
-    pub fn tell(&mut self, listener: &Listener, now: Instant, frames: &mut Vec<Bytes>) -> Option<Instant> {
+    pub fn tell(
+        &mut self,
+        listener: &Listener,
+        now: Instant,
+        frames: &mut Vec<WireFrame>,
+    ) -> Option<Instant> {
         let (every, early) = match self.pace {
             // Half a tick: releases keep the tick among themselves; this only holds back one that comes right after
             // a late write.
-            Pace::Tick => (listener.tick / 2, Early::No),
-            Pace::Every(every) => (every, Early::Yes),
+            Pace::Tick => (listener.tempo.tick() / 2, Early::No),
+            Pace::Every(every) => (every.max(listener.tempo.tick()), Early::Yes),
             Pace::Never => return None,
         };
         let mut next: Option<Instant> = None;
@@ -186,7 +196,7 @@ impl State {
                     heard.seen = to;
                     if let Some(frame) = frame {
                         heard.told_at = Some(now);
-                        bytes += frame.len();
+                        bytes += frame.bytes();
                         frames.push(frame);
                     }
                 }

@@ -86,7 +86,7 @@ pub struct WelcomeLimits {
     pub messages_per_second_max: u64,
     /// Items in one window.
     pub window_items_max: u64,
-    /// Shortest time between two updates of one topic.
+    /// Longest that the shortest time between two updates of one topic becomes, in milliseconds: it follows the load.
     pub tick_ms: u64,
 }
 

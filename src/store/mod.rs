@@ -161,6 +161,14 @@ impl Store {
         self.inner.backend.commit(tx, Durability::PowerCut).await
     }
 
+    /// Returns when every commit so far survives a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] where the disk fails.
+    pub async fn sync(&self) -> Result<(), StoreError> {
+        self.inner.backend.sync().await
+    }
+
     /// Closes all connections after a checkpoint.
     pub async fn close(&self) {
         if !self.is_shared()

@@ -45,7 +45,17 @@ pub async fn attempt(
         remove_folder(Path::new(&out)).await;
     }
     let log = if cell.reports() == 0 { String::new() } else { cell.log().1 };
-    Ended { seq, verdict, started_at, took: begun.elapsed(), log, files }
+    let took = begun.elapsed();
+    Ended { seq, verdict, started_at, took, ms: whole_ms(started_at, took, || store.now()), log, files }
+}
+
+/// Milliseconds from `started_at` to the end, both as the clock shows them: it counts whole ones, so their sum may be one
+/// more than those that passed. Quick items are not worth a look at it.
+fn whole_ms(started_at: Timestamp, took: Duration, now: impl FnOnce() -> Timestamp) -> u64 {
+    let whole = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    let one_more = whole.saturating_add(1);
+    let is_more = whole > 0 && now() == started_at.plus_ms(i64::try_from(one_more).unwrap_or(i64::MAX));
+    if is_more { one_more } else { whole }
 }
 
 /// The cell of the last item where it was never used, else a new one.

@@ -43,6 +43,8 @@ pub struct Ended {
     pub verdict: Verdict,
     pub started_at: Timestamp,
     pub took: Duration,
+    /// Whole milliseconds from `started_at` to its end by the same clock.
+    pub ms: u64,
     /// Tail of its log; empty = none.
     pub log: String,
     pub files: Vec<FileRecord>,
@@ -179,7 +181,7 @@ pub fn is_final(chunk: &Chunk, verdict: &Verdict) -> bool {
 }
 
 fn ended_at(ended: &Ended) -> Timestamp {
-    ended.started_at.plus_ms(i64::try_from(ended.took.as_millis()).unwrap_or(i64::MAX))
+    ended.started_at.plus_ms(i64::try_from(ended.ms).unwrap_or(i64::MAX))
 }
 
 fn outcome(chunk: &Chunk, ended: &Ended, state: ItemState) -> OutcomeRun {
@@ -190,7 +192,7 @@ fn outcome(chunk: &Chunk, ended: &Ended, state: ItemState) -> OutcomeRun {
         result: None,
         error: None,
         family: None,
-        ms: Some(u64::try_from(ended.took.as_millis()).unwrap_or(u64::MAX)),
+        ms: Some(ended.ms),
         started_at: Some(ended.started_at),
     }
 }

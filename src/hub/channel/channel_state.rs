@@ -6,11 +6,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{Due, Listeners};
 use crate::hub::Audience;
+use crate::hub::WireFrame;
 use crate::hub::finished_list::Listed;
 use crate::hub::retained_row::Held;
 use crate::protocol::{Codec, Key, Rev, Row, Topic};
@@ -54,7 +54,7 @@ pub struct Shared {
     pub viewer: Option<Viewer>,
     pub from: u64,
     pub to: u64,
-    pub frame: Bytes,
+    pub frame: WireFrame,
 }
 
 /// True where `viewer` may see what is for `audience`.

@@ -1,16 +1,15 @@
 //! Frames of one topic: what a session lacks, and the whole of it, in its codec.
 //!
-//! Owns which rows and keys go into a frame, and keeps it for others who stand alike. Called by the topic, under its lock.
-//! Invariant: a frame holds nothing that its viewer may not see. Deliberately knows no time.
+//! A frame is kept for other sessions that lack the same, and holds nothing that its viewer may not see. Called under the
+//! topic's lock.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::channel_state::{SHARED_BYTES_MAX, SHARED_KEPT_MAX, Shared, State, class, visible};
 use super::{Channel, Told};
 use crate::hub::Audience;
+use crate::hub::WireFrame;
 use crate::hub::finished_list::KEPT_MAX;
 use crate::hub::retained_row::Held;
 use crate::protocol::frame::rows_json;
@@ -50,18 +49,29 @@ impl State {
         }
         let viewer = (!uniform).then(|| class(viewer));
         self.shared.push_back(Shared { codec, viewer, from: seen, to, frame: frame.clone() });
-        let bytes = |shared: &VecDeque<Shared>| shared.iter().map(|shared| shared.frame.len()).sum::<usize>();
+        let bytes =
+            |shared: &VecDeque<Shared>| shared.iter().map(|shared| shared.frame.bytes()).sum::<usize>();
         while self.shared.len() > 1 && bytes(&self.shared) > SHARED_BYTES_MAX {
             self.shared.pop_front();
         }
         Told::Frame { frame: Some(frame), to }
     }
 
-    fn update(&mut self, channel: &Channel, seen: u64, here: &[Key], gone: &[Key], codec: Codec) -> Bytes {
+    fn update(
+        &mut self,
+        channel: &Channel,
+        seen: u64,
+        here: &[Key],
+        gone: &[Key],
+        codec: Codec,
+    ) -> WireFrame {
         match codec {
             Codec::Json => {
                 let texts = self.texts(here, seen);
-                rows_json(Whole::Update, channel.topic, self.rev, &texts, gone).into()
+                WireFrame::new(
+                    codec,
+                    rows_json(Whole::Update, channel.topic, self.rev, &texts, gone).as_bytes(),
+                )
             }
             Codec::Binary => {
                 let rows: Vec<_> = here
@@ -70,22 +80,26 @@ impl State {
                     .filter_map(|held| held.since(seen))
                     .collect();
                 let rows: Vec<_> = rows.iter().map(|(row, which)| (row.as_ref(), *which)).collect();
-                binary::update(channel.topic, channel.number, self.rev, &rows, gone).into()
+                WireFrame::new(codec, &binary::update(channel.topic, channel.number, self.rev, &rows, gone))
             }
         }
     }
 
     /// All of these rows.
-    pub fn snapshot(&mut self, channel: &Channel, keys: &[Key], codec: Codec) -> Bytes {
+    pub fn snapshot(&mut self, channel: &Channel, keys: &[Key], codec: Codec) -> WireFrame {
         match codec {
             Codec::Json => {
                 let texts = self.texts(keys, 0);
-                rows_json(Whole::Snapshot, channel.topic, self.rev, &texts, &[]).into()
+                WireFrame::new(
+                    codec,
+                    rows_json(Whole::Snapshot, channel.topic, self.rev, &texts, &[]).as_bytes(),
+                )
             }
             Codec::Binary => {
                 let rows: Vec<&Row> =
                     keys.iter().filter_map(|key| self.rows.get(key)?.row.as_ref()).collect();
-                binary::snapshot(channel.topic, channel.number, self.rev, rows.into_iter()).into()
+                let snapshot = binary::snapshot(channel.topic, channel.number, self.rev, rows.into_iter());
+                WireFrame::new(codec, &snapshot)
             }
         }
     }

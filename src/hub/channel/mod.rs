@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::channel_state::{State, class};
 use super::Audience;
 use super::subscriber::Listener;
+use super::wire_frame::WireFrame;
 use crate::protocol::frame::rows_json;
 use crate::protocol::{Codec, Key, Rev, Row, Topic, Whole, binary};
 use crate::store::Viewer;
@@ -52,7 +52,7 @@ pub enum Told {
     /// This, after which it stands at `to`; without a frame, nothing of it was for this viewer.
     Frame {
         /// The update.
-        frame: Option<Bytes>,
+        frame: Option<WireFrame>,
         /// Version to tell from next.
         to: u64,
     },
@@ -203,10 +203,12 @@ impl Channel {
     }
 
     /// The answer to a page that shows all there is.
-    fn current(&self, codec: Codec, rev: Rev) -> Bytes {
+    fn current(&self, codec: Codec, rev: Rev) -> WireFrame {
         match codec {
-            Codec::Json => rows_json::<&str>(Whole::Update, self.topic, rev, &[], &[]).into(),
-            Codec::Binary => binary::current(self.topic, self.number, rev).into(),
+            Codec::Json => {
+                WireFrame::new(codec, rows_json::<&str>(Whole::Update, self.topic, rev, &[], &[]).as_bytes())
+            }
+            Codec::Binary => WireFrame::new(codec, &binary::current(self.topic, self.number, rev)),
         }
     }
 
@@ -250,7 +252,7 @@ pub enum Answered {
     /// By this, after which the session stands at `to`.
     Frame {
         /// Snapshot, or an update without rows.
-        frame: Bytes,
+        frame: WireFrame,
         /// Version to tell from next.
         to: u64,
         /// When others must be told of what this answer brought up.

@@ -1,8 +1,8 @@
 //! Who may hold a live connection, and how many at once.
 //!
-//! Owns the count of open connections: in all, by person, by address. Called by the socket and the events. Invariant: a
-//! place is taken before anything is built for a connection and given back when it ends, however it ends; counts never
-//! pass their bounds, whatever comes at the same moment. Deliberately knows no topic.
+//! [`admit`] lets a caller in, for all three transports: the [`Admission`] it returns is held by the connection to its end.
+//! A place is taken before anything is built for a connection and given back when it ends, however it ends; counts never
+//! pass their bounds, whatever comes at the same moment.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -11,10 +11,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::extract::Request;
 use http::header;
+use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{ApiError, ErrorCode};
+use crate::server::gate::Stay;
 use crate::server::state::{AppState, OriginVerdict};
 use crate::server::transport::network;
+use crate::service::Caller;
 
 /// Connections of one address beyond this machine, where nobody says otherwise. Loopback has no bound of its own by
 /// default: a proxy that was not named makes everybody come from there.
@@ -142,19 +145,39 @@ where
     }
 }
 
-impl Place {
-    /// Connections open now, of everybody.
-    pub fn all_open(&self) -> usize {
-        self.places.open()
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.all -= 1;
         give_back(&mut taken.people, self.person.as_str());
         give_back(&mut taken.addresses, &self.address);
+    }
+}
+
+/// A live connection that was let in, until dropped: it holds a place, and is told when its caller may no longer come in.
+pub struct Admission {
+    place: Place,
+    stay: Stay,
+}
+
+/// Lets `caller` in from `address`.
+///
+/// # Errors
+/// Which bound the connection would pass.
+pub fn admit(state: &AppState, caller: &Caller, address: IpAddr) -> Result<Admission, Full> {
+    let place = state.places.take(&caller.name, address)?;
+    Ok(Admission { place, stay: state.guests.arrive(caller) })
+}
+
+impl Admission {
+    /// Cancelled once the caller may no longer come in.
+    pub fn revoked(&self) -> &CancellationToken {
+        self.stay.gone()
+    }
+
+    /// Live connections open now, of everybody.
+    pub fn all_open(&self) -> usize {
+        self.place.places.open()
     }
 }
 

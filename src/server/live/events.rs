@@ -1,11 +1,9 @@
 //! `GET /live/events?topic=…`: the same frames as Server-Sent Events, for networks that cut WebSockets.
 //!
-//! Owns a stream of events from its welcome to its end, and the query that both fallbacks share. Called by the router.
-//! Invariant: topics are read one after the other, each once the answer to the last was taken, and frames are made when
-//! the other side takes them, so nothing queues here either; a client that takes nothing is cut by its connection (see
-//! `paced`); a stop ends the stream with the time after which to come back (`retry:`). There is no way to answer a ping: a
-//! dead peer is found by writing.
-//! Deliberately knows no row.
+//! The stream from its welcome to its end, and the query that both fallbacks share. Topics are read one after the other, each
+//! once the answer to the last was taken, and frames are made when the other side takes them, so nothing queues here either. A
+//! client that takes nothing is cut by its connection (see `paced`). A stop ends the stream with the time after which to come
+//! back (`retry:`). There is no way to answer a ping: a dead peer is found by writing.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,21 +13,20 @@ use std::time::Duration;
 use axum::extract::{FromRequestParts, Query, Request, State};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Place, refuse_foreign};
+use super::admission::{Admission, admit, refuse_foreign};
 use super::frame_budget::FrameCharge;
 use super::ping_schedule::next_ping;
 use super::subscriptions::{Answered, Ear, encode};
 use super::{hint, welcome};
+use crate::hub::WireFrame;
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
 use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame};
-use crate::server::gate::Stay;
 use crate::server::state::AppState;
 use crate::server::transport::OpenConnection;
 use crate::service::Caller;
@@ -133,11 +130,10 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
-    let place = match state.places.take(&caller.name, address) {
-        Ok(place) => place,
+    let admission = match admit(&state, &caller, address) {
+        Ok(admission) => admission,
         Err(full) => return full.refusal().into_response(),
     };
-    let stay = state.guests.arrive(&caller);
     let mut ear = Ear::new(&state, caller, Codec::Json, None, cut);
     if let Some(hz) = wanted.hz
         && let Err(refused) = ear.session.set_pace(hz)
@@ -150,8 +146,7 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
     let telling = Telling {
         state,
         ear,
-        stay,
-        _place: place,
+        admission,
         wanted: wanted.topics.into(),
         ready,
         charge: None,
@@ -168,13 +163,12 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
 struct Telling {
     state: AppState,
     ear: Ear,
-    stay: Stay,
     /// Given back when the stream has ended.
-    _place: Place,
+    admission: Admission,
     /// Topics that have not been read yet: the next is, once the last answer was taken. Bounded by the query.
     wanted: VecDeque<(String, Option<Rev>)>,
     /// Bounded by one turn of the session.
-    ready: VecDeque<Bytes>,
+    ready: VecDeque<WireFrame>,
     /// Of the answer that the connection was given last.
     charge: Option<FrameCharge>,
     ping_every: Duration,
@@ -188,12 +182,12 @@ impl Telling {
         if self.over {
             return None;
         }
-        let (bell, gone) = (self.ear.session.bell(), self.stay.gone().clone());
+        let (bell, gone) = (self.ear.session.bell(), self.admission.revoked().clone());
         let stop = self.state.stop.clone();
         self.charge = None;
         loop {
             if let Some(frame) = self.ready.pop_front() {
-                let text = std::str::from_utf8(&frame).expect("JSON frames are made from strings");
+                let text = std::str::from_utf8(frame.payload()).expect("JSON frames are made from strings");
                 return Some((Ok(Event::default().data(text)), self));
             }
             self.read_on();
@@ -212,7 +206,7 @@ impl Telling {
                 biased;
                 () = stop.cancelled() => {
                     self.over = true;
-                    let hint = hint(self.state.places.open());
+                    let hint = hint(self.admission.all_open());
                     return Some((Ok(Event::default().retry(hint)), self));
                 }
                 () = gone.cancelled() => return None,

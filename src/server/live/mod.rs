@@ -9,8 +9,9 @@
 //! pings      when they are due                          read_share     a fair share of the database
 //! frame_budget   bytes that wait to be taken            topic_budget   bytes that are kept for listeners
 //! ```
-//! Called by the router; the session is the hub's, the answers are the service's. Invariant: nothing waits for a slow
-//! client but its own task; whoever may no longer come in is cut within about a second. Deliberately knows no row.
+//! Called by the router; the session is the hub's, the answers are the service's. Nothing waits for a slow client but its own
+//! task. A caller who may no longer come in is cut when callers are next looked up, at least every quarter of a second while
+//! the database answers.
 
 mod admission;
 mod events;

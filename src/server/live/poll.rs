@@ -1,9 +1,9 @@
 //! `GET /live/frames?topic=…`: the same frames once, as a JSON list, for networks that hold back every stream.
 //!
-//! Owns one answer. Called by the router. Invariant: the list begins with the welcome and answers topics as a subscribe
-//! would, one after the other: the next is read once the client has taken the last, and none is kept. An answer is of
-//! about [`POLL_BYTES_MAX`] at most; topics that do not fit are not in it, and come first in the next poll, since they are
-//! asked for without a revision. Deliberately remembers nothing between two polls: the page says what it shows.
+//! The list begins with the welcome and answers topics as a subscribe would, one after the other: the next is read once the
+//! client has taken the last, and none is kept. An answer is of about [`POLL_BYTES_MAX`] at most; topics that do not fit are
+//! not in it, and come first in the next poll, since they are asked for without a revision. Nothing is remembered between two
+//! polls: the page says what it shows.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -15,11 +15,12 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
 use http::header;
 
-use super::admission::Place;
+use super::admission::{Admission, admit};
 use super::events::{Admitted, admitted};
 use super::frame_budget::FrameCharge;
 use super::subscriptions::{Answered, Ear, encode};
 use super::welcome;
+use crate::hub::WireFrame;
 use crate::protocol::{Codec, Rev};
 use crate::server::state::AppState;
 
@@ -32,8 +33,8 @@ pub async fn frames(State(state): State<AppState>, request: Request) -> Response
         Ok(admitted) => admitted,
         Err(refusal) => return refusal.into_response(),
     };
-    let place = match state.places.take(&caller.name, address) {
-        Ok(place) => place,
+    let admission = match admit(&state, &caller, address) {
+        Ok(admission) => admission,
         Err(full) => return full.refusal().into_response(),
     };
     let (fresh, shown): (Vec<_>, Vec<_>) = wanted.topics.into_iter().partition(|(_, known)| known.is_none());
@@ -44,7 +45,7 @@ pub async fn frames(State(state): State<AppState>, request: Request) -> Response
         bytes: 0,
         charge: None,
         over: false,
-        _place: place,
+        _admission: admission,
     };
     // Fused: what compresses a body asks once more after its end.
     let body = Body::from_stream(stream::unfold(list, List::next).fuse());
@@ -56,14 +57,14 @@ struct List {
     ear: Ear,
     /// Bounded by the query.
     wanted: VecDeque<(String, Option<Rev>)>,
-    first: Option<Bytes>,
+    first: Option<WireFrame>,
     /// Bytes of the frames so far.
     bytes: usize,
     /// Of the frame that the connection was given last.
     charge: Option<FrameCharge>,
     over: bool,
     /// Given back when the answer has left.
-    _place: Place,
+    _admission: Admission,
 }
 
 impl List {
@@ -88,7 +89,7 @@ impl List {
     }
 
     /// The answer to the next topic; none where there is no further one, or no room for it.
-    async fn next_frame(&mut self) -> Option<Bytes> {
+    async fn next_frame(&mut self) -> Option<WireFrame> {
         while self.bytes < POLL_BYTES_MAX {
             let (name, known) = self.wanted.pop_front()?;
             if let Some(refusal) = self.ear.subscribe(name.clone(), known) {
@@ -114,9 +115,10 @@ impl List {
 }
 
 /// A frame in the list.
-fn part(before: u8, frame: &Bytes) -> Bytes {
-    let mut part = BytesMut::with_capacity(frame.len() + 1);
+fn part(before: u8, frame: &WireFrame) -> Bytes {
+    let payload = frame.payload();
+    let mut part = BytesMut::with_capacity(payload.len() + 1);
     part.put_u8(before);
-    part.extend_from_slice(frame);
+    part.extend_from_slice(payload);
     part.freeze()
 }

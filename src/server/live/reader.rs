@@ -1,8 +1,7 @@
 //! One socket: messages in, and the goodbye.
 //!
-//! Owns the connection after the upgrade. Called by the socket's connection. Invariant: all that is written goes the one
-//! way of `out`; a goodbye waits, bounded, until it has been heard. The library reads, and answers pings and closes.
-//! Deliberately knows no protocol of ours.
+//! The connection after its upgrade. All that is written goes through `out`; a goodbye waits, for a bounded time, until it has
+//! been heard. The library reads, and answers pings and closes.
 //!
 //! Memory of a connection here: [`READ_BUFFER_BYTES`] to read, and next to nothing to write while the client keeps up.
 
@@ -22,8 +21,8 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::writer::{Out, Plain};
-use crate::hub::Outlet as _;
-use crate::protocol::{CloseCode, Codec};
+use crate::hub::{Outlet as _, WireFrame};
+use crate::protocol::CloseCode;
 
 /// Bytes read from the socket at once: the library's default of 128 KiB is held by every idle connection.
 const READ_BUFFER_BYTES: usize = 1024;
@@ -63,15 +62,11 @@ pub enum Came {
 impl Wire {
     /// Takes over an upgraded connection; `read` came before the upgrade was done. Messages over `message_bytes_max`
     /// are refused.
-    pub async fn open(stream: TcpStream, read: Bytes, codec: Codec, message_bytes_max: usize) -> Self {
+    pub async fn open(stream: TcpStream, read: Bytes, message_bytes_max: usize) -> Self {
         if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SYSTEM_BUFFER_BYTES) {
             tracing::debug!(%error, "the system keeps its own measure of buffers");
         }
-        let first_byte = match codec {
-            Codec::Json => 0x81,
-            Codec::Binary => 0x82,
-        };
-        let out = Arc::new(Out::new(stream, first_byte));
+        let out = Arc::new(Out::new(stream));
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
@@ -96,7 +91,7 @@ impl Wire {
     }
 
     /// Sends frames, as far as the system takes them now.
-    pub fn send(&self, frames: &[Bytes]) {
+    pub fn send(&self, frames: &[WireFrame]) {
         self.out.send(frames);
     }
 

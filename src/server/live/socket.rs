@@ -1,8 +1,8 @@
 //! `GET /live`: one task per socket that carries frames both ways.
 //!
-//! Owns a connection from its welcome to its close, and its bounds by time: pings, pongs, room to write. Called by the
-//! router. Invariant: a client that takes nothing holds up nobody and nothing but its own task; every message is read as
-//! a frame and authorised, or ends the connection with a code that says why. Deliberately knows no row.
+//! A connection from its welcome to its close, and its bounds by time: pings, pongs, room to write. A client that takes nothing
+//! holds up only its own task. Every message is read as a frame and authorised, or ends the connection with a code that says
+//! why.
 
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,16 +16,16 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Place, refuse_foreign};
+use super::admission::{Admission, admit, refuse_foreign};
 use super::frame_budget::FrameCharge;
 use super::handshake::Handshake;
 use super::ping_schedule::next_ping;
 use super::reader::{Broken, Came, Wire};
 use super::subscriptions::{Answered, Ear, READS_MAX, encode};
 use super::{hint, welcome};
+use crate::hub::WireFrame;
 use crate::protocol::limits::CLIENT_MESSAGES_PER_SECOND_MAX;
 use crate::protocol::{ApiError, ClientFrame, CloseCode, Codec, ErrorCode, ServerFrame, binary};
-use crate::server::gate::Stay;
 use crate::server::state::AppState;
 use crate::server::transport::PacedStream;
 use crate::service::Caller;
@@ -52,8 +52,8 @@ pub async fn live(State(state): State<AppState>, request: Request) -> Response {
     };
     let guest = match parts.extensions.remove::<Caller>() {
         None => Err((CloseCode::NotSignedIn, "not signed in")),
-        Some(caller) => match state.places.take(&caller.name, address) {
-            Ok(place) => Ok((caller, place)),
+        Some(caller) => match admit(&state, &caller, address) {
+            Ok(admission) => Ok((caller, admission)),
             Err(full) => Err((CloseCode::TooMany, full.words())),
         },
     };
@@ -71,11 +71,11 @@ pub async fn live(State(state): State<AppState>, request: Request) -> Response {
     let (upgrade, codec) = (handshake.upgrade, handshake.codec);
     state.tracker.clone().spawn(async move {
         let _turned_away = turned_away;
-        let Some(wire) = upgraded(upgrade, codec, state.live.message_bytes_max).await else { return };
+        let Some(wire) = upgraded(upgrade, state.live.message_bytes_max).await else { return };
         match guest {
             // A task of its own: what the handshake held goes with this one.
-            Ok((caller, place)) => {
-                state.tracker.spawn(Connection::new(wire, &state, caller, codec, place).run());
+            Ok((caller, admission)) => {
+                state.tracker.spawn(Connection::new(wire, &state, caller, codec, admission).run());
             }
             Err((code, why)) => wire.close(code, why).await,
         }
@@ -84,7 +84,7 @@ pub async fn live(State(state): State<AppState>, request: Request) -> Response {
 }
 
 /// The bare connection below the HTTP that asked for the upgrade.
-async fn upgraded(upgrade: OnUpgrade, codec: Codec, message_bytes_max: usize) -> Option<Wire> {
+async fn upgraded(upgrade: OnUpgrade, message_bytes_max: usize) -> Option<Wire> {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -95,7 +95,7 @@ async fn upgraded(upgrade: OnUpgrade, codec: Codec, message_bytes_max: usize) ->
     match upgraded.downcast::<TokioIo<PacedStream>>() {
         Ok(parts) => {
             let stream = parts.io.into_inner().into_inner();
-            Some(Wire::open(stream, parts.read_buf, codec, message_bytes_max).await)
+            Some(Wire::open(stream, parts.read_buf, message_bytes_max).await)
         }
         Err(_other) => {
             tracing::error!("an upgraded connection is not the one that was accepted");
@@ -154,9 +154,8 @@ enum News {
 struct Connection {
     wire: Wire,
     ear: Ear,
-    stay: Stay,
     /// Given back when the connection has ended.
-    place: Place,
+    admission: Admission,
     stop: CancellationToken,
     codec: Codec,
     ping_every: Duration,
@@ -170,31 +169,30 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(wire: Wire, state: &AppState, caller: Caller, codec: Codec, place: Place) -> Self {
+    fn new(wire: Wire, state: &AppState, caller: Caller, codec: Codec, admission: Admission) -> Self {
         let now = Instant::now();
         let ping_every = Duration::from_millis(state.live.ping_ms.max(1));
         wire.send(&[encode(&welcome(state), codec)]);
         Self {
-            stay: state.guests.arrive(&caller),
             ear: Ear::new(state, caller, codec, Some(wire.out()), CancellationToken::new()),
             wire,
-            place,
+            admission,
             stop: state.stop.clone(),
             codec,
             ping_every,
             ping_at: next_ping(now, ping_every),
             pong_at: now,
             room_at: now,
-            charges: Vec::new(),
+            charges: Vec::with_capacity(READS_MAX),
             meter: Meter::new(now),
         }
     }
 
     async fn run(mut self) {
         let end = self.pump().await;
-        let Self { wire, ear, place, .. } = self;
+        let Self { wire, ear, admission, .. } = self;
         // Before the goodbye, which may take its time: nothing is heard any more, and another may come.
-        drop((ear, place));
+        drop((ear, admission));
         match end {
             End::Gone => {}
             End::Goodbye => wire.answer_goodbye().await,
@@ -203,7 +201,8 @@ impl Connection {
     }
 
     async fn pump(&mut self) -> End {
-        let (bell, stop, gone) = (self.ear.session.bell(), self.stop.clone(), self.stay.gone().clone());
+        let (bell, stop, gone) =
+            (self.ear.session.bell(), self.stop.clone(), self.admission.revoked().clone());
         let (mut stopped, mut gone) = (pin!(stop.cancelled()), pin!(gone.cancelled()));
         let cut = self.ear.cut().clone();
         let mut cut = pin!(cut.cancelled());
@@ -215,7 +214,7 @@ impl Connection {
             let step = tokio::select! {
                 biased;
                 () = &mut stopped => {
-                    let hint = hint(self.place.all_open());
+                    let hint = hint(self.admission.all_open());
                     Err(End::Close(CloseCode::GoingAway, hint.as_millis().to_string()))
                 }
                 () = &mut gone => Err(End::of(CloseCode::NotSignedIn, "signed out")),
@@ -285,7 +284,7 @@ impl Connection {
         }
     }
 
-    fn say(&self, frame: bytes::Bytes) {
+    fn say(&self, frame: WireFrame) {
         self.wire.send(&[frame]);
     }
 

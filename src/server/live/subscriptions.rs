@@ -1,16 +1,14 @@
 //! What one connection hears, whatever carries it: topics are read, answered and told.
 //!
-//! Owns the session and the reads under way. Called by the socket, the events and the poll. Invariant: a topic is
-//! registered before its rows are read, so nothing that is published meanwhile is missed. A connection reads a few topics
-//! at once and starts none while it has no room for the answer; a read that was started goes on by itself, however slowly
-//! its client takes frames: one that stood still would keep a connection to the database from everybody. Every read is
-//! answered, by rows or by an error. Deliberately knows no transport.
+//! The session and the reads under way, the same for all three transports. A topic is registered before its rows are read, so
+//! nothing that is published meanwhile is missed. A connection reads a few topics at once and starts none while it has no room
+//! for the answer. A read that was started goes on by itself, however slowly its client takes frames: one that stood still
+//! would keep a connection to the database from everybody. Every read is answered, by rows or by an error.
 
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -19,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 use super::frame_budget::{FrameBudget, FrameCharge};
 use super::read_share::ReadShare;
 use super::topic_budget::KeptTopics;
-use crate::hub::{Answer, Outlet, Session, Turn};
+use crate::hub::{Answer, Outlet, Session, Turn, WireFrame};
 use crate::protocol::{ApiError, Codec, ErrorCode, ItemRow, Rev, Row, ServerFrame, Topic, binary};
 use crate::server::state::AppState;
 use crate::service::live::{TopicRows, check_topic};
 use crate::service::{Caller, Service};
 
-/// Topics of one connection that are read at once, and subscribes that wait for that; beyond, its messages wait unread.
+/// Topics of one socket that are read at once, subscribes that wait for that included; beyond, its messages wait unread. A
+/// stream of events and a poll name their topics in the query, and read one at a time.
 pub const READS_MAX: usize = 4;
 /// Bytes of a row besides the texts in it.
 const ROW_BYTES: usize = 256;
@@ -51,9 +50,9 @@ pub struct Reading {
 /// How a subscribe was answered.
 pub enum Answered {
     /// By this, which has left where there is an outlet.
-    Told(Bytes, FrameCharge),
+    Told(WireFrame, FrameCharge),
     /// By this refusal.
-    Refused(Bytes),
+    Refused(WireFrame),
 }
 
 /// What one connection hears.
@@ -75,10 +74,10 @@ pub struct Ear {
 }
 
 /// A frame in a codec. Answers and updates are the hub's to write.
-pub fn encode(frame: &ServerFrame, codec: Codec) -> Bytes {
+pub fn encode(frame: &ServerFrame, codec: Codec) -> WireFrame {
     match codec {
-        Codec::Json => frame.to_json().into(),
-        Codec::Binary => binary::plain(frame).expect("rows are written by the hub").into(),
+        Codec::Json => WireFrame::new(codec, frame.to_json().as_bytes()),
+        Codec::Binary => WireFrame::new(codec, &binary::plain(frame).expect("rows are written by the hub")),
     }
 }
 
@@ -102,7 +101,8 @@ impl Ear {
             kept: state.topics.connection(&caller.name),
             caller,
             cut,
-            waiting: VecDeque::new(),
+            // Before anything is read, for the same reason.
+            waiting: VecDeque::with_capacity(READS_MAX),
             reads: JoinSet::new(),
         }
     }
@@ -114,7 +114,7 @@ impl Ear {
 
     /// Listens to a topic by name; answers the refusal, if it is refused at once. It is read by
     /// [`Ear::start_reads`].
-    pub fn subscribe(&mut self, name: String, known: Option<Rev>) -> Option<Bytes> {
+    pub fn subscribe(&mut self, name: String, known: Option<Rev>) -> Option<WireFrame> {
         let Ok(topic) = name.parse::<Topic>() else {
             return Some(self.refusal(name, ApiError::not_found("topic")));
         };
@@ -175,7 +175,7 @@ impl Ear {
     }
 
     /// What is to be sent now; what the session has missed too much of waits to be read.
-    pub fn turn(&mut self, now: Instant) -> (Vec<Bytes>, Option<Instant>) {
+    pub fn turn(&mut self, now: Instant) -> (Vec<WireFrame>, Option<Instant>) {
         let Turn { frames, ask, next } = self.session.turn(now);
         self.waiting.extend(ask.into_iter().map(|topic| Wanted {
             name: topic.to_string(),
@@ -223,7 +223,8 @@ impl Ear {
             let turn = share.turn_of(&caller.name).await;
             budget.room(&caller.name).await;
             let among_all = turn.among_all().await;
-            let reading = service.topic_since(&caller, wanted.topic, wanted.known);
+            // Boxed, and so made only when its turn has come: it takes some KiB, and thousands may wait.
+            let reading = Box::pin(service.topic_since(&caller, wanted.topic, wanted.known));
             let rows = AssertUnwindSafe(reading).catch_unwind().await.unwrap_or_else(|_panic| {
                 tracing::error!(topic = %wanted.topic, "reading a topic panicked");
                 Err(ApiError::internal())
@@ -235,7 +236,7 @@ impl Ear {
         });
     }
 
-    fn refusal(&self, topic: String, refusal: ApiError) -> Bytes {
+    fn refusal(&self, topic: String, refusal: ApiError) -> WireFrame {
         let frame = ServerFrame::Error { topic, code: refusal.code, message: refusal.detail };
         encode(&frame, self.codec)
     }

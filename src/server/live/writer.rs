@@ -1,12 +1,11 @@
-//! The way out of a socket.
+//! The way out of a socket: what the system has not taken yet, and the one place that writes.
 //!
-//! Owns what the system has not taken yet. Called by the socket's own task, and by the hub, which writes for many at once.
-//! Invariant: nothing waits: what the system does not take at once is kept (a turn's frames at most, since no new ones are
-//! asked for meanwhile) and goes on when there is room; bytes of two frames never mix. Frames are shared by many
-//! connections, so they are written to the bare connection as they are: the library would copy each into a buffer of its
-//! own. Deliberately knows no protocol of ours.
+//! Written to by the socket's own task, and by the hub's thread, which writes for many connections in turn. Nothing here
+//! waits: what the system does not take at once is kept, and goes on when there is room. That is one turn's frames at most,
+//! since the session makes no new ones while [`Outlet::is_full`]. Bytes of two frames never mix. Frames are shared by many
+//! connections, so they go to the bare connection as they are: the WebSocket library would copy each into a buffer of its
+//! own.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::Shutdown;
@@ -21,132 +20,56 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::reader::Broken;
-use crate::hub::Outlet;
+use crate::hub::{Outlet, WireFrame};
 
-/// Parts that are given to the system in one call.
-const PARTS_MAX: usize = 64;
-/// Up to so many bytes are copied into one piece: that costs less than the longer way of a vectored write in the system.
-const COPIED_BYTES_MAX: usize = 4 * 1024;
-/// Bytes of a frame's head at most: RFC 6455 §5.2, without a mask.
-const HEAD_BYTES_MAX: usize = 10;
-/// Parts that may wait without their list being made smaller once they have left.
-const PARTS_KEPT_MAX: usize = 8;
-/// Frames that a thread keeps with their heads, newest first; beyond, the oldest is made anew when it is sent again.
-const FRAMED_KEPT_MAX: usize = 4;
+/// Frames given to the system in one call; the others follow in the next.
+const PARTS_MAX: usize = 16;
+/// Frames that may wait without their list being made smaller once they have left.
+const PARTS_KEPT_MAX: usize = 4;
 
-thread_local! {
-    /// Room to copy into.
-    static PIECE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// At most [`FRAMED_KEPT_MAX`], each of at most [`COPIED_BYTES_MAX`]: mostly the next connection is sent the same.
-    static FRAMED: RefCell<VecDeque<Framed>> = const { RefCell::new(VecDeque::new()) };
-}
-
-/// A frame and what stands for it on the wire.
-struct Framed {
-    first_byte: u8,
-    /// Kept, so that no other frame can have its address.
-    frame: Bytes,
-    whole: Bytes,
-}
-
-/// The way out of a socket: written to by its own task, and by the hub's for many at once.
+/// The way out of a socket.
 pub struct Out {
     stream: TcpStream,
-    /// First byte of a frame: final, and text or binary.
-    first_byte: u8,
-    /// What the system has not taken yet. Bounded by one turn of the session, answers, and a pong.
-    left: Mutex<VecDeque<Bytes>>,
-    /// As `left`, to be looked at without its lock.
+    left: Mutex<Left>,
+    /// True while something waits in `left`; read without its lock.
     full: AtomicBool,
+}
+
+/// What the system has not taken yet.
+struct Left {
+    /// Bounded by one turn of the session, answers, and a pong. No part is empty.
+    parts: VecDeque<Bytes>,
+    /// True once a write has failed: a frame may be torn, so nothing is written any more.
+    broken: bool,
 }
 
 /// The connection as the library reads it; what it writes (pongs, a close) goes the way of the frames, in one piece.
 pub struct Plain(pub Arc<Out>);
 
-/// RFC 6455 §5.2: the length in 7, 16 or 64 bits. `more` bytes of room are left behind the head.
-fn head(first_byte: u8, payload: usize, more: usize) -> Vec<u8> {
-    let mut head = Vec::with_capacity(HEAD_BYTES_MAX + more);
-    head.push(first_byte);
-    match (u8::try_from(payload), u16::try_from(payload)) {
-        (Ok(short), _) if short < 126 => head.push(short),
-        (_, Ok(medium)) => {
-            head.push(126);
-            head.extend_from_slice(&medium.to_be_bytes());
-        }
-        _ => {
-            head.push(127);
-            head.extend_from_slice(&(payload as u64).to_be_bytes());
-        }
-    }
-    head
-}
-
-/// A small frame with its head.
-fn framed(first_byte: u8, frame: &Bytes) -> Bytes {
-    FRAMED.with_borrow_mut(|kept| {
-        let same = |framed: &&Framed| {
-            framed.first_byte == first_byte
-                && framed.frame.as_ptr() == frame.as_ptr()
-                && framed.frame.len() == frame.len()
-        };
-        if let Some(framed) = kept.iter().find(same) {
-            return framed.whole.clone();
-        }
-        let mut whole = head(first_byte, frame.len(), frame.len());
-        whole.extend_from_slice(frame);
-        let whole = Bytes::from(whole);
-        kept.truncate(FRAMED_KEPT_MAX - 1);
-        kept.push_front(Framed { first_byte, frame: frame.clone(), whole: whole.clone() });
-        whole
-    })
-}
-
 impl Out {
-    /// Over a connection after its upgrade; each frame begins with `first_byte`.
-    pub fn new(stream: TcpStream, first_byte: u8) -> Self {
-        let (left, full) = (Mutex::default(), AtomicBool::new(false));
-        Self { stream, first_byte, left, full }
+    /// Over a connection after its upgrade.
+    pub fn new(stream: TcpStream) -> Self {
+        let left = Left { parts: VecDeque::with_capacity(PARTS_KEPT_MAX), broken: false };
+        Self { stream, left: Mutex::new(left), full: AtomicBool::new(false) }
     }
 
-    fn left(&self) -> MutexGuard<'_, VecDeque<Bytes>> {
+    fn left(&self) -> MutexGuard<'_, Left> {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What the system takes of `parts` now. A connection that is gone takes all: reading says that it is.
-    fn write(&self, parts: &VecDeque<Bytes>) -> usize {
-        let bytes = parts.iter().take(PARTS_MAX).map(Bytes::len).sum();
-        let taken = match parts.front() {
-            Some(one) if parts.len() == 1 => self.write_piece(one),
-            _ if bytes <= COPIED_BYTES_MAX => PIECE.with_borrow_mut(|piece| {
-                piece.clear();
-                parts.iter().take(PARTS_MAX).for_each(|part| piece.extend_from_slice(part));
-                self.write_piece(piece)
-            }),
-            _ => {
-                let parts: Vec<IoSlice<'_>> =
-                    parts.iter().take(PARTS_MAX).map(|part| IoSlice::new(part)).collect();
-                self.stream.try_write_vectored(&parts)
-            }
-        };
-        match taken {
-            Ok(taken) => taken,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-            Err(error) => {
-                // It is gone, or the system has no room for it at all: what was torn cannot be mended. Reading says so.
-                if let Err(fault) = SockRef::from(&self.stream).shutdown(Shutdown::Both) {
-                    tracing::debug!(%error, %fault, "a connection that broke is gone already");
-                }
-                bytes
-            }
+    /// Writes what the system takes of `parts` now; answers how many bytes that were.
+    ///
+    /// Asks the system itself. Only where it takes nothing is the runtime asked as well, so that it waits for room: what it
+    /// keeps of a connection lies far from here, and is not touched for every frame. A connection that is gone answers by
+    /// an error, since the standard library ignores `SIGPIPE`.
+    fn write(&self, parts: &VecDeque<Bytes>) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); PARTS_MAX];
+        for (slice, part) in slices.iter_mut().zip(parts) {
+            *slice = IoSlice::new(part);
         }
-    }
-
-    /// Asks the system itself. Only where it takes nothing is the runtime asked as well, so that it waits for room: what
-    /// it keeps of a connection lies far from here, and is not touched for every frame. A connection that is gone answers
-    /// by an error: the standard library has its signal ignored.
-    fn write_piece(&self, piece: &[u8]) -> io::Result<usize> {
-        match SockRef::from(&self.stream).send(piece) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.try_write(piece),
+        let slices = &slices[..parts.len().min(PARTS_MAX)];
+        match SockRef::from(&self.stream).send_vectored(slices) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.stream.try_write_vectored(slices),
             taken => taken,
         }
     }
@@ -157,36 +80,49 @@ impl Out {
     }
 
     /// Goes on with what waits; answers how many bytes the system took.
+    ///
+    /// Where it refuses them (the peer is gone, or there is no memory) the connection is shut down and what waited is
+    /// dropped: a frame that may be torn cannot be mended. Whoever reads then finds the end of the connection.
     pub fn go_on(&self) -> usize {
         let mut left = self.left();
         let mut all = 0;
-        while !left.is_empty() {
-            let mut taken = self.write(&left);
-            if taken == 0 {
-                break;
-            }
+        while !left.parts.is_empty() {
+            let mut taken = match self.write(&left.parts) {
+                Ok(0) => break,
+                Ok(taken) => taken,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => {
+                    (left.broken, left.parts) = (true, VecDeque::new());
+                    let shut = SockRef::from(&self.stream).shutdown(Shutdown::Both);
+                    tracing::debug!(%error, ?shut, "a live connection cannot be written to and is closed");
+                    break;
+                }
+            };
             all += taken;
-            while let Some(first) = left.front_mut().filter(|_| taken > 0) {
+            while let Some(first) = left.parts.front_mut().filter(|_| taken > 0) {
                 if taken < first.len() {
                     first.advance(taken);
                     break;
                 }
                 taken -= first.len();
-                left.pop_front();
+                left.parts.pop_front();
             }
         }
-        if left.is_empty() && left.capacity() > PARTS_KEPT_MAX {
-            *left = VecDeque::new();
+        if left.parts.is_empty() && left.parts.capacity() > PARTS_KEPT_MAX {
+            left.parts.shrink_to(PARTS_KEPT_MAX);
         }
-        self.full.store(!left.is_empty(), Ordering::Release);
+        self.full.store(!left.parts.is_empty(), Ordering::Release);
         all
     }
 
-    /// Puts bytes behind what waits. No part may be empty.
+    /// Puts bytes behind what waits. No part may be empty. Nothing is kept of a connection that is broken.
     fn wait(&self, parts: impl IntoIterator<Item = Bytes>) {
         let mut left = self.left();
-        left.extend(parts);
-        self.full.store(!left.is_empty(), Ordering::Release);
+        if left.broken {
+            return;
+        }
+        left.parts.extend(parts);
+        self.full.store(!left.parts.is_empty(), Ordering::Release);
     }
 }
 
@@ -195,13 +131,9 @@ impl Outlet for Out {
         self.full.load(Ordering::Acquire)
     }
 
-    fn put(&self, frames: &[Bytes]) {
-        for frame in frames {
-            if frame.len() <= COPIED_BYTES_MAX {
-                self.wait([framed(self.first_byte, frame)]);
-            } else {
-                self.wait([head(self.first_byte, frame.len(), 0).into(), frame.clone()]);
-            }
+    fn put(&self, frames: &[WireFrame]) {
+        if !frames.is_empty() {
+            self.wait(frames.iter().map(|frame| frame.whole().clone()));
         }
     }
 
@@ -251,16 +183,56 @@ impl AsyncWrite for Plain {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use tokio::io::AsyncReadExt as _;
+    use tokio::net::TcpListener;
 
-    #[test]
-    fn heads_tell_the_length_in_the_shortest_form() {
-        let head = |payload| head(0x81, payload, 0);
-        assert_eq!(head(0), [0x81, 0]);
-        assert_eq!(head(125), [0x81, 125]);
-        assert_eq!(head(126), [0x81, 126, 0, 126]);
-        assert_eq!(head(200), [0x81, 126, 0, 200]);
-        assert_eq!(head(65_535), [0x81, 126, 255, 255]);
-        assert_eq!(head(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    use super::*;
+    use crate::protocol::Codec;
+
+    async fn pair() -> (Out, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (Out::new(listener.accept().await.unwrap().0), client)
+    }
+
+    fn frame(bytes: usize) -> WireFrame {
+        WireFrame::new(Codec::Json, &vec![b'x'; bytes])
+    }
+
+    #[tokio::test]
+    async fn frames_arrive_whole_and_in_order() {
+        let (out, mut client) = pair().await;
+        // More parts than one call takes, more bytes than the system does.
+        let frames: Vec<WireFrame> = (0..3 * PARTS_MAX).map(|at| frame(1 + at * 4_000)).collect();
+        let sent: Vec<u8> = frames.iter().flat_map(|frame| frame.whole().to_vec()).collect();
+        out.send(&frames);
+        assert!(out.is_full());
+        let mut read = vec![0; sent.len()];
+        let writing = async {
+            while out.is_full() {
+                out.room().await.unwrap();
+                out.go_on();
+            }
+        };
+        tokio::join!(writing, async { client.read_exact(&mut read).await.unwrap() });
+        assert!(read == sent && !out.is_full());
+    }
+
+    #[tokio::test]
+    async fn a_write_that_fails_closes_the_connection_and_counts_nothing() {
+        let (out, mut client) = pair().await;
+        out.put(&[frame(10), frame(10)]);
+        SockRef::from(&out.stream).shutdown(Shutdown::Write).unwrap();
+        assert_eq!(out.go_on(), 0, "nothing was written");
+        assert!(!out.is_full(), "nothing waits for room");
+        out.send(&[frame(10)]);
+        assert!(!out.is_full() && out.left().parts.is_empty(), "nothing is kept any more");
+        assert_eq!(
+            client.read(&mut [0; 64]).await.unwrap(),
+            0,
+            "the client has the end, and no part of a frame"
+        );
+        let mut plain = Plain(Arc::new(out));
+        assert_eq!(plain.read(&mut [0; 64]).await.unwrap(), 0, "so does whoever reads");
     }
 }

@@ -150,6 +150,14 @@ impl Backend {
         Ok(Point::CommitAfter.pass()?)
     }
 
+    /// Returns when every commit so far survives a power cut; Postgres has synced each already.
+    pub(super) async fn sync(&self) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::Sqlite(wal) => wal.sync().await,
+            Kind::Postgres { .. } => Ok(()),
+        }
+    }
+
     /// True once after a commit whose pages found no room in the database: the next will find none in the log.
     pub(super) fn found_no_room(&self) -> bool {
         match &self.kind {
