@@ -1,17 +1,14 @@
 //! Committed rows, to whoever listens.
 //!
-//! Owns which topics a change concerns. Called after each commit. Invariant: only what is committed is published, and
-//! nothing is built where nobody listens. Deliberately knows no session.
+//! Decides which topics a change concerns. Called after each commit: only what is committed is published, and nothing is
+//! built where nobody listens.
 
 use std::sync::atomic::Ordering;
 
 use super::Engine;
 use crate::hub::Audience;
 use crate::protocol::{Batch, Key, Rev, Row, Topic};
-use crate::store::{BatchChange, BatchRecord};
-
-/// Cells of a strip at most; keys beyond the present ones are told gone when its width changes.
-const STRIP_CELLS_MAX: u64 = 2_048;
+use crate::store::{BatchChange, BatchRecord, STRIP_CELLS_MAX};
 
 impl Engine {
     /// Rate and time left of a batch, as everybody sees it.
@@ -78,16 +75,14 @@ impl Engine {
         }
     }
 
-    /// The cells have another width: all are read anew.
+    /// The cells have another width: all are read anew, and take the place of those that were.
     fn publish_whole_strip(&self, batch: BatchRecord, audience: Audience) {
         let engine = self.clone();
         self.inner.loops.spawn(async move {
             match engine.inner.store.strip(&batch).await {
                 Ok((rev, cells)) => {
-                    let count = batch.total.div_ceil(batch.cell_items.max(1));
-                    let gone: Vec<Key> = (count..STRIP_CELLS_MAX).map(Key::Number).collect();
                     let rows = cells.into_iter().map(|cell| (Row::Cell(cell), audience.clone())).collect();
-                    engine.inner.hub.publish(Topic::Strip(batch.id), rev, rows, &gone);
+                    engine.inner.hub.replace(Topic::Strip(batch.id), rev, rows, STRIP_CELLS_MAX);
                 }
                 Err(error) => engine.inner.trouble("a strip cannot be read", &error),
             }

@@ -59,6 +59,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub use cells::STRIP_CELLS_MAX;
 pub use claim::{Claim, ClaimRequest};
 pub use clock::{Clock, Moment, Uptime};
 pub use columns::PLAIN_COLUMN;
