@@ -41,7 +41,7 @@ async fn follow(engine: &Engine, parent: &BatchRecord) -> Result<bool, StoreErro
             return Ok(true);
         }
     };
-    let Some(followed) = inner.store.follow(parent.key, new, blocks).await? else { return Ok(false) };
+    let Some(followed) = inner.store.follow(parent.key, new, &blocks).await? else { return Ok(false) };
     engine.publish(&unmoved(followed.parent));
     engine.publish(&unmoved(followed.batch));
     inner.desk.nudge.notify_one();

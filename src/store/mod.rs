@@ -162,11 +162,7 @@ impl Store {
         if self.is_shared() {
             return Ok(());
         }
-        let raised = self.raise_revisions_once().await;
-        if self.gives_reserve(&raised) {
-            return self.raise_revisions_once().await;
-        }
-        raised
+        self.with_reserve(|| self.raise_revisions_once()).await
     }
 
     async fn raise_revisions_once(&self) -> Result<(), StoreError> {

@@ -44,11 +44,7 @@ impl Store {
     /// # Errors
     /// Outages; what was removed stays removed.
     pub async fn sweep(&self) -> Result<bool, StoreError> {
-        let swept = self.sweep_once().await;
-        if self.gives_reserve(&swept) {
-            return self.sweep_once().await;
-        }
-        swept
+        self.with_reserve(|| self.sweep_once()).await
     }
 
     async fn sweep_once(&self) -> Result<bool, StoreError> {

@@ -243,7 +243,7 @@ impl Model {
 
     async fn append(&mut self, bench: &Bench, count: u32, wrong: bool) {
         let first = self.places.len() as u64 + 1 + u64::from(wrong);
-        let done = bench.store.append(self.batch.key, first, vec![lines(first, count)], vec![]).await;
+        let done = bench.store.append(self.batch.key, first, &[lines(first, count)], &[]).await;
         if wrong || self.sealed {
             return assert!(matches!(
                 done,
