@@ -15,7 +15,7 @@ use super::work::{BatchWork, MovingMean};
 use super::{Engine, Inner};
 use crate::fault::Point;
 use crate::protocol::NodeId;
-use crate::store::{BatchRecord, Claim, ClaimRequest};
+use crate::store::{BatchRecord, Claim, ClaimRequest, RunnableTasks};
 
 /// Items of one lease at most.
 const LEASE_ITEMS_MAX: u64 = 131_072;
@@ -117,10 +117,14 @@ async fn return_strays(engine: &Engine) -> bool {
 }
 
 impl Inner {
-    /// True where batches of `task` are to be claimed here. Alone on its database a node claims them all: what nobody
-    /// can run is then paused with its reason. Of several, another may know the task.
-    fn can_run(&self, task: &str) -> bool {
-        !self.store.is_shared() || self.tasks.info(task).is_some()
+    /// Tasks of whose batches work is claimed here. Alone on its database a node claims them all: what nobody can run is
+    /// then paused with its reason. Of several, another may know the task.
+    fn runnable(&self) -> RunnableTasks<'_> {
+        if self.store.is_shared() {
+            RunnableTasks::Named(self.tasks.infos().map(|info| info.name.as_str()).collect())
+        } else {
+            RunnableTasks::Any
+        }
     }
 
     /// True where this node is not (or may not be) who it was when it asked.
@@ -132,13 +136,14 @@ impl Inner {
 /// Claims until there is no more to be had, or no more is wanted.
 async fn claim_all(engine: &Engine) -> Found {
     let inner = &engine.inner;
+    let tasks = inner.runnable();
     while inner.may_claim() {
         let Some(Want { slots_free, items_per_slot }) = inner.desk.want() else {
             return Found::Sated;
         };
         let node = inner.node();
         let request = ClaimRequest {
-            runs: &|task| inner.can_run(task),
+            tasks: &tasks,
             node: &node,
             slots_free,
             items_per_slot: &items_per_slot,
@@ -177,7 +182,8 @@ async fn give_turn(engine: &Engine) -> (Duration, Found) {
     if !inner.may_claim() || !inner.desk.has_room() {
         return (TURN_INTERVAL_MIN, Found::Sated);
     }
-    let first = match inner.store.whose_turn().await {
+    let tasks = inner.runnable();
+    let first = match inner.store.whose_turn(&tasks).await {
         Ok(Some(first)) if !inner.desk.works_on(first) => first,
         Ok(_) => return (TURN_INTERVAL_MIN, Found::Sated),
         Err(error) => {
@@ -188,7 +194,7 @@ async fn give_turn(engine: &Engine) -> (Duration, Found) {
     let node = inner.node();
     let pace = inner.desk.work_of(first).and_then(|work| work.items_in(Duration::from_secs(1)));
     let request = ClaimRequest {
-        runs: &|task| inner.can_run(task),
+        tasks: &tasks,
         node: &node,
         slots_free: 1,
         items_per_slot: &HashMap::from([(first, pace.unwrap_or(TURN_ITEMS))]),

@@ -133,7 +133,7 @@ pub(super) async fn show_loop(inner: Arc<Inner>) {
     }
 }
 
-/// Starts what was scheduled, as it comes due, until the engine stops.
+/// Starts what was scheduled, as it comes due, and adds up what has changed of counts, until the engine stops.
 pub(super) async fn schedule_loop(inner: Arc<Inner>) {
     let engine = Engine { inner: Arc::clone(&inner) };
     loop {
@@ -150,6 +150,9 @@ pub(super) async fn schedule_loop(inner: Arc<Inner>) {
                 inner.desk.nudge.notify_one();
             }
             Err(error) => inner.trouble("scheduled batches cannot be started", &error),
+        }
+        if let Err(error) = inner.store.fold_counts().await {
+            inner.trouble("counts of batches cannot be added up", &error);
         }
     }
 }

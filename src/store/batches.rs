@@ -111,6 +111,7 @@ pub(super) fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         concurrency: new.options.concurrency.map(i64::from),
         rate_tokens: new.options.rate_per_s.map_or(0.0, |rate| rate.max(1.0)),
         rate_at: now.steady.0,
+        rate_due: None,
         try_first: new.options.try_first.map(int),
         start_at,
         served: 0,

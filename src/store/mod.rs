@@ -3,7 +3,7 @@
 //! ```text
 //! entity, migration   what is there          backend   all that differs between databases
 //! tape                one batch in one transaction, with its cells, families, columns and rows
-//! batches, claim, turn, record, reclaim    what moves the tape, each one transaction
+//! batches, claim, record, reclaim          what moves the tape, each one transaction
 //! clock               what time it is, and how much time has passed
 //! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
 //! disk                the room that is left, and the reserve that is given up when there is none
@@ -11,8 +11,8 @@
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
 //! ```
 //!
-//! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot.
-//! Deliberately knows neither HTTP nor persons' rights. Entities never leave this room; records do.
+//! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot. Entities
+//! never leave this room; records do.
 
 mod act_rows;
 mod acts;
@@ -52,7 +52,6 @@ mod sweep;
 mod tape;
 #[cfg(test)]
 mod tests;
-mod turn;
 pub mod vault;
 
 use std::path::PathBuf;
@@ -60,7 +59,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use cells::STRIP_CELLS_MAX;
-pub use claim::{Claim, ClaimRequest};
+pub use claim::{Claim, ClaimRequest, RunnableTasks};
 pub use clock::{Clock, Moment, Uptime};
 pub use columns::PLAIN_COLUMN;
 pub use error::StoreError;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
 
 use super::Store;
-use super::backend::{Durability, KEYS_IN_MAX, all, int, keys_filled, keys_in, run, small};
+use super::backend::{Durability, LIST_MAX, all, in_keys, int, list_value, run, small};
 use super::clock::Moment;
 use super::columns::Columns;
 use super::entity::leases;
@@ -157,15 +157,15 @@ async fn leases_held(
     node: &NodeId,
     keys: &[i64],
 ) -> Result<BTreeMap<i64, leases::Model>, StoreError> {
-    let text = format!("SELECT * FROM leases WHERE batch = $1 AND id IN {}", keys_in());
+    let text = format!("SELECT * FROM leases WHERE batch = $1 AND id {}", in_keys(tx, 2));
     let mut held = BTreeMap::new();
-    for keys in keys.chunks(KEYS_IN_MAX) {
+    for keys in keys.chunks(LIST_MAX) {
         let found: Vec<leases::Model> = match keys {
             [one] => {
                 let key = vec![batch.into(), (*one).into()];
                 all(tx, "SELECT * FROM leases WHERE batch = $1 AND id = $2", key).await?
             }
-            keys => all(tx, &text, keys_filled(batch, keys)).await?,
+            keys => all(tx, &text, vec![batch.into(), list_value(keys)]).await?,
         };
         held.extend(found.into_iter().filter(|lease| lease.node == node.0).map(|lease| (lease.id, lease)));
     }
