@@ -27,9 +27,16 @@ pub mod hub;
 #[cfg(feature = "ssr")]
 pub mod engine;
 
+/// Bytes into items and back.
+#[cfg(feature = "ssr")]
+pub mod formats;
+
 /// The one door to every use case.
 #[cfg(feature = "ssr")]
 pub mod service;
+
+/// A live client without a transport.
+pub mod client;
 
 /// What people see.
 pub mod app;

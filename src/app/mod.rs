@@ -13,9 +13,8 @@
 pub mod actions;
 pub mod clock;
 pub mod components;
-pub mod format;
-mod frame;
 pub mod live;
+mod page_header;
 pub mod pages;
 #[cfg(feature = "hydrate")]
 mod panic;

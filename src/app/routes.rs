@@ -11,8 +11,8 @@ use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
 
 use super::clock::provide_clock;
-use super::frame::{Header, provide_signed_in};
 use super::live::LiveClient;
+use super::page_header::{Header, provide_signed_in};
 use super::pages::{
     BatchPage, BatchesPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage, NotFoundPage,
 };

@@ -33,7 +33,7 @@ struct Track {
 }
 
 impl Track {
-    fn note(&mut self, window: Window, now: Timestamp, ended: u64) {
+    fn add(&mut self, window: Window, now: Timestamp, ended: u64) {
         let fresh = self.points.len() < 2
             || self.points.iter().rev().nth(1).is_some_and(|(at, _)| now.ms_since(*at) >= window.step_ms);
         match self.points.back_mut() {
@@ -58,9 +58,9 @@ impl Track {
     }
 }
 
-/// The course of one batch.
+/// The history of one batch.
 #[derive(Default)]
-struct Course {
+struct History {
     near: Track,
     far: Track,
     ended: u64,
@@ -69,10 +69,10 @@ struct Course {
     noted_at: Timestamp,
 }
 
-/// The course of all batches that move.
+/// The history of all batches that move.
 #[derive(Default)]
-pub(super) struct Estimates {
-    courses: HashMap<BatchKey, Course>,
+pub struct Estimates {
+    histories: HashMap<BatchKey, History>,
 }
 
 fn ended(batch: &BatchRecord) -> u64 {
@@ -81,29 +81,30 @@ fn ended(batch: &BatchRecord) -> u64 {
 
 impl Estimates {
     /// Takes a committed state of a batch.
-    pub fn note(&mut self, batch: &BatchRecord, now: Timestamp) {
-        if self.courses.get(&batch.key).is_some_and(|course| batch.rev <= course.rev) {
+    pub fn record(&mut self, batch: &BatchRecord, now: Timestamp) {
+        if self.histories.get(&batch.key).is_some_and(|history| batch.rev <= history.rev) {
             return;
         }
         if !matches!(batch.state, BatchState::Running | BatchState::Pending) {
-            self.courses.remove(&batch.key);
+            self.histories.remove(&batch.key);
             return;
         }
         let ended = ended(batch);
-        if self.courses.len() >= BATCHES_MAX && !self.courses.contains_key(&batch.key) {
-            let quiet = self.courses.iter().min_by_key(|(_, course)| course.noted_at).map(|(key, _)| *key);
-            quiet.map(|key| self.courses.remove(&key));
+        if self.histories.len() >= BATCHES_MAX && !self.histories.contains_key(&batch.key) {
+            let quiet =
+                self.histories.iter().min_by_key(|(_, history)| history.noted_at).map(|(key, _)| *key);
+            quiet.map(|key| self.histories.remove(&key));
         }
-        let course = self.courses.entry(batch.key).or_default();
-        if ended < course.ended {
+        let history = self.histories.entry(batch.key).or_default();
+        if ended < history.ended {
             // A retry took outcomes away: what was seen before says nothing about what comes.
-            *course = Course::default();
+            *history = History::default();
         }
-        course.ended = ended;
-        course.rev = batch.rev;
-        course.noted_at = now;
-        course.near.note(NEAR, now, ended);
-        course.far.note(FAR, now, ended);
+        history.ended = ended;
+        history.rev = batch.rev;
+        history.noted_at = now;
+        history.near.add(NEAR, now, ended);
+        history.far.add(FAR, now, ended);
     }
 
     /// Rate per second and range of milliseconds left; none where there is no ground.
@@ -111,9 +112,9 @@ impl Estimates {
         if batch.state != BatchState::Running {
             return (None, None);
         }
-        let course = self.courses.get(&batch.key);
+        let history = self.histories.get(&batch.key);
         let found =
-            course.and_then(|course| course.near.rate(NEAR, now).or_else(|| course.far.rate(FAR, now)));
+            history.and_then(|history| history.near.rate(NEAR, now).or_else(|| history.far.rate(FAR, now)));
         let Some((rate, grounds)) = found else {
             return (None, None);
         };
@@ -162,7 +163,7 @@ mod tests {
     fn at(ms: u64, ended: u64) -> (Track, Timestamp) {
         let mut track = Track::default();
         for step in 0..=(ms / 100) {
-            track.note(NEAR, Timestamp(i64::try_from(step * 100).unwrap()), ended * step * 100 / ms.max(1));
+            track.add(NEAR, Timestamp(i64::try_from(step * 100).unwrap()), ended * step * 100 / ms.max(1));
         }
         (track, Timestamp(i64::try_from(ms).unwrap()))
     }
@@ -182,7 +183,7 @@ mod tests {
         assert!((rate - 100.0).abs() < 6.0, "{rate}");
         assert!(track.points.len() <= 30, "{}", track.points.len());
         for step in 1..=200 {
-            track.note(NEAR, now.plus_ms(step * 100), 6_000 + u64::try_from(step).unwrap() * 100);
+            track.add(NEAR, now.plus_ms(step * 100), 6_000 + u64::try_from(step).unwrap() * 100);
         }
         let (rate, _) = track.rate(NEAR, now.plus_ms(20_000)).unwrap();
         assert!((rate - 1_000.0).abs() < 60.0, "{rate}");

@@ -1,44 +1,70 @@
 //! Whether this node is ready, and why not.
 //!
-//! Owns what is wrong below. Told by the loops, read by the claim loop and the probes. Invariant: what passes is
-//! forgotten at the next commit, what is broken never. Deliberately repairs nothing.
+//! The loops report what goes wrong, the claim loop and the probes ask. What passes is forgotten at the next commit;
+//! what is broken stays broken. Repairs nothing.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Inner;
-use crate::store::StoreError;
+use super::liveness::Liveness;
+use crate::fault::Loop;
+use crate::store::{Store, StoreError};
 
 /// The same trouble is logged at most so often.
 const TROUBLE_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The health of this node.
+pub struct Health {
+    store: Store,
+    liveness: Arc<Liveness>,
+    faults: Mutex<Faults>,
+}
+
 /// What is wrong.
 #[derive(Default)]
-pub(super) struct Health {
-    /// Why nothing is claimed, for good or until it passes.
-    pub broken: Option<String>,
-    pub passing: Option<String>,
+struct Faults {
+    /// Why nothing is claimed, for good.
+    broken: Option<String>,
+    /// The same, until it passes.
+    passing: Option<String>,
     /// Loops that break again and again.
-    pub stumbling: BTreeSet<&'static str>,
+    stumbling: BTreeSet<&'static str>,
     /// The process's own loops have not had their turn for long.
-    pub blocked: bool,
+    blocked: bool,
     logged_at: Option<Instant>,
 }
 
-impl Inner {
+impl Health {
+    /// Nothing is wrong yet.
+    pub fn new(store: Store, liveness: Arc<Liveness>) -> Self {
+        Self { store, liveness, faults: Mutex::default() }
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// True while this node may take more work. What passes is tried, for nothing else would tell that it has passed.
-    pub(super) fn may_claim(&self) -> bool {
-        // What the reserve gave free is for ends, not for beginnings.
-        !self.pulse.is_retired() && !self.store.is_disk_full() && self.may_write()
+    pub fn may_claim(&self) -> bool {
+        // What the reserve of the disk gave free is for ends, not for beginnings.
+        !self.liveness.is_retired() && !self.store.is_disk_full() && self.may_write()
     }
 
     /// True while this node may change what is stored: it is there, in time, and nothing is broken.
-    pub(super) fn may_write(&self) -> bool {
-        !self.is_leaving() && !self.pulse.is_fenced() && !self.is_stale() && self.health().broken.is_none()
+    pub fn may_write(&self) -> bool {
+        let live = &self.liveness;
+        !live.is_leaving() && !live.is_fenced() && !live.is_stale() && !self.is_broken()
+    }
+
+    /// True where something is wrong for good.
+    pub fn is_broken(&self) -> bool {
+        self.faults().broken.is_some()
     }
 
     /// Something below does not work: the node is not ready until it does; a broken invariant makes that final.
-    pub(super) fn trouble(&self, what: &str, error: &StoreError) {
+    pub fn trouble(&self, what: &str, error: &StoreError) {
         let reason = format!("{what}: {error}");
         self.store.note_full(error);
         if matches!(error, StoreError::Invariant(_)) {
@@ -46,44 +72,45 @@ impl Inner {
             self.break_down(reason);
             return;
         }
-        let mut health = self.health();
-        let due = health.logged_at.is_none_or(|at| at.elapsed() >= TROUBLE_LOG_INTERVAL);
+        let mut faults = self.faults();
+        let due = faults.logged_at.is_none_or(|at| at.elapsed() >= TROUBLE_LOG_INTERVAL);
         if due {
-            health.logged_at = Some(Instant::now());
+            faults.logged_at = Some(Instant::now());
         }
-        health.passing = Some(reason);
-        drop(health);
+        faults.passing = Some(reason);
+        drop(faults);
         if due {
             tracing::warn!(%error, what, "trying again");
         }
     }
 
     /// Why the node is not ready, if it is not.
-    pub(super) fn unready(&self) -> Option<String> {
-        if self.is_leaving() || self.pulse.is_retired() {
+    pub fn unready(&self) -> Option<String> {
+        if self.liveness.is_leaving() || self.liveness.is_retired() {
             return Some("The node is draining.".to_owned());
         }
-        let health = self.health();
+        let faults = self.faults();
         let stopped = || {
             let away = "The node cannot beat in the database: its work is stopped until it can.";
-            self.pulse.is_fenced().then(|| away.to_owned())
+            self.liveness.is_fenced().then(|| away.to_owned())
         };
         let full = || {
             let reason = "The disk is full: nothing new is taken until there is room.";
             self.store.is_disk_full().then(|| reason.to_owned())
         };
-        let blocked = || health.blocked.then(|| "The process is blocked: its loops have no turn.".to_owned());
+        let blocked = || faults.blocked.then(|| "The process is blocked: its loops have no turn.".to_owned());
         let stumbles = || {
-            let which = health.stumbling.first()?;
+            let which = faults.stumbling.first()?;
             Some(format!("The {which} loop breaks again and again; see the log."))
         };
-        let broken = health.broken.clone().or_else(stopped);
-        broken.or_else(full).or_else(|| health.passing.clone()).or_else(stumbles).or_else(blocked)
+        let broken = faults.broken.clone().or_else(stopped);
+        broken.or_else(full).or_else(|| faults.passing.clone()).or_else(stumbles).or_else(blocked)
     }
 
     /// The process's own loops have their turn, or have not had it for long.
-    pub(super) fn note_blocked(&self, blocked: bool) {
-        let before = std::mem::replace(&mut self.health().blocked, blocked);
+    pub fn set_blocked(&self, now: Turns) {
+        let blocked = now == Turns::Blocked;
+        let before = std::mem::replace(&mut self.faults().blocked, blocked);
         match (before, blocked) {
             (false, true) => tracing::error!("the loops of this process have not had their turn for seconds"),
             (true, false) => tracing::warn!("the loops of this process have their turn again"),
@@ -92,12 +119,40 @@ impl Inner {
     }
 
     /// A commit went through: what passes has passed.
-    pub(super) fn recovered(&self) {
-        self.health().passing = None;
+    pub fn recovered(&self) {
+        self.faults().passing = None;
     }
 
     /// Nothing is claimed any more; what is stored can still be read.
-    pub(super) fn break_down(&self, reason: String) {
-        self.health().broken.get_or_insert(reason);
+    pub fn break_down(&self, reason: String) {
+        self.faults().broken.get_or_insert(reason);
     }
+
+    /// A loop of this node broke that is not started again.
+    pub fn broke(&self, which: Loop, fault: &dyn Display) {
+        log_break(which, fault);
+        self.break_down(format!("The {} loop broke; see the log.", which.name()));
+    }
+
+    /// A loop that is started again breaks again and again.
+    pub fn stumbles(&self, which: Loop) {
+        self.faults().stumbling.insert(which.name());
+    }
+
+    /// It runs well, or has ended.
+    pub fn runs_well(&self, which: Loop) {
+        self.faults().stumbling.remove(which.name());
+    }
+}
+
+/// Whether the process's own loops have their turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turns {
+    Regular,
+    Blocked,
+}
+
+/// Logs that a loop broke.
+pub fn log_break(which: Loop, fault: &dyn Display) {
+    tracing::error!(name = which.name(), %fault, "a loop broke");
 }

@@ -1,80 +1,76 @@
-//! Makes work happen.
+//! Makes work happen: the way of an item from a request to its committed end.
 //!
 //! ```text
-//! intake, commit, owed    items in         claims → desk (lease, work, board) → slots, slot   items run
-//! report, retry, family   what to record   recorder, publish, estimate                       what was recorded
-//! acts, nodes             from outside     steps, follow, then        acts over many items, and what follows an end
-//! life, supervisor        all loops, from their start to their end
-//! beat, pulse, reclaim, relay, glimpses                one node among others     audit   whether it adds up
+//! intake    -> dispatch          -> execute    -> record        the way of an item, in this order
+//! acts         what people ask of a batch, and what comes due   cluster    this node among the others
+//! new_batch    a batch, checked  publisher     commits to topics window_feed  what somebody looks at
+//! flow         what passes between the stages                   liveness, health, supervisor, lifecycle
 //! ```
 //!
-//! Called by service. Invariant: only what is committed is told, and whatever is not recorded runs again.
-//! Deliberately knows no HTTP and no person.
+//! Only what is committed is published, and whatever is not recorded runs again. Knows no HTTP and no person.
+//!
+//! # Who wakes whom
+//!
+//! Each loop also looks by itself after a while: a wake-up only makes it sooner.
+//!
+//! | wake-up | woken by | wakes | because |
+//! | --- | --- | --- | --- |
+//! | `BlockBuffer::added` | an intake | its block writer | there may be a block to commit |
+//! | `BlockBuffer::written` | the block writer | its intake | there is room again |
+//! | `SettlementQueue::added` | an intake | the settle loop | the database did not answer at once |
+//! | `Wakes::work` | commits of any kind, hints of other nodes | the claim loop | the store may have more |
+//! | `Wakes::room` | a slot without a chunk, or half a lease started | the claim loop | this node has room |
+//! | `Wakes::load` | a grant, a slot | the input loader | inputs run low |
+//! | `Wakes::chunk` | a grant, loaded inputs, a slot, the recorder | a slot | there may be a chunk |
+//! | `Wakes::report` | a slot, a grant, an act | the recorder | there may be something to record |
+//! | `Wakes::group` | a slot | the recorder | a whole group waits |
+//! | `AuditQueue::added` | the recorder, acts | the audit loop | a batch has ended |
+//! | `ActWakes::steps` | acts, the recorder | the step loop | an act goes on, or a batch follows |
+//! | `ActWakes::sweep` | a delete, a full disk | the retention loop | files may go |
+//! | `Outbox::committed` | the publisher | the loop that sends hints | other nodes are to look |
+//! | `Outbox::came` | the loop that receives hints | the loop that reads | another node has committed |
+//! | `Liveness::hurry` | a slot that stood still | the heartbeat | the node may be lost |
+//! | `lost` | the heartbeat, joining anew | lease recovery | this node was lost |
 
 mod acts;
-mod audit;
-mod beat;
-mod board;
-mod check;
-mod claims;
-mod commit;
-mod desk;
+mod cluster;
+mod dispatch;
 mod estimate;
-mod family;
-mod follow;
-mod forming;
-mod glimpses;
+mod execute;
+mod flow;
 mod health;
 mod intake;
-mod lease;
-mod life;
-mod mirror;
-mod news;
-mod nodes;
-mod owed;
-mod publish;
-mod pulse;
-mod reclaim;
-mod recorder;
-mod relay;
-mod report;
-mod retry;
-mod slot;
-mod slots;
-mod steps;
-mod submit;
+mod lifecycle;
+mod liveness;
+mod new_batch;
+mod publisher;
+mod record;
 mod supervisor;
 #[cfg(test)]
 mod tests;
-mod then;
-mod told;
-mod want;
-mod work;
+mod window_feed;
 
+use std::future::Future;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::sync::{Notify, OnceCell};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::sync::OnceCell;
 
-use self::audit::Audits;
-use self::board::Board;
-use self::desk::Desk;
-use self::estimate::Estimates;
-use self::health::Health;
-pub use self::intake::Intake;
-pub use self::mirror::start_mirror;
-use self::owed::Debts;
-pub use self::owed::{ClaimedKey, Empty};
-use self::pulse::Pulse;
-use self::relay::Outbox;
+use self::acts::Acts;
+use self::cluster::Membership;
+use self::intake::IntakeStage;
+pub use self::intake::{ClaimedKey, Empty, Intake};
+use self::window_feed::WindowFeed;
+use crate::fault::Loop;
 use crate::hub::Hub;
-use crate::protocol::{BatchId, NodeId, Role, Seq};
-use crate::store::{Store, StoreError};
+use crate::protocol::{
+    Batch, BatchId, BatchPatch, NewBatch, Node, NodeId, RetryRequest, Rev, Role, Running, Seq,
+};
+use crate::store::{BatchKey, BatchRecord, StoreError};
 use crate::tasks::{Registry, WorkCell};
+
+/// Reason of a batch whose items stopped coming.
+const CUT_OFF: &str = "the upload was cut off";
 
 /// Settings of the engine, plain values.
 #[derive(Clone, Debug)]
@@ -132,137 +128,204 @@ pub enum EngineError {
 /// The engine of this node. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    stages: Arc<Stages>,
 }
 
-/// What the loops share.
-struct Inner {
-    store: Store,
-    tasks: Arc<Registry>,
+/// The stages that take calls from outside.
+struct Stages {
     hub: Hub,
-    options: EngineOptions,
-    /// Changes where this process was taken for lost and joined anew.
-    node: RwLock<NodeId>,
-    pulse: Pulse,
-    relay: Outbox,
-    desk: Desk,
-    estimates: Mutex<Estimates>,
-    /// Something may have to be taken on in steps, or to be made after an end.
-    acts: Notify,
-    debts: Debts,
-    audits: Audits,
-    health: Mutex<Health>,
-    leaving: AtomicBool,
+    tasks: Arc<Registry>,
+    intake: Arc<IntakeStage>,
+    acts: Arc<Acts>,
+    membership: Arc<Membership>,
     drained: OnceCell<()>,
-    list_rev: AtomicU64,
-    /// Items ended on this node since its start, and how many a second at the last beat (bits of an `f64`).
-    ended: AtomicU64,
-    rate_bits: AtomicU64,
-    sweep: Notify,
-    /// Nodes may have gone.
-    lost: Notify,
-    /// Beats end before the loops.
-    quiet: CancellationToken,
-    stop: CancellationToken,
-    loops: TaskTracker,
-    /// Where the loops run.
-    main: Handle,
 }
 
+/// What it is, and what it shows.
 impl Engine {
-    /// Takes back what an earlier process left, then starts all loops.
-    ///
-    /// # Errors
-    /// What the store or the file system says.
-    pub async fn start(
-        store: Store,
-        tasks: Arc<Registry>,
-        hub: Hub,
-        options: EngineOptions,
-    ) -> Result<Self, EngineError> {
-        let slots = if options.role == Role::Web { 0 } else { options.slots.max(1) };
-        let inner = Inner {
-            store,
-            tasks,
-            hub,
-            node: RwLock::new(life::fresh_node(&options.node_name)),
-            pulse: Pulse::new(),
-            relay: Outbox::default(),
-            desk: Desk::new(slots),
-            estimates: Mutex::default(),
-            acts: Notify::new(),
-            debts: Debts::default(),
-            audits: Audits::default(),
-            health: Mutex::default(),
-            leaving: AtomicBool::new(false),
-            drained: OnceCell::new(),
-            list_rev: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
-            rate_bits: AtomicU64::new(0),
-            sweep: Notify::new(),
-            lost: Notify::new(),
-            quiet: CancellationToken::new(),
-            main: Handle::current(),
-            stop: CancellationToken::new(),
-            loops: TaskTracker::new(),
-            options,
-        };
-        let engine = Self { inner: Arc::new(inner) };
-        life::begin(&engine).await?;
-        Ok(engine)
-    }
-
-    /// Stops claiming, finishes within the grace, hands back the rest, stops all loops. Idempotent.
-    pub async fn drain(&self) {
-        let inner = Arc::clone(&self.inner);
-        self.inner.drained.get_or_init(|| async move { life::end(&inner).await }).await;
-    }
-
     /// This node, as it is known now.
     #[must_use]
     pub fn node(&self) -> NodeId {
-        self.inner.node()
+        self.stages.membership.liveness.node()
     }
 
     /// Why this node is not ready, if it is not: a sentence.
     #[must_use]
     pub fn unready(&self) -> Option<String> {
-        self.inner.unready()
+        self.stages.loops().health().unready()
     }
 
     /// True while the database does not answer this node: whatever needs it would wait in vain.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        self.inner.store.is_shared() && self.inner.pulse.is_away()
+        self.stages.membership.liveness.is_away()
     }
 
     /// The cell of an item that runs on this node now.
     #[must_use]
     pub fn work_cell(&self, batch: BatchId, seq: Seq) -> Option<Arc<WorkCell>> {
-        self.inner.desk.boards.iter().find_map(|board| board.cell(batch, seq))
+        window_feed::work_cell(&self.stages.membership.dispatcher, batch, seq)
     }
 
-    /// Running items of this node, at most `max`.
+    /// A batch as everybody sees it, with its rate and the time left.
     #[must_use]
-    pub fn running(&self, max: usize) -> Vec<(BatchId, Seq)> {
-        self.inner.desk.boards.iter().filter_map(Board::shown).take(max).collect()
+    pub fn wire(&self, batch: &BatchRecord) -> Batch {
+        self.stages.acts.publisher.wire(batch)
+    }
+
+    /// A revision for the topics `batches` and `nodes`: grows with every call, over restarts too.
+    #[must_use]
+    pub fn list_rev(&self) -> Rev {
+        self.stages.acts.publisher.list_rev()
+    }
+
+    /// All nodes, as everybody sees them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn nodes(&self) -> Result<Vec<Node>, EngineError> {
+        self.stages.membership.nodes().await
+    }
+
+    /// Takes no more work on `node`, this one or another, and answers it as it then is; what runs goes on within the
+    /// grace, and the rest is handed back.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] where there is none, or it is down; what else the store says.
+    pub async fn drain_node(&self, node: &NodeId) -> Result<Node, EngineError> {
+        self.stages.membership.drain_node(node).await
+    }
+
+    /// Feeds the hub with the windows and items that somebody looks at, until the engine stops. For nodes that serve.
+    pub fn feed_windows(&self) {
+        let Membership { store, dispatcher, liveness, .. } = &*self.stages.membership;
+        let feed = WindowFeed {
+            store: store.clone(),
+            hub: self.stages.hub.clone(),
+            dispatcher: Arc::clone(dispatcher),
+            liveness: Arc::clone(liveness),
+        };
+        feed.start(self.stages.loops());
+    }
+
+    /// Runs a loop beside those of the engine that holds nothing between two rounds; one that breaks is started again. It
+    /// is to end when what it serves does.
+    pub fn keep<F>(&self, which: Loop, begin: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.stages.loops().keep(which, begin);
     }
 }
 
-impl Inner {
-    fn estimates(&self) -> MutexGuard<'_, Estimates> {
-        self.estimates.lock().unwrap_or_else(PoisonError::into_inner)
+/// Batches in.
+impl Engine {
+    /// Starts a batch: checks task, parameters and options. Items come through the [`Intake`].
+    ///
+    /// # Errors
+    /// `UnknownTask`, `Invalid`, `TooLarge`, `Unready`; what the store says.
+    pub async fn create(
+        &self,
+        new: NewBatch,
+        owner: String,
+        columns: Vec<String>,
+    ) -> Result<Intake, EngineError> {
+        self.stages.intake.create(new, owner, columns).await
     }
 
-    fn health(&self) -> MutexGuard<'_, Health> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Creates a batch of the numbers 1 to `count`; `key` and the hash of its request are bound to it in the same
+    /// transaction, and free where there is an error.
+    ///
+    /// # Errors
+    /// `UnknownTask`, `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
+    pub async fn create_generated(
+        &self,
+        new: NewBatch,
+        owner: String,
+        count: u64,
+        key: Option<(ClaimedKey, String)>,
+    ) -> Result<BatchRecord, EngineError> {
+        self.stages.intake.create_generated(new, owner, count, key).await
     }
 
-    fn node(&self) -> NodeId {
-        self.node.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Goes on with an open batch; `first_seq` must be its total + 1.
+    ///
+    /// # Errors
+    /// `WrongFirstSeq` with the total; `WrongState` for a sealed batch; `Unready` while the body that makes it is still
+    /// coming; what else the store says.
+    pub async fn append(&self, batch: BatchKey, first_seq: Seq) -> Result<Intake, EngineError> {
+        self.stages.intake.append(batch, first_seq).await
     }
 
-    fn is_leaving(&self) -> bool {
-        self.leaving.load(Ordering::Acquire)
+    /// The request of a claimed key has failed before a batch was whole: the key is free.
+    pub async fn free_key(&self, key: ClaimedKey) {
+        self.stages.intake.free_key(key).await;
+    }
+}
+
+/// Acts on batches: see `acts`. Each is done whole, even where the caller goes away.
+impl Engine {
+    /// No more items can come.
+    ///
+    /// # Errors
+    /// `Unready` while the body that makes it is still coming; what the store says.
+    pub async fn seal(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
+        self.stages.acts.seal(batch).await
+    }
+
+    /// Pauses: what has not started is handed back.
+    ///
+    /// # Errors
+    /// `WrongState` where it cannot be paused; what else the store says.
+    pub async fn pause(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
+        self.stages.acts.pause(batch).await
+    }
+
+    /// Resumes.
+    ///
+    /// # Errors
+    /// `WrongState` where it cannot be resumed; what else the store says.
+    pub async fn resume(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
+        self.stages.acts.resume(batch).await
+    }
+
+    /// Cancels: untouched items end at once, running ones are stopped; a running intake stops.
+    ///
+    /// # Errors
+    /// `WrongState` where it has ended otherwise; what else the store says.
+    pub async fn cancel(&self, batch: BatchKey) -> Result<BatchRecord, EngineError> {
+        self.stages.acts.cancel_as(batch, Running::Stop).await
+    }
+
+    /// As [`Engine::cancel`], with what becomes of the items that run.
+    ///
+    /// # Errors
+    /// As [`Engine::cancel`].
+    pub async fn cancel_as(&self, batch: BatchKey, running: Running) -> Result<BatchRecord, EngineError> {
+        self.stages.acts.cancel_as(batch, running).await
+    }
+
+    /// Retries failed or chosen items.
+    ///
+    /// # Errors
+    /// `TooLarge` for too many seqs; `WrongState` while it is cancelling; what else the store says.
+    pub async fn retry(&self, batch: BatchKey, request: &RetryRequest) -> Result<BatchRecord, EngineError> {
+        self.stages.acts.retry(batch, request).await
+    }
+
+    /// Changes name, concurrency or priority.
+    ///
+    /// # Errors
+    /// `Invalid` for a value out of bounds; what else the store says.
+    pub async fn patch(&self, batch: BatchKey, patch: &BatchPatch) -> Result<BatchRecord, EngineError> {
+        self.stages.acts.patch(batch, patch).await
+    }
+
+    /// Deletes a finished batch.
+    ///
+    /// # Errors
+    /// `NotFinished`; what else the store says.
+    pub async fn delete(&self, batch: BatchKey) -> Result<(), EngineError> {
+        self.stages.acts.delete(batch).await
     }
 }

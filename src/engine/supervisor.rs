@@ -1,95 +1,157 @@
-//! Loops under watch.
+//! The loops of this process under watch, from their start to their end.
 //!
-//! Owns what happens when a loop of this process breaks. Called at the start, by the engine for its own loops and by the
-//! server for those beside it. Invariant: no loop stops in silence: one that holds work makes the node not ready for
-//! good, one that holds nothing is begun anew, and the node is not ready while that does not last. Deliberately knows
-//! none of them.
+//! No loop stops in silence. One that holds work makes the node not ready for good when it breaks; one that holds
+//! nothing is started again, and the node is not ready while that does not last.
 
-use std::fmt::Display;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use super::{Engine, Inner};
+use super::health::{Health, log_break};
 use crate::fault::Loop;
 
-/// Pause before a loop is begun anew: doubles up to the second figure.
+/// Pause before a loop is started again: doubles up to the second figure.
 const AGAIN_FIRST: Duration = Duration::from_millis(100);
 const AGAIN_MAX: Duration = Duration::from_secs(10);
 /// A loop that has run for so long runs well: what was before is forgotten.
 const WELL: Duration = Duration::from_secs(10);
 
-/// Runs a loop that holds work of this node; one that breaks makes the node not ready.
-pub(super) fn watch(inner: &Arc<Inner>, which: Loop, work: impl Future<Output = ()> + Send + 'static) {
-    let watched = Arc::clone(inner);
-    let running = inner.loops.spawn(visited(which, work));
-    inner.loops.spawn(async move {
-        if let Err(fault) = running.await {
-            watched.broke(which, &fault);
-        }
-    });
+/// The loops of this process, and when they are to stop. Cheap to clone.
+#[derive(Clone)]
+pub struct Loops {
+    health: Arc<Health>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+    /// Beats end before the other loops.
+    quiet: CancellationToken,
+    /// The runtime that they run on.
+    runtime: Handle,
+    /// Items that ended on this node since its start.
+    ended: Arc<AtomicU64>,
 }
 
-impl Inner {
-    /// A loop of this node broke that nobody begins anew.
-    pub(super) fn broke(&self, which: Loop, fault: &dyn Display) {
-        say(which, fault);
-        self.break_down(format!("The {} loop broke; see the log.", which.name()));
+impl Loops {
+    /// No loop yet, on the runtime of the caller.
+    pub fn new(health: Arc<Health>) -> Self {
+        Self {
+            health,
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            quiet: CancellationToken::new(),
+            runtime: Handle::current(),
+            ended: Arc::default(),
+        }
+    }
+
+    /// What the loops report to.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
+    }
+
+    /// Fires when all loops are to end.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Fires when this node is to beat no more.
+    pub fn quiet_token(&self) -> CancellationToken {
+        self.quiet.clone()
+    }
+
+    /// The runtime that the loops run on: connections made there outlive the thread that asks for them.
+    pub fn runtime(&self) -> &Handle {
+        &self.runtime
+    }
+
+    /// Counts items that ended, for the rate of the node.
+    pub fn ended(&self, items: u64) {
+        self.ended.fetch_add(items, Ordering::Relaxed);
+    }
+
+    /// Items that ended on this node since its start.
+    pub fn ended_items(&self) -> u64 {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Runs something beside the loops that ends by itself.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn_on(work, &self.runtime);
+    }
+
+    /// Runs a loop that holds work of this node; one that breaks makes the node not ready.
+    pub fn watch(&self, which: Loop, work: impl Future<Output = ()> + Send + 'static) {
+        let health = Arc::clone(&self.health);
+        let running = self.tracker.spawn(counted(which, work));
+        self.tracker.spawn(async move {
+            if let Err(fault) = running.await {
+                health.broke(which, &fault);
+            }
+        });
+    }
+
+    /// Runs a loop that holds nothing between two rounds; one that breaks is started again. It is to end when what it
+    /// serves does.
+    pub fn keep<F>(&self, which: Loop, begin: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (health, stop) = (Arc::clone(&self.health), self.stop.clone());
+        self.tracker.spawn(async move {
+            let mut pause = AGAIN_FIRST;
+            loop {
+                let mut running = pin!(AssertUnwindSafe(counted(which, begin())).catch_unwind());
+                let ended = tokio::select! {
+                    ended = &mut running => ended,
+                    () = tokio::time::sleep(WELL) => {
+                        pause = AGAIN_FIRST;
+                        health.runs_well(which);
+                        running.await
+                    }
+                };
+                if ended.is_ok() {
+                    health.runs_well(which);
+                    return;
+                }
+                log_break(which, &"it panicked");
+                if pause > AGAIN_FIRST {
+                    health.stumbles(which);
+                }
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = stop.cancelled() => return,
+                }
+                pause = (pause * 2).min(AGAIN_MAX);
+            }
+        });
+    }
+
+    /// No more beats.
+    pub fn end_beats(&self) {
+        self.quiet.cancel();
+    }
+
+    /// Ends all loops; false where some are still at work after `most`.
+    pub async fn end(&self, most: Duration) -> bool {
+        self.stop.cancel();
+        self.tracker.close();
+        tokio::time::timeout(most, self.tracker.wait()).await.is_ok()
     }
 }
 
-fn say(which: Loop, fault: &dyn Display) {
-    tracing::error!(name = which.name(), %fault, "a loop broke");
-}
-
-/// As `work`, and a place at each of its turns.
-pub(super) async fn visited(which: Loop, work: impl Future<Output = ()>) {
+/// As `work`, and a fault point at each of its turns.
+pub async fn counted(which: Loop, work: impl Future<Output = ()>) {
     let mut work = pin!(work);
     std::future::poll_fn(|context| {
         which.turn();
         work.as_mut().poll(context)
     })
     .await;
-}
-
-impl Engine {
-    /// Runs a loop beside those of the engine that holds nothing between two rounds; one that breaks is begun anew. It is
-    /// to end when what it serves does.
-    pub fn keep<F>(&self, which: Loop, begin: impl Fn() -> F + Send + Sync + 'static)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        let inner = Arc::clone(&self.inner);
-        self.inner.loops.spawn(async move {
-            let mut pause = AGAIN_FIRST;
-            loop {
-                let mut running = pin!(AssertUnwindSafe(visited(which, begin())).catch_unwind());
-                let ended = tokio::select! {
-                    ended = &mut running => ended,
-                    () = tokio::time::sleep(WELL) => {
-                        pause = AGAIN_FIRST;
-                        inner.health().stumbling.remove(which.name());
-                        running.await
-                    }
-                };
-                if ended.is_ok() {
-                    inner.health().stumbling.remove(which.name());
-                    return;
-                }
-                say(which, &"it panicked");
-                if pause > AGAIN_FIRST {
-                    inner.health().stumbling.insert(which.name());
-                }
-                tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
-                    () = inner.stop.cancelled() => return,
-                }
-                pause = (pause * 2).min(AGAIN_MAX);
-            }
-        });
-    }
 }

@@ -153,7 +153,7 @@ impl Bench {
     }
 
     async fn submit(&self, count: u64, params: &str, options: Options) -> BatchRecord {
-        self.engine.create_generated(asked(params, options), "ada".to_owned(), count).await.unwrap()
+        self.engine.create_generated(asked(params, options), "ada".to_owned(), count, None).await.unwrap()
     }
 
     /// Waits until `wanted` holds of the batch.

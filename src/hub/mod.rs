@@ -13,13 +13,13 @@
 //! bounded by the rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow
 //! one; `rev` never goes back on a topic. Deliberately queries no table and knows no socket.
 
-mod held;
-mod herald;
-mod listed;
-mod listener;
+mod broadcaster;
+mod channel;
+mod finished_list;
 mod pace;
+mod retained_row;
 mod session;
-mod topics;
+mod subscriber;
 
 #[cfg(test)]
 mod tests;
@@ -32,11 +32,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
+use self::channel::{Channel, Due};
+pub use self::subscriber::Outlet;
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
-pub use listener::Outlet;
 use pace::Timer;
 pub use session::{Answer, Refused, Session, Turn};
-use topics::{Channel, Due};
 
 /// Shortest time between two updates of one topic, where nobody says otherwise.
 pub const TICK_DEFAULT: Duration = Duration::from_millis(100);

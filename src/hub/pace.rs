@@ -13,8 +13,8 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::RUNG_MAX;
-use super::herald::Herald;
-use super::topics::{Channel, Listeners, ring};
+use super::broadcaster::Herald;
+use super::channel::{Channel, Listeners, ring};
 use crate::fault::Loop;
 
 /// How often a session wants to hear of one topic.

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::listener::{Listener, Outlet};
+use super::channel::{Answered, Asked};
 use super::pace::{Pace, Timer};
-use super::topics::{Answered, Asked};
+use super::subscriber::{Listener, Outlet};
 use super::{Audience, Hub};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
 use crate::protocol::{Codec, Rev, Row, Topic};

@@ -15,8 +15,8 @@ use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Version, header};
 
 use super::state::AppState;
+use crate::formats::multipart_bounds::guarded;
 use crate::protocol::{ApiError, ErrorCode};
-use crate::service::submit::guarded;
 
 /// How long a request's head may take, from the first byte to the last.
 pub const HEAD_MAX: Duration = Duration::from_secs(15);

@@ -57,7 +57,7 @@ use self::live::{FrameBudget, Guests, PlaceLimits, Places, ReadShare, TopicBudge
 use self::lock::{FolderLock, LockError};
 use self::state::{Limits, LiveOptions, Site};
 use crate::config::Config;
-use crate::engine::{Engine, EngineError, EngineOptions, start_mirror};
+use crate::engine::{Engine, EngineError, EngineOptions};
 use crate::fault::Loop;
 use crate::hub::Hub;
 use crate::protocol::{ApiError, Role};
@@ -227,7 +227,6 @@ async fn run_with(
     let engine = Engine::start(store.clone(), Arc::clone(&tasks), hub.clone(), engine_options(config, work))
         .await
         .map_err(StartError::Engine)?;
-    let mirrored = (store.clone(), hub.clone());
     let service = Service::new(Parts {
         store,
         engine: engine.clone(),
@@ -242,7 +241,7 @@ async fn run_with(
     let state = state(config, service);
     let (stop, tracker) = (state.stop.clone(), state.tracker.clone());
     let routes = if serves {
-        start_mirror(engine.clone(), mirrored.0, mirrored.1, stop.clone());
+        engine.feed_windows();
         keep_watching_guests(&engine, &state);
         router::router(state)
     } else {

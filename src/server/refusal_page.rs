@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::assets;
 use super::auth::{accepts_html, is_for_programs};
-use crate::app::format;
+use crate::client::words;
 
 /// Bytes of a problem; ours are far smaller.
 const PROBLEM_BYTES_MAX: usize = 64 * 1024;
@@ -66,7 +66,7 @@ fn page(title: &str, detail: &str, again_seconds: Option<u64>) -> String {
         ),
         None => (String::new(), ""),
     };
-    let (title, detail, css) = (format::escaped(title), format::escaped(detail), assets::addresses().css);
+    let (title, detail, css) = (words::escaped(title), words::escaped(detail), assets::addresses().css);
     format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">{refresh}\

@@ -204,7 +204,7 @@ impl Service {
             }
             return Err(refusal);
         }
-        let batch = engine.create_generated_under(new, caller.name.clone(), count, key).await?;
+        let batch = engine.create_generated(new, caller.name.clone(), count, key).await?;
         Ok(self.inner.engine.wire(&batch))
     }
 

@@ -13,7 +13,7 @@ use super::password::Passwords;
 use super::{Action, Caller, Object, Via, may, secret};
 use crate::protocol::{ApiError, ErrorCode, PersonRole, Timestamp};
 use crate::store::Store;
-use crate::store::people::{NewLogin, PersonRecord, TokenRecord};
+use crate::store::access::{NewLogin, PersonRecord, TokenRecord};
 
 /// A login that nobody has used for so long has ended: 7 days.
 const IDLE_MS: i64 = 7 * DAY_MS;

@@ -14,67 +14,43 @@
 //! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot. Entities
 //! never leave this room; records do.
 
-mod act_rows;
+pub mod access;
 mod acts;
-mod audit;
 mod backend;
-mod batches;
-mod beside;
-mod budgets;
-mod cells;
-mod claim;
 mod clock;
-mod columns;
+mod cluster;
 mod disk;
 mod entity;
 pub mod error;
-mod family;
-mod files;
-mod follow;
-mod glimpses;
-pub mod idempotency;
-mod inputs;
-mod items;
-mod listing;
+pub mod files;
+mod lease;
 pub mod migration;
-mod nodes;
-pub mod people;
-mod ranges;
-mod reclaim;
-mod record;
-mod relay;
+mod parallel_open;
+mod read;
 pub mod records;
-mod retry;
-mod rows;
-mod search;
-mod strays;
-mod sweep;
 mod tape;
 #[cfg(test)]
 mod tests;
-pub mod vault;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use cells::STRIP_CELLS_MAX;
-pub use claim::{Claim, ClaimRequest, RunnableTasks};
+pub use self::acts::Followed;
+pub use self::cluster::Glimpse;
+pub use self::files::{Draft, Stored, Vault};
+pub use self::lease::{Claim, ClaimRequest, LOST, POISON, RetryPolicy, RunnableTasks, Whose};
+pub use self::read::{Hints, Since, Standing};
+pub use self::tape::{PLAIN_COLUMN, STRIP_CELLS_MAX};
 pub use clock::{Clock, Moment, Uptime};
-pub use columns::PLAIN_COLUMN;
 pub use error::StoreError;
-pub use follow::Followed;
-pub use glimpses::Glimpse;
-pub use reclaim::{LOST, POISON, Whose};
 pub use records::*;
-pub use relay::{Hints, Since, Standing};
-pub use vault::{Draft, Stored, Vault};
 
 use self::backend::{Backend, Durability, row, run};
 use self::clock::{Clocks, FileAges};
 use self::disk::Disk;
-use self::inputs::BlockCache;
-use self::sweep::SweepPlace;
+use self::files::SweepPlace;
+use self::tape::BlockCache;
 use crate::protocol::Timestamp;
 
 /// How a store is opened.

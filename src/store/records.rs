@@ -3,7 +3,7 @@
 //! Owns the shapes between store and its callers. Invariant: entities never leave the store, records do.
 //! Deliberately holds no query.
 
-use super::idempotency::KeyBinding;
+use super::access::KeyBinding;
 use crate::protocol::{
     AttemptOutcome, AttemptRow, Batch, BatchId, BatchState, Family, FamilyId, FileRow, InputKind, ItemState,
     Json, NodeId, NodeState, Options, Rev, Role, Seq, StripCell, Timestamp,
@@ -454,17 +454,4 @@ pub struct NodeRecord {
     pub heartbeat_at: Timestamp,
     /// Items ended per second.
     pub rate_per_s: f64,
-}
-
-/// Bounds on attempts that apply where a batch says nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct RetryPolicy {
-    /// Attempts per item.
-    pub attempts_max: u32,
-    /// Crashes that set an item aside as poison.
-    pub crashes_max: u32,
-    /// Base of the delay.
-    pub base_ms: u64,
-    /// Longest delay.
-    pub max_ms: u64,
 }

@@ -246,4 +246,4 @@ fn report(claim: &Claim, version: u32) -> LeaseReport {
     LeaseReport { lease: claim.lease, batch: claim.batch.key, version, ..LeaseReport::default() }
 }
 
-const POLICY: RetryPolicy = RetryPolicy { attempts_max: 3, crashes_max: 3, base_ms: 0, max_ms: 0 };
+const POLICY: RetryPolicy = RetryPolicy { attempts_max: 3, base_ms: 0, max_ms: 0 };

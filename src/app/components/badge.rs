@@ -5,7 +5,7 @@
 
 use leptos::prelude::*;
 
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{Batch, BatchState, ItemState};
 
 /// The class and mark of a batch's state.
@@ -24,14 +24,14 @@ fn batch_look(state: BatchState) -> (&'static str, &'static str) {
 
 /// Where a batch stands.
 pub fn batch_badge(batch: Signal<Batch>) -> impl IntoView {
-    badge_saying(batch, format::batch_state)
+    badge_saying(batch, words::batch_state)
 }
 
 /// The same where the number of failures stands beside it.
 pub fn short_badge(batch: Signal<Batch>) -> impl IntoView {
     badge_saying(batch, |batch| match batch.state {
         BatchState::Failed => "finished".to_owned(),
-        _ => format::batch_state(batch),
+        _ => words::batch_state(batch),
     })
 }
 
@@ -49,7 +49,7 @@ fn badge_saying(batch: Signal<Batch>, words: fn(&Batch) -> String) -> impl IntoV
 pub fn item_badge(state: ItemState) -> impl IntoView {
     view! {
         <span class=format!("badge badge-{}", state.as_str())>
-            <span class="badge-mark" aria-hidden="true">{format::item_mark(state)}</span>
+            <span class="badge-mark" aria-hidden="true">{words::item_mark(state)}</span>
             <span>{state.as_str()}</span>
         </span>
     }

@@ -6,8 +6,8 @@
 use leptos::prelude::*;
 
 use crate::app::clock;
-use crate::app::format;
 use crate::app::live::{ConnectionState, use_live};
+use crate::client::words;
 
 /// No contact for so long makes a banner.
 const BANNER_AFTER_MS: u64 = 5_000;
@@ -82,7 +82,7 @@ fn banner(away: Option<crate::protocol::Timestamp>) -> Option<impl IntoView> {
     (gone >= BANNER_AFTER_MS).then(|| {
         view! {
             <p class="banner">
-                "No contact for " {format::duration(gone)} ". The numbers below are as of then; work goes on."
+                "No contact for " {words::duration(gone)} ". The numbers below are as of then; work goes on."
             </p>
         }
     })

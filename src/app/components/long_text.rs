@@ -6,14 +6,14 @@
 
 use leptos::prelude::*;
 
-use crate::app::format;
+use crate::client::words;
 
 /// Characters of one part: at most two UTF-16 units each, and browsers break text that they parse at 65,536 of them.
 const PART_CHARS: usize = 16_384;
 
 /// `text` in parts that stand seamlessly one after the other.
 pub fn long_text(text: &str) -> Vec<AnyView> {
-    parts(&format::legible(text)).map(|part| view! { <span>{part.to_owned()}</span> }.into_any()).collect()
+    parts(&words::legible(text)).map(|part| view! { <span>{part.to_owned()}</span> }.into_any()).collect()
 }
 
 /// The parts of `text`, at least one.

@@ -5,9 +5,9 @@
 
 use leptos::prelude::*;
 
-use crate::app::format;
-use crate::app::frame::SignedIn;
 use crate::app::live::{LiveRow, LiveRows};
+use crate::app::page_header::SignedIn;
+use crate::client::words;
 use crate::protocol::ApiError;
 
 /// Shows `resource` with `show`, or its error with a way to try again.
@@ -73,7 +73,7 @@ pub fn once_loaded<V: IntoView + 'static>(
 
 /// An error in words, with a button that tries again (with scripts) and the same as a link (without).
 pub fn error_panel(error: &ApiError, retry: impl Fn() + 'static) -> AnyView {
-    let (title, detail) = (error.code.title(), format::shown(&error.to_string()));
+    let (title, detail) = (error.code.title(), words::shown(&error.to_string()));
     view! {
         <div class="panel panel-error" role="alert">
             <p><strong>{title}</strong>" — "{detail}</p>
@@ -108,7 +108,7 @@ pub fn flash(error: Option<ApiError>) -> impl IntoView {
     error.map(|error| {
         view! {
             <div class="flash" role="alert">
-                <strong>{error.code.title()}</strong>" — "{format::shown(&error.to_string())}
+                <strong>{error.code.title()}</strong>" — "{words::shown(&error.to_string())}
             </div>
         }
     })

@@ -7,7 +7,7 @@
 use leptos::prelude::*;
 use serde_json::Value;
 
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::Json;
 
 /// What a parameter takes.
@@ -157,11 +157,11 @@ pub fn ParamsForm(
     let rows = fields.into_iter().map(|field| {
         let name = format!("param.{}", field.name);
         let hint = (!field.description.is_empty()).then(
-            || view! { <span class="hint" id=format!("{name}-hint")>{format::shown(&field.description)}</span> },
+            || view! { <span class="hint" id=format!("{name}-hint")>{words::shown(&field.description)}</span> },
         );
         view! {
             <div class="field">
-                <label for=name.clone()>{format::shown(&field.title)}</label>
+                <label for=name.clone()>{words::shown(&field.title)}</label>
                 {control(&field, name)}
                 {hint}
             </div>
@@ -179,7 +179,7 @@ fn control(field: &ParamField, name: String) -> AnyView {
             .into_iter()
             .map(|choice| {
                 let chosen = choice == default;
-                view! { <option value=choice.clone() selected=chosen>{format::shown(&choice)}</option> }
+                view! { <option value=choice.clone() selected=chosen>{words::shown(&choice)}</option> }
             })
             .collect();
         (free, choices)

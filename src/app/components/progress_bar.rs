@@ -6,7 +6,7 @@
 
 use leptos::prelude::*;
 
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{Batch, ItemState};
 
 /// Width of the whole bar in its own units.
@@ -41,13 +41,8 @@ fn segments(batch: &Batch) -> [(ItemState, u64, u64); 6] {
 fn spoken(batch: &Batch) -> String {
     let counts = ItemState::ALL.into_iter().filter(|state| batch.count(*state) > 0);
     let counts: Vec<_> =
-        counts.map(|state| format!("{} {}", format::thousands(batch.count(state)), state.as_str())).collect();
-    format!(
-        "{} of {}: {}",
-        format::thousands(batch.ended()),
-        format::thousands(batch.total),
-        counts.join(", ")
-    )
+        counts.map(|state| format!("{} {}", words::thousands(batch.count(state)), state.as_str())).collect();
+    format!("{} of {}: {}", words::thousands(batch.ended()), words::thousands(batch.total), counts.join(", "))
 }
 
 /// A batch as a bar.
@@ -61,7 +56,7 @@ pub fn ProgressBar(
 ) -> impl IntoView {
     let widths = Memo::new(move |_| batch.with(segments));
     let name = move || batch.with(|batch| format!("Progress of {}", batch.name));
-    let now = move || batch.with(|batch| format::per_mille(batch.ended(), batch.total).unwrap_or(0) / 10);
+    let now = move || batch.with(|batch| words::per_mille(batch.ended(), batch.total).unwrap_or(0) / 10);
     let parts: Vec<_> = (0..6)
         .map(|at| {
             let shape = segment(widths, at);

@@ -6,7 +6,7 @@
 use leptos::prelude::*;
 
 use crate::app::clock;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::Timestamp;
 
 /// A time, with the other form in its title.
@@ -21,11 +21,11 @@ pub fn When(
     let text = move || {
         let at = at.try_get()?;
         let now = now.try_get().flatten();
-        Some(now.map_or_else(|| format::absolute(at), |now| format::relative(at, now)))
+        Some(now.map_or_else(|| words::absolute(at), |now| words::relative(at, now)))
     };
     let text = move || text().unwrap_or_default();
     let datetime = move || at.try_get().map(|at| at.to_string());
-    let title = move || at.try_get().map(format::absolute);
+    let title = move || at.try_get().map(words::absolute);
     view! {
         <time class="when" datetime=datetime title=title>
             {text}

@@ -26,12 +26,8 @@
 //! `LiveOne` and `LiveRows` are `Copy`. All of it can be called while the server renders: the signals then hold the
 //! initial values and nothing else happens. Cleanup is by the owner of the caller.
 
-pub mod backoff;
-pub mod connection;
-pub mod merge;
-pub mod rows;
+pub mod subscriptions;
 pub mod topics;
-pub mod ways;
 
 #[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
 #[path = "no_tab.rs"]
@@ -39,8 +35,8 @@ mod tab;
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
 mod tab;
 
-pub use connection::{ConnectionState, LiveClient, use_live};
-pub use rows::LiveRow;
+pub use self::subscriptions::{ConnectionState, LiveClient, use_live};
+pub use crate::client::live_row::LiveRow;
 pub use topics::{
     LiveOne, LiveRows, use_batch, use_batches, use_families, use_item, use_listed_batches, use_nodes,
     use_strip, use_window,

@@ -3,7 +3,7 @@
 //! Owns nothing. Called by the connection in place of the browser's tab. Invariant: signals keep their initial
 //! values. Deliberately does not connect.
 
-use super::connection::LiveClient;
+use super::subscriptions::LiveClient;
 
 /// Would open the connection.
 pub(super) fn start(_client: &LiveClient) {}

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use leptos::prelude::*;
 
-use super::connection::{Listener, LiveClient, use_live};
-use super::merge::{Changes, Delta, Listing, Shown};
-use super::rows::LiveRow;
+use super::subscriptions::{Listener, LiveClient, use_live};
+use crate::client::fold::{Changes, Delta, Listing, Shown};
+use crate::client::live_row::LiveRow;
 use crate::protocol::{
     Batch, BatchId, ErrorCode, Family, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemRow, LogPart, Node,
     Rev, Seq, StripCell, Topic,

@@ -8,8 +8,8 @@ use leptos::prelude::*;
 
 use crate::app::actions::ActOn;
 use crate::app::components::{Confirm, ProgressBar, When, short_badge};
-use crate::app::format;
-use crate::app::frame::offers;
+use crate::app::page_header::offers;
+use crate::client::words;
 use crate::protocol::{Batch, BatchAct, BatchState, Me};
 
 /// A row.
@@ -18,19 +18,19 @@ pub fn batch_row(batch: Signal<Batch>, me: Option<&Me>, act: ServerAction<ActOn>
     let failures = format!("{href}?tab=failures");
     let failed = move || {
         let count = batch.with(|batch| batch.failed);
-        (count > 0).then(|| format!("{} failed", format::thousands(count)))
+        (count > 0).then(|| format!("{} failed", words::thousands(count)))
     };
     let counts = move || {
         batch.with(|batch| match batch.state.is_finished() {
-            true => format::thousands(batch.total),
-            false => format!("{}/{}", format::thousands(batch.ended()), format::thousands(batch.total)),
+            true => words::thousands(batch.total),
+            false => format!("{}/{}", words::thousands(batch.ended()), words::thousands(batch.total)),
         })
     };
     view! {
         <li class="row">
             <span class="row-number">{batch.with_untracked(|batch| format!("#{}", batch.number))}</span>
-            <a class="row-name" href=href.clone()>{move || batch.with(|batch| format::shown(&batch.name))}</a>
-            <span class="row-task">{batch.with_untracked(|batch| format::shown(&batch.task))}</span>
+            <a class="row-name" href=href.clone()>{move || batch.with(|batch| words::shown(&batch.name))}</a>
+            <span class="row-task">{batch.with_untracked(|batch| words::shown(&batch.task))}</span>
             <ProgressBar batch=batch />
             <span class="row-counts">{counts}</span>
             <span class="row-pace">{move || batch.with(pace)}</span>
@@ -45,14 +45,14 @@ pub fn batch_row(batch: Signal<Batch>, me: Option<&Me>, act: ServerAction<ActOn>
 /// The rate while it runs; how long it took once it has ended.
 fn pace(batch: &Batch) -> String {
     match (batch.finished_at, batch.started_at) {
-        (Some(finished), started) => format::duration(finished.ms_since(started.unwrap_or(batch.created_at))),
-        (None, _) => batch.rate_per_s.map(format::rate).unwrap_or_default(),
+        (Some(finished), started) => words::duration(finished.ms_since(started.unwrap_or(batch.created_at))),
+        (None, _) => batch.rate_per_s.map(words::rate).unwrap_or_default(),
     }
 }
 
 fn outlook(batch: Signal<Batch>) -> impl IntoView {
     let finished = Memo::new(move |_| batch.with(|batch| batch.finished_at));
-    let words = Memo::new(move |_| batch.with(format::outlook));
+    let words = Memo::new(move |_| batch.with(words::outlook));
     let shows_state = Memo::new(move |_| {
         batch.with(|batch| !matches!(batch.state, BatchState::Running | BatchState::Pending))
     });
@@ -72,7 +72,7 @@ fn acts(batch: Signal<Batch>, me: Option<Me>, act: ServerAction<ActOn>) -> impl 
     });
     let results = Memo::new(move |_| batch.with(|batch| batch.state.is_finished()));
     let to_cancel = Signal::derive(move || {
-        batch.with(|batch| format!("Cancel {}", format::counted(batch.total - batch.ended(), "item")))
+        batch.with(|batch| format!("Cancel {}", words::counted(batch.total - batch.ended(), "item")))
     });
     move || {
         let [pause, resume, cancel] = offered.get();

@@ -13,9 +13,9 @@ use super::batch_row::batch_row;
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{ActOn, RunDemo, load_batches, load_counts, load_tasks};
 use crate::app::components::{flash, live_trouble, panel};
-use crate::app::format;
-use crate::app::frame::me;
 use crate::app::live::{LiveRows, use_listed_batches};
+use crate::app::page_header::me;
+use crate::client::words;
 use crate::protocol::{Batch, BatchCounts, BatchPage, BatchQuery, Me, TaskPage};
 
 /// What the URL asks for.
@@ -92,7 +92,7 @@ fn filter_row(counts: BatchCounts, query: Memo<BatchQuery>) -> AnyView {
         };
         view! {
             <a class="filter" href=href aria-current=move || chosen().then_some("true")>
-                {title} " " <span class="count">{format::thousands(count)}</span>
+                {title} " " <span class="count">{words::thousands(count)}</span>
             </a>
         }
     });
@@ -105,7 +105,7 @@ fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
         .iter()
         .map(|task| {
             let chosen = query.task.as_deref() == Some(task.name.as_str());
-            view! { <option value=task.name.clone() selected=chosen>{format::shown(&task.title)}</option> }
+            view! { <option value=task.name.clone() selected=chosen>{words::shown(&task.title)}</option> }
         })
         .collect();
     let state = query.state.clone().map(|state| view! { <input type="hidden" name="state" value=state /> });
@@ -162,7 +162,7 @@ fn list(
 fn list_title(batches: &[Batch]) -> String {
     let running = batches.iter().filter(|batch| !batch.state.is_finished()).count() as u64;
     match list_part(batches) {
-        Some(tenths) => format!("{} % of {}", tenths / 10, format::counted(running, "batch")),
+        Some(tenths) => format!("{} % of {}", tenths / 10, words::counted(running, "batch")),
         None => "Batches".into(),
     }
 }
@@ -172,7 +172,7 @@ fn list_part(batches: &[Batch]) -> Option<u64> {
     let running = batches.iter().filter(|batch| !batch.state.is_finished());
     let (ended, total) =
         running.fold((0, 0), |(ended, total), batch| (ended + batch.ended(), total + batch.total));
-    format::per_mille(ended, total)
+    words::per_mille(ended, total)
 }
 
 /// Batches that came after the list was read.

@@ -10,7 +10,7 @@ use super::not_found::refused_page;
 use super::title::titled;
 use crate::app::actions::load_first_link;
 use crate::app::components::panel_or;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::ErrorCode;
 
 /// The page.
@@ -46,7 +46,7 @@ fn sign_in(code: &str) -> AnyView {
         <h1>"Welcome to Milepost"</h1>
         {move || refused().map(|words| view! { <p class="flash" role="alert">{words}</p> })}
         <p>"You opened the one-time link of this installation. Signing in uses it up."</p>
-        <form class="card form" method="post" action=format!("/first/{}", format::path_segment(code))>
+        <form class="card form" method="post" action=format!("/first/{}", words::path_segment(code))>
             <button class="button button-primary">"Sign in as admin"</button>
         </form>
     }

@@ -15,9 +15,9 @@ use super::not_found::refused_page;
 use super::title::{refreshes, titled};
 use crate::app::actions::{RetryItems, load_batch, load_item};
 use crate::app::components::{When, flash, item_badge, long_text, panel_or};
-use crate::app::format;
-use crate::app::frame::{me, offers};
 use crate::app::live::use_item;
+use crate::app::page_header::{me, offers};
+use crate::client::words;
 use crate::protocol::{
     ApiError, AttemptRow, Batch, BatchAct, BatchId, FileRow, ItemDetail, ItemLive, ItemState, Seq, Timestamp,
 };
@@ -78,13 +78,13 @@ fn show(batch: &Batch, initial: ItemDetail, offered: bool, retry: ServerAction<R
             }
         })
     };
-    titled(move || format!("#{} {}", format::thousands(seq), state.get().as_str()));
+    titled(move || format!("#{} {}", words::thousands(seq), state.get().as_str()));
     view! {
         {refreshes(running)}
         {ways(batch, seq)}
         <header class="head">
             <div>
-                <h1>{format!("Item #{}", format::thousands(seq))}</h1>
+                <h1>{format!("Item #{}", words::thousands(seq))}</h1>
                 <p class="hint">{move || item_badge(state.get())} " " {move || item.with(progress)}</p>
             </div>
             <div class="acts">{again}</div>
@@ -111,13 +111,13 @@ fn progress(item: &ItemLive) -> String {
     let row = &item.row;
     let mut words = Vec::new();
     if row.attempts > 0 {
-        words.push(format::counted(u64::from(row.attempts), "attempt"));
+        words.push(words::counted(u64::from(row.attempts), "attempt"));
     }
     if let Some(progress) = row.progress.as_ref().filter(|_| row.state == ItemState::Running) {
         words.push(format!("{:.0} %", (progress.fraction * 100.0).floor()));
-        words.extend(progress.note.as_deref().map(format::shown));
+        words.extend(progress.note.as_deref().map(words::shown));
     }
-    words.extend(row.ms.map(|ms| format!("last took {}", format::duration(ms))));
+    words.extend(row.ms.map(|ms| format!("last took {}", words::duration(ms))));
     words.join(" · ")
 }
 
@@ -127,7 +127,7 @@ fn timeline(created: Timestamp, history: &[AttemptRow], state: ItemState) -> Any
     let mut rows = Vec::new();
     for attempt in history {
         if let (Some(since), Some(started)) = (free_since, attempt.started_at) {
-            let waited = format!("waited {}", format::duration(started.ms_since(since)));
+            let waited = format!("waited {}", words::duration(started.ms_since(since)));
             rows.push(view! { <li class="step step-wait">{waited}</li> }.into_any());
         }
         free_since = attempt.ended_at;
@@ -149,19 +149,19 @@ fn timeline(created: Timestamp, history: &[AttemptRow], state: ItemState) -> Any
 
 fn step(attempt: &AttemptRow) -> AnyView {
     let took = match (attempt.started_at, attempt.ended_at) {
-        (Some(started), Some(ended)) => format!(" in {}", format::duration(ended.ms_since(started))),
+        (Some(started), Some(ended)) => format!(" in {}", words::duration(ended.ms_since(started))),
         _ => String::new(),
     };
     let node =
-        attempt.node.as_ref().map(|node| format!(" on node {}", format::shown(&node.0))).unwrap_or_default();
+        attempt.node.as_ref().map(|node| format!(" on node {}", words::shown(&node.0))).unwrap_or_default();
     let run = if attempt.generation > 1 { format!(" (run {})", attempt.generation) } else { String::new() };
     let words =
-        format!("attempt {}{run} {}{took}{node}", attempt.attempt, format::attempt_outcome(attempt.outcome));
+        format!("attempt {}{run} {}{took}{node}", attempt.attempt, words::attempt_outcome(attempt.outcome));
     view! {
         <li class=format!("step step-{}", attempt.outcome.as_str())>
             <span>{words}</span>
             {attempt.ended_at.map(|at| view! { " · " <When at=at /> })}
-            {attempt.error.as_deref().map(|error| view! { <p class="hint">{format::shown(error)}</p> })}
+            {attempt.error.as_deref().map(|error| view! { <p class="hint">{words::shown(error)}</p> })}
         </li>
     }
     .into_any()
@@ -176,8 +176,8 @@ fn file_rows(id: BatchId, seq: Seq, files: &[FileRow]) -> Vec<AnyView> {
             .then(|| view! { <img class="preview" loading="lazy" src=href.clone() alt=format!("Preview of {}", file.name) /> });
         view! {
             <li>
-                <a href=href rel="external" download="">{format::shown(&file.name)}</a> " "
-                <span class="hint">{format!("{} · {}", format::bytes(file.bytes), format::shown(&file.media_type))}</span>
+                <a href=href rel="external" download="">{words::shown(&file.name)}</a> " "
+                <span class="hint">{format!("{} · {}", words::bytes(file.bytes), words::shown(&file.media_type))}</span>
                 {preview}
             </li>
         }

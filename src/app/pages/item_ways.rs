@@ -12,7 +12,7 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 
 use crate::app::actions::load_items;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{Batch, BatchId, ItemQuery, ItemState, Seq};
 
 /// Where a key leads.
@@ -82,7 +82,7 @@ pub fn ways(batch: &Batch, seq: Seq) -> impl IntoView + use<> {
     });
     view! {
         <nav class="crumbs" aria-label="Item">
-            <a href=format!("/batches/{id}?from={seq}")>{format!("#{} {}", batch.number, format::shown(&batch.name))}</a>
+            <a href=format!("/batches/{id}?from={seq}")>{format!("#{} {}", batch.number, words::shown(&batch.name))}</a>
             <span class="acts">
                 <span role="status" class="hint">{move || none_left.get().then_some("None has failed after this one.")}</span>
                 {previous} {next} {failed}

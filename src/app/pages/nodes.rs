@@ -9,9 +9,9 @@ use leptos::prelude::*;
 use super::title::{refreshes, titled};
 use crate::app::actions::{DrainNode, load_nodes};
 use crate::app::components::{flash, live_trouble, once_loaded, panel};
-use crate::app::format;
-use crate::app::frame::me;
 use crate::app::live::use_nodes;
+use crate::app::page_header::me;
+use crate::client::words;
 use crate::protocol::{Node, NodePage, NodeState, PersonRole, Role};
 
 /// The page.
@@ -70,16 +70,16 @@ fn card(node: Signal<Node>, drain: ServerAction<DrainNode>) -> impl IntoView {
     view! {
         <article class="card node">
             <header class="node-head">
-                <h2>{move || node.with(|node| format::shown(&node.name))}</h2>
+                <h2>{move || node.with(|node| words::shown(&node.name))}</h2>
                 <span class=move || format!("badge badge-{}", state().0)>{move || state().1}</span>
             </header>
             <p class="numbers">
                 {move || node.with(|node| format!("{} of {} slots busy", node.busy, node.slots))} " · "
-                {move || node.with(|node| format::rate(node.rate_per_s))}
+                {move || node.with(|node| words::rate(node.rate_per_s))}
             </p>
             <p class="slots">{move || node.with(slots)}</p>
             <p class="hint">
-                {move || node.with(|node| format!("{} · version {} · beat {} ago", role(node.role), format::shown(&node.version), format::duration(node.heartbeat_age_ms)))}
+                {move || node.with(|node| format!("{} · version {} · beat {} ago", role(node.role), words::shown(&node.version), words::duration(node.heartbeat_age_ms)))}
             </p>
             {once_loaded(|| ().into_any(), || drop(me()), may_drain)}
         </article>
@@ -98,7 +98,7 @@ fn role(role: Role) -> &'static str {
 fn slots(node: &Node) -> Vec<AnyView> {
     let busy = node.work.iter().map(|work| {
         let href = format!("/batches/{}/items/{}", work.batch, work.seq);
-        let title = format!("item {}", format::thousands(work.seq));
+        let title = format!("item {}", words::thousands(work.seq));
         view! { <a class="slot slot-busy" href=href title=title.clone() aria-label=title></a> }.into_any()
     });
     let unnamed = usize::try_from(node.busy).unwrap_or(0).min(64).saturating_sub(node.work.len());

@@ -7,7 +7,7 @@
 use leptos::prelude::*;
 
 use super::title::titled;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{ApiError, ErrorCode};
 
 /// The page of an address that there is not.
@@ -35,7 +35,7 @@ pub fn refused_page(error: ApiError, retry: impl Fn() + Send + Sync + 'static) -
     });
     view! {
         <h1>{heading}</h1>
-        <p role="alert">{format::shown(&error.to_string())}</p>
+        <p role="alert">{words::shown(&error.to_string())}</p>
         <p class="acts">{again} <a class="button" href="/">"Batches"</a></p>
     }
     .into_any()

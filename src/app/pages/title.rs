@@ -7,7 +7,7 @@ use leptos::prelude::*;
 use leptos::text_prop::TextProp;
 use leptos_meta::{Title, TitleProps};
 
-use crate::app::format;
+use crate::client::words;
 
 /// Without scripts a page with running work refreshes itself at this pace.
 const REFRESH: &str = r#"<meta http-equiv="refresh" content="5">"#;
@@ -21,9 +21,9 @@ const ICON: &str = "/favicon.svg";
 /// says it: `leptos_meta` would keep the text of a page that was replaced by one of the same shape, and would read it
 /// again when its signals are gone.
 pub fn titled(text: impl Fn() -> String + Send + Sync + 'static) {
-    let text = move || format!("{} · milepost", format::shown(&text()));
+    let text = move || format!("{} · milepost", words::shown(&text()));
     if cfg!(not(target_arch = "wasm32")) {
-        let text = TextProp::from(move || format::escaped(&text()));
+        let text = TextProp::from(move || words::escaped(&text()));
         // Being called puts it into the head; its view is nothing.
         let _nothing = Title(TitleProps { formatter: None, text: Some(text) });
     } else {

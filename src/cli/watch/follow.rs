@@ -11,10 +11,10 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::socket::{End, Socket};
 use super::told::{Heard, Told, Wanted};
-use crate::app::format;
-use crate::app::live::backoff::Backoff;
 use crate::cli::CliError;
 use crate::cli::reach::Server;
+use crate::client::backoff::Backoff;
+use crate::client::words;
 use crate::protocol::{Batch, ClientFrame, ServerFrame, Topic};
 
 /// How long a connection may take until the server's welcome.
@@ -219,7 +219,7 @@ impl<T: FnMut(News<'_>) -> io::Result<()>> Follower<'_, T> {
         loop {
             let now = Instant::now();
             if now >= given_up {
-                let waited = format::duration(u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
+                let waited = words::duration(u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
                 return Err(CliError::LostContact { server: self.server.url.to_string(), waited, reason });
             }
             if now >= next {

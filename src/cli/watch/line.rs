@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::bar::{Ink, bar, inked};
 use super::columns::{columns, plain, shortened};
-use super::words::{failures, whole_seconds};
-use crate::app::format;
+use super::sentences::{failures, whole_seconds};
+use crate::client::words;
 use crate::protocol::{Batch, BatchState};
 
 /// Columns that stay free: a terminal may go on to the next line once the last is written, and it shows `^C` there.
@@ -138,10 +138,10 @@ pub(super) fn drawn(batch: &Batch, contact: &Contact, width: usize, ink: Ink) ->
     if !notice.is_empty() {
         pieces.take(Place::Notice, format!("{notice:<NOTICE_COLUMNS$}"));
     }
-    let (ended, total) = (format::thousands(batch.ended()), format::thousands(batch.total));
+    let (ended, total) = (words::thousands(batch.ended()), words::thousands(batch.total));
     pieces.take(Place::Counts, format!("{ended:>digits$}/{total}", digits = total.len()));
     let figure = |text: String| format!("{text:>FIGURE_COLUMNS$}");
-    pieces.take(Place::Percent, format::percent(batch).map(figure).unwrap_or_default());
+    pieces.take(Place::Percent, words::percent(batch).map(figure).unwrap_or_default());
     let stands = *contact == Contact::Held && !batch.state.hands_out() && !batch.state.is_finished();
     if stands {
         pieces.take(Place::Outlook, batch.state.as_str().to_owned());
@@ -152,7 +152,7 @@ pub(super) fn drawn(batch: &Batch, contact: &Contact, width: usize, ink: Ink) ->
         Contact::Held if stands => pieces.lengthen(Place::Outlook, outlook(batch)),
         Contact::Held => {
             pieces.take(Place::Outlook, outlook(batch));
-            pieces.take(Place::Rate, batch.rate_per_s.map(format::rate).map(figure).unwrap_or_default());
+            pieces.take(Place::Rate, batch.rate_per_s.map(words::rate).map(figure).unwrap_or_default());
         }
         Contact::Waits { reason, .. } => pieces.take(Place::Reason, format!("({})", plain(reason))),
         Contact::Tries => {}
@@ -183,11 +183,11 @@ fn notice(contact: &Contact) -> String {
     }
 }
 
-/// As [`format::outlook`], but a range alone where there is one: it stands beside the rate.
+/// As [`words::outlook`], but a range alone where there is one: it stands beside the rate.
 fn outlook(batch: &Batch) -> String {
     match (batch.state, batch.eta_ms) {
-        (BatchState::Pending | BatchState::Running, Some(range)) if batch.sealed => format::eta(range),
-        _ => plain(&format::outlook(batch)),
+        (BatchState::Pending | BatchState::Running, Some(range)) if batch.sealed => words::eta(range),
+        _ => plain(&words::outlook(batch)),
     }
 }
 

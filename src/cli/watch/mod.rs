@@ -15,7 +15,7 @@ mod line;
 mod show;
 mod socket;
 mod told;
-mod words;
+mod sentences;
 
 use std::process::ExitCode;
 use std::time::Duration;

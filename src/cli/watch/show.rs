@@ -11,8 +11,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::bar::Ink;
 use super::follow::News;
 use super::line::{self, Contact};
-use super::words;
-use crate::app::format;
+use super::sentences;
+use crate::client::words::per_mille;
 use crate::protocol::{Batch, Row};
 
 /// Width where the terminal does not say its own, in columns.
@@ -58,7 +58,7 @@ impl Show {
                 say(news)?;
                 match news {
                     News::Row(batch) if calm.is_due(batch) => {
-                        writeln!(io::stdout(), "{}", words::calm(batch))
+                        writeln!(io::stdout(), "{}", sentences::calm(batch))
                     }
                     _ => Ok(()),
                 }
@@ -83,9 +83,9 @@ impl Show {
         match self {
             Self::Drawn(drawn) => {
                 drawn.bar.finish_and_clear();
-                writeln!(io::stdout(), "{}", words::summary(batch))
+                writeln!(io::stdout(), "{}", sentences::summary(batch))
             }
-            Self::Calm(_) => writeln!(io::stdout(), "{}", words::summary(batch)),
+            Self::Calm(_) => writeln!(io::stdout(), "{}", sentences::summary(batch)),
             Self::Rows => Ok(()),
         }
     }
@@ -101,7 +101,7 @@ impl Show {
 /// Says on standard error how the connection stands, where standard output is not for people's eyes alone.
 fn say(news: News<'_>) -> io::Result<()> {
     match news {
-        News::Lost { reason, wait } => writeln!(io::stderr(), "{}", words::lost(reason, wait)),
+        News::Lost { reason, wait } => writeln!(io::stderr(), "{}", sentences::lost(reason, wait)),
         News::Back => writeln!(io::stderr(), "connected again"),
         News::Row(_) | News::Waits(_) | News::Tries => Ok(()),
     }
@@ -167,7 +167,7 @@ impl Calm {
         if batch.state.is_finished() {
             return false;
         }
-        let step = format::per_mille(batch.ended(), batch.total).unwrap_or(0) / STEP_PER_MILLE;
+        let step = per_mille(batch.ended(), batch.total).unwrap_or(0) / STEP_PER_MILLE;
         let gait = if batch.state.hands_out() { Gait::Goes } else { Gait::Stands };
         let due = self.told.is_none_or(|(most, last)| step > most || gait != last);
         if due {

@@ -7,9 +7,10 @@ use std::collections::HashMap;
 use std::time::Instant;
 
 use super::*;
-use crate::engine::claims::prepare;
-use crate::engine::desk::Desk;
-use crate::engine::lease::{Course, REFRESH};
+use crate::engine::dispatch::{Dispatcher, Disposition, REFRESH};
+use crate::engine::flow::PreparedBatch;
+use crate::engine::liveness::Liveness;
+use crate::engine::record::ReportCollector;
 use crate::protocol::BatchId;
 use crate::store::{Claim, ClaimRequest, CreateBatch, RunnableTasks, SeqRange, Source};
 
@@ -43,18 +44,29 @@ async fn granted(bench: &Bench, slots: u32) -> (BatchRecord, Claim) {
     (batch, claim)
 }
 
+fn prepared(bench: &Bench, claim: &Claim) -> Arc<PreparedBatch> {
+    let prepared = bench.engine.stages.intake.preparer.prepare(&claim.batch);
+    prepared.unwrap_or_else(|_| panic!("the probe is there"))
+}
+
+/// A dispatcher without work.
+fn idle(bench: &Bench, slots: u32) -> Arc<Dispatcher> {
+    Arc::new(Dispatcher::new(slots, Arc::new(Liveness::new(&bench.options, false))))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_granted_as_started_is_not_taken_back_before_slots_had_time_to_come() {
     let bench = Bench::new(1).await;
     let (_batch, claim) = granted(&bench, 2).await;
-    let Ok(work) = prepare(&bench.engine.inner, &claim.batch) else { panic!("the probe is there") };
-    let desk = Desk::new(2);
-    desk.grant(claim.clone(), work, Course::Run);
+    let batch_here = prepared(&bench, &claim);
+    let dispatcher = idle(&bench, 2);
+    dispatcher.grant(claim.clone(), batch_here, Disposition::Run);
+    let reports = ReportCollector(Arc::clone(&dispatcher));
     assert_eq!(claim.started, 2);
-    assert!(desk.collect(Instant::now()).reports.is_empty(), "both are about to start");
-    assert!(desk.turn(0, None).is_some());
-    assert!(desk.collect(Instant::now()).reports.is_empty(), "one has, the other is about to");
-    let later = desk.collect(Instant::now() + REFRESH);
+    assert!(reports.collect(Instant::now()).reports.is_empty(), "both are about to start");
+    assert!(dispatcher.next_chunk(0, None).is_some());
+    assert!(reports.collect(Instant::now()).reports.is_empty(), "one has, the other is about to");
+    let later = reports.collect(Instant::now() + REFRESH);
     assert_eq!(later.reports[0].started, [SeqRange::new(1, 1)], "no slot came for the other");
 }
 
@@ -63,19 +75,19 @@ async fn a_pause_overtakes_a_lease_that_was_granted_before_it() {
     let bench = Bench::new(1).await;
     let (batch, claim) = granted(&bench, 1).await;
     let paused = bench.store.pause(batch.key, None).await.unwrap().batch;
-    let Ok(work) = prepare(&bench.engine.inner, &claim.batch) else { panic!("the probe is there") };
-    let desk = Desk::new(1);
-    desk.steer(batch.key, paused.rev, Course::HandBack);
-    desk.grant(claim.clone(), Arc::clone(&work), Course::Run);
-    assert!(desk.turn(0, None).is_none(), "nothing starts after the pause");
-    let group = desk.collect(Instant::now());
+    let batch_here = prepared(&bench, &claim);
+    let dispatcher = idle(&bench, 1);
+    dispatcher.redirect(batch.key, paused.rev, Disposition::HandBack);
+    dispatcher.grant(claim.clone(), Arc::clone(&batch_here), Disposition::Run);
+    assert!(dispatcher.next_chunk(0, None).is_none(), "nothing starts after the pause");
+    let group = ReportCollector(dispatcher).collect(Instant::now());
     assert_eq!(group.reports[0].handback, claim.ranges);
     // A lease granted after the resume is not meant.
     let resumed = bench.store.resume(batch.key).await.unwrap().batch;
-    let desk = Desk::new(1);
-    desk.steer(batch.key, paused.rev, Course::HandBack);
-    desk.grant(Claim { batch: resumed, ..claim }, work, Course::Run);
-    assert!(desk.turn(0, None).is_some());
+    let dispatcher = idle(&bench, 1);
+    dispatcher.redirect(batch.key, paused.rev, Disposition::HandBack);
+    dispatcher.grant(Claim { batch: resumed, ..claim }, batch_here, Disposition::Run);
+    assert!(dispatcher.next_chunk(0, None).is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,8 +149,7 @@ async fn what_a_dead_process_held_runs_again() {
     let batch = bench.submit(300, r#"{"wait_ms":10}"#, Options::default()).await;
     bench.until(&batch, |batch| batch.succeeded > 8).await;
     // As a kill would leave it: leases are held, items started, nothing more is recorded.
-    bench.engine.inner.stop.cancel();
-    bench.engine.inner.desk.close();
+    bench.engine.die();
     let left = bench.store.batch_by_key(batch.key).await.unwrap();
     assert!(left.succeeded < 300);
     bench.engine = start(&bench.store, &bench.counts, &bench.options).await;

@@ -15,7 +15,7 @@ async fn a_cut_batch_that_could_not_be_ended_is_ended_later() {
     intake.push(&Json::string("a")).await.unwrap();
     let batch = intake.batch().clone();
     let cut = tokio::spawn(intake.abort("cut".to_owned(), Empty::Shown));
-    bench.until(&batch, |_now| !bench.engine.inner.debts.is_settled()).await;
+    bench.until(&batch, |_now| !bench.engine.stages.intake.settlements.is_empty()).await;
     assert!(!bench.store.batch_by_key(batch.key).await.unwrap().state.is_finished());
     bench.store.only_reads("OFF").await;
     assert_eq!(cut.await.unwrap().unwrap().key, batch.key, "who waits is told of it");
@@ -34,7 +34,7 @@ async fn a_seal_that_is_refused_is_done_later() {
     bench.until(&batch, |batch| batch.succeeded == 1).await;
     bench.store.only_reads("ON").await;
     let finishing = tokio::spawn(intake.finish(None));
-    bench.until(&batch, |_now| !bench.engine.inner.debts.is_settled()).await;
+    bench.until(&batch, |_now| !bench.engine.stages.intake.settlements.is_empty()).await;
     assert!(!bench.store.batch_by_key(batch.key).await.unwrap().sealed);
     bench.store.only_reads("OFF").await;
     assert!(finishing.await.unwrap().unwrap().sealed, "who waits is told of it");
@@ -55,7 +55,7 @@ async fn what_a_dropped_intake_owes_is_done_when_the_database_lets_it() {
         bench.until(&batch, |batch| batch.succeeded == 1).await;
         bench.store.only_reads("ON").await;
         drop(intake);
-        bench.until(&batch, |_now| !bench.engine.inner.debts.is_settled()).await;
+        bench.until(&batch, |_now| !bench.engine.stages.intake.settlements.is_empty()).await;
         bench.store.only_reads("OFF").await;
         let ended = bench.ended(&batch).await;
         assert_eq!(ended.reason.as_deref(), Some("the upload was cut off"));
@@ -84,7 +84,8 @@ async fn a_full_disk_takes_nothing_new_and_ends_what_there_is() {
     assert!(bench.engine.unready().is_some_and(|reason| reason.contains("disk is full")));
     let refused = bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await;
     assert!(matches!(refused, Err(EngineError::Store(StoreError::DiskFull))));
-    let refused = bench.engine.create_generated(asked("{}", Options::default()), "ada".to_owned(), 1).await;
+    let refused =
+        bench.engine.create_generated(asked("{}", Options::default()), "ada".to_owned(), 1, None).await;
     assert!(matches!(refused, Err(EngineError::Store(StoreError::DiskFull))));
     intake.finish(None).await.unwrap();
     assert_eq!(bench.ended(&batch).await.succeeded, 1);
@@ -144,11 +145,14 @@ async fn what_cannot_be_is_refused() {
         Options { webhook: Some("ftp://x".to_owned()), ..Options::default() },
     ];
     for options in bad {
-        let refused = bench.engine.create_generated(asked("{}", options.clone()), "ada".to_owned(), 1).await;
+        let refused =
+            bench.engine.create_generated(asked("{}", options.clone()), "ada".to_owned(), 1, None).await;
         assert!(matches!(refused, Err(EngineError::Invalid { .. })), "{options:?}");
     }
-    let refused =
-        bench.engine.create_generated(asked(r#"{"nope":1}"#, Options::default()), "ada".to_owned(), 1).await;
+    let refused = bench
+        .engine
+        .create_generated(asked(r#"{"nope":1}"#, Options::default()), "ada".to_owned(), 1, None)
+        .await;
     assert!(matches!(refused, Err(EngineError::Invalid { .. })));
     bench.engine.drain().await;
 }

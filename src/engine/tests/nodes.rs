@@ -65,7 +65,7 @@ impl Site {
 
     async fn submit(&self, count: u64, params: &str) -> BatchRecord {
         let new = asked(params, quick_retries());
-        self.b.engine.create_generated(new, "ada".to_owned(), count).await.unwrap()
+        self.b.engine.create_generated(new, "ada".to_owned(), count, None).await.unwrap()
     }
 
     async fn until(&self, batch: &BatchRecord, wanted: impl Fn(&BatchRecord) -> bool) -> BatchRecord {
@@ -138,14 +138,16 @@ async fn a_node_that_stood_still_starts_nothing_of_a_lease() {
     let old = site.a.engine.node();
     for _ in 0..20 {
         // Frozen for as long as the lease: nobody has looked yet whether that is so.
-        let (node, pulse) = (site.a.engine.node(), &site.a.engine.inner.pulse);
-        pulse.age_by(Duration::from_secs(2));
+        let (node, liveness) = (site.a.engine.node(), &site.a.engine.stages.membership.liveness);
+        liveness.age_by(Duration::from_secs(2));
         let runs = || site.a.counts.runs.load(Ordering::SeqCst);
         let before = runs();
         let begun = std::time::Instant::now();
         loop {
             let now = runs();
-            if site.a.engine.node() != node || !pulse.is_fenced() && pulse.age() < Duration::from_secs(1) {
+            if site.a.engine.node() != node
+                || !liveness.is_fenced() && liveness.age() < Duration::from_secs(1)
+            {
                 break;
             }
             // One in each slot may have been on its way past the look.
@@ -170,16 +172,12 @@ async fn a_node_that_dies_is_found_and_its_upload_cut_off() {
     let cut = intake.batch().clone();
     site.until(&batch, |batch| batch.succeeded > 3).await;
     // Nothing of this node runs any more, and nobody says so.
-    site.b.engine.inner.quiet.cancel();
-    site.b.engine.inner.stop.cancel();
-    site.b.engine.inner.desk.release();
+    site.b.engine.die();
+    site.b.engine.stages.acts.dispatcher.release();
     let ended = site.ended(&batch).await;
     assert_eq!(ended.succeeded, 40);
     let cut = site.until(&cut, |batch| batch.state.is_finished()).await;
-    assert_eq!(
-        (cut.state, cut.reason.as_deref()),
-        (BatchState::Cancelled, Some(super::super::life::CUT_OFF))
-    );
+    assert_eq!((cut.state, cut.reason.as_deref()), (BatchState::Cancelled, Some(crate::engine::CUT_OFF)));
     drop(intake);
     site.a.leave().await;
 }

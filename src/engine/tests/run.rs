@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::*;
-use crate::engine::recorder::catch_up;
-use crate::engine::told::Group;
+use crate::engine::record::Group;
+use crate::engine::record::catch_up;
 use crate::protocol::{Codec, ItemQuery, Key, Row, ServerFrame, Topic};
 use crate::store::{Recorded, Viewer};
 
@@ -81,10 +81,10 @@ async fn a_group_whose_answer_was_lost_is_still_told() {
     let ended = bench.ended(&batch).await;
     let group = Group { reports: Vec::new(), batches: vec![batch.key, batch.key], frees: false };
     let mut recorded = Recorded { answers: Vec::new(), changes: Vec::new() };
-    catch_up(&bench.engine, &group, &mut recorded).await;
+    catch_up(&bench.store, bench.engine.stages.loops(), &group, &mut recorded).await;
     let [change] = recorded.changes.as_slice() else { panic!("{:?}", recorded.changes) };
     assert_eq!((&change.batch, change.families.len()), (&ended, 1));
-    catch_up(&bench.engine, &group, &mut recorded).await;
+    catch_up(&bench.store, bench.engine.stages.loops(), &group, &mut recorded).await;
     assert_eq!(recorded.changes.len(), 1);
     bench.engine.drain().await;
 }
@@ -130,7 +130,16 @@ async fn what_cannot_start_soon_goes_back() {
     let batch = bench.submit(50_000, r#"{"wait_ms":200,"wait_after":1000}"#, Options::default()).await;
     bench.until(&batch, |batch| batch.succeeded > 1_000).await;
     let waiting = || {
-        bench.engine.inner.desk.lock().leases.values().map(crate::engine::lease::Lease::waiting).sum::<u64>()
+        bench
+            .engine
+            .stages
+            .acts
+            .dispatcher
+            .table()
+            .leases
+            .values()
+            .map(crate::engine::dispatch::Lease::waiting)
+            .sum::<u64>()
     };
     for _ in 0..1_000 {
         if waiting() < 100 {
@@ -206,7 +215,7 @@ async fn whoever_watches_a_strip_that_doubles_is_told_and_reads_nothing_again() 
     let batch = intake.batch().clone();
     let topic = Topic::Strip(batch.id);
     let viewer = Viewer { name: "ada".to_owned(), sees_all: false };
-    let mut session = bench.engine.inner.hub.session(viewer, Codec::Json);
+    let mut session = bench.engine.stages.hub.session(viewer, Codec::Json);
     session.subscribe(topic).unwrap();
     session.answer(topic, None, 1, Some(Vec::new()));
     let mut shown: BTreeMap<Key, Row> = BTreeMap::new();

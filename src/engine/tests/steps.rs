@@ -117,7 +117,7 @@ async fn a_follow_up_is_checked_as_a_submit_is() {
     let bench = Bench::new(1).await;
     let refusal = async |body: &str| {
         let new = asked("{}", then(body));
-        let refused = bench.engine.create_generated(new, "ada".to_owned(), 1).await.unwrap_err();
+        let refused = bench.engine.create_generated(new, "ada".to_owned(), 1, None).await.unwrap_err();
         format!("{refused:?}")
     };
     for (body, said) in [
@@ -187,7 +187,7 @@ async fn a_concurrency_given_later_is_kept() {
     bench.counts.most.store(0, Ordering::Relaxed);
     bench.until(&batch, |batch| batch.succeeded > settled.succeeded + 60).await;
     assert_eq!(bench.counts.most.load(Ordering::Relaxed), 1);
-    let work = bench.engine.inner.desk.work_of(batch.key).unwrap();
+    let work = bench.engine.stages.acts.dispatcher.prepared(batch.key).unwrap();
     assert!(work.is_limited.load(Ordering::Relaxed));
     let wider = BatchPatch { concurrency: Some(4), priority: Some(3), ..BatchPatch::default() };
     bench.engine.patch(batch.key, &wider).await.unwrap();
@@ -204,8 +204,7 @@ async fn a_broken_batch_keeps_nobody_from_reading_the_others() {
     bench.ended(&whole).await;
     let batch = bench.submit(50, r#"{"wait_ms":5000}"#, Options::default()).await;
     bench.until(&batch, |batch| batch.running == 1).await;
-    bench.engine.inner.stop.cancel();
-    bench.engine.inner.desk.close();
+    bench.engine.die();
     bench.store.spoil_leases(batch.key).await;
     bench.engine = start(&bench.store, &bench.counts, &bench.options).await;
     assert!(bench.engine.unready().unwrap().contains("taken back"));

@@ -16,11 +16,13 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::extract::{
     Asked, Place, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
 };
+use crate::formats::ByteStream;
+use crate::formats::multipart_bounds::guarded;
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
 use crate::server::AppState;
 use crate::service::submit::{
-    Addition, ByteStream, FormBody, IdempotencyKey, ItemStream, StreamKind, Submission, Submitted, guarded,
-    parse_query_json, read_delimiter,
+    Addition, FormBody, IdempotencyKey, ItemStream, StreamKind, Submission, Submitted, parse_query_json,
+    read_delimiter,
 };
 
 /// Content types of bodies with items.

@@ -22,11 +22,11 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Place, refuse_foreign};
-use super::ear::{Answered, Ear, encode};
+use super::admission::{Place, refuse_foreign};
 use super::frame_budget::FrameCharge;
-use super::guests::Stay;
-use super::pings::next_ping;
+use super::ping_schedule::next_ping;
+use super::revocation::Stay;
+use super::subscriptions::{Answered, Ear, encode};
 use super::{hint, welcome};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
 use crate::protocol::{ApiError, Codec, ErrorCode, Rev, ServerFrame};

@@ -12,28 +12,29 @@
 //! Called by the router; the session is the hub's, the answers are the service's. Invariant: nothing waits for a slow
 //! client but its own task; whoever may no longer come in is cut within about a second. Deliberately knows no row.
 
-mod door;
-mod ear;
+mod admission;
 mod events;
 mod frame_budget;
-mod guests;
 mod handshake;
-mod out;
-mod pings;
+mod ping_schedule;
+
 mod poll;
 mod read_share;
+mod reader;
+mod revocation;
 mod socket;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod topic_budget;
-mod wire;
+mod writer;
 
 use std::time::Duration;
 
-pub use door::{Full, Place, PlaceLimits, Places};
+pub use self::admission::{Full, Place, PlaceLimits, Places};
+pub use self::revocation::{Guests, Stay, watch_guests};
 pub use events::events;
 pub use frame_budget::FrameBudget;
-pub use guests::{Guests, Stay, watch_guests};
 pub use poll::frames;
 pub use read_share::ReadShare;
 pub use socket::live;

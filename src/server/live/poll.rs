@@ -15,12 +15,12 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt as _};
 use http::header;
 
-use super::ear::{Answered, Ear, encode};
+use super::admission::Place;
 use super::events::{Admitted, admitted};
 use super::frame_budget::FrameCharge;
+use super::subscriptions::{Answered, Ear, encode};
 use super::welcome;
 use crate::protocol::{Codec, Rev};
-use crate::server::live::door::Place;
 use crate::server::state::AppState;
 
 /// Bytes of an answer after which no further topic is read.

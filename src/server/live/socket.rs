@@ -16,13 +16,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_util::sync::CancellationToken;
 
-use super::door::{Place, refuse_foreign};
-use super::ear::{Answered, Ear, READS_MAX, encode};
+use super::admission::{Place, refuse_foreign};
 use super::frame_budget::FrameCharge;
-use super::guests::Stay;
 use super::handshake::Handshake;
-use super::pings::next_ping;
-use super::wire::{Broken, Came, Wire};
+use super::ping_schedule::next_ping;
+use super::reader::{Broken, Came, Wire};
+use super::revocation::Stay;
+use super::subscriptions::{Answered, Ear, READS_MAX, encode};
 use super::{hint, welcome};
 use crate::protocol::limits::CLIENT_MESSAGES_PER_SECOND_MAX;
 use crate::protocol::{ApiError, ClientFrame, CloseCode, Codec, ErrorCode, ServerFrame, binary};

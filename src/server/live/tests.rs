@@ -25,7 +25,7 @@ use super::super::state::AppState;
 use super::super::{engine_options, open_store, state};
 use super::{PlaceLimits, Places};
 use crate::config::Config;
-use crate::engine::{Engine, start_mirror};
+use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::protocol::binary::{Change, Channels, Fields as _, Heard, of_client};
 use crate::protocol::{
@@ -70,7 +70,7 @@ impl House {
         });
         let mut state = state(&config, service);
         change(&mut state);
-        start_mirror(engine.clone(), store, hub, state.stop.clone());
+        engine.feed_windows();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         // Who is asking is another layer's business: here, whoever brings a token.
@@ -316,7 +316,7 @@ async fn only_those_who_may_come_in_stay() {
     let held = (house.client().await, house.client().await);
     let mut third = house.call(&[("authorization", TOKEN)]).await.unwrap();
     let why = closed(&mut third).await;
-    assert_eq!((u16::from(why.code), why.reason.as_str()), (4429, super::door::Full::Person.words()));
+    assert_eq!((u16::from(why.code), why.reason.as_str()), (4429, super::admission::Full::Person.words()));
     drop(held);
     // A place is given back when the end of its connection has been noticed.
     loop {

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use multer::Field;
 
 use super::fields::{Fields, Kind};
-use super::guard;
-use super::lines::utf8;
-use super::preview::guess_delimiter;
 use super::pump::{Decoder, Halt, Pump, over_bound};
 use super::replay::Digest;
 use super::request::{check_task, fits_count};
 use super::sink::Sink;
 use super::{Fed, FormBody, StreamKind};
+use crate::formats::lines::utf8;
+use crate::formats::multipart_bounds;
+use crate::formats::preview::guess_delimiter;
 use crate::protocol::{ApiError, ErrorCode, InputKind};
 use crate::service::{Caller, Service};
 use crate::store::Vault;
@@ -302,8 +302,8 @@ fn note_field(digest: Option<&mut Digest>, field: &Field<'_>) {
 
 fn multipart(fault: multer::Error) -> Halt {
     match fault {
-        multer::Error::StreamReadFailed(cause) if guard::is_refusal(cause.as_ref()) => {
-            Halt::Bad(ApiError::new(ErrorCode::TooLarge, guard::refusal_text()))
+        multer::Error::StreamReadFailed(cause) if multipart_bounds::is_refusal(cause.as_ref()) => {
+            Halt::Bad(ApiError::new(ErrorCode::TooLarge, multipart_bounds::refusal_text()))
         }
         multer::Error::StreamReadFailed(cause) => {
             cause.downcast_ref().and_then(over_bound).unwrap_or_else(cut_short)

@@ -10,27 +10,17 @@
 //! began is either whole or ends cancelled with the reason and the line; memory is bounded by one chunk and one item.
 //! Deliberately knows no HTTP: bodies arrive as streams of bytes.
 
-mod csv;
 mod fields;
 mod form;
-mod guard;
-mod lines;
-mod ndjson;
-mod preview;
 mod pump;
 mod replay;
 mod request;
 mod sink;
-mod text;
-
-use std::pin::Pin;
 
 use bytes::Bytes;
-use futures_util::Stream;
 
+pub use crate::formats::preview::csv_preview;
 pub use fields::read_delimiter;
-pub use guard::guarded;
-pub use preview::{CsvPreview, PREVIEW_ROWS_MAX, csv_preview};
 pub use replay::IdempotencyKey;
 pub(super) use replay::KeysInHand;
 pub use request::parse_query_json;
@@ -41,11 +31,8 @@ use self::sink::Sink;
 use super::error::internal;
 use super::may::{Action, Object, may};
 use super::{Caller, Service};
+use crate::formats::ByteStream;
 use crate::protocol::{ApiError, Batch, BatchId, NewBatch, Seq};
-
-/// Bytes of a body as they come. An error means that the body was cut short; one of the kind `FileTooLarge`, that it is
-/// over a bound of whoever carries it.
-pub type ByteStream = Pin<Box<dyn Stream<Item = std::io::Result<Bytes>> + Send>>;
 
 /// How the items of a stream are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

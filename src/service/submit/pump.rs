@@ -7,12 +7,12 @@
 use bytes::Bytes;
 use futures_util::StreamExt;
 
-use super::csv::CsvDecoder;
-use super::ndjson::NdjsonDecoder;
 use super::replay::Digest;
 use super::sink::Sink;
-use super::text::TextDecoder;
 use super::{ItemStream, StreamKind};
+use crate::formats::csv::CsvDecoder;
+use crate::formats::ndjson::NdjsonDecoder;
+use crate::formats::text::TextDecoder;
 use crate::protocol::{ApiError, ErrorCode, InputKind, Json};
 
 /// Why a body did not come whole.

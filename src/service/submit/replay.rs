@@ -8,12 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 
-use super::form;
-use super::{Submission, Submitted};
+use super::{Submission, Submitted, form};
 use crate::engine::ClaimedKey;
 use crate::protocol::{ApiError, ErrorCode};
 use crate::service::{Caller, Service};
-use crate::store::idempotency::KeyClaim;
+use crate::store::access::KeyClaim;
 
 /// Bytes of a key at most; a longer one is refused as `malformed`.
 const KEY_BYTES_MAX: usize = 255;

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::ndjson::fits;
 use super::sink::Sink;
+use crate::formats::ndjson::fits;
 use crate::protocol::json::object_or_none;
 use crate::protocol::limits::{ITEM_BYTES_MAX, JSON_DEPTH_MAX};
 use crate::protocol::{ApiError, ErrorCode, InputKind, Json, NewBatch, Object, Options};

@@ -20,7 +20,7 @@ on_both!(
 );
 
 /// What one step takes, where all rows are of one item.
-const STEP: u64 = act_rows::STEP_ROWS as u64;
+const STEP: u64 = crate::store::acts::STEP_ROWS as u64;
 
 /// A finished batch of `count` items of which every other has failed.
 async fn half_failed(bench: &Bench, count: u64, options: Options) -> BatchRecord {

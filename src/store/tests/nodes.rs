@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::protocol::{BatchState, NodeState, Role};
-use crate::store::idempotency::KeyClaim;
+use crate::store::access::KeyClaim;
 
 const LEASE: Duration = Duration::from_secs(3);
 

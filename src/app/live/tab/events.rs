@@ -7,7 +7,7 @@ use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
 use web_sys::{Event, EventSource, MessageEvent};
 
-use super::{course, hear, is_now};
+use super::{connection_state, is_now, receive};
 
 pub(super) struct Events {
     source: EventSource,
@@ -31,12 +31,12 @@ impl Events {
             if is_now(attempt)
                 && let Some(text) = event.data().as_string()
             {
-                hear::text(&text);
+                receive::text(&text);
             }
         });
         let error = Closure::<dyn FnMut(Event)>::new(move |_| {
             if is_now(attempt) {
-                course::lost(None);
+                connection_state::lost(None);
             }
         });
         source.set_onmessage(Some(message.as_ref().unchecked_ref()));

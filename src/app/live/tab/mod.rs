@@ -10,13 +10,13 @@
 //! Invariant: one state machine; every callback carries the number of its try, and those of an earlier try do nothing.
 //! Deliberately merges nothing.
 
-mod ask;
-mod course;
+mod connection_state;
 mod events;
-mod hear;
 mod poll;
-mod renew;
-mod wire;
+mod receive;
+mod reload;
+mod subscribe;
+mod websocket;
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -28,17 +28,17 @@ use wasm_bindgen::closure::Closure;
 use web_sys::{Event, VisibilityState};
 
 use self::events::Events;
-use self::wire::Wire;
-use super::backoff::Backoff;
-use super::connection::LiveClient;
-use super::merge::Delta;
-use super::ways::Ways;
+use self::websocket::Wire;
+use super::subscriptions::LiveClient;
+use crate::client::backoff::Backoff;
+use crate::client::fold::Delta;
+use crate::client::transport_choice::Ways;
 use crate::protocol::binary::Channels;
 use crate::protocol::{Codec, Timestamp, Topic};
 
-pub(super) use ask::wanted_changed;
-pub(super) use course::retry_now;
-pub(super) use renew::reload;
+pub(super) use self::connection_state::retry_now;
+pub(super) use self::reload::reload;
+pub(super) use self::subscribe::wanted_changed;
 
 /// How often state and silence are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -97,7 +97,7 @@ struct Tab {
     hz: f64,
     /// When the next poll is due; none while one is under way.
     poll_at: Option<f64>,
-    /// Bounded by [`hear::WAITING_MAX`].
+    /// Bounded by [`self::receive::WAITING_MAX`].
     waiting: Vec<(Topic, Delta)>,
     frame_asked: bool,
     ask_planned: bool,
@@ -146,8 +146,8 @@ pub(super) fn start(client: &LiveClient) {
     });
     if fresh {
         listen();
-        set_interval(course::look, LOOK_EVERY);
-        course::connect();
+        set_interval(self::connection_state::look, LOOK_EVERY);
+        self::connection_state::connect();
     }
 }
 
@@ -156,7 +156,7 @@ impl Tab {
         Self {
             client,
             phase: Phase::Waiting(0.0),
-            ways: Ways::once_more_from(renew::way_before()),
+            ways: Ways::once_more_from(self::reload::way_before()),
             line: None,
             retired: None,
             attempt: 0,
@@ -202,7 +202,7 @@ impl Tab {
 fn listen() {
     let (window, document) = (window(), document());
     let back = Closure::<dyn FnMut(Event)>::new(|_| retry_now());
-    let offline = Closure::<dyn FnMut(Event)>::new(|_| course::look());
+    let offline = Closure::<dyn FnMut(Event)>::new(|_| self::connection_state::look());
     let visible = Closure::<dyn FnMut(Event)>::new(|_| visibility_changed());
     let added = [
         window.add_event_listener_with_callback("online", back.as_ref().unchecked_ref()),
@@ -221,10 +221,10 @@ fn visibility_changed() {
     let hidden = is_hidden();
     with_tab(|tab| tab.hidden = hidden);
     if hidden {
-        hear::hand_on();
+        self::receive::hand_on();
     } else {
         retry_now();
-        course::look();
+        self::connection_state::look();
     }
-    ask::visibility_changed();
+    self::subscribe::visibility_changed();
 }

@@ -11,8 +11,8 @@ use leptos::task::spawn_local;
 use serde_json::value::RawValue;
 use web_sys::AbortController;
 
-use super::super::connection::ConnectionState;
-use super::{Line, course, hear, is_now, now_ms, with_tab};
+use super::{Line, connection_state, is_now, now_ms, receive, with_tab};
+use crate::app::live::subscriptions::ConnectionState;
 
 /// Between two polls of a visible tab.
 const POLL_MS: f64 = 2_000.0;
@@ -56,11 +56,11 @@ pub(super) fn poll() {
 fn answered(status: u16, text: Option<&str>) {
     let frames = text.and_then(|text| serde_json::from_str::<Vec<&RawValue>>(text).ok());
     match (status, frames) {
-        (401, _) => course::stopped(ConnectionState::SignedOut),
-        (403, _) => course::stopped(ConnectionState::NotAllowed),
-        (_, None) => course::lost(None),
+        (401, _) => connection_state::stopped(ConnectionState::SignedOut),
+        (403, _) => connection_state::stopped(ConnectionState::NotAllowed),
+        (_, None) => connection_state::lost(None),
         (_, Some(frames)) => {
-            frames.iter().for_each(|frame| hear::text(frame.get()));
+            frames.iter().for_each(|frame| receive::text(frame.get()));
             with_tab(|tab| {
                 if matches!(tab.line, Some(Line::Poll)) {
                     let every = if tab.hidden { POLL_HIDDEN_MS } else { POLL_MS };
@@ -75,7 +75,7 @@ fn answered(status: u16, text: Option<&str>) {
 pub(super) fn ask_whether_the_server_answers(attempt: u64) {
     spawn_local(async move {
         if get("/healthz").await.is_some_and(|answer| answer.ok()) {
-            course::server_answers(attempt);
+            connection_state::server_answers(attempt);
         }
     });
 }

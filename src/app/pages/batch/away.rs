@@ -10,8 +10,8 @@ use leptos::prelude::*;
 
 use super::Scene;
 use crate::app::clock;
-use crate::app::format;
 use crate::app::live::use_live;
+use crate::client::words;
 use crate::protocol::{FamilyId, Timestamp};
 
 /// Lost contact of so long is told: the banner has been seen.
@@ -118,14 +118,12 @@ fn words(before: &Before, done: u64, failed: u64, families: &HashMap<FamilyId, u
     let (done, failed) = (done.saturating_sub(before.done), failed.saturating_sub(before.failed));
     let failures = match (failed, risen(before, families)) {
         (0, _) => None,
-        (_, 0) => Some(format::counted(failed, "new failure")),
-        (_, risen) => Some(format!(
-            "{} in {}",
-            format::counted(failed, "new failure"),
-            format::counted(risen, "family")
-        )),
+        (_, 0) => Some(words::counted(failed, "new failure")),
+        (_, risen) => {
+            Some(format!("{} in {}", words::counted(failed, "new failure"), words::counted(risen, "family")))
+        }
     };
-    let done = (done > 0).then(|| format!("{} done", format::thousands(done)));
+    let done = (done > 0).then(|| format!("{} done", words::thousands(done)));
     let parts: Vec<_> = [done, failures].into_iter().flatten().collect();
     (!parts.is_empty()).then(|| format!("While you were away: {}.", parts.join(", ")))
 }

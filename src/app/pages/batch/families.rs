@@ -10,9 +10,9 @@ use leptos_router::hooks::use_query_map;
 use super::Scene;
 use crate::app::actions::load_families;
 use crate::app::components::{When, live_trouble, panel};
-use crate::app::format;
-use crate::app::frame::offers;
 use crate::app::live::use_families;
+use crate::app::page_header::offers;
+use crate::client::words;
 use crate::protocol::{BatchAct, Family, FamilyPage};
 
 /// Samples linked in a row.
@@ -62,7 +62,7 @@ fn list(scene: Scene, page: FamilyPage, shown_max: usize) -> AnyView {
     let all = move || {
         let count = rows.order.with(Vec::len);
         (count > shown_max).then(|| {
-            let words = format!("All {}", format::counted(count as u64, "family"));
+            let words = format!("All {}", words::counted(count as u64, "family"));
             view! { <a href=format!("/batches/{}?tab=failures", scene.id)>{words}</a> }
         })
     };
@@ -99,16 +99,16 @@ fn row(scene: Scene, family: Signal<Family>) -> impl IntoView {
                 <ActionForm action=scene.retry>
                     <input type="hidden" name="batch" value=scene.id.to_string() />
                     <input type="hidden" name="family" value=id />
-                    <button class="button">{move || format!("Retry {}", format::thousands(count.get()))}</button>
+                    <button class="button">{move || format!("Retry {}", words::thousands(count.get()))}</button>
                 </ActionForm>
             }
         })
     };
     view! {
         <li class="family" class:family-gone=move || count.get() == 0>
-            <span class="family-count">{move || format!("{} ×", format::thousands(count.get()))}</span>
+            <span class="family-count">{move || format!("{} ×", words::thousands(count.get()))}</span>
             <div class="family-what">
-                <p class="family-message">{move || family.with(|family| format::shown(&family.message))}</p>
+                <p class="family-message">{move || family.with(|family| words::shown(&family.message))}</p>
                 <p class="hint">
                     "first " <When at=first /> " · last " <When at=last /> " · sample " {move || sample_links(scene, &samples.get())}
                 </p>
@@ -121,7 +121,7 @@ fn row(scene: Scene, family: Signal<Family>) -> impl IntoView {
 fn sample_links(scene: Scene, samples: &[u64]) -> Vec<AnyView> {
     let link = |seq: &u64| {
         let href = format!("/batches/{}/items/{seq}", scene.id);
-        view! { <a href=href>{format!("#{}", format::thousands(*seq))}</a> " " }.into_any()
+        view! { <a href=href>{format!("#{}", words::thousands(*seq))}</a> " " }.into_any()
     };
     samples.iter().take(SAMPLES_SHOWN).map(link).collect()
 }

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::Scene;
 use crate::app::actions::load_items;
 use crate::app::components::panel;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{BatchId, ItemPage, ItemQuery, ItemState};
 
 /// The panel.
@@ -40,7 +40,7 @@ pub fn files_panel(scene: Scene) -> AnyView {
 
 /// Address of a file of an item.
 pub fn file_address(batch: BatchId, seq: u64, name: &str) -> String {
-    format!("/api/v1/batches/{batch}/items/{seq}/files/{}", format::path_segment(name))
+    format!("/api/v1/batches/{batch}/items/{seq}/files/{}", words::path_segment(name))
 }
 
 fn files(id: BatchId, page: &ItemPage) -> AnyView {
@@ -51,9 +51,9 @@ fn files(id: BatchId, page: &ItemPage) -> AnyView {
         .map(|(seq, file)| {
             view! {
                 <li>
-                    <a href=file_address(id, seq, &file.name) rel="external" download="">{format::shown(&file.name)}</a>
-                    " " <span class="hint">{format!("{} · {} · item ", format::bytes(file.bytes), format::shown(&file.media_type))}</span>
-                    <a href=format!("/batches/{id}/items/{seq}")>{format!("#{}", format::thousands(seq))}</a>
+                    <a href=file_address(id, seq, &file.name) rel="external" download="">{words::shown(&file.name)}</a>
+                    " " <span class="hint">{format!("{} · {} · item ", words::bytes(file.bytes), words::shown(&file.media_type))}</span>
+                    <a href=format!("/batches/{id}/items/{seq}")>{format!("#{}", words::thousands(seq))}</a>
                 </li>
             }
         })

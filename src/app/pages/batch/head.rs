@@ -9,8 +9,8 @@ use leptos::prelude::*;
 use super::{Scene, pace};
 use crate::app::clock;
 use crate::app::components::{Confirm, ProgressBar, When, batch_badge};
-use crate::app::format;
-use crate::app::frame::offers;
+use crate::app::page_header::offers;
+use crate::client::words;
 use crate::protocol::{Batch, BatchAct, BatchState, ItemState, Timestamp};
 
 /// Running without an end for so long is said.
@@ -26,9 +26,9 @@ pub fn head(scene: Scene) -> impl IntoView {
     view! {
         <header class="head batch-head">
             <div class="batch-title">
-                <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| format::shown(&batch.name))}</h1>
+                <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| words::shown(&batch.name))}</h1>
                 <p class="hint">
-                    {batch_badge(batch)} " " {format::shown(&fixed.task)} " · " {format::shown(&fixed.owner)} " · submitted "
+                    {batch_badge(batch)} " " {words::shown(&fixed.task)} " · " {words::shown(&fixed.owner)} " · submitted "
                     <When at=fixed.created_at />
                     {move || started.get().map(|at| view! { " · started " <When at=at /> })}
                     {move || finished.get().map(|at| view! { " · ended " <When at=at /> })}
@@ -37,7 +37,7 @@ pub fn head(scene: Scene) -> impl IntoView {
             <div class="acts">{acts(scene)}</div>
         </header>
         <div class="batch-bar">
-            <span class="percent">{move || batch.with(|batch| format::percent(batch).unwrap_or_else(|| format::thousands(batch.ended())))}</span>
+            <span class="percent">{move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())))}</span>
             <ProgressBar batch=batch filter_href=href.clone() />
         </div>
         <div class="batch-numbers">
@@ -54,11 +54,11 @@ pub fn head(scene: Scene) -> impl IntoView {
 fn numbers(batch: Signal<Batch>, href: &str) -> Vec<AnyView> {
     let shown = |state: ItemState| {
         let href = format!("{href}{}", state.as_str());
-        let count = move || batch.with(|batch| format::thousands(batch.count(state)));
+        let count = move || batch.with(|batch| words::thousands(batch.count(state)));
         let none = move || batch.with(|batch| batch.count(state) == 0);
         view! {
             <a class=format!("number number-{}", state.as_str()) class:number-none=none href=href>
-                <span class="badge-mark" aria-hidden="true">{format::item_mark(state)}</span>
+                <span class="badge-mark" aria-hidden="true">{words::item_mark(state)}</span>
                 <span class="count">{count}</span> " " {state.as_str()}
             </a>
         }
@@ -71,9 +71,9 @@ fn rate(batch: &Batch) -> String {
     match (batch.finished_at, batch.started_at, batch.rate_per_s) {
         (Some(finished), Some(started), _) => {
             let ms = finished.ms_since(started);
-            format!("{} items in {}", format::thousands(batch.total), format::duration(ms))
+            format!("{} items in {}", words::thousands(batch.total), words::duration(ms))
         }
-        (None, _, Some(rate)) => format::rate(rate),
+        (None, _, Some(rate)) => words::rate(rate),
         _ => String::new(),
     }
 }
@@ -95,7 +95,7 @@ fn outlook(batch: Signal<Batch>) -> impl IntoView {
         let runs = batch.with(|batch| batch.state == BatchState::Running && batch.running > 0);
         (runs && ms >= STALLED_AFTER_MS).then(|| format!("stalled {} s", ms / 1_000))
     });
-    let words = Memo::new(move |_| batch.with(format::outlook));
+    let words = Memo::new(move |_| batch.with(words::outlook));
     let ground = Memo::new(move |_| {
         batch.with(|batch| {
             (batch.eta_ms.is_some() && batch.running > 0).then(|| format!(" ({} running)", batch.running))
@@ -114,7 +114,7 @@ fn acts(scene: Scene) -> impl IntoView {
     });
     let failed = Memo::new(move |_| scene.batch.with(|batch| batch.failed));
     let cancelled = Memo::new(move |_| scene.batch.with(|batch| batch.cancelled));
-    let items = |count: u64| format::counted(count, "item");
+    let items = |count: u64| words::counted(count, "item");
     let open = move || scene.batch.with(|batch| items(batch.total - batch.ended()));
     let all = move || scene.batch.with(|batch| items(batch.total));
     let to_cancel = Signal::derive(move || format!("Cancel {}", open()));
@@ -125,10 +125,10 @@ fn acts(scene: Scene) -> impl IntoView {
             {pause.then(|| act_form(scene, "pause", "button", Signal::stored("Pause".into())))}
             {resume.then(|| act_form(scene, "resume", "button button-primary", Signal::stored("Resume".into())))}
             {move || (retry && failed.get() > 0).then(|| {
-                retry_form(scene, ItemState::Failed, move || format!("Retry {} failed", format::thousands(failed.get())))
+                retry_form(scene, ItemState::Failed, move || format!("Retry {} failed", words::thousands(failed.get())))
             })}
             {move || (retry && cancelled.get() > 0).then(|| {
-                retry_form(scene, ItemState::Cancelled, move || format!("Run {} cancelled", format::thousands(cancelled.get())))
+                retry_form(scene, ItemState::Cancelled, move || format!("Run {} cancelled", words::thousands(cancelled.get())))
             })}
             {results(scene)}
             {cancel.then(|| view! {

@@ -9,7 +9,7 @@ use leptos_router::params::ParamsMap;
 
 use super::{Scene, items_filtered, items_window};
 use crate::app::components::item_badge;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{BatchId, FamilyId, ItemQuery, ItemRow, ItemState, Seq};
 
 /// No batch is so long; positions in addresses are held to it, so that a window after one is a number, too.
@@ -126,14 +126,14 @@ pub fn item_line(id: BatchId, seq: Seq, row: Memo<Option<ItemRow>>) -> AnyView {
     let state = Memo::new(move |_| row.with(|row| row.as_ref().map(|row| row.state)));
     view! {
         <div class="line" role="row" aria-rowindex=seq>
-            <a class="line-seq" role="cell" href=href>{format::thousands(seq)}</a>
-            <span class="line-input" role="cell">{cell(|row| format::input(&row.input))}</span>
+            <a class="line-seq" role="cell" href=href>{words::thousands(seq)}</a>
+            <span class="line-input" role="cell">{cell(|row| words::input(&row.input))}</span>
             <span class="line-state" role="cell">
                 {move || state.get().map(item_badge)} " "
                 <span class="count">{cell(percent)}</span>
             </span>
             <span class="line-attempts" role="cell">{cell(attempts)}</span>
-            <span class="line-time" role="cell">{cell(|row| row.ms.map(format::duration).unwrap_or_default())}</span>
+            <span class="line-time" role="cell">{cell(|row| row.ms.map(words::duration).unwrap_or_default())}</span>
             <span class="line-result" role="cell" class:line-error=move || state.get() == Some(ItemState::Failed)>{cell(outcome)}</span>
         </div>
     }
@@ -155,8 +155,8 @@ fn percent(row: &ItemRow) -> String {
 
 fn outcome(row: &ItemRow) -> String {
     match (&row.error, &row.result) {
-        (Some(error), _) => format::shortened(error),
-        (None, Some(result)) => format::result(result),
-        (None, None) => row.files.first().map(|file| format::shortened(&file.name)).unwrap_or_default(),
+        (Some(error), _) => words::shortened(error),
+        (None, Some(result)) => words::result(result),
+        (None, None) => row.files.first().map(|file| words::shortened(&file.name)).unwrap_or_default(),
     }
 }

@@ -10,7 +10,7 @@ use super::Scene;
 use super::items::{head_line, item_line};
 use crate::app::actions::load_items;
 use crate::app::components::panel;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{ItemPage, ItemQuery};
 
 /// The panel.
@@ -42,7 +42,7 @@ fn address(scene: Scene, query: &ItemQuery, after: u64) -> String {
 
 fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
     let found = page.items.len() as u64;
-    let searched = page.searched_to.map(|to| format!(", searched to #{}", format::thousands(to)));
+    let searched = page.searched_to.map(|to| format!(", searched to #{}", words::thousands(to)));
     let next = page.next.map(|after| {
         view! { <a class="button" href=address(scene, query, after)>"Next"</a> }
     });
@@ -60,7 +60,7 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
         }
     });
     view! {
-        <p class="hint" role="status">{format!("{} here", format::counted(found, "item"))} {searched}</p>
+        <p class="hint" role="status">{format!("{} here", words::counted(found, "item"))} {searched}</p>
         {table}
         <nav class="pager" aria-label="Pages of matches">{next}</nav>
     }

@@ -11,8 +11,8 @@ use super::Scene;
 use super::items::{head_line, item_line};
 use crate::app::actions::load_window;
 use crate::app::components::{live_trouble, panel};
-use crate::app::format;
 use crate::app::live::use_window;
+use crate::client::words;
 use crate::protocol::{ItemPage, Seq};
 
 /// Rows in the first HTML.
@@ -176,7 +176,7 @@ fn pages(scene: Scene, from: Seq, total: Memo<u64>) -> impl IntoView {
     view! {
         <nav class="pager" aria-label="Pages of items">
             {previous}
-            <span class="hint">{format!("{}–{} of {}", format::thousands(from), format::thousands(last), format::thousands(total.get_untracked()))}</span>
+            <span class="hint">{format!("{}–{} of {}", words::thousands(from), words::thousands(last), words::thousands(total.get_untracked()))}</span>
             {next}
         </nav>
     }

@@ -31,9 +31,9 @@ use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{ActOn, PatchBatch, RetryItems, load_batch};
 use crate::app::components::{flash, panel_or};
-use crate::app::format;
-use crate::app::frame::me;
 use crate::app::live::use_batch;
+use crate::app::page_header::me;
+use crate::client::words;
 use crate::protocol::{Batch, BatchId, FamilyId, Me};
 
 /// What the page's parts share: the live batch, who looks at it, and what may be asked.
@@ -114,15 +114,15 @@ fn scene(
 }
 
 fn title(batch: &Batch) -> String {
-    match format::percent(batch).filter(|_| !batch.state.is_finished()) {
+    match words::percent(batch).filter(|_| !batch.state.is_finished()) {
         Some(percent) => format!("{percent} {}", batch.name),
-        None => format!("{} · {}", batch.name, format::batch_state(batch)),
+        None => format!("{} · {}", batch.name, words::batch_state(batch)),
     }
 }
 
 /// Per mille for the tab's icon, while it runs.
 fn icon(batch: &Batch) -> Option<u64> {
-    format::per_mille(batch.ended(), batch.total).filter(|_| !batch.state.is_finished())
+    words::per_mille(batch.ended(), batch.total).filter(|_| !batch.state.is_finished())
 }
 
 fn tabs(scene: Scene) -> impl IntoView {
@@ -133,9 +133,9 @@ fn tabs(scene: Scene) -> impl IntoView {
     });
     let links = TABS.map(|(name, title)| {
         let count = move || match name {
-            "items" => Some(scene.batch.with(|batch| format::thousands(batch.total))),
+            "items" => Some(scene.batch.with(|batch| words::thousands(batch.total))),
             "failures" => {
-                Some(scene.batch.with(|batch| format::thousands(batch.failed))).filter(|text| text != "0")
+                Some(scene.batch.with(|batch| words::thousands(batch.failed))).filter(|text| text != "0")
             }
             _ => None,
         };

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use super::{Scene, settings};
 use crate::app::actions::{PatchBatch, load_settings};
 use crate::app::components::panel;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::BatchSettings;
 
 /// The slider, where there is something to change.
@@ -40,7 +40,7 @@ fn slider(scene: Scene, settings: &BatchSettings) -> AnyView {
         let concurrency = Some(event_target_value(&event));
         scene.patch.dispatch(PatchBatch { batch: scene.id, name: None, concurrency, priority: None });
     };
-    let words = move || format!("{} of {}", shown.get(), format::counted(slots.into(), "slot"));
+    let words = move || format!("{} of {}", shown.get(), words::counted(slots.into(), "slot"));
     view! {
         <ActionForm action=scene.patch attr:class="pace-form">
             <input type="hidden" name="batch" value=scene.id.to_string() />

@@ -9,7 +9,7 @@ use leptos::prelude::*;
 use super::Scene;
 use crate::app::actions::load_settings;
 use crate::app::components::panel;
-use crate::app::format;
+use crate::client::words;
 use crate::protocol::{BatchSettings, Me, Options, PersonRole};
 
 /// The panel.
@@ -27,7 +27,7 @@ fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
     view! {
         <div class="settings">
             <section>
-                <h2>{format::shown(&settings.task_title)}</h2>
+                <h2>{words::shown(&settings.task_title)}</h2>
                 <dl class="pairs">{params} {columns}</dl>
             </section>
             <section>
@@ -41,7 +41,7 @@ fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
 }
 
 fn pair(name: String, value: String) -> impl IntoView {
-    view! { <div class="pair"><dt>{format::shown(&name)}</dt><dd>{format::shown(&value)}</dd></div> }
+    view! { <div class="pair"><dt>{words::shown(&name)}</dt><dd>{words::shown(&value)}</dd></div> }
 }
 
 fn options(options: &Options, slots: u32) -> Vec<(&'static str, String)> {
@@ -57,14 +57,14 @@ fn options(options: &Options, slots: u32) -> Vec<(&'static str, String)> {
             "slots",
             given(options.concurrency.map(|n| format!("at most {n} of {slots}")), &format!("any of {slots}")),
         ),
-        ("rate", given(options.rate_per_s.map(|rate| format!("at most {}", format::rate(rate))), "no limit")),
+        ("rate", given(options.rate_per_s.map(|rate| format!("at most {}", words::rate(rate))), "no limit")),
     ];
-    rows.extend(options.try_first.map(|n| ("try first", format::counted(n, "item"))));
+    rows.extend(options.try_first.map(|n| ("try first", words::counted(n, "item"))));
     if let Some(budget) = options.budget {
         rows.extend(budget.failed_percent.map(|percent| ("pauses at", format!("{percent} % failed"))));
         rows.extend(budget.failed_in_a_row.map(|n| ("pauses after", format!("{n} failed in a row"))));
     }
-    rows.extend(options.start_at.map(|at| ("starts at", format::absolute(at))));
+    rows.extend(options.start_at.map(|at| ("starts at", words::absolute(at))));
     rows.extend(options.private.then(|| ("seen by", "its owner and admins".to_owned())));
     rows.extend(options.webhook.clone().map(|address| ("tells", address)));
     rows

@@ -12,8 +12,8 @@ use leptos_router::hooks::use_navigate;
 use super::Scene;
 use crate::app::actions::load_strip;
 use crate::app::components::{live_trouble, panel};
-use crate::app::format;
 use crate::app::live::use_strip;
+use crate::client::words;
 use crate::protocol::StripCell;
 
 /// Cells in one row of the drawing.
@@ -174,18 +174,18 @@ fn cell_at(event: &MouseEvent, count: usize) -> Option<usize> {
 fn scale(width: u64, total: u64) -> String {
     match total {
         0 => "no items yet".into(),
-        _ => format!("each cell {}; point for counts, click to go there", format::counted(width, "item")),
+        _ => format!("each cell {}; point for counts, click to go there", words::counted(width, "item")),
     }
 }
 
 fn words(cell: &StripCell) -> String {
     format!(
         "items {} to {}: {} succeeded, {} failed, {} cancelled",
-        format::thousands(cell.first),
-        format::thousands(cell.last),
-        format::thousands(cell.succeeded),
-        format::thousands(cell.failed),
-        format::thousands(cell.cancelled),
+        words::thousands(cell.first),
+        words::thousands(cell.last),
+        words::thousands(cell.succeeded),
+        words::thousands(cell.failed),
+        words::thousands(cell.cancelled),
     )
 }
 

@@ -22,8 +22,8 @@ use leptos_router::hooks::{use_navigate, use_query_map};
 use super::title::titled;
 use crate::app::actions::{SubmitForm, load_tasks};
 use crate::app::components::{ParamsForm, empty_panel, flash, panel, param_fields};
-use crate::app::format;
 use crate::app::upload::{self, Phase, What, use_upload};
+use crate::client::words;
 use crate::protocol::{ApiError, InputKind, TaskInfo, TaskPage};
 
 /// The page.
@@ -67,9 +67,9 @@ fn choose(page: TaskPage) -> AnyView {
         let name = task.name.clone();
         let current = move || chosen.with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == name));
         view! {
-            <a class="card task-card" href=format!("/new?task={}", format::path_segment(&task.name)) aria-current=move || current().then_some("true")>
-                <strong>{format::shown(&task.title)}</strong>
-                <span>{format::shown(&task.description)}</span>
+            <a class="card task-card" href=format!("/new?task={}", words::path_segment(&task.name)) aria-current=move || current().then_some("true")>
+                <strong>{words::shown(&task.title)}</strong>
+                <span>{words::shown(&task.description)}</span>
                 <span class="hint">{takes(task.input)}</span>
             </a>
         }
@@ -121,10 +121,10 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
             navigate(&format!("/batches/{batch}"), NavigateOptions::default());
         });
     };
-    let title = format::shown(&task.title);
+    let title = words::shown(&task.title);
     let label = move || match (input, over.0.get(), held.entries.with(Vec::len)) {
         (InputKind::File, _, 0) | (InputKind::Line | InputKind::Record, None, _) => format!("Run {title}"),
-        (InputKind::File, _, files) => format!("Run {title} over {}", format::counted(files as u64, "file")),
+        (InputKind::File, _, files) => format!("Run {title} over {}", words::counted(files as u64, "file")),
         (_, Some(over), _) => format!("Run {title} over {over}"),
     };
     view! {
@@ -150,14 +150,14 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
 fn phase_words(phase: &Phase, done: usize, files: usize, sent: u64) -> AnyView {
     match phase {
         Phase::Idle => ().into_any(),
-        Phase::Sending if files == 0 => view! { <span class="hint">{format!("Sent {}", format::bytes(sent))}</span> }.into_any(),
+        Phase::Sending if files == 0 => view! { <span class="hint">{format!("Sent {}", words::bytes(sent))}</span> }.into_any(),
         Phase::Sending => {
-            let words = format!("{} of {} sent", format::thousands(done as u64), format::counted(files as u64, "file"));
+            let words = format!("{} of {} sent", words::thousands(done as u64), words::counted(files as u64, "file"));
             view! { <span class="hint">{words}</span> }.into_any()
         }
         Phase::Waiting { seconds } => {
             view! { <span class="hint">{format!("No contact. Goes on by itself in {seconds} s; nothing is sent twice.")}</span> }.into_any()
         }
-        Phase::Refused(reason) => view! { <span class="flash" role="alert">{format::shown(reason)}</span> }.into_any(),
+        Phase::Refused(reason) => view! { <span class="flash" role="alert">{words::shown(reason)}</span> }.into_any(),
     }
 }

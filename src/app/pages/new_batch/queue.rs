@@ -5,8 +5,8 @@
 
 use leptos::prelude::*;
 
-use crate::app::format;
 use crate::app::upload::{self, Entry, FILES_MAX, Upload};
+use crate::client::words;
 
 /// Files shown; the rest is counted.
 const SHOWN_MAX: usize = 100;
@@ -20,7 +20,7 @@ pub fn queue(held: Upload) -> impl IntoView {
     });
     let total = move || {
         let bytes = held.entries.with(|entries| entries.iter().map(|entry| entry.bytes).sum());
-        format!("{} · {}", format::counted(count.get() as u64, "file"), format::bytes(bytes))
+        format!("{} · {}", words::counted(count.get() as u64, "file"), words::bytes(bytes))
     };
     let shown = move || {
         let from = first.get();
@@ -28,7 +28,7 @@ pub fn queue(held: Upload) -> impl IntoView {
     };
     let more = move || {
         let left = count.get().saturating_sub(first.get() + SHOWN_MAX);
-        (left > 0).then(|| format!("and {} more", format::thousands(left as u64)))
+        (left > 0).then(|| format!("and {} more", words::thousands(left as u64)))
     };
     view! {
         <Show when=move || count.get() != 0>
@@ -42,7 +42,7 @@ pub fn queue(held: Upload) -> impl IntoView {
                 </ol>
                 <p class="hint">{more}</p>
                 <Show when=move || held.left_out.get()>
-                    <p class="flash" role="alert">{format!("One batch of files takes {} from a page. The rest was left out: send it as another batch.", format::thousands(FILES_MAX as u64))}</p>
+                    <p class="flash" role="alert">{format!("One batch of files takes {} from a page. The rest was left out: send it as another batch.", words::thousands(FILES_MAX as u64))}</p>
                 </Show>
             </div>
         </Show>
@@ -55,8 +55,8 @@ fn row(held: Upload, at: usize) -> impl IntoView {
     let percent = Memo::new(move |_| held.percent_of(at));
     view! {
         <li class="queue-row">
-            <span class="queue-name">{format::shown(&name)}</span>
-            <span class="hint">{format::bytes(bytes)}</span>
+            <span class="queue-name">{words::shown(&name)}</span>
+            <span class="hint">{words::bytes(bytes)}</span>
             <progress max="100" value=move || percent.get().to_string() aria-label=format!("Upload of {name}")></progress>
         </li>
     }

@@ -10,8 +10,8 @@ use leptos::prelude::*;
 use super::{Over, queue};
 use crate::app::actions::PreviewCsv;
 use crate::app::components::flash;
-use crate::app::format;
 use crate::app::upload::{self, use_upload};
+use crate::client::words;
 use crate::protocol::InputKind;
 
 /// The fields for items of kind `input`.
@@ -49,11 +49,11 @@ fn files() -> AnyView {
 fn lines(over: Over) -> AnyView {
     let count = move |event: Event| {
         let lines = event_target_value(&event).lines().filter(|line| !line.is_empty()).count() as u64;
-        over.0.set((lines > 0).then(|| format::counted(lines, "line")));
+        over.0.set((lines > 0).then(|| words::counted(lines, "line")));
     };
     let numbers = move |event: Event| {
         let count = event_target_value(&event).parse::<u64>().ok();
-        over.0.set(count.filter(|count| *count > 0).map(|count| format::counted(count, "item")));
+        over.0.set(count.filter(|count| *count > 0).map(|count| words::counted(count, "item")));
     };
     let choose = move |_: Event| over.0.set(None);
     view! {
@@ -98,7 +98,7 @@ fn csv(over: Over) -> AnyView {
     let paste = move |event: Event| {
         let text = event_target_value(&event);
         let rows = text.lines().filter(|line| !line.is_empty()).count().saturating_sub(1) as u64;
-        over.0.set((rows > 0).then(|| format::counted(rows, "row")));
+        over.0.set((rows > 0).then(|| words::counted(rows, "row")));
     };
     view! {
         <input type="hidden" name="kind" value="csv" />
@@ -137,20 +137,20 @@ fn shown(preview: Result<crate::app::actions::Preview, crate::protocol::ApiError
     };
     let words = format!(
         "{}, parted by {parted}; the first {}:",
-        format::counted(preview.columns.len() as u64, "column"),
-        format::counted(preview.rows.len() as u64, "row")
+        words::counted(preview.columns.len() as u64, "column"),
+        words::counted(preview.rows.len() as u64, "row")
     );
     let head: Vec<_> = preview
         .columns
         .into_iter()
-        .map(|name| view! { <th scope="col">{format::shortened(&name)}</th> })
+        .map(|name| view! { <th scope="col">{words::shortened(&name)}</th> })
         .collect();
     let rows: Vec<_> = preview
         .rows
         .into_iter()
         .map(|row| {
             let cells: Vec<_> =
-                row.into_iter().map(|cell| view! { <td>{format::shortened(&cell)}</td> }).collect();
+                row.into_iter().map(|cell| view! { <td>{words::shortened(&cell)}</td> }).collect();
             view! { <tr>{cells}</tr> }
         })
         .collect();

@@ -140,8 +140,7 @@ impl Model {
         for Held { claim, .. } in &lost {
             for (seq, started) in self.held_by(claim.lease) {
                 let crashes = claim.crashes + 1;
-                let ends = claim.attempt >= POLICY.attempts_max
-                    || (crashes >= POLICY.crashes_max && claim.attempt >= 2);
+                let ends = claim.attempt >= POLICY.attempts_max || (crashes >= 3 && claim.attempt >= 2);
                 let generation = claim.generation;
                 if !started {
                     let waits = Place::Waits { generation, attempt: claim.attempt, crashes, not_before: 0 };

@@ -1,0 +1,139 @@
+//! What is on every page: the name, the ways, the chip, the theme, who is signed in; and the drop of files.
+//!
+//! Owns the header. Called by the routes. Invariant: it renders for nobody signed in, too. Deliberately knows no
+//! batch.
+
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+use leptos_router::NavigateOptions;
+use leptos_router::hooks::{use_location, use_navigate};
+
+use super::actions::{SetTheme, load_me};
+use super::components::{ConnectionChip, once_loaded};
+use super::upload::{self, use_upload};
+use crate::client::words;
+use crate::protocol::{ApiError, Batch, BatchAct, Me, Move, PersonRole};
+
+/// Who is signed in, for everything on the page.
+#[derive(Clone, Copy)]
+pub struct SignedIn(pub Resource<Result<Me, ApiError>>);
+
+/// Reads who is signed in, once for the page.
+pub fn provide_signed_in() {
+    provide_context(SignedIn(Resource::new(|| (), |()| load_me())));
+}
+
+/// Who is signed in; none where nobody is, or it is not known yet. Tracks, and the panel around waits for it.
+#[must_use]
+pub fn me() -> Option<Me> {
+    use_context::<SignedIn>().and_then(|SignedIn(resource)| resource.get()).and_then(Result::ok)
+}
+
+/// Whether to offer `act` on `batch` to `me`: what the state allows, to its owner and to admins.
+#[must_use]
+pub fn offers(me: Option<&Me>, batch: &Batch, act: BatchAct) -> bool {
+    let permitted = me.is_some_and(|me| match me.role {
+        PersonRole::Viewer => false,
+        PersonRole::Operator => me.name == batch.owner,
+        PersonRole::Admin => true,
+    });
+    permitted && batch.state.on(act) == Move::Do
+}
+
+/// The header.
+#[component]
+pub fn Header() -> impl IntoView {
+    let path = use_location().pathname;
+    let here = move |to: &'static str| {
+        let path = path.get();
+        (path == to || (to == "/" && path.starts_with("/batches"))).then_some("page")
+    };
+    view! {
+        <a class="skip" href="#main">"Skip to content"</a>
+        <header class="top">
+            <a class="brand" href="/">
+                <svg class="brand-mark" viewBox="0 0 16 16" aria-hidden="true">
+                    <path d="M3 15V4a3 3 0 0 1 3-3h4a3 3 0 0 1 3 3v11z"></path>
+                    <rect class="brand-done" x="5" y="4" width="6" height="1.6"></rect>
+                    <rect class="brand-running" x="5" y="7" width="6" height="1.6"></rect>
+                    <rect class="brand-pending" x="5" y="10" width="6" height="1.6"></rect>
+                </svg>
+                <span class="brand-word">"milepost"</span>
+            </a>
+            <nav class="ways" aria-label="Pages">
+                <a href="/" aria-current=move || here("/")>"Batches"</a>
+                <a href="/nodes" aria-current=move || here("/nodes")>"Nodes"</a>
+            </nav>
+            <div class="top-end">
+                <ConnectionChip />
+                <ThemeSwitch />
+                {once_loaded(|| ().into_any(), || drop(me()), who)}
+            </div>
+        </header>
+        <DropAnywhere />
+    }
+}
+
+fn who() -> impl IntoView {
+    me().map(|me| {
+        view! {
+            <details class="who">
+                <summary>{words::shown(&me.name)}</summary>
+                <div class="who-menu">
+                    <p class="hint">{me.role.as_str()}</p>
+                    <form method="post" action="/logout">
+                        <button class="button button-quiet">"Sign out"</button>
+                    </form>
+                </div>
+            </details>
+        }
+    })
+}
+
+/// Light, dark, system: three buttons that post, and with scripts change the page at once.
+#[component]
+fn ThemeSwitch() -> impl IntoView {
+    let action = ServerAction::<SetTheme>::new();
+    let show = |theme: &'static str| {
+        if let Some(root) = document().document_element() {
+            let _unchanged = match theme {
+                "" => root.remove_attribute("data-theme"),
+                chosen => root.set_attribute("data-theme", chosen),
+            };
+        }
+    };
+    let choice = move |theme: &'static str, mark: &'static str, name: &'static str| {
+        view! {
+            <ActionForm action=action>
+                <input type="hidden" name="theme" value=theme />
+                <button class="button-icon" title=name aria-label=name on:click=move |_| show(theme)>{mark}</button>
+            </ActionForm>
+        }
+    };
+    view! {
+        <details class="theme">
+            <summary class="button-icon" title="Theme" aria-label="Theme">"◐"</summary>
+            <div class="theme-menu">
+                {choice("light", "☀", "Light")} {choice("dark", "☾", "Dark")} {choice("", "◐", "As the system")}
+            </div>
+        </details>
+    }
+}
+
+/// Files dropped on any page open New batch with them.
+#[component]
+fn DropAnywhere() -> impl IntoView {
+    let navigate = use_navigate();
+    let path = use_location().pathname;
+    let over = RwSignal::new(false);
+    let dropped = move || {
+        if path.get_untracked() != "/new" {
+            navigate("/new", NavigateOptions::default());
+        }
+    };
+    let queue = use_upload();
+    Effect::new(move |_| upload::accept_drops(queue, over, dropped.clone()));
+    view! {
+        <div class="drop-veil" class:shown=move || over.get() aria-hidden="true">"Drop to make a batch"</div>
+    }
+}

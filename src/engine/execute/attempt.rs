@@ -1,0 +1,230 @@
+//! One attempt, as a pipeline of named steps: input, run, stop, files, verdict.
+//!
+//! Owns what happens between an item leaving the desk and its verdict. Called by the slot loops. Invariant: whatever
+//! the task does (panic, hang, leave files), one verdict comes back and its folder is gone. Deliberately records
+//! nothing itself.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use super::verdict::{Ended, Verdict, is_final};
+use crate::engine::dispatch::Slot;
+use crate::engine::flow::{Chunk, FileInput, StopReason};
+use crate::protocol::{FileRow, InputKind, Json, Seq, Timestamp, limits};
+use crate::store::{FileRecord, FileSide, InputRecord, Store, StoreError};
+use crate::tasks::{Again, Item, ItemInput, TaskContext, TaskError, WorkCell};
+
+/// A boxed run, as the registry makes it.
+type Run = crate::tasks::task::Run;
+type Outcome = Result<Json, TaskError>;
+
+/// Runs one item of `chunk`, taken up at `begun`, and says how it ended.
+pub async fn attempt(
+    store: &Store,
+    slot: &Slot,
+    chunk: &Chunk,
+    input: InputRecord,
+    (begun, started_at): (Instant, Timestamp),
+    spare: &mut Arc<WorkCell>,
+) -> Ended {
+    let seq = input.seq;
+    let cell = fresh_cell(spare);
+    let (verdict, waited) = match prepare(store, chunk, input) {
+        Err(error) => (Verdict::Failed(error), Waited::No),
+        Ok(item) => run(slot, chunk, item, &cell).await,
+    };
+    let (verdict, files) = keep_files(store, chunk, seq, &cell, verdict).await;
+    // One that did not wait may have written files all the same, and failed after.
+    if waited == Waited::Yes || cell.has_folder() {
+        let out = format!("{}{seq}-{}", chunk.batch.out_prefix, chunk.attempt);
+        remove_folder(Path::new(&out)).await;
+    }
+    let log = if cell.reports() == 0 { String::new() } else { cell.log().1 };
+    Ended { seq, verdict, started_at, took: begun.elapsed(), log, files }
+}
+
+/// The cell of the last item where it was never used, else a new one.
+fn fresh_cell(spare: &mut Arc<WorkCell>) -> Arc<WorkCell> {
+    let unused = Arc::get_mut(spare).is_some_and(|cell| cell.reports() == 0 && !cell.has_folder());
+    if !unused {
+        *spare = Arc::default();
+    }
+    Arc::clone(spare)
+}
+
+/// Whether the task had to wait at all: one that did not has no folder to look for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Waited {
+    Yes,
+    No,
+}
+
+/// The item as the task sees it.
+fn prepare(store: &Store, chunk: &Chunk, input: InputRecord) -> Result<Item, TaskError> {
+    let value = match chunk.record.input {
+        InputKind::Line | InputKind::Record => ItemInput::Value(input.json),
+        InputKind::File => {
+            let file: FileInput = serde_json::from_str(input.json.as_str())
+                .map_err(|fault| TaskError::input("input", format!("The input is no file: {fault}")))?;
+            let path = store.vault().path(&file.key);
+            ItemInput::File { name: file.name, path, bytes: file.bytes, media_type: file.media_type }
+        }
+    };
+    Ok(Item { batch: chunk.batch.id, seq: input.seq, attempt: chunk.attempt, input: value })
+}
+
+async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (Verdict, Waited) {
+    let (token, prefix) = (chunk.stop.token.clone(), &chunk.batch.out_prefix);
+    let context = TaskContext::of_attempt(Arc::clone(cell), token, prefix, item.seq, item.attempt)
+        .within(chunk.batch.time_limit);
+    let alone = chunk.items.is_none();
+    if alone {
+        slot.show(Some(Arc::clone(cell)));
+    }
+    let started = catch_unwind(AssertUnwindSafe(|| chunk.batch.prepared.run(item, context)));
+    let mut run = match started {
+        Ok(run) => run,
+        Err(panic) => return (Verdict::Failed(panicked(panic.as_ref())), Waited::No),
+    };
+    // Quick items end at the first poll: for them neither timer nor stop is set up.
+    let ended = match poll_fn(|context| Poll::Ready(poll_caught(&mut run, context))).await {
+        Poll::Ready(outcome) => (verdict_of(outcome), Waited::No),
+        Poll::Pending => {
+            slot.show(Some(Arc::clone(cell)));
+            (wait(&mut run, chunk, cell).await, Waited::Yes)
+        }
+    };
+    // Dropping runs the task's own code once more.
+    let _dropped = catch_unwind(AssertUnwindSafe(move || drop(run)));
+    ended
+}
+
+/// Waits for the run, the time limit or the stop, whichever is first; then for the run to give way.
+async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> Verdict {
+    let (stop, limit) = (&chunk.stop, chunk.batch.time_limit);
+    let time_is_up = async {
+        cell.time_runs().await;
+        tokio::time::sleep(limit).await;
+    };
+    let mut ended = poll_fn(|context| poll_caught(run, context));
+    let timed_out = tokio::select! {
+        biased;
+        outcome = &mut ended => return match (outcome, stop.reason()) {
+            (Ok(result), _) => verdict_of(Ok(result)),
+            (failed, None) => verdict_of(failed),
+            (Err(_stopped), Some(reason)) => stopped(reason),
+        },
+        () = stop.token.cancelled() => false,
+        () = time_is_up => true,
+    };
+    stop.token.cancel();
+    // Where the lease is another's the item may be run elsewhere already: no grace.
+    let grace = match stop.reason() {
+        Some(StopReason::Lost) => Duration::ZERO,
+        Some(StopReason::Cancel | StopReason::Release) | None => chunk.batch.prepared.stop_grace(),
+    };
+    let gave_way = tokio::time::timeout(grace, &mut ended).await;
+    match (timed_out, stop.reason(), gave_way) {
+        (true, _, _) => Verdict::TimedOut(limit.as_secs_f64()),
+        (false, Some(StopReason::Lost), _) => Verdict::Lost,
+        (false, _, Ok(Ok(result))) => verdict_of(Ok(result)),
+        (false, reason, _) => stopped(reason.unwrap_or(StopReason::Release)),
+    }
+}
+
+fn stopped(reason: StopReason) -> Verdict {
+    match reason {
+        StopReason::Cancel => Verdict::Cancelled,
+        StopReason::Release => Verdict::Released,
+        StopReason::Lost => Verdict::Lost,
+    }
+}
+
+fn poll_caught(run: &mut Run, context: &mut Context<'_>) -> Poll<Outcome> {
+    match catch_unwind(AssertUnwindSafe(|| run.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> TaskError {
+    let words = panic.downcast_ref::<&str>().copied();
+    let words = words.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    TaskError {
+        kind: "panic",
+        message: format!("The task panicked: {}", words.unwrap_or("no message")),
+        again: Again::Yes,
+    }
+}
+
+fn verdict_of(outcome: Outcome) -> Verdict {
+    match outcome {
+        Ok(result) => match fault_of(&result) {
+            Some(fault) => Verdict::Failed(TaskError::input("result", fault)),
+            None => Verdict::Done(result),
+        },
+        Err(error) => Verdict::Failed(error),
+    }
+}
+
+/// Why a result cannot be recorded: it is too large, or nobody could read it back.
+fn fault_of(result: &Json) -> Option<String> {
+    let bytes = result.as_str().len();
+    if bytes > limits::ITEM_BYTES_MAX {
+        return Some(format!("The result has {bytes} bytes; {} are allowed.", limits::ITEM_BYTES_MAX));
+    }
+    if result.depth() > limits::JSON_DEPTH_MAX {
+        return Some(format!("The result is nested deeper than {} levels.", limits::JSON_DEPTH_MAX));
+    }
+    if result.has_unpaired_surrogate() {
+        return Some("The result holds half of a surrogate pair, which is no character.".to_owned());
+    }
+    None
+}
+
+/// Moves what the item left into the vault, if nothing comes after it. Where that fails, so does the item.
+async fn keep_files(
+    store: &Store,
+    chunk: &Chunk,
+    seq: Seq,
+    cell: &WorkCell,
+    verdict: Verdict,
+) -> (Verdict, Vec<FileRecord>) {
+    let left = if cell.has_folder() { cell.files() } else { Vec::new() };
+    let mut kept = Vec::with_capacity(left.len());
+    if left.is_empty() || !is_final(chunk, &verdict) {
+        return (verdict, kept);
+    }
+    for (name, path) in left {
+        match store.vault().adopt(&path, &name).await {
+            Ok(stored) => kept.push(FileRecord {
+                key: stored.key,
+                seq,
+                side: FileSide::Output,
+                row: FileRow { name, bytes: stored.bytes, media_type: stored.media_type },
+                blake3: stored.blake3,
+            }),
+            Err(fault) => {
+                let message = format!("Its file {name} could not be kept: {fault}");
+                // Where the disk is full nothing more is started, so that what is left is not tried in vain.
+                store.note_full(&StoreError::Io(fault));
+                return (Verdict::Failed(TaskError::passing("files", message)), Vec::new());
+            }
+        }
+    }
+    (verdict, kept)
+}
+
+/// Takes the attempt's folder away; it may never have been made.
+async fn remove_folder(out: &Path) {
+    if std::fs::symlink_metadata(out).is_ok()
+        && let Err(fault) = tokio::fs::remove_dir_all(out).await
+    {
+        tracing::warn!(folder = %out.display(), %fault, "the folder of an attempt stays behind");
+    }
+}

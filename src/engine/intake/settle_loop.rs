@@ -1,0 +1,175 @@
+//! Tries settlements, once or until they are done.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+
+use super::settlement::{ClaimedKey, Empty, Settlement, SettlementQueue, Waiting, known};
+use crate::engine::EngineError;
+use crate::engine::acts::Acts;
+use crate::engine::supervisor::Loops;
+use crate::protocol::BatchId;
+use crate::store::{BatchKey, BatchRecord, Store, StoreError};
+
+/// Shortest and longest pause before settlements are tried again.
+const AGAIN_MIN: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 100 });
+const AGAIN_MAX: Duration = Duration::from_secs(2);
+/// Settled at the same time.
+const AT_ONCE: usize = 8;
+/// A batch whose creation was not answered is looked for so long: its commit may still be on the way.
+const LOST_CREATE: Duration = Duration::from_secs(60);
+
+/// How a try went.
+pub enum Tried {
+    Done(Option<Box<BatchRecord>>),
+    /// For good.
+    Refused(EngineError),
+    Later(StoreError),
+}
+
+/// Tries once.
+pub async fn attempt(acts: &Arc<Acts>, settlement: &Settlement) -> Tried {
+    let done = match settlement {
+        Settlement::Complete(batch, completion) => acts.complete(*batch, completion).await.map(Some),
+        Settlement::End { batch, reason, empty, files } => end(acts, *batch, reason, *empty, files).await,
+        Settlement::Forget(id, since) => forget(acts, *id, *since).await,
+        Settlement::FreeKey => Ok(None),
+    };
+    match done {
+        Ok(batch) => Tried::Done(batch.map(Box::new)),
+        Err(EngineError::Store(error)) if !error.is_refusal() => Tried::Later(error),
+        Err(error) => Tried::Refused(error),
+    }
+}
+
+/// Frees a key.
+pub async fn free(store: &Store, key: &ClaimedKey) -> Result<(), StoreError> {
+    store.key_freed(&key.caller, &key.key, key.claimed_at).await
+}
+
+/// Cancels a batch, or removes it where no item came and none is to be shown.
+async fn end(
+    acts: &Arc<Acts>,
+    batch: BatchKey,
+    reason: &str,
+    empty: Empty,
+    files: &[String],
+) -> Result<Option<BatchRecord>, EngineError> {
+    let removed = match empty {
+        Empty::Removed => acts.discard(batch).await.map(Some),
+        Empty::Shown => Ok(None),
+    };
+    let ended = match removed {
+        Ok(Some(gone)) => Some(gone),
+        // It has items, then.
+        Ok(None) | Err(EngineError::Store(StoreError::NotFinished)) => {
+            match acts.cancel_because(batch, Some(reason.to_owned())).await {
+                Ok(ended) => Some(ended),
+                // It was ended otherwise before.
+                Err(EngineError::Store(StoreError::WrongState(_))) => {
+                    Some(acts.store.batch_by_key(batch).await?)
+                }
+                Err(EngineError::Store(StoreError::NotFound(_))) => None,
+                Err(error) => return Err(error),
+            }
+        }
+        Err(EngineError::Store(StoreError::NotFound(_))) => None,
+        Err(error) => return Err(error),
+    };
+    // Nothing names them any more: whoever was about to has waited for the batch's row, and was refused.
+    acts.store.remove_unnamed(files).await?;
+    Ok(ended)
+}
+
+async fn forget(acts: &Arc<Acts>, id: BatchId, since: Instant) -> Result<Option<BatchRecord>, EngineError> {
+    match acts.store.batch(id).await {
+        Ok(batch) => acts.discard(batch.key).await.map(Some),
+        Err(StoreError::NotFound(_)) if since.elapsed() < LOST_CREATE => {
+            Err(StoreError::Busy("a commit may be on the way".to_owned()).into())
+        }
+        Err(StoreError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The loop that settles what could not be settled at once.
+pub struct SettleLoop {
+    pub acts: Arc<Acts>,
+    pub queue: Arc<SettlementQueue>,
+    pub loops: Loops,
+}
+
+impl SettleLoop {
+    /// Settles until the engine stops.
+    pub async fn run(self) {
+        let stop = self.loops.stop_token();
+        let mut pause = AGAIN_MIN;
+        loop {
+            let waiting = self.queue.take();
+            if waiting.is_empty() {
+                pause = AGAIN_MIN;
+                tokio::select! {
+                    () = self.queue.added.notified() => {}
+                    () = stop.cancelled() => return,
+                }
+                continue;
+            }
+            let before = waiting.len();
+            let tries = futures_util::stream::iter(waiting).map(|waiting| self.try_again(waiting));
+            let left: Vec<Waiting> =
+                tries.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
+            pause = if left.len() < before { AGAIN_MIN } else { (pause * 2).min(AGAIN_MAX) };
+            let done = left.is_empty();
+            self.queue.put_back(left);
+            if done {
+                continue;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // The next start ends it, or another node.
+                () = stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Tries once more; what is left of it.
+    async fn try_again(&self, waiting: Waiting) -> Option<Waiting> {
+        let Waiting { settlement, key, answer } = waiting;
+        let (left, outcome) = match attempt(&self.acts, &settlement).await {
+            Tried::Later(error) => {
+                if error.is_disk_full() {
+                    self.acts.store.note_full(&error);
+                }
+                self.loops.health().trouble("a batch cannot be settled", &error);
+                return Some(Waiting { settlement, key, answer });
+            }
+            // With the end of its batch a key is free, unless it was bound before.
+            Tried::Done(batch) => {
+                let key = key.filter(|_| settlement.frees_key());
+                (self.freed(key).await, known(batch))
+            }
+            Tried::Refused(error) => {
+                if let EngineError::Store(StoreError::Invariant(_)) = &error {
+                    tracing::error!(%error, settles = settlement.name(), "a batch cannot be settled");
+                }
+                (Waiting::after_refusal(&settlement, &error, key), Err(error))
+            }
+        };
+        if let Some(answer) = answer {
+            // Whoever waited may have gone: it is done all the same.
+            let _gone = answer.send(outcome);
+        }
+        if left.is_none() {
+            self.queue.settled();
+        }
+        left
+    }
+
+    /// Frees a key; what waits where it could not be.
+    async fn freed(&self, key: Option<ClaimedKey>) -> Option<Waiting> {
+        let key = key?;
+        let failed = free(&self.acts.store, &key).await.is_err();
+        failed.then(|| Waiting::unattended(Settlement::FreeKey, Some(key)))
+    }
+}

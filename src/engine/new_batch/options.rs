@@ -1,0 +1,63 @@
+//! The bounds of a batch's name and options.
+
+use super::invalid;
+use crate::engine::EngineError;
+use crate::protocol::{Options, limits};
+
+/// Attempts per item at most.
+const ATTEMPTS_MAX: u32 = 100;
+/// Time limit of one attempt at most: thirty days.
+const TIMEOUT_SECONDS_MAX: f64 = 2_592_000.0;
+/// Longest delay between attempts at most: a week.
+const RETRY_MS_MAX: u64 = 604_800_000;
+
+/// Checks a title.
+pub fn name(given: String) -> Result<String, EngineError> {
+    if given.chars().count() > limits::NAME_CHARS_MAX {
+        return Err(invalid(format!("name: at most {} characters are allowed", limits::NAME_CHARS_MAX)));
+    }
+    if given.chars().any(char::is_control) {
+        return Err(invalid("name: one line of text is expected"));
+    }
+    Ok(given)
+}
+
+/// Checks a concurrency.
+pub fn concurrency(given: Option<u32>) -> Result<(), EngineError> {
+    expect(given.is_none_or(|slots| slots >= 1), "concurrency: at least 1 is expected")
+}
+
+fn expect(holds: bool, otherwise: &str) -> Result<(), EngineError> {
+    if holds { Ok(()) } else { Err(invalid(format!("options.{otherwise}"))) }
+}
+
+/// Checks all options but the follow-up.
+pub fn options(given: &Options) -> Result<(), EngineError> {
+    let above_zero = |value: f64| value.is_finite() && value > 0.0;
+    concurrency(given.concurrency)?;
+    expect(
+        given.attempts_max.is_none_or(|most| (1..=ATTEMPTS_MAX).contains(&most)),
+        "attempts_max: 1 to 100 is expected",
+    )?;
+    expect(
+        given.timeout_seconds.is_none_or(|limit| above_zero(limit) && limit <= TIMEOUT_SECONDS_MAX),
+        "timeout_seconds: a number above 0, at most 2592000, is expected",
+    )?;
+    expect(given.rate_per_s.is_none_or(above_zero), "rate_per_s: a number above 0 is expected")?;
+    expect(given.try_first.is_none_or(|items| items >= 1), "try_first: at least 1 is expected")?;
+    for delay in [given.retry_base_ms, given.retry_max_ms] {
+        expect(
+            delay.is_none_or(|ms| ms <= RETRY_MS_MAX),
+            "retry_base_ms, retry_max_ms: at most a week is expected",
+        )?;
+    }
+    if let Some(budget) = given.budget {
+        let percent = budget.failed_percent.is_none_or(|most| above_zero(most) && most <= 100.0);
+        expect(percent, "budget.failed_percent: above 0, at most 100, is expected")?;
+        let row = budget.failed_in_a_row.is_none_or(|most| most >= 1);
+        expect(row, "budget.failed_in_a_row: at least 1 is expected")?;
+    }
+    // Kept for later: what would not be carried out is refused, so that nobody waits for it.
+    expect(given.webhook.is_none(), "webhook: not supported yet; watch the batch instead")?;
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! The recorder: commits what the slots have done, in groups, and publishes it.
+//!
+//! A group is committed or kept, never dropped; rows are published only after their commit.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::audit::AuditQueue;
+use super::report_collector::{Group, ReportCollector};
+use crate::engine::dispatch::{Dispatcher, Disposition, REFRESH};
+use crate::engine::liveness::Liveness;
+use crate::engine::publisher::Publisher;
+use crate::engine::supervisor::Loops;
+use crate::fault::Point;
+use crate::protocol::BatchState;
+use crate::store::{BatchChange, BatchKey, Recorded, Store, StoreError};
+
+/// Shortest time from one group to the next, unless it is full.
+const GROUP_INTERVAL: Duration = Duration::from_millis(50);
+/// Pause of a node that must beat before it records anything.
+const STALE_PAUSE: Duration = Duration::from_millis(20);
+/// Pause before a group is tried again: doubles up to the second figure.
+const AGAIN_FIRST: Duration = Duration::from_millis(20);
+const AGAIN_MAX: Duration = Duration::from_secs(2);
+
+/// What follows the commit of a group.
+pub struct AfterCommit {
+    pub publisher: Arc<Publisher>,
+    pub audits: Arc<AuditQueue>,
+    /// A batch has ended that another follows.
+    pub follow_ups: Arc<Notify>,
+}
+
+/// The loop that records.
+pub struct Recorder {
+    pub store: Store,
+    pub dispatcher: Arc<Dispatcher>,
+    pub after: AfterCommit,
+    pub liveness: Arc<Liveness>,
+    pub loops: Loops,
+}
+
+impl Recorder {
+    /// Records until the engine stops.
+    pub async fn run(self) {
+        let stop = self.loops.stop_token();
+        let wakes = &self.dispatcher.wakes;
+        let collector = ReportCollector(Arc::clone(&self.dispatcher));
+        let mut last = Instant::now();
+        loop {
+            tokio::select! {
+                () = wakes.report.notified() => {}
+                () = tokio::time::sleep(REFRESH) => {}
+                () = stop.cancelled() => return,
+            }
+            while last.elapsed() < GROUP_INTERVAL && !self.dispatcher.is_group_full() {
+                let left = GROUP_INTERVAL.saturating_sub(last.elapsed());
+                tokio::select! {
+                    () = tokio::time::sleep(left) => {}
+                    () = wakes.group.notified() => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+            last = Instant::now();
+            if self.liveness.is_stale() {
+                // Whether what this node holds is still its own, the next beat tells.
+                tokio::time::sleep(STALE_PAUSE).await;
+                continue;
+            }
+            let group = collector.collect(last);
+            if group.reports.is_empty() {
+                continue;
+            }
+            let Some((mut recorded, tries)) = self.commit(&group).await else { return };
+            if tries > 1 {
+                catch_up(&self.store, &self.loops, &group, &mut recorded).await;
+            }
+            self.settle(&collector, &group, recorded);
+        }
+    }
+
+    /// Commits a group, however long it takes, and says after how many tries; none where it never can be, or the engine
+    /// stops.
+    async fn commit(&self, group: &Group) -> Option<(Recorded, u64)> {
+        let (stop, health) = (self.loops.stop_token(), self.loops.health());
+        let mut pause = AGAIN_FIRST;
+        for tries in 1.. {
+            match self.store.record(&self.liveness.node(), &group.reports).await {
+                Ok(recorded) => {
+                    Point::RecordCommitted.visit();
+                    health.recovered();
+                    return Some((recorded, tries));
+                }
+                Err(error) => {
+                    health.trouble("results cannot be recorded", &error);
+                    if is_defect(&error) {
+                        health.break_down(format!("results cannot be recorded: {error}"));
+                        return None;
+                    }
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = stop.cancelled() => return None,
+            }
+            pause = (pause * 2).min(AGAIN_MAX);
+        }
+        None
+    }
+
+    /// After the commit: publishes, and does what the answers say.
+    fn settle(&self, collector: &ReportCollector, group: &Group, recorded: Recorded) {
+        let AfterCommit { publisher, audits, follow_ups } = &self.after;
+        let mut work = group.frees;
+        for change in &recorded.changes {
+            publisher.publish(change);
+            self.loops.ended(change.ended);
+            work |= change.batch.state == BatchState::Paused;
+        }
+        let applied = collector.apply(&recorded.answers);
+        if applied.lost > 0 {
+            tracing::warn!(leases = applied.lost, "leases were lost: their work is another's");
+        }
+        if applied.more {
+            self.dispatcher.wakes.report.notify_one();
+        }
+        if work || applied.closed > 0 {
+            self.dispatcher.work_arrived();
+        }
+        for BatchChange { batch, .. } in &recorded.changes {
+            if batch.state.is_finished() {
+                self.dispatcher.forget(batch.key);
+                audits.add(batch.key);
+                if batch.options.then.is_some() {
+                    follow_ups.notify_one();
+                }
+            } else if batch.state == BatchState::Paused {
+                // The commit itself may have paused it: its other leases on this node need not wait for their report.
+                self.dispatcher.redirect(batch.key, batch.rev, Disposition::HandBack);
+            }
+        }
+    }
+}
+
+/// A try whose answer was lost may have been committed: the later one then says so, and no longer what has changed.
+/// So the batches of the group that it did not change are read, to be published as they are now.
+pub async fn catch_up(store: &Store, loops: &Loops, group: &Group, recorded: &mut Recorded) {
+    let changed: BTreeSet<BatchKey> = recorded.changes.iter().map(|change| change.batch.key).collect();
+    let missed: BTreeSet<BatchKey> =
+        group.batches.iter().copied().filter(|key| !changed.contains(key)).collect();
+    for key in missed {
+        let read = async {
+            let batch = store.batch_by_key(key).await?;
+            let families = store.families(&batch).await?.families;
+            Ok::<_, StoreError>(BatchChange {
+                batch,
+                families,
+                cells: Vec::new(),
+                strip_reshaped: true,
+                ended: 0,
+            })
+        };
+        match read.await {
+            Ok(change) => recorded.changes.push(change),
+            Err(StoreError::NotFound(_)) => {}
+            Err(error) => loops.health().trouble("a batch cannot be read", &error),
+        }
+    }
+}
+
+/// True where trying again cannot help.
+fn is_defect(error: &StoreError) -> bool {
+    match error {
+        StoreError::Invariant(_)
+        | StoreError::NotFound(_)
+        | StoreError::WrongState(_)
+        | StoreError::NotFinished
+        | StoreError::WrongFirstSeq { .. }
+        | StoreError::Taken(_) => true,
+        StoreError::DiskFull | StoreError::Busy(_) | StoreError::Database(_) | StoreError::Io(_) => false,
+    }
+}

@@ -1,0 +1,201 @@
+//! One connection as the hub sees it: what it hears, and up to where it has been told.
+//!
+//! Owns the subscriptions of one connection. Called by its session, and by the herald where many hear the same: then
+//! frames go straight to the outlet, and no task is woken for them. Invariant: a subscription costs a few words whatever
+//! happens while its connection is slow; it is told the newest or nothing. Deliberately knows no socket.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::channel::{Channel, Early, Told};
+use super::pace::Pace;
+use crate::protocol::{Codec, Topic};
+use crate::store::Viewer;
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// Bytes of updates that a session makes in one turn, up to one frame more; the topics that are left come in the next,
+/// before those that have had theirs.
+const TURN_BYTES_MAX: usize = 256 * 1024;
+
+/// Where frames leave for the client, from whatever task.
+pub trait Outlet: Send + Sync {
+    /// True while something waits to leave: then a session makes no new frames.
+    fn is_full(&self) -> bool;
+    /// Puts frames behind what waits.
+    fn put(&self, frames: &[Bytes]);
+    /// Sends what waits, in order, as far as there is room. Never blocks.
+    fn flush(&self);
+
+    /// Puts and flushes.
+    fn send(&self, frames: &[Bytes]) {
+        self.put(frames);
+        self.flush();
+    }
+}
+
+/// What the connection's task and the herald share of a session.
+pub struct Listener {
+    id: u64,
+    pub viewer: Viewer,
+    pub codec: Codec,
+    pub tick: Duration,
+    pub bell: Arc<Notify>,
+    pub outlet: Option<Arc<dyn Outlet>>,
+    state: Mutex<State>,
+}
+
+/// What it hears, and how.
+pub struct State {
+    /// One a topic; at most [`SUBSCRIPTIONS_MAX`](crate::protocol::limits::SUBSCRIPTIONS_MAX). Mostly one or two: a list
+    /// is smaller than a map.
+    pub heard: Vec<Heard>,
+    pub pace: Pace,
+    /// Topics that fell behind, for the connection's task to read. Bounded by what is heard.
+    pub ask: Vec<Topic>,
+    /// Where the next turn begins: after the topic that filled the last one.
+    begin: usize,
+}
+
+/// One subscription.
+pub struct Heard {
+    pub channel: Arc<Channel>,
+    /// Version of the channel up to which this session has been told; before the answer: from which it hears.
+    pub seen: u64,
+    pub answered: bool,
+    pub told_at: Option<Instant>,
+}
+
+impl Listener {
+    /// One that hears nothing yet.
+    pub fn new(viewer: Viewer, codec: Codec, tick: Duration, outlet: Option<Arc<dyn Outlet>>) -> Self {
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            viewer,
+            codec,
+            tick,
+            bell: Arc::new(Notify::new()),
+            outlet,
+            state: Mutex::new(State { heard: Vec::new(), pace: Pace::Tick, ask: Vec::new(), begin: 0 }),
+        }
+    }
+
+    /// Its number, by which it leaves.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the connection's task.
+    pub fn ring(&self) {
+        self.bell.notify_one();
+    }
+
+    /// True while its outlet takes nothing new.
+    pub fn is_full(&self) -> bool {
+        self.outlet.as_ref().is_some_and(|outlet| outlet.is_full())
+    }
+
+    /// Puts what is due into the outlet of a session that keeps the tick and has room; any other is woken, or waits for
+    /// room by itself. True where there is something to [`Listener::flush`]. `frames` is room to work in.
+    pub fn prepare(&self, now: Instant, frames: &mut Vec<Bytes>) -> bool {
+        let Some(outlet) = &self.outlet else {
+            self.ring();
+            return false;
+        };
+        let mut state = self.state();
+        if state.pace != Pace::Tick {
+            self.ring();
+            return false;
+        }
+        if outlet.is_full() {
+            return false;
+        }
+        frames.clear();
+        let next = state.tell(self, now, frames);
+        // Before the state is given back: no answer may leave ahead of an update that is older.
+        outlet.put(frames);
+        if next.is_some() || !state.ask.is_empty() {
+            self.ring();
+        }
+        !frames.is_empty()
+    }
+
+    /// Sends what was prepared. What there is no room for is the connection's own business from here on.
+    pub fn flush(&self) {
+        if let Some(outlet) = &self.outlet {
+            outlet.flush();
+            if outlet.is_full() {
+                self.ring();
+            }
+        }
+    }
+}
+
+impl State {
+    /// The subscription to `topic`.
+    pub fn of(&mut self, topic: Topic) -> Option<&mut Heard> {
+        self.heard.iter_mut().find(|heard| heard.channel.topic == topic)
+    }
+
+    /// Hears `channel` from `seen` on. Nothing of it is told before the answer.
+    pub fn hear(&mut self, channel: Arc<Channel>, seen: u64) {
+        if self.heard.is_empty() {
+            self.heard.reserve_exact(1);
+        }
+        self.heard.push(Heard { channel, seen, answered: false, told_at: None });
+    }
+
+    /// Appends what is due, up to [`TURN_BYTES_MAX`]; answers when to look again.
+    pub fn tell(&mut self, listener: &Listener, now: Instant, frames: &mut Vec<Bytes>) -> Option<Instant> {
+        let (every, early) = match self.pace {
+            // Half a tick: releases keep the tick among themselves; this only holds back one that comes right after
+            // a late write.
+            Pace::Tick => (listener.tick / 2, Early::No),
+            Pace::Every(every) => (every, Early::Yes),
+            Pace::Never => return None,
+        };
+        let mut next: Option<Instant> = None;
+        let (count, mut bytes) = (self.heard.len(), 0);
+        let begin = if self.begin < count { self.begin } else { 0 };
+        for at in (begin..count).chain(0..begin) {
+            if bytes >= TURN_BYTES_MAX {
+                self.begin = at;
+                return Some(now);
+            }
+            let heard = &mut self.heard[at];
+            if !heard.answered || !heard.channel.has_news(heard.seen, early) {
+                continue;
+            }
+            let due = heard.told_at.map_or(now, |at| at + every);
+            if due > now {
+                next = Some(next.map_or(due, |next| next.min(due)));
+                continue;
+            }
+            match heard.channel.tell(heard.seen, &listener.viewer, listener.codec) {
+                Told::Nothing => {}
+                Told::Frame { frame, to } => {
+                    heard.seen = to;
+                    if let Some(frame) = frame {
+                        heard.told_at = Some(now);
+                        bytes += frame.len();
+                        frames.push(frame);
+                    }
+                }
+                Told::Stale => {
+                    heard.answered = false;
+                    self.ask.push(heard.channel.topic);
+                }
+            }
+        }
+        next
+    }
+}

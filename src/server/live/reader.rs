@@ -1,0 +1,178 @@
+//! One socket: messages in, and the goodbye.
+//!
+//! Owns the connection after the upgrade. Called by the socket's connection. Invariant: all that is written goes the one
+//! way of `out`; a goodbye waits, bounded, until it has been heard. The library reads, and answers pings and closes.
+//! Deliberately knows no protocol of ours.
+//!
+//! Memory of a connection here: [`READ_BUFFER_BYTES`] to read, and next to nothing to write while the client keeps up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as LibraryCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Error, Message};
+
+use super::writer::{Out, Plain};
+use crate::hub::Outlet as _;
+use crate::protocol::{CloseCode, Codec};
+
+/// Bytes read from the socket at once: the library's default of 128 KiB is held by every idle connection.
+const READ_BUFFER_BYTES: usize = 1024;
+/// Bytes of control frames (pongs, a close) that may wait in the library; it keeps the newest of each only.
+const CONTROL_BUFFER_BYTES: usize = 1024;
+/// Bytes that the system may hold for one client; it doubles this for its own books. More would only be older.
+const SYSTEM_BUFFER_BYTES: usize = 64 * 1024;
+/// How long the other side may take to hear a goodbye.
+const CLOSE_SECONDS_MAX: Duration = Duration::from_secs(2);
+
+/// A socket, as its own task holds it: what comes, and the goodbye.
+pub struct Wire {
+    socket: WebSocketStream<Plain>,
+    out: Arc<Out>,
+}
+
+/// Why a socket can no longer be used.
+#[derive(Debug)]
+pub enum Broken {
+    /// The other side has gone.
+    Gone,
+    /// It said something that is answered by this.
+    Refused(CloseCode, &'static str),
+}
+
+/// What came.
+#[derive(Debug)]
+pub enum Came {
+    /// A message, in the form of the codec or not.
+    Message(Message),
+    /// A ping or pong of the WebSocket itself, answered here; it costs, so it counts.
+    Control,
+    /// The other side says goodbye.
+    Goodbye,
+}
+
+impl Wire {
+    /// Takes over an upgraded connection; `read` came before the upgrade was done. Messages over `message_bytes_max`
+    /// are refused.
+    pub async fn open(stream: TcpStream, read: Bytes, codec: Codec, message_bytes_max: usize) -> Self {
+        if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SYSTEM_BUFFER_BYTES) {
+            tracing::debug!(%error, "the system keeps its own measure of buffers");
+        }
+        let first_byte = match codec {
+            Codec::Json => 0x81,
+            Codec::Binary => 0x82,
+        };
+        let out = Arc::new(Out::new(stream, first_byte));
+        let config = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER_BYTES)
+            .write_buffer_size(0)
+            .max_write_buffer_size(CONTROL_BUFFER_BYTES)
+            .max_message_size(Some(message_bytes_max))
+            .max_frame_size(Some(message_bytes_max));
+        let plain = Plain(Arc::clone(&out));
+        // Copied: what came is next to nothing, in a buffer of 8 KiB that would be kept as long as the connection.
+        let read = read.to_vec();
+        let socket = WebSocketStream::from_partially_read(plain, read, Role::Server, Some(config)).await;
+        Self { socket, out }
+    }
+
+    /// The way out, for frames.
+    pub fn out(&self) -> Arc<Out> {
+        Arc::clone(&self.out)
+    }
+
+    /// True while something waits for room: nothing new is to be sent or read.
+    pub fn is_full(&self) -> bool {
+        self.out.is_full()
+    }
+
+    /// Sends frames, as far as the system takes them now.
+    pub fn send(&self, frames: &[Bytes]) {
+        self.out.send(frames);
+    }
+
+    /// Resolves when there may be room. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Broken::Gone`].
+    pub async fn room(&self) -> Result<(), Broken> {
+        self.out.room().await
+    }
+
+    /// Goes on with what waits; answers how many bytes the system took.
+    pub fn go_on(&self) -> usize {
+        self.out.go_on()
+    }
+
+    /// The next that comes. Not to be asked for while [`Wire::is_full`]. Cancel-safe.
+    ///
+    /// # Errors
+    /// Why nothing more can come.
+    pub async fn next(&mut self) -> Result<Came, Broken> {
+        match self.socket.next().await {
+            None => Err(Broken::Gone),
+            Some(Ok(Message::Close(_))) => Ok(Came::Goodbye),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Came::Control),
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => Ok(Came::Message(message)),
+            Some(Err(error)) => Err(why(&error)),
+        }
+    }
+
+    /// Says goodbye and waits, bounded, until it has been heard: a connection that is dropped with bytes unread would
+    /// lose the reason on its way.
+    pub async fn close(mut self, code: CloseCode, reason: &str) {
+        let frame = CloseFrame { code: LibraryCode::from(code.number()), reason: reason.into() };
+        let goodbye = async {
+            self.socket.send(Message::Close(Some(frame))).await.map_err(|_gone| Broken::Gone)?;
+            self.finish().await
+        };
+        // Late or gone: there is nobody to tell.
+        let _told = timeout(CLOSE_SECONDS_MAX, goodbye).await;
+    }
+
+    /// Answers the goodbye of the other side.
+    pub async fn answer_goodbye(mut self) {
+        let answer = async {
+            // The library has the answer ready; it says that the connection is over once that has left.
+            let _over = self.socket.flush().await;
+            self.finish().await
+        };
+        let _told = timeout(CLOSE_SECONDS_MAX, answer).await;
+    }
+
+    /// Writes what waits; then reads, unheard, until the other side has closed.
+    async fn finish(&mut self) -> Result<(), Broken> {
+        while self.is_full() {
+            self.room().await?;
+            self.go_on();
+        }
+        let plain = self.socket.get_mut();
+        let _half = plain.shutdown().await;
+        // On the heap: an idle connection keeps no room for its end.
+        let mut unheard = vec![0; READ_BUFFER_BYTES];
+        while matches!(plain.read(&mut unheard).await, Ok(count) if count > 0) {}
+        Ok(())
+    }
+}
+
+/// What an error of the library means for the other side.
+fn why(error: &Error) -> Broken {
+    match error {
+        Error::Capacity(CapacityError::MessageTooLong { .. }) => {
+            Broken::Refused(CloseCode::TooLarge, "too large")
+        }
+        Error::Utf8(_) => Broken::Refused(CloseCode::NotUtf8, "not UTF-8"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Broken::Gone,
+        Error::Protocol(_) => Broken::Refused(CloseCode::ProtocolError, "not a WebSocket frame"),
+        _ => Broken::Gone,
+    }
+}

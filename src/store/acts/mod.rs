@@ -1,0 +1,10 @@
+//! Acts on a batch: at once, in steps, and the batch that follows.
+
+mod act_steps;
+pub mod follow_up;
+mod retry;
+mod verbs;
+
+#[cfg(test)]
+pub use self::act_steps::STEP_ROWS;
+pub use self::follow_up::Followed;

@@ -1,0 +1,135 @@
+//! Between nodes, what is only indicative: who looks at which items, and how far these are.
+//!
+//! Owns the tables `watches` and `glimpses`. Called by the engine on a shared database. Invariant: both are bounded by
+//! what is looked at, and expire by themselves; nothing here is ever counted. Deliberately knows no outcome.
+
+use sea_orm::Value;
+
+use crate::protocol::{ItemProgress, NodeId, Seq};
+use crate::store::Store;
+use crate::store::backend::{count, int, rows, run};
+use crate::store::error::StoreError;
+use crate::store::records::{BatchKey, SeqRange};
+
+/// A look counts for so long, in ms; whoever goes on looking says so again.
+const WATCH_MS: i64 = 3_000;
+/// A glimpse is kept for so long, in ms.
+const GLIMPSE_MS: i64 = 60_000;
+/// Looks that a node follows at most.
+const WATCHES_MAX: u32 = 1_000;
+
+/// How far an item is on the node that runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Glimpse {
+    /// Of which batch.
+    pub batch: BatchKey,
+    /// Which item.
+    pub seq: Seq,
+    /// Counts what it reported.
+    pub reports: u64,
+    /// What it reported last.
+    pub progress: Option<ItemProgress>,
+    /// End of its log, where somebody looks at this item alone.
+    pub log: Option<String>,
+}
+
+impl Store {
+    /// Somebody looks at `range` of `batch` through `node`.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn watch(&self, node: &NodeId, batch: BatchKey, range: SeqRange) -> Result<(), StoreError> {
+        let text = "INSERT INTO watches (node, batch, first, last, until) VALUES ($1, $2, $3, $4, $5) \
+             ON CONFLICT (node, batch, first, last) DO UPDATE SET until = excluded.until";
+        let until = self.steady().plus_ms(WATCH_MS).0;
+        let values: Vec<Value> = vec![
+            node.0.clone().into(),
+            batch.into(),
+            int(range.first).into(),
+            int(range.last).into(),
+            until.into(),
+        ];
+        run(self.inner.backend.writer(), text, values).await?;
+        Ok(())
+    }
+
+    /// What is looked at through other nodes now.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn watches_of_others(&self, node: &NodeId) -> Result<Vec<(BatchKey, SeqRange)>, StoreError> {
+        let text = format!(
+            "SELECT DISTINCT batch, first, last FROM watches WHERE node <> $1 AND until > $2 LIMIT {WATCHES_MAX}"
+        );
+        let values = vec![node.0.clone().into(), self.steady().0.into()];
+        let found = rows(self.inner.backend.reader(), &text, values).await?;
+        let read = |row: &sea_orm::QueryResult| {
+            let range =
+                SeqRange { first: count(row.try_get_by_index(1)?)?, last: count(row.try_get_by_index(2)?)? };
+            Ok((row.try_get_by_index(0)?, range))
+        };
+        found.iter().map(read).collect()
+    }
+
+    /// Shows how far items of `node` are.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn show(&self, node: &NodeId, glimpses: &[Glimpse]) -> Result<(), StoreError> {
+        let text = "INSERT INTO glimpses (batch, seq, node, reports, progress, log, at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (batch, seq) DO UPDATE SET node = excluded.node, \
+             reports = excluded.reports, progress = excluded.progress, log = excluded.log, at = excluded.at";
+        for glimpse in glimpses {
+            let progress = glimpse.progress.as_ref();
+            let progress = progress
+                .map(|given| serde_json::to_string(given).expect("a fraction and a note always print"));
+            let values: Vec<Value> = vec![
+                glimpse.batch.into(),
+                int(glimpse.seq).into(),
+                node.0.clone().into(),
+                int(glimpse.reports).into(),
+                progress.into(),
+                glimpse.log.clone().into(),
+                self.steady().0.into(),
+            ];
+            run(self.inner.backend.writer(), text, values).await?;
+        }
+        Ok(())
+    }
+
+    /// How far the items of a range are that run on other nodes, as far as it is shown.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn glimpses(&self, batch: BatchKey, range: SeqRange) -> Result<Vec<Glimpse>, StoreError> {
+        let text = "SELECT seq, reports, progress, log FROM glimpses \
+             WHERE batch = $1 AND seq >= $2 AND seq <= $3 AND at > $4 ORDER BY seq";
+        let oldest = self.steady().plus_ms(-GLIMPSE_MS).0;
+        let values = vec![batch.into(), int(range.first).into(), int(range.last).into(), oldest.into()];
+        let found = rows(self.inner.backend.reader(), text, values).await?;
+        let read = |row: &sea_orm::QueryResult| {
+            let progress: Option<String> = row.try_get_by_index(2)?;
+            Ok(Glimpse {
+                batch,
+                seq: count(row.try_get_by_index(0)?)?,
+                reports: count(row.try_get_by_index(1)?)?,
+                progress: progress.and_then(|text| serde_json::from_str(&text).ok()),
+                log: row.try_get_by_index(3)?,
+            })
+        };
+        found.iter().map(read).collect()
+    }
+
+    /// Forgets looks that are over and glimpses that are old.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn forget_glimpses(&self) -> Result<(), StoreError> {
+        let now = self.steady();
+        let writer = self.inner.backend.writer();
+        run(writer, "DELETE FROM watches WHERE until < $1", vec![now.0.into()]).await?;
+        let old = vec![now.plus_ms(-GLIMPSE_MS).0.into()];
+        run(writer, "DELETE FROM glimpses WHERE at < $1", old).await?;
+        Ok(())
+    }
+}

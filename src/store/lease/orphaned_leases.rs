@@ -1,0 +1,72 @@
+//! Strays: leases that were granted, though the node that asked was never told.
+//!
+//! Owns their way back. Called by the engine after a claim whose answer was lost: it was committed or not, and nobody
+//! would ever report it. Invariant: nothing of a stray has run, so nothing is spent. Deliberately trusts the caller's
+//! list: what is not on it, that node does not work on.
+
+use super::record::cancel;
+use crate::protocol::{BatchState, NodeId};
+use crate::store::Store;
+use crate::store::backend::{all, int, run};
+use crate::store::entity::leases;
+use crate::store::error::StoreError;
+use crate::store::records::{BatchChange, LeaseId};
+use crate::store::tape::{Again, Ranges, Tape};
+
+impl Store {
+    /// Hands back all leases of a node that are not among those it knows.
+    ///
+    /// # Errors
+    /// Outages; what was committed before one stays.
+    pub async fn return_strays(
+        &self,
+        node: &NodeId,
+        known: &[LeaseId],
+    ) -> Result<Vec<BatchChange>, StoreError> {
+        let text = "SELECT * FROM leases WHERE node = $1 ORDER BY batch";
+        let held: Vec<leases::Model> =
+            all(self.inner.backend.reader(), text, vec![node.0.clone().into()]).await?;
+        let is_stray = |lease: &leases::Model| !known.contains(&lease.id);
+        let mut batches: Vec<i64> =
+            held.iter().filter(|lease| is_stray(lease)).map(|lease| lease.batch).collect();
+        batches.dedup();
+        let mut changes = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let tx = self.inner.backend.write().await?;
+            let mut tape = match Tape::lock(&tx, batch, self.moment()).await {
+                Ok(tape) => tape,
+                Err(StoreError::NotFound(_)) => continue,
+                Err(error) => return Err(error),
+            };
+            let text = "SELECT * FROM leases WHERE batch = $1 AND node = $2 ORDER BY first";
+            let held: Vec<leases::Model> = all(&tx, text, vec![batch.into(), node.0.clone().into()]).await?;
+            for lease in held.iter().filter(|lease| is_stray(lease)) {
+                hand_back(&mut tape, lease).await?;
+            }
+            let change = [tape.write().await?];
+            self.finish(tx, &change).await?;
+            changes.extend(change);
+        }
+        Ok(changes)
+    }
+}
+
+async fn hand_back(tape: &mut Tape<'_>, lease: &leases::Model) -> Result<(), StoreError> {
+    let (left, started) = (Ranges::parse(&lease.left)?, Ranges::parse(&lease.started)?);
+    run(tape.tx, "DELETE FROM leases WHERE id = $1", vec![lease.id.into()]).await?;
+    let running = int(started.count());
+    tape.batch.running -= running;
+    if lease.attempt >= 2 {
+        tape.batch.retrying -= int(left.count()) - running;
+    }
+    let is_cancelling = tape.state()? == BatchState::Cancelling;
+    for range in left.iter() {
+        if is_cancelling {
+            cancel(tape, range, lease.generation, lease.attempt - 1)?;
+            continue;
+        }
+        let (generation, attempt, crashes) = (lease.generation, lease.attempt, lease.crashes);
+        tape.again(range, Again { generation, attempt, crashes, not_before: 0 });
+    }
+    Ok(())
+}

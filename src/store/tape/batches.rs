@@ -1,0 +1,381 @@
+//! Batches: made, filled, sealed; and how a row of theirs becomes a record.
+//!
+//! Owns the growth of the tape. Called by intake. Invariant: items come in order and only while the batch is not
+//! sealed. Deliberately does not know where items come from.
+
+use sea_orm::{DatabaseTransaction, Value};
+
+use super::batch_transaction::Tape;
+use super::blocks::compress;
+use super::strip_cells::{parse_list, print_list, width_for};
+use crate::fault::Point;
+use crate::protocol::{BatchState, InputKind, Json, Seq, Timestamp};
+use crate::store::Store;
+use crate::store::access::{KeyBinding, idempotency};
+use crate::store::acts::follow_up;
+use crate::store::backend::{Durability, count, insert_many, int, row, small};
+use crate::store::clock::Moment;
+use crate::store::entity::batches;
+use crate::store::error::StoreError;
+use crate::store::records::{
+    BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
+};
+
+/// Reads a row of the table as a record.
+pub fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
+    let broken = |what: &str| StoreError::Invariant(format!("batch {}: {what} is not readable", row.id));
+    Ok(BatchRecord {
+        key: row.id,
+        id: row.uuid.parse().map_err(|_form| broken("uuid"))?,
+        name: row.name.clone(),
+        task: row.task.clone(),
+        input: match row.input.as_str() {
+            "file" => InputKind::File,
+            "line" => InputKind::Line,
+            "record" => InputKind::Record,
+            _ => return Err(broken("input")),
+        },
+        source: match row.source.as_str() {
+            "blocks" => Source::Blocks,
+            "generated" => Source::Generated,
+            _ => return Err(broken("source")),
+        },
+        params: Json::parse(&row.params).map_err(|_form| broken("params"))?,
+        options: serde_json::from_str(&row.options).map_err(|_form| broken("options"))?,
+        owner: row.owner.clone(),
+        state: BatchState::parse(&row.state).ok_or_else(|| broken("state"))?,
+        reason: row.reason.clone(),
+        generation: small(row.generation)?,
+        sealed: row.sealed,
+        filling: row.intake_node.is_some() && !row.sealed,
+        columns: parse_list(&row.columns)?,
+        result_columns: parse_list(&row.result_columns)?,
+        total: count(row.total)?,
+        next_seq: count(row.next_seq)?,
+        running: count(row.running)?,
+        retrying: count(row.retrying)?,
+        succeeded: count(row.succeeded)?,
+        failed: count(row.failed)?,
+        cancelled: count(row.cancelled)?,
+        cell_items: count(row.cell_items)?,
+        rev: count(row.rev)?,
+        cancel_drains: row.cancel_drains,
+        finishes: small(row.finishes)?,
+        deleted: row.deleted,
+        created_at: Timestamp(row.created_at),
+        started_at: row.started_at.map(Timestamp),
+        finished_at: row.finished_at.map(Timestamp),
+    })
+}
+
+/// The row of a batch that is being made.
+pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
+    let generated = new.source == Source::Generated;
+    let total = if generated { int(new.generated) } else { 0 };
+    let start_at = new.options.start_at.map(|at| at.0);
+    let state =
+        if start_at.is_some_and(|at| at > now.wall.0) { BatchState::Scheduled } else { BatchState::Pending };
+    batches::Model {
+        id: 0,
+        uuid: new.id.to_string(),
+        name: new.name.clone(),
+        task: new.task.clone(),
+        input: match new.input {
+            InputKind::File => "file",
+            InputKind::Line => "line",
+            InputKind::Record => "record",
+        }
+        .to_owned(),
+        source: if generated { "generated" } else { "blocks" }.to_owned(),
+        params: new.params.as_str().to_owned(),
+        options: serde_json::to_string(&new.options).expect("options always print"),
+        owner: new.owner.clone(),
+        private: new.options.private,
+        state: state.as_str().to_owned(),
+        reason: None,
+        generation: 1,
+        sealed: generated,
+        columns: print_list(&new.columns),
+        result_columns: "[]".to_owned(),
+        total,
+        next_seq: 1,
+        running: 0,
+        retrying: 0,
+        succeeded: 0,
+        failed: 0,
+        cancelled: 0,
+        cell_items: width_for(total, 1),
+        rev: 1,
+        finishes: 0,
+        deleted: false,
+        priority: i64::from(new.options.priority),
+        concurrency: new.options.concurrency.map(i64::from),
+        rate_tokens: new.options.rate_per_s.map_or(0.0, |rate| rate.max(1.0)),
+        rate_at: now.steady.0,
+        rate_due: None,
+        try_first: new.options.try_first.map(int),
+        start_at,
+        served: 0,
+        created_at: now.wall.0,
+        started_at: None,
+        finished_at: None,
+        finished_steady: None,
+        intake_node: new.intake_node.as_ref().map(|node| node.0.clone()),
+        acts: 0,
+        cancel_drains: false,
+        follow: new.options.then.as_ref().map(|_then| follow_up::WAITS.to_owned()),
+        budget_ended: 0,
+        budget_failed: 0,
+        budget_row: 0,
+        budget_longest: 0,
+    }
+}
+
+pub const INSERT_BLOCKS: &str = "INSERT INTO blocks (batch, first, count, payload)";
+
+/// Rows of blocks from `first` on, and the position after the last of them.
+pub fn block_rows(batch: BatchKey, first: i64, blocks: &[NewBlock]) -> (Vec<Vec<Value>>, i64) {
+    let mut next = first;
+    let rows = blocks.iter().map(|block| {
+        let count = i64::from(block.count);
+        let row = vec![batch.into(), next.into(), count.into(), compress(&block.ndjson).into()];
+        next = next.saturating_add(count);
+        row
+    });
+    (rows.collect(), next)
+}
+
+const INSERT: &str = "INSERT INTO batches (uuid, name, task, input, source, params, options, owner, private, state, \
+     generation, sealed, columns, result_columns, total, next_seq, running, retrying, succeeded, failed, cancelled, \
+     cell_items, rev, finishes, deleted, priority, concurrency, rate_tokens, rate_at, try_first, start_at, served, \
+     created_at, intake_node, follow) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
+     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25, $26, $27) RETURNING id";
+
+fn insert_values(b: &batches::Model) -> Vec<Value> {
+    vec![
+        b.uuid.clone().into(),
+        b.name.clone().into(),
+        b.task.clone().into(),
+        b.input.clone().into(),
+        b.source.clone().into(),
+        b.params.clone().into(),
+        b.options.clone().into(),
+        b.owner.clone().into(),
+        b.private.into(),
+        b.state.clone().into(),
+        b.generation.into(),
+        b.sealed.into(),
+        b.columns.clone().into(),
+        b.result_columns.clone().into(),
+        b.total.into(),
+        b.next_seq.into(),
+        b.cell_items.into(),
+        b.rev.into(),
+        b.priority.into(),
+        b.concurrency.into(),
+        b.rate_tokens.into(),
+        b.rate_at.into(),
+        b.try_first.into(),
+        b.start_at.into(),
+        b.created_at.into(),
+        b.intake_node.clone().into(),
+        b.follow.clone().into(),
+    ]
+}
+
+/// Writes the row of a new batch, which then has its key.
+pub async fn insert(tx: &DatabaseTransaction, batch: &mut batches::Model) -> Result<(), StoreError> {
+    let made = row(tx, INSERT, insert_values(batch)).await?;
+    let made = made.ok_or_else(|| StoreError::Invariant("an insert answered no key".to_owned()))?;
+    batch.id = made.try_get_by_index(0)?;
+    Ok(())
+}
+
+impl Store {
+    /// As [`Store::create_under`], without a key.
+    ///
+    /// # Errors
+    /// As [`Store::create_under`].
+    pub async fn create(&self, new: CreateBatch) -> Result<BatchRecord, StoreError> {
+        self.create_under(new, None).await
+    }
+
+    /// Creates a batch without items (generated batches: with all of them), not sealed unless generated. `key` is for
+    /// a generated batch, which is whole at once: it stands for the batch from then on.
+    ///
+    /// # Errors
+    /// [`StoreError::Taken`] where the id is in use, or the key another request's by now; [`StoreError::DiskFull`]
+    /// while there is no room; outages.
+    pub async fn create_under(
+        &self,
+        new: CreateBatch,
+        key: Option<&KeyBinding>,
+    ) -> Result<BatchRecord, StoreError> {
+        self.has_room()?;
+        let made = self.create_once(new, key).await;
+        // For the others: what is new does not take the reserve.
+        self.gives_reserve(&made);
+        made
+    }
+
+    async fn create_once(
+        &self,
+        new: CreateBatch,
+        key: Option<&KeyBinding>,
+    ) -> Result<BatchRecord, StoreError> {
+        let mut batch = initial(&new, self.moment());
+        let tx = self.inner.backend.write().await?;
+        let taken =
+            row(&tx, "SELECT id FROM batches WHERE uuid = $1", vec![batch.uuid.clone().into()]).await?;
+        if taken.is_some() {
+            return Err(StoreError::Taken(batch.uuid));
+        }
+        insert(&tx, &mut batch).await?;
+        if let Some(key) = key {
+            idempotency::bind(&tx, key, &batch.uuid, self.steady()).await?;
+        }
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        to_record(&batch)
+    }
+
+    /// Appends blocks (and the files they name) in one transaction. `first_seq` must be total + 1.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongFirstSeq`] where it does not continue the batch or the batch is sealed but not finished;
+    /// [`StoreError::WrongState`] where the batch is being cancelled or has finished; [`StoreError::DiskFull`] while
+    /// there is no room; outages.
+    pub async fn append(
+        &self,
+        batch: BatchKey,
+        first_seq: Seq,
+        blocks: &[NewBlock],
+        files: &[FileRecord],
+    ) -> Result<BatchRecord, StoreError> {
+        self.has_room()?;
+        let written = self.append_once(batch, first_seq, blocks, files).await;
+        self.gives_reserve(&written);
+        written
+    }
+
+    async fn append_once(
+        &self,
+        batch: BatchKey,
+        first_seq: Seq,
+        blocks: &[NewBlock],
+        files: &[FileRecord],
+    ) -> Result<BatchRecord, StoreError> {
+        let (rows, end) = block_rows(batch, int(first_seq), blocks);
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let state = tape.state()?;
+        if state == BatchState::Cancelling || state.is_finished() {
+            return Err(StoreError::WrongState(state));
+        }
+        if tape.batch.sealed || int(first_seq) != tape.batch.total + 1 {
+            return Err(StoreError::WrongFirstSeq { total: count(tape.batch.total)? });
+        }
+        if blocks.iter().any(|block| block.count == 0) {
+            return Err(StoreError::Invariant("a block without items".to_owned()));
+        }
+        insert_many(&tx, INSERT_BLOCKS, "", rows).await?;
+        for file in files {
+            tape.file(file);
+        }
+        tape.batch.total = end - 1;
+        tape.widen().await?;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change.batch)
+    }
+
+    /// The body that makes the batch has come and is committed: seals it (unless it stays open), and binds the key, in
+    /// one transaction. Done before, by a call whose answer was lost: answers the batch as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::WrongState`] where the batch was cancelled meanwhile; [`StoreError::Taken`] where the key is
+    /// another request's by now; [`StoreError::Invariant`] where items are missing; [`StoreError::NotFound`]; outages.
+    pub async fn complete(
+        &self,
+        batch: BatchKey,
+        completion: &Completion,
+    ) -> Result<BatchChange, StoreError> {
+        self.with_reserve(|| self.complete_once(batch, completion)).await
+    }
+
+    async fn complete_once(
+        &self,
+        batch: BatchKey,
+        completion: &Completion,
+    ) -> Result<BatchChange, StoreError> {
+        Point::CompleteBefore.pass()?;
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let state = tape.state()?;
+        if matches!(state, BatchState::Cancelling | BatchState::Cancelled) {
+            return Err(StoreError::WrongState(state));
+        }
+        if tape.batch.total < int(completion.items) {
+            return Err(StoreError::Invariant(format!(
+                "batch {batch} has {} items of {}",
+                tape.batch.total, completion.items
+            )));
+        }
+        if let Some(key) = &completion.key {
+            idempotency::bind(&tx, key, &tape.batch.uuid, self.steady()).await?;
+        }
+        let change = if tape.batch.sealed || tape.batch.intake_node.is_none() {
+            tape.unchanged()?
+        } else {
+            tape.batch.intake_node = None;
+            tape.batch.sealed = completion.ending == Ending::Sealed;
+            tape.write().await?
+        };
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Point::CompleteAfter.pass()?;
+        Ok(change)
+    }
+
+    /// Removes a batch that no item came to, as if it had never been.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFinished`] where it has items; [`StoreError::NotFound`]; outages.
+    pub async fn discard(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        self.with_reserve(|| self.discard_once(batch)).await
+    }
+
+    async fn discard_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        if tape.batch.total > 0 {
+            return Err(StoreError::NotFinished);
+        }
+        if !tape.state()?.is_finished() {
+            tape.batch.sealed = true;
+            tape.set_state(BatchState::Cancelling);
+        }
+        tape.batch.deleted = true;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// No more items can come; finishes the batch if all have ended. A sealed batch stays as it is.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; outages.
+    pub async fn seal(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        self.with_reserve(|| self.seal_once(batch)).await
+    }
+
+    async fn seal_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        if tape.batch.sealed {
+            return tape.unchanged();
+        }
+        tape.batch.sealed = true;
+        let change = tape.write().await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+}
