@@ -10,10 +10,7 @@ use super::flow::CommitObserver;
 use super::supervisor::Loops;
 use crate::hub::{Audience, Hub};
 use crate::protocol::{Batch, Key, Rev, Row, Topic};
-use crate::store::{BatchChange, BatchRecord, Store};
-
-/// Cells of a strip at most; keys beyond the present ones are told gone when its width changes.
-const STRIP_CELLS_MAX: u64 = 2_048;
+use crate::store::{BatchChange, BatchRecord, STRIP_CELLS_MAX, Store};
 
 /// Publishes what commits change.
 pub struct Publisher {
@@ -108,16 +105,14 @@ impl Publisher {
         }
     }
 
-    /// The cells have another width: all are read anew.
+    /// The cells have another width: all are read anew, and take the place of those that were.
     fn publish_whole_strip(self: &Arc<Self>, batch: BatchRecord, audience: Audience) {
         let publisher = Arc::clone(self);
         self.loops.spawn(async move {
             match publisher.store.strip(&batch).await {
                 Ok((rev, cells)) => {
-                    let count = batch.total.div_ceil(batch.cell_items.max(1));
-                    let gone: Vec<Key> = (count..STRIP_CELLS_MAX).map(Key::Number).collect();
                     let rows = cells.into_iter().map(|cell| (Row::Cell(cell), audience.clone())).collect();
-                    publisher.hub.publish(Topic::Strip(batch.id), rev, rows, &gone);
+                    publisher.hub.replace(Topic::Strip(batch.id), rev, rows, STRIP_CELLS_MAX);
                 }
                 Err(error) => publisher.loops.health().trouble("a strip cannot be read", &error),
             }

@@ -154,6 +154,21 @@ impl Hub {
         self.see_to(due, &channel);
     }
 
+    /// Takes `rows` as all that `topic`, one of a batch, has of the keys `0..keys` as of `rev`: rows of other keys among
+    /// them are gone. For rows that are cut anew, all at once, as the cells of a strip are. Costs nothing where nobody
+    /// listens; nobody who does needs to read the topic again for it. At most 1,024 keys.
+    ///
+    /// A row that was written before and comes late is known to be old, even where no row has its key any more.
+    pub fn replace(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, keys: u64) {
+        self.replace_at(topic, rev, rows, keys, Instant::now());
+    }
+
+    fn replace_at(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, keys: u64, now: Instant) {
+        let Some(channel) = self.channel(topic) else { return };
+        let due = channel.replace(rev, rows, keys, now, self.inner.tempo.tick());
+        self.see_to(due, &channel);
+    }
+
     /// Wakes who is to be woken: a few at once, many are served by the herald, so that no publisher spends its
     /// time on them.
     fn see_to(&self, due: Due, channel: &Arc<Channel>) {

@@ -1,6 +1,7 @@
 //! The hub's promises, by feeding it rows and reading frames.
 
 mod tempo;
+mod strip;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

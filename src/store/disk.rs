@@ -221,6 +221,21 @@ impl Store {
         answer.as_ref().is_err_and(|error| self.note_full(error))
     }
 
+    /// Does what must be possible on a full disk; where it found no room and the reserve has given some, does it once more.
+    ///
+    /// # Errors
+    /// Those of `act`.
+    pub(super) async fn with_reserve<T, F>(&self, act: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let done = act().await;
+        if self.gives_reserve(&done) {
+            return act().await;
+        }
+        done
+    }
+
     /// While the disk is full: takes the log of the database into it, gives its free pages back, and looks whether there
     /// is room again; true then.
     ///

@@ -3,7 +3,7 @@
 //! ```text
 //! entity, migration   what is there          backend   all that differs between databases
 //! tape                one batch in one transaction, with its cells, families, columns and rows
-//! batches, claim, turn, record, reclaim    what moves the tape, each one transaction
+//! batches, claim, record, reclaim          what moves the tape, each one transaction
 //! clock               what time it is, and how much time has passed
 //! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
 //! disk                the room that is left, and the reserve that is given up when there is none
@@ -11,8 +11,8 @@
 //! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
 //! ```
 //!
-//! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot.
-//! Deliberately knows neither HTTP nor persons' rights. Entities never leave this room; records do.
+//! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot. Entities
+//! never leave this room; records do.
 
 pub mod access;
 mod acts;
@@ -39,9 +39,9 @@ use std::time::Duration;
 pub use self::acts::Followed;
 pub use self::cluster::Glimpse;
 pub use self::files::{Draft, Stored, Vault};
-pub use self::lease::{Claim, ClaimRequest, LOST, POISON, RetryPolicy, Whose};
+pub use self::lease::{Claim, ClaimRequest, LOST, POISON, RetryPolicy, RunnableTasks, Whose};
 pub use self::read::{Hints, Since, Standing};
-pub use self::tape::PLAIN_COLUMN;
+pub use self::tape::{PLAIN_COLUMN, STRIP_CELLS_MAX};
 pub use clock::{Clock, Moment, Uptime};
 pub use error::StoreError;
 pub use records::*;
@@ -137,11 +137,7 @@ impl Store {
         if self.is_shared() {
             return Ok(());
         }
-        let raised = self.raise_revisions_once().await;
-        if self.gives_reserve(&raised) {
-            return self.raise_revisions_once().await;
-        }
-        raised
+        self.with_reserve(|| self.raise_revisions_once()).await
     }
 
     async fn raise_revisions_once(&self) -> Result<(), StoreError> {

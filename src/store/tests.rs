@@ -1,5 +1,6 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
-//! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`.
+//! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how many
+//! statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`.
 //!
 //! Owns a store in a database of its own with a clock that tests set. Invariant: `audit` passes after every step.
 //! Deliberately uses the public face of the store only.
@@ -9,7 +10,9 @@ mod cases;
 mod file;
 mod model;
 mod nodes;
+mod statements;
 mod together;
+mod upgrade;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -69,6 +72,7 @@ struct Bench {
     url: String,
     store: Store,
     clock: Arc<AtomicI64>,
+    no_paces: HashMap<BatchKey, u64>,
 }
 
 impl Bench {
@@ -76,9 +80,14 @@ impl Bench {
     async fn open(place: On) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let url = place.database(folder.path())?;
+        Some(Self::open_at(folder, url).await)
+    }
+
+    /// A store on a database in `folder`, or beyond it.
+    async fn open_at(folder: tempfile::TempDir, url: String) -> Self {
         let clock = Arc::new(AtomicI64::new(START));
         let store = Self::connect(&url, folder.path(), &clock).await;
-        Some(Self { folder, url, store, clock })
+        Self { folder, url, store, clock, no_paces: HashMap::new() }
     }
 
     /// Another store on the same database: what a second process has.
@@ -110,15 +119,28 @@ impl Bench {
     async fn try_claim(&self, node: &str, slots: u32, per_slot: u64) -> Option<(Claim, BatchChange)> {
         let node = NodeId(node.to_owned());
         let per_slot: HashMap<BatchKey, u64> = (1..100).map(|key| (key, per_slot)).collect();
-        let request = ClaimRequest {
-            runs: &|_task| true,
-            node: &node,
+        let request = ClaimRequest { items_per_slot: &per_slot, ..self.request(&node, slots) };
+        self.store.claim(&request).await.unwrap()
+    }
+
+    /// What a node that runs any task asks for.
+    fn request<'a>(&'a self, node: &'a NodeId, slots: u32) -> ClaimRequest<'a> {
+        ClaimRequest {
+            tasks: &RunnableTasks::Any,
+            node,
             slots_free: slots,
-            items_per_slot: &per_slot,
+            items_per_slot: &self.no_paces,
             lease_items_max: 10_000,
             started_max: u32::MAX,
-        };
-        self.store.claim(&request).await.unwrap()
+        }
+    }
+
+    /// What is sent to the database while `act` runs.
+    async fn sent<T>(&self, act: impl Future<Output = T>) -> (T, Vec<String>) {
+        let statements = &self.store.inner.backend.statements;
+        statements.start();
+        let done = act.await;
+        (done, statements.stop())
     }
 
     async fn record(&self, node: &str, report: LeaseReport) -> (LeaseAnswer, Vec<BatchChange>) {

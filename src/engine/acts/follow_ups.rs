@@ -51,7 +51,7 @@ impl FollowUps {
                 return Ok(true);
             }
         };
-        let Some(followed) = store.follow(parent.key, new, blocks).await? else { return Ok(false) };
+        let Some(followed) = store.follow(parent.key, new, &blocks).await? else { return Ok(false) };
         publisher.publish_batch(followed.parent);
         publisher.publish_batch(followed.batch);
         dispatcher.work_arrived();

@@ -1,4 +1,4 @@
-//! Starts batches that were scheduled, as they come due.
+//! Starts batches that were scheduled, as they come due, and adds up what has changed of their counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::engine::supervisor::Loops;
 /// How often it is checked what comes due.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Starts what comes due until the engine stops.
+/// Starts what comes due, and adds counts up, until the engine stops.
 pub async fn schedule_loop(acts: Arc<Acts>, loops: Loops) {
     let stop = loops.stop_token();
     loop {
@@ -26,6 +26,9 @@ pub async fn schedule_loop(acts: Arc<Acts>, loops: Loops) {
                 acts.dispatcher.work_arrived();
             }
             Err(error) => loops.health().trouble("scheduled batches cannot be started", &error),
+        }
+        if let Err(error) = acts.store.fold_counts().await {
+            loops.health().trouble("counts of batches cannot be added up", &error);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::publisher::Publisher;
 use crate::engine::supervisor::Loops;
 use crate::fault::Point;
 use crate::protocol::NodeId;
-use crate::store::{BatchKey, Claim, ClaimRequest, Store, StoreError};
+use crate::store::{BatchKey, Claim, ClaimRequest, RunnableTasks, Store, StoreError};
 
 /// Items of one lease at most.
 const LEASE_ITEMS_MAX: u64 = 131_072;
@@ -127,10 +127,14 @@ impl ClaimLoop {
         }
     }
 
-    /// True where batches of `task` are to be claimed here. Alone on its database a node claims them all: what nobody
-    /// can run is then paused with its reason. Of several, another may know the task.
-    fn can_run(&self, task: &str) -> bool {
-        !self.store.is_shared() || self.preparer.knows(task)
+    /// Tasks of whose batches work is claimed here. Alone on its database a node claims them all: what nobody can run is
+    /// then paused with its reason. Of several, another may know the task.
+    fn runnable(&self) -> RunnableTasks<'_> {
+        if self.store.is_shared() {
+            RunnableTasks::Named(self.preparer.task_names().collect())
+        } else {
+            RunnableTasks::Any
+        }
     }
 
     /// Claims until there is no more to be had, or no more is wanted.
@@ -152,7 +156,7 @@ impl ClaimLoop {
     async fn claim(&self, demand: &Demand) -> Result<Option<BatchKey>, Unanswered> {
         let node = self.liveness.node();
         let request = ClaimRequest {
-            runs: &|task| self.can_run(task),
+            tasks: &self.runnable(),
             node: &node,
             slots_free: demand.slots_free,
             items_per_slot: &demand.items_per_slot,
@@ -218,7 +222,7 @@ impl ClaimLoop {
         if !self.loops.health().may_claim() || !self.dispatcher.has_room() {
             return (TURN_INTERVAL_MIN, Claimed::Enough);
         }
-        let first = match self.store.whose_turn().await {
+        let first = match self.store.whose_turn(&self.runnable()).await {
             Ok(Some(first)) if !self.dispatcher.works_on(first) => first,
             Ok(_) => return (TURN_INTERVAL_MIN, Claimed::Enough),
             Err(error) => {

@@ -27,9 +27,9 @@ impl Preparer {
         Self { tasks, policy, work }
     }
 
-    /// True where the task is known here.
-    pub fn knows(&self, task: &str) -> bool {
-        self.tasks.info(task).is_some()
+    /// Names of the tasks that are known here.
+    pub fn task_names(&self) -> impl Iterator<Item = &str> {
+        self.tasks.infos().map(|info| info.name.as_str())
     }
 
     /// The batch ready to run; or why not, with a stand-in that only serves to hand its items back.

@@ -74,7 +74,7 @@ async fn append(
     let mut tries = 0;
     loop {
         tries += 1;
-        match store.append(batch, first, blocks.to_vec(), files.to_vec()).await {
+        match store.append(batch, first, blocks, files).await {
             Err(StoreError::Busy(_)) if tries < TRIES_MAX => tokio::time::sleep(TRY_PAUSE).await,
             // The try whose answer was lost has written it. Only this upload appends to a batch that is not open.
             Err(StoreError::WrongFirstSeq { total }) if tries > 1 && total == first - 1 + items => {

@@ -12,7 +12,7 @@ use crate::engine::flow::PreparedBatch;
 use crate::engine::liveness::Liveness;
 use crate::engine::record::ReportCollector;
 use crate::protocol::BatchId;
-use crate::store::{Claim, ClaimRequest, CreateBatch, SeqRange, Source};
+use crate::store::{Claim, ClaimRequest, CreateBatch, RunnableTasks, SeqRange, Source};
 
 /// A lease of ten items for so many slots, of an engine that takes none by itself any more.
 async fn granted(bench: &Bench, slots: u32) -> (BatchRecord, Claim) {
@@ -33,7 +33,7 @@ async fn granted(bench: &Bench, slots: u32) -> (BatchRecord, Claim) {
     let batch = bench.store.create(new).await.unwrap();
     let items_per_slot = HashMap::from([(batch.key, 10)]);
     let request = ClaimRequest {
-        runs: &|_task| true,
+        tasks: &RunnableTasks::Any,
         node: &bench.engine.node(),
         slots_free: slots,
         items_per_slot: &items_per_slot,

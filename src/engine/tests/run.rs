@@ -3,11 +3,15 @@
 //! Uses the bench of its parent. Invariant: every batch that ended passes the store's audit.
 //! Deliberately measures nothing.
 
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
 use super::*;
 use crate::engine::record::Group;
 use crate::engine::record::catch_up;
-use crate::protocol::ItemQuery;
-use crate::store::Recorded;
+use crate::protocol::{Codec, ItemQuery, Key, Row, ServerFrame, Topic};
+use crate::store::{Recorded, Viewer};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_quick_items_succeed_once() {
@@ -201,4 +205,47 @@ async fn a_batch_that_gets_its_turn_is_not_counted_as_running_before_a_slot_is_f
     for batch in &others {
         bench.ended(batch).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_watches_a_strip_that_doubles_is_told_and_reads_nothing_again() {
+    let bench = Bench::new(2).await;
+    let mut intake =
+        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let batch = intake.batch().clone();
+    let topic = Topic::Strip(batch.id);
+    let viewer = Viewer { name: "ada".to_owned(), sees_all: false };
+    let mut session = bench.engine.stages.hub.session(viewer, Codec::Json);
+    session.subscribe(topic).unwrap();
+    session.answer(topic, None, 1, Some(Vec::new()));
+    let mut shown: BTreeMap<Key, Row> = BTreeMap::new();
+    let mut pushed = 0;
+    for grown in [1_024, 1_026, 2_060] {
+        for line in pushed..grown {
+            intake.push(&Json::string(&line.to_string())).await.unwrap();
+        }
+        pushed = grown;
+        bench.until(&batch, |batch| batch.succeeded == grown).await;
+        let mut looks = 0;
+        loop {
+            let turn = session.turn(Instant::now());
+            assert!(turn.ask.is_empty(), "the strip would be read again");
+            for frame in turn.frames {
+                let frame = ServerFrame::from_json(std::str::from_utf8(frame.payload()).unwrap()).unwrap();
+                let ServerFrame::Update { rows, gone, .. } = frame else { panic!("{frame:?}") };
+                shown.extend(rows.into_iter().map(|row| (row.key(), row)));
+                gone.iter().for_each(|key| drop(shown.remove(key)));
+            }
+            let (_rev, cells) = bench.store.strip(&batch).await.unwrap();
+            if shown.values().cloned().eq(cells.into_iter().map(Row::Cell)) {
+                break;
+            }
+            looks += 1;
+            assert!(looks < 4_000, "what is told is not the strip");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    intake.finish(None).await.unwrap();
+    bench.ended(&batch).await;
+    bench.engine.drain().await;
 }

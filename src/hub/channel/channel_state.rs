@@ -1,7 +1,6 @@
 //! What the lock of a topic holds: rows, their order of change, and the frames of those who stand alike.
 //!
-//! Owns the newest row per key and `log`. Called by the topic, under its lock. Invariant: each key stands once in `log`,
-//! at its last change; what is no longer kept raises `floor`. Deliberately makes no frame.
+//! Each key stands once in `log`, at its last change; what is no longer kept raises `floor`.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -17,8 +16,10 @@ use crate::protocol::{Codec, Key, Rev, Row, Topic};
 use crate::store::Viewer;
 
 /// Keys that left a topic and are remembered as such; beyond, the oldest is forgotten, and sessions that have not
-/// been told of it get a snapshot.
+/// been told of it get a snapshot. Not fewer than [`REPLACED_KEYS_MAX`], so that what replaces rows costs no snapshot.
 const GONE_KEPT_MAX: usize = 1024;
+/// Keys of which a topic whose rows are replaced may have rows.
+pub(in crate::hub) const REPLACED_KEYS_MAX: u64 = GONE_KEPT_MAX as u64;
 
 /// Frames of one topic that are kept for others who stand where they begin; beyond, the oldest is made anew when asked.
 pub const SHARED_KEPT_MAX: usize = 16;
@@ -41,6 +42,10 @@ pub struct State {
     pub rows: HashMap<Key, Held>,
     pub log: BTreeMap<u64, Key>,
     pub gone: usize,
+    /// Revision of the last rows that were all there were: a row as old that is not among them was replaced.
+    replaced: Rev,
+    /// True while a session may show rows that were never here: it was answered by what its page showed.
+    pub unread: bool,
     pub listed: Listed,
     pub listeners: Listeners,
     /// At most [`SHARED_KEPT_MAX`], newest last.
@@ -71,11 +76,14 @@ pub fn class(viewer: &Viewer) -> Viewer {
 }
 
 impl State {
-    /// Takes a row, unless a newer one is there.
+    /// Takes a row, unless a newer one is there or it is of before all rows were replaced.
     pub fn put(&mut self, topic: Topic, row: Row, audience: Audience) {
         let key = row.key();
         let rev = row.rev();
         let held = self.rows.get(&key);
+        if held.is_none() && rev <= self.replaced {
+            return;
+        }
         if held.is_some_and(|held| held.rev > rev) {
             return;
         }
@@ -135,6 +143,37 @@ impl State {
             let Some(oldest) = oldest.cloned() else { break };
             self.forget(&oldest);
         }
+    }
+
+    /// Takes `rows` as all there are of the keys `0..keys` at `rev`: the others are gone. Where later ones are here already,
+    /// nothing of it is news.
+    ///
+    /// Only keys that some session may show are told as gone: those that are here, and all where a session shows what was
+    /// never here.
+    pub fn replace(&mut self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, keys: u64) {
+        debug_assert!(keys <= REPLACED_KEYS_MAX, "a topic remembers that many keys as gone");
+        if rev < self.replaced {
+            return;
+        }
+        let came: HashSet<Key> = rows.iter().map(|(row, _audience)| row.key()).collect();
+        for (row, audience) in rows {
+            self.put(topic, row, audience);
+        }
+        let mut left: Vec<Key> = if std::mem::take(&mut self.unread) {
+            (0..keys).map(Key::Number).collect()
+        } else {
+            self.rows
+                .iter()
+                .filter(|(_key, held)| held.row.is_some())
+                .map(|(key, _held)| key.clone())
+                .collect()
+        };
+        left.retain(|key| !came.contains(key));
+        left.sort_unstable();
+        for key in &left {
+            self.remove(topic, key, rev);
+        }
+        self.replaced = rev;
     }
 
     /// Drops what is no longer kept: who has not been told of it by now needs a snapshot.

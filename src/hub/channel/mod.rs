@@ -115,6 +115,23 @@ impl Channel {
         due
     }
 
+    /// Takes rows in place of all that are there of the keys `0..keys`.
+    pub fn replace(
+        &self,
+        rev: Rev,
+        rows: Vec<(Row, Audience)>,
+        keys: u64,
+        now: Instant,
+        tick: Duration,
+    ) -> Due {
+        let mut state = self.state();
+        state.rev = state.rev.max(rev);
+        state.replace(self.topic, rev, rows, keys);
+        let due = state.due(now, tick);
+        self.show(&state);
+        due
+    }
+
     /// Lets sessions tell what has changed; answers whom to wake.
     pub fn release(&self, now: Instant) -> Listeners {
         let mut state = self.state();
@@ -183,6 +200,7 @@ impl Channel {
                 return Answered::Again;
             }
             state.rev = rev;
+            state.unread = true;
             return Answered::Frame { frame: self.current(codec, rev), to: since, due: Due::Later };
         };
         state.rev = state.rev.max(rev);

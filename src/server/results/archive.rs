@@ -20,7 +20,6 @@ use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::name::entry;
 use super::pages::Pages;
-use crate::protocol::ItemState;
 use crate::store::{FileSide, SeqRange};
 
 /// Chunks between the task that makes the archive and the connection; the task waits when they are full.
@@ -31,9 +30,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const WIDE_BYTES: u64 = u32::MAX as u64 / 2;
 
 /// The body of an archive of all files that items left.
-pub(super) fn body(pages: Pages, only: Option<ItemState>) -> Body {
+pub(super) fn body(pages: Pages) -> Body {
     let (chunks_in, chunks) = mpsc::channel(CHUNKS_MAX);
-    let task = tokio::spawn(make(pages, only, Archive::new(chunks_in)));
+    let task = tokio::spawn(make(pages, Archive::new(chunks_in)));
     Body::from_stream(stream::unfold(Chunks { chunks, task: Some(task) }, Chunks::next).fuse())
 }
 
@@ -61,7 +60,7 @@ impl Chunks {
 }
 
 /// Walks twice: the manifest first, then the files; an archive has no two entries open.
-async fn make(pages: Pages, only: Option<ItemState>, mut archive: Archive) -> io::Result<()> {
+async fn make(pages: Pages, mut archive: Archive) -> io::Result<()> {
     archive.begin("manifest.ndjson", None)?;
     let mut rows = pages.clone();
     while let Some(page) = rows.next().await.map_err(io::Error::other)? {
@@ -69,13 +68,9 @@ async fn make(pages: Pages, only: Option<ItemState>, mut archive: Archive) -> io
     }
     let mut rows = pages;
     while let Some(page) = rows.next().await.map_err(io::Error::other)? {
-        let (Some(first), Some(last)) = (page.first(), page.last()) else { continue };
-        let range = SeqRange::new(first.seq, last.seq);
-        let files = rows.store().files(rows.batch(), range).await.map_err(io::Error::other)?;
+        let shown: Vec<SeqRange> = page.iter().map(|item| SeqRange::one(item.seq)).collect();
+        let files = rows.store().files(rows.batch(), &shown).await.map_err(io::Error::other)?;
         for file in files.into_iter().filter(|file| file.side == FileSide::Output) {
-            if only.is_some() && !page.iter().any(|item| item.seq == file.seq) {
-                continue;
-            }
             archive.begin(&entry(file.seq, &file.row.name), Some(file.row.bytes))?;
             archive.put_file(&rows.store().vault().path(&file.key)).await?;
         }

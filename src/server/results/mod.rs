@@ -85,7 +85,7 @@ pub async fn results(
     let file = format!("{}-results.{}", name::stem(&batch.name, batch.key), format.facts().0);
     let mut pages = Pages::new(state.service.parts().store.clone(), batch.clone(), only);
     let body = match format {
-        Format::Zip => archive::body(pages, only),
+        Format::Zip => archive::body(pages),
         Format::Csv | Format::Ndjson => {
             // The first page is read before the answer begins, so that an outage can still be told.
             let first = pages.next().await?;

@@ -124,11 +124,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn key_freed(&self, caller: &str, key: &str, claimed_at: Timestamp) -> Result<(), StoreError> {
-        let freed = self.key_freed_once(caller, key, claimed_at).await;
-        if self.gives_reserve(&freed) {
-            return self.key_freed_once(caller, key, claimed_at).await;
-        }
-        freed
+        self.with_reserve(|| self.key_freed_once(caller, key, claimed_at)).await
     }
 
     async fn key_freed_once(&self, caller: &str, key: &str, claimed_at: Timestamp) -> Result<(), StoreError> {

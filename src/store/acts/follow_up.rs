@@ -47,7 +47,7 @@ impl Store {
         &self,
         parent: BatchKey,
         new: CreateBatch,
-        blocks: Vec<NewBlock>,
+        blocks: &[NewBlock],
     ) -> Result<Option<Followed>, StoreError> {
         let mut batch = initial(&new, self.moment());
         let tx = self.inner.backend.write().await?;
@@ -60,7 +60,7 @@ impl Store {
         batch.sealed = true;
         batch.cell_items = width_for(batch.total, 1);
         insert(&tx, &mut batch).await?;
-        let (rows, _end) = block_rows(batch.id, 1, &blocks);
+        let (rows, _end) = block_rows(batch.id, 1, blocks);
         insert_many(&tx, INSERT_BLOCKS, "", rows).await?;
         let parent: Option<batches::Model> = one(&tx, BY_KEY, vec![parent.into()]).await?;
         let parent = parent.ok_or(StoreError::NotFound("batch"))?;

@@ -1,10 +1,8 @@
 //! Retry: outcomes leave, and their items run again in a new generation.
 //!
-//! Owns the choice of outcomes and their removal, at once or in steps. Called by the engine and by the steps of acts.
-//! Invariant: an outcome that leaves is kept in the history; what it left as files is not seen any more; what failed
-//! anew after the act is not taken by it. Deliberately does not know why somebody retries.
-
-use std::collections::BTreeSet;
+//! They leave at once or in steps. An outcome that leaves is kept in the history; what it left as files is not seen any
+//! more; what failed anew after the act is not taken by it. Chosen items are found and moved some thousand to a
+//! statement: the batch's row is locked meanwhile, and whoever records waits for it.
 
 use sea_orm::{DatabaseTransaction, Value};
 use serde::{Deserialize, Serialize};
@@ -13,18 +11,18 @@ use super::act_steps::{self, STEP_ROWS};
 use super::verbs::{allowed, opened};
 use crate::protocol::{BatchAct, FamilyId, ItemState, RetryRequest, Seq};
 use crate::store::Store;
-use crate::store::backend::{Durability, KEYS_IN_MAX, all, count, int, keys_filled, keys_in, run};
+use crate::store::backend::{Durability, LIST_MAX, all, by_index, count, in_keys, int, list_value, run};
 use crate::store::entity::outcomes;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, BatchKey, SeqRange};
-use crate::store::tape::{Again, Tape};
+use crate::store::tape::{Again, ENDS_WITHIN, Ranges, Tape, meeting_any};
 
-/// Outcomes without their results, which leave with them and are not needed.
-const LIGHT: &str = "SELECT batch, first, last, generation, state, attempts, NULL AS result, error, family, ms, \
-     started_at, ended_at, node, rev FROM outcomes WHERE batch = $1";
+/// Columns of outcomes without their results, which leave with them and are not needed.
+const LIGHT: &str = "found.batch, found.first, found.last, found.generation, found.state, found.attempts, \
+     NULL AS result, found.error, found.family, found.ms, found.started_at, found.ended_at, found.node, found.rev";
 /// Outcomes that leave as a whole: what is counted of them.
 const BARE: &str = "SELECT batch, first, last, generation, state, attempts, NULL AS result, NULL AS error, family, \
-     NULL AS ms, NULL AS started_at, ended_at, NULL AS node, rev FROM outcomes WHERE batch = $1";
+     NULL AS ms, NULL AS started_at, ended_at, NULL AS node, rev";
 
 impl Store {
     /// Failed (or chosen) outcomes leave; their items are requeued in a new generation.
@@ -111,11 +109,15 @@ impl Rest {
         let (mut room, mut taken) = (STEP_ROWS, 0);
         while let Some(state) = self.states.first().copied().filter(|_state| room > 0) {
             // Each by its own index; `state <> 'succeeded'` is what the one of states is made for.
-            let (which, value): (_, Value) = match &self.family {
-                Some(family) => ("family = $2", family.0.clone().into()),
-                None => ("state = $2 AND state <> 'succeeded'", state.as_str().into()),
+            let (index, which, value): (_, _, Value) = match &self.family {
+                Some(family) => ("outcomes_family", "family = $2", family.0.clone().into()),
+                None => ("outcomes_state", "state = $2 AND state <> 'succeeded'", state.as_str().into()),
             };
-            let text = format!("{BARE} AND {which} AND first > $3 ORDER BY first LIMIT {}", room + 1);
+            let index = by_index(tape.tx, index);
+            let text = format!(
+                "{BARE} FROM outcomes{index} WHERE batch = $1 AND {which} AND first > $3 ORDER BY first LIMIT {}",
+                room + 1
+            );
             let values = vec![tape.batch.id.into(), value.clone(), self.after.into()];
             let mut rows: Vec<outcomes::Model> = all(tape.tx, &text, values).await?;
             let more = rows.len() > room;
@@ -132,7 +134,9 @@ impl Rest {
                 tape.again(SeqRange::new(count(row.first)?, count(row.last)?), again);
                 taken += 1;
             }
-            forget(tape.tx, &chosen, &values).await?;
+            let files = format!("seq IN (SELECT first FROM outcomes{index} WHERE batch = $1 AND {chosen})");
+            let leaving = Leaving { index: &index, which: &chosen, files: &files };
+            leaving.forget(tape.tx, &values).await?;
             self.after = last;
             if !more {
                 self.next_state();
@@ -157,9 +161,10 @@ async fn take_seqs(
     let chosen = choose(tape.tx, tape.batch.id, request, seqs).await?;
     let taken = chosen.len();
     let keys: Vec<i64> = chosen.iter().map(|(row, _parts)| row.first).collect();
-    let named = format!("first IN {}", keys_in());
-    for keys in keys.chunks(KEYS_IN_MAX) {
-        forget(tape.tx, &named, &keys_filled(tape.batch.id, keys)).await?;
+    let named = in_keys(tape.tx, 2);
+    let leaving = Leaving { index: "", which: &format!("first {named}"), files: &format!("seq {named}") };
+    for keys in keys.chunks(LIST_MAX) {
+        leaving.forget(tape.tx, &[tape.batch.id.into(), list_value(keys)]).await?;
     }
     for (row, parts) in chosen {
         let mut kept_from = row.first;
@@ -191,58 +196,52 @@ async fn choose(
         states.iter().any(|state| state.as_str() == row.state)
             && request.family.as_ref().is_none_or(|family| row.family.as_ref() == Some(&family.0))
     };
-    let mut chosen = Vec::new();
-    let seqs: BTreeSet<i64> = seqs.iter().map(|seq| int(*seq)).filter(|seq| *seq >= 1).collect();
-    let text = format!("{LIGHT} AND first <= $2 ORDER BY first DESC LIMIT 1");
-    let mut row: Option<outcomes::Model> = None;
-    for seq in seqs {
-        let here = row.as_ref().is_some_and(|row| row.first <= seq && seq <= row.last);
-        if !here {
-            row = crate::store::backend::one(tx, &text, vec![batch.into(), seq.into()]).await?;
+    let seqs = Ranges::collect(seqs.iter().filter(|seq| **seq >= 1).map(|seq| SeqRange::one(*seq)));
+    let text = meeting_any(tx, LIGHT, "outcomes", ENDS_WITHIN);
+    let mut chosen: Vec<(outcomes::Model, Vec<SeqRange>)> = Vec::new();
+    for asked in seqs.pairs().chunks(LIST_MAX) {
+        let found: Vec<outcomes::Model> = all(tx, &text, vec![batch.into(), list_value(asked)]).await?;
+        for row in found.into_iter().filter(takes) {
+            // A long run is met by several ranges, of two lists perhaps.
+            if chosen.last().is_some_and(|(last, _parts)| last.first == row.first) {
+                continue;
+            }
+            let parts = seqs.within(SeqRange::new(count(row.first)?, count(row.last)?)).iter().collect();
+            chosen.push((row, parts));
         }
-        let Some(found) = row.as_ref().filter(|row| seq <= row.last && takes(row)) else { continue };
-        push_seq(&mut chosen, found, seq)?;
     }
     Ok(chosen)
 }
 
-fn push_seq(
-    chosen: &mut Vec<(outcomes::Model, Vec<SeqRange>)>,
-    row: &outcomes::Model,
-    seq: i64,
-) -> Result<(), StoreError> {
-    let seq = count(seq)?;
-    if let Some((last, parts)) = chosen.last_mut().filter(|(last, _)| last.first == row.first) {
-        debug_assert_eq!(last.last, row.last, "one row per first");
-        match parts.last_mut().filter(|part| part.last + 1 == seq) {
-            Some(part) => part.last = seq,
-            None => parts.push(SeqRange::one(seq)),
-        }
-        return Ok(());
-    }
-    chosen.push((row.clone(), vec![SeqRange::one(seq)]));
-    Ok(())
+/// Which outcomes leave.
+struct Leaving<'a> {
+    /// Names the index by which they are found, where it must be named.
+    index: &'a str,
+    /// A condition on outcomes.
+    which: &'a str,
+    /// A condition on the files that they left.
+    files: &'a str,
 }
 
-/// Takes outcomes away: into the history what is not there yet, files to the trash. `chosen` is a condition on them;
-/// the first of its `values` is the batch.
-async fn forget(tx: &DatabaseTransaction, chosen: &str, values: &[Value]) -> Result<(), StoreError> {
-    let history = format!(
-        "INSERT INTO attempts (batch, seq, generation, attempt, outcome, error, started_at, ended_at, node) \
-         SELECT batch, first, generation, attempts, state, error, started_at, ended_at, node FROM outcomes o \
-         WHERE batch = $1 AND {chosen} AND first = last AND attempts > 0 AND NOT EXISTS \
-         (SELECT 1 FROM attempts a WHERE a.batch = o.batch AND a.seq = o.first AND a.generation = o.generation \
-          AND a.attempt >= o.attempts AND a.outcome <> 'released')"
-    );
-    let left = format!(
-        "FROM files WHERE batch = $1 AND side = 'output' AND seq IN \
-         (SELECT first FROM outcomes WHERE batch = $1 AND {chosen})"
-    );
-    let trash = format!("INSERT INTO trash (\"key\") SELECT \"key\" {left} ON CONFLICT DO NOTHING");
-    let files = format!("DELETE {left}");
-    let rows = format!("DELETE FROM outcomes WHERE batch = $1 AND {chosen}");
-    for text in [&history, &trash, &files, &rows] {
-        run(tx, text, values.to_vec()).await?;
+impl Leaving<'_> {
+    /// Takes the outcomes away: into the history what is not there yet, files to the trash. The first of the values of
+    /// the conditions is the batch.
+    async fn forget(&self, tx: &DatabaseTransaction, values: &[Value]) -> Result<(), StoreError> {
+        let Self { index, which, files } = self;
+        let history = format!(
+            "INSERT INTO attempts (batch, seq, generation, attempt, outcome, error, started_at, ended_at, node) \
+             SELECT batch, first, generation, attempts, state, error, started_at, ended_at, node \
+             FROM outcomes AS o{index} WHERE batch = $1 AND {which} AND first = last AND attempts > 0 AND NOT EXISTS \
+             (SELECT 1 FROM attempts a WHERE a.batch = o.batch AND a.seq = o.first AND a.generation = o.generation \
+              AND a.attempt >= o.attempts AND a.outcome <> 'released')"
+        );
+        let left = format!("FROM files WHERE batch = $1 AND side = 'output' AND {files}");
+        let trash = format!("INSERT INTO trash (\"key\") SELECT \"key\" {left} ON CONFLICT DO NOTHING");
+        let files = format!("DELETE {left}");
+        let rows = format!("DELETE FROM outcomes{index} WHERE batch = $1 AND {which}");
+        for text in [&history, &trash, &files, &rows] {
+            run(tx, text, values.to_vec()).await?;
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -20,11 +20,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
     pub async fn pause(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
-        let done = self.pause_once(batch, reason.clone()).await;
-        if self.gives_reserve(&done) {
-            return self.pause_once(batch, reason).await;
-        }
-        done
+        self.with_reserve(|| self.pause_once(batch, reason.clone())).await
     }
 
     async fn pause_once(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
@@ -84,11 +80,7 @@ impl Store {
         reason: Option<String>,
         running: Running,
     ) -> Result<BatchChange, StoreError> {
-        let done = self.cancel_as_once(batch, reason.clone(), running).await;
-        if self.gives_reserve(&done) {
-            return self.cancel_as_once(batch, reason, running).await;
-        }
-        done
+        self.with_reserve(|| self.cancel_as_once(batch, reason.clone(), running)).await
     }
 
     async fn cancel_as_once(
@@ -157,11 +149,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFinished`], [`StoreError::NotFound`]; outages.
     pub async fn delete(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
-        let done = self.delete_once(batch).await;
-        if self.gives_reserve(&done) {
-            return self.delete_once(batch).await;
-        }
-        done
+        self.with_reserve(|| self.delete_once(batch)).await
     }
 
     async fn delete_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {

@@ -1,9 +1,10 @@
-//! Many rows in one statement.
+//! Many rows in one statement, in either dialect: rows that are inserted, and lists of keys, texts or ranges by which rows
+//! are found.
 //!
-//! Owns the texts of bulk statements in either dialect. Called by the tape. Invariant: texts are few, so they stay
-//! prepared. Deliberately knows no table.
+//! The texts are few, so they stay prepared.
 
 use sea_orm::{ConnectionTrait, DbBackend, Value};
+use serde::Serialize;
 
 use super::run;
 use crate::store::error::StoreError;
@@ -159,19 +160,53 @@ fn tuples(count: usize, width: usize, marks: Marks) -> String {
     text
 }
 
-/// Keys named in one `IN`; the last is repeated up to a full one, so that the text stays prepared.
-pub(crate) const KEYS_IN_MAX: usize = 256;
+/// Elements of one list at most: as many rows as a statement that locks or changes them takes in one go.
+pub(crate) const LIST_MAX: usize = 4_096;
 
-/// `($2,$3,…)` for [`KEYS_IN_MAX`] keys after `$1`.
-pub(crate) fn keys_in() -> String {
-    tuples(1, KEYS_IN_MAX, Marks::From(2))
+/// What follows a column of keys, to be in the list that is bound as `$at` (see [`list_value`]).
+///
+/// A list is one value, JSON as text, so its statement has one text however long it is, and stays prepared. On Postgres
+/// it becomes an array, for which rows are looked up by their key whatever the figures about the table say; a join with
+/// the list would be planned by them, and of a batch that has just come there are none.
+pub(crate) fn in_keys<C: ConnectionTrait>(connection: &C, at: usize) -> String {
+    match connection.get_database_backend() {
+        DbBackend::Postgres => {
+            format!(
+                "= ANY (ARRAY(SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(${at} AS json))))"
+            )
+        }
+        _ => format!("IN (SELECT value FROM json_each(${at}))"),
+    }
 }
 
-/// Fills `keys` (not empty) up to [`KEYS_IN_MAX`] by repeating the last.
-pub(crate) fn keys_filled(first: i64, keys: &[i64]) -> Vec<Value> {
-    let last = *keys.last().expect("chunks are never empty");
-    let filled = keys.iter().copied().chain(std::iter::repeat(last)).take(KEYS_IN_MAX);
-    std::iter::once(first).chain(filled).map(Value::from).collect()
+/// As [`in_keys`], of texts.
+pub(crate) fn in_texts<C: ConnectionTrait>(connection: &C, at: usize) -> String {
+    match connection.get_database_backend() {
+        DbBackend::Postgres => format!("= ANY (ARRAY(SELECT json_array_elements_text(CAST(${at} AS json))))"),
+        _ => format!("IN (SELECT value FROM json_each(${at}))"),
+    }
+}
+
+/// `FROM …`: for each range `asked` of the list that is bound as `$2`, the rows `found` of a table for which `condition`
+/// holds. It is on both, and to be looked up by a key of the table. A row that several ranges find comes as often.
+///
+/// The list always comes first. Left to themselves, both databases take a table of which they have no figures for the
+/// shorter one, and compare each of its rows with each range.
+pub(crate) fn found_for_each<C: ConnectionTrait>(connection: &C, table: &str, condition: &str) -> String {
+    const ENDS: &str =
+        "(SELECT CAST(value ->> 0 AS BIGINT) AS first, CAST(value ->> 1 AS BIGINT) AS last FROM ";
+    match connection.get_database_backend() {
+        DbBackend::Postgres => format!(
+            "FROM {ENDS} json_array_elements(CAST($2 AS json))) AS asked \
+             CROSS JOIN LATERAL (SELECT * FROM {table} AS found WHERE {condition} OFFSET 0) AS found"
+        ),
+        _ => format!("FROM {ENDS} json_each($2)) AS asked CROSS JOIN {table} AS found WHERE {condition}"),
+    }
+}
+
+/// A list as the one value that it is bound as: keys, texts, or pairs of first and last.
+pub(crate) fn list_value<T: Serialize>(list: &[T]) -> Value {
+    serde_json::to_string(list).expect("numbers and texts always print").into()
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@
 mod bulk;
 mod postgres;
 mod sqlite;
+#[cfg(test)]
+mod statements;
 
 use std::future::Future;
 
@@ -17,7 +19,7 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait as _;
 
-pub(super) use self::bulk::{KEYS_IN_MAX, insert_many, keys_filled, keys_in};
+pub(super) use self::bulk::{LIST_MAX, found_for_each, in_keys, in_texts, insert_many, list_value};
 pub use self::postgres::Hints;
 use super::error::StoreError;
 use super::migration::Migrator;
@@ -53,21 +55,40 @@ pub(super) struct Backend {
     writer: DatabaseConnection,
     readers: DatabaseConnection,
     kind: Kind,
+    #[cfg(test)]
+    pub(super) statements: statements::Statements,
 }
 
 impl Backend {
     /// Connects to `sqlite://PATH` (the file and its folder are made if missing) or `postgres://…`, and applies
     /// migrations.
-    pub(super) async fn connect(url: &str, readers: u32, writers: u32) -> Result<Self, StoreError> {
+    pub(super) async fn connect(url: &str, readers_max: u32, writers_max: u32) -> Result<Self, StoreError> {
+        let (writer, readers, kind);
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             postgres::migrate(url).await?;
-            let pools = postgres::open(url, readers, writers).await?;
-            let kind = Kind::Postgres { beats: pools.beats, url: url.to_owned() };
-            return Ok(Self { writer: pools.writers, readers: pools.readers, kind });
+            let pools = postgres::open(url, readers_max, writers_max).await?;
+            (writer, readers) = (pools.writers, pools.readers);
+            kind = Kind::Postgres { beats: pools.beats, url: url.to_owned() };
+        } else {
+            let opened = sqlite::open(url, readers_max).await?;
+            Migrator::up(&opened.0, None).await?;
+            (writer, readers) = (opened.0, opened.1);
+            kind = Kind::Sqlite(opened.2);
         }
-        let (writer, readers, wal) = sqlite::open(url, readers).await?;
-        Migrator::up(&writer, None).await?;
-        Ok(Self { writer, readers, kind: Kind::Sqlite(wal) })
+        Ok(Self::of(writer, readers, kind))
+    }
+
+    #[cfg(not(test))]
+    fn of(writer: DatabaseConnection, readers: DatabaseConnection, kind: Kind) -> Self {
+        Self { writer, readers, kind }
+    }
+
+    #[cfg(test)]
+    fn of(mut writer: DatabaseConnection, mut readers: DatabaseConnection, kind: Kind) -> Self {
+        let statements = statements::Statements::default();
+        statements.watch(&mut writer);
+        statements.watch(&mut readers);
+        Self { writer, readers, kind, statements }
     }
 
     /// True where other processes may work on the same database.
@@ -199,6 +220,15 @@ pub(super) fn locking<C: ConnectionTrait>(connection: &C, text: &str) -> String 
     match connection.get_database_backend() {
         DbBackend::Postgres => format!("{text} FOR UPDATE"),
         _ => text.to_owned(),
+    }
+}
+
+/// Follows the name of a table: has SQLite find rows by this index. Without figures about what a table holds, which it
+/// does not keep, it takes any key that begins with the batch for as good. Postgres keeps them.
+pub(super) fn by_index<C: ConnectionTrait>(connection: &C, index: &str) -> String {
+    match connection.get_database_backend() {
+        DbBackend::Sqlite => format!(" INDEXED BY {index}"),
+        _ => String::new(),
     }
 }
 

@@ -61,11 +61,7 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn node_started(&self, node: &NodeRecord) -> Result<(), StoreError> {
-        let started = self.node_started_once(node).await;
-        if self.gives_reserve(&started) {
-            return self.node_started_once(node).await;
-        }
-        started
+        self.with_reserve(|| self.node_started_once(node)).await
     }
 
     async fn node_started_once(&self, node: &NodeRecord) -> Result<(), StoreError> {

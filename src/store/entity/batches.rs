@@ -72,6 +72,8 @@ pub struct Model {
     pub rate_tokens: f64,
     /// When `rate_tokens` was true, in ms of the steady clock.
     pub rate_at: i64,
+    /// When the bucket holds an item again, by the same clock; none where it holds one, or there is no rate.
+    pub rate_due: Option<i64>,
     /// Nothing above is handed out before somebody resumes.
     pub try_first: Option<i64>,
     /// Nothing is handed out before, in ms.

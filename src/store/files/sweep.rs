@@ -1,14 +1,14 @@
 //! Sweep: what deleted batches and forgotten drafts leave behind goes, a bounded step at a time.
 //!
-//! Owns the removal of rows and files. Called by the engine's housekeeping. Invariant: contents go before the row that
-//! names them, so nothing is forgotten half way; a file that a row names never goes. Deliberately knows no retention.
+//! Contents go before the row that names them, so nothing is forgotten half way; a file that a row names never goes.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
 use crate::fault::Point;
 use crate::store::Store;
-use crate::store::backend::{Durability, locking, number, row, rows, run};
+use crate::store::backend::{Durability, LIST_MAX, in_texts, list_value, locking, number, rows, run};
 use crate::store::error::StoreError;
 
 /// Rows removed per table and step.
@@ -44,11 +44,7 @@ impl Store {
     /// # Errors
     /// Outages; what was removed stays removed.
     pub async fn sweep(&self) -> Result<bool, StoreError> {
-        let swept = self.sweep_once().await;
-        if self.gives_reserve(&swept) {
-            return self.sweep_once().await;
-        }
-        swept
+        self.with_reserve(|| self.sweep_once()).await
     }
 
     async fn sweep_once(&self) -> Result<bool, StoreError> {
@@ -73,9 +69,8 @@ impl Store {
             keys.push(key);
         }
         let tx = self.inner.backend.write().await?;
-        for key in keys {
-            run(&tx, "DELETE FROM trash WHERE \"key\" = $1", vec![key.into()]).await?;
-        }
+        let text = format!("DELETE FROM trash WHERE \"key\" {}", in_texts(&tx, 1));
+        run(&tx, &text, vec![list_value(&keys)]).await?;
         self.inner.backend.commit(tx, Durability::Process).await?;
         Ok(true)
     }
@@ -141,10 +136,13 @@ impl Store {
     /// # Errors
     /// Outages; what was removed stays removed.
     pub async fn remove_unnamed(&self, keys: &[String]) -> Result<(), StoreError> {
-        for key in keys {
-            let text = "SELECT 1 FROM files WHERE \"key\" = $1";
-            let named = row(self.inner.backend.reader(), text, vec![key.clone().into()]).await?;
-            if named.is_none() {
+        let reader = self.inner.backend.reader();
+        let text = format!("SELECT \"key\" FROM files WHERE \"key\" {}", in_texts(reader, 1));
+        for keys in keys.chunks(LIST_MAX) {
+            let found = rows(reader, &text, vec![list_value(keys)]).await?;
+            let named: HashSet<String> =
+                found.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+            for key in keys.iter().filter(|key| !named.contains(*key)) {
                 self.inner.vault.remove(key).await?;
             }
         }

@@ -1,17 +1,18 @@
 //! Claim: a node asks for work and gets the right to one range of one batch.
 //!
-//! Owns the choice of a batch, the grant and the rate bucket. Called by the engine's claim loop. Invariant: what is
-//! granted was pending or waiting a moment before, and is in exactly one lease after. Deliberately does not know
-//! what tasks are or how long they take.
+//! The batch is chosen by the database, in its order of turns; its row is locked, and what may be granted is looked at
+//! again. What is granted was pending or waiting a moment before, and is in exactly one lease after. How long items take
+//! is for the caller to say.
 
 use std::collections::HashMap;
 
-use sea_orm::{ConnectionTrait, DatabaseTransaction};
+use sea_orm::DatabaseTransaction;
 
+use super::next_batch::{BEFORE_ALL, CANDIDATES, CLOCKS_APART_MS, RunnableTasks, candidates};
 use crate::protocol::{BatchState, NodeId, Timestamp};
 use crate::store::Store;
 use crate::store::backend::{
-    Durability, KEYS_IN_MAX, all, count, int, keys_filled, keys_in, locking, number, one, row, run, small,
+    Durability, all, count, in_keys, int, list_value, locking, number, one, row, run, small,
 };
 use crate::store::clock::Moment;
 use crate::store::entity::{batches, requeue};
@@ -33,8 +34,8 @@ pub struct ClaimRequest<'a> {
     /// Items that may be counted as started with the grant: slots that the store does not count as taken. The others
     /// of `slots_free` are told as started by a later record.
     pub started_max: u32,
-    /// Whether a task can be run here; a batch of another waits for a node that can.
-    pub runs: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Tasks that can be run here; a batch of another waits for a node that can.
+    pub tasks: &'a RunnableTasks<'a>,
 }
 
 /// A granted lease.
@@ -92,16 +93,12 @@ impl Claim {
     }
 }
 
-/// Batches looked at in one query of a claim; more come in further ones.
-const CANDIDATES: &str = "SELECT * FROM batches b WHERE state IN ('pending', 'running') AND NOT deleted \
-     AND (next_seq <= total OR EXISTS (SELECT 1 FROM requeue r WHERE r.batch = b.id AND r.not_before <= $1)) \
-     AND (priority < $2 OR (priority = $2 AND (served > $3 OR (served = $3 AND id > $4)))) \
-     ORDER BY priority DESC, served, id LIMIT 16";
+/// Queries of one claim at most. All that they found has changed before it was locked: others are at work on it, and the
+/// next claim looks again.
+const CANDIDATE_QUERIES_MAX: usize = 4;
 
-/// Steady clocks of two nodes are less than this apart, in ms: both are the database's, seen through an answer's way.
-const CLOCKS_APART_MS: i64 = 1_000;
-
-/// Ranges that came due longer ago are not news: what a claim did not take of them waits for something else.
+/// Ranges that came due and buckets that filled longer ago are not news: what a claim did not take of them waits for
+/// something else.
 const DUE_PAST_MS: i64 = 1_000;
 
 /// What a batch may be granted now.
@@ -116,17 +113,6 @@ struct Picked {
     ranges: Ranges,
     again: Again,
     slots: i64,
-}
-
-type Place = (i64, i64, i64);
-
-async fn candidates<C: ConnectionTrait>(
-    connection: &C,
-    now: Timestamp,
-    after: Place,
-) -> Result<Vec<batches::Model>, StoreError> {
-    let values = vec![now.0.into(), after.0.into(), after.1.into(), after.2.into()];
-    all(connection, CANDIDATES, values).await
 }
 
 /// Locks the row of a batch, plainly, so that a claim waits its turn behind records instead of starving; none where it
@@ -148,20 +134,17 @@ impl Store {
         &self,
         request: &ClaimRequest<'_>,
     ) -> Result<Option<(Claim, BatchChange)>, StoreError> {
-        const BEFORE_ALL: Place = (i64::MAX, -1, 0);
         let now = self.moment();
         let mut after = BEFORE_ALL;
         if request.slots_free == 0 {
             return Ok(None);
         }
-        loop {
+        for _query in 0..CANDIDATE_QUERIES_MAX {
             // Chosen without a lock: what has changed since is seen under it.
-            let found = candidates(self.inner.backend.reader(), now.steady, after).await?;
-            let Some(last) = found.last() else { return Ok(None) };
-            after = (last.priority, last.served, last.id);
-            for batch in found.into_iter().filter(|batch| (request.runs)(&batch.task)) {
+            let found = candidates(self.inner.backend.reader(), now.steady, request.tasks, after).await?;
+            for (_priority, _served, batch) in &found {
                 let tx = self.inner.backend.write().await?;
-                let Some(batch) = lock_handing_out(&tx, batch.id).await? else { continue };
+                let Some(batch) = lock_handing_out(&tx, *batch).await? else { continue };
                 let mut tape = Tape::of(&tx, batch, now);
                 let Some(grant) = grant(&mut tape, request).await? else { continue };
                 let Some(picked) = pick(&mut tape, &grant).await? else { continue };
@@ -169,7 +152,12 @@ impl Store {
                 self.inner.backend.commit(tx, Durability::Process).await?;
                 return Ok(Some(claim));
             }
+            match found.last() {
+                Some(last) if found.len() == CANDIDATES => after = *last,
+                Some(_) | None => break,
+            }
         }
+        Ok(None)
     }
 
     /// When the next requeued range or scheduled batch comes due, or a batch may hand out again by its rate, if one
@@ -178,39 +166,33 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        let reader = self.inner.backend.reader();
+        /// Each the first of its index: of ranges that wait, of scheduled batches, of buckets that fill. What is put
+        /// behind a state keeps SQLite from taking the index of states instead.
+        const DUE: &str = "SELECT \
+             (SELECT r.not_before FROM requeue r WHERE r.not_before > $1 AND EXISTS (SELECT 1 FROM batches b \
+              WHERE b.id = r.batch AND b.state IN ('pending', 'running')) ORDER BY r.not_before LIMIT 1), \
+             (SELECT start_at FROM batches WHERE state = 'scheduled' AND start_at IS NOT NULL ORDER BY start_at LIMIT 1), \
+             (SELECT rate_due FROM batches WHERE rate_due > $1 AND state || '' IN ('pending', 'running') \
+              AND next_seq <= total ORDER BY rate_due LIMIT 1)";
         let Moment { wall, steady } = self.moment();
-        let requeued = number(
-            reader,
-            "SELECT MIN(not_before) FROM requeue r WHERE not_before > $1 AND EXISTS \
-             (SELECT 1 FROM batches b WHERE b.id = r.batch AND b.state IN ('pending', 'running'))",
-            vec![steady.plus_ms(-DUE_PAST_MS).0.into()],
-        );
-        let scheduled = number(reader, "SELECT MIN(start_at) FROM batches WHERE state = 'scheduled'", vec![]);
-        let rated: Vec<batches::Model> = all(
-            reader,
-            "SELECT * FROM batches WHERE state IN ('pending', 'running') AND rate_tokens < 1 AND next_seq <= total",
-            vec![],
-        )
-        .await?;
+        let since = steady.plus_ms(-DUE_PAST_MS).0;
+        let found = row(self.inner.backend.reader(), DUE, vec![since.into()]).await?;
+        let found = found.ok_or_else(|| StoreError::Invariant("a row of scalars is missing".to_owned()))?;
+        let at = |column: usize| found.try_get_by_index::<Option<i64>>(column);
         // A time of day: as far off as the wall clock says now.
-        let scheduled = scheduled.await?.map(|at| at.saturating_sub(wall.0).saturating_add(steady.0));
-        let mut due: Vec<i64> = requeued.await?.into_iter().chain(scheduled).collect();
-        for batch in &rated {
-            let Some(rate) = rate_per_s(batch)? else { continue };
-            let wait_ms = to_whole(((1.0 - batch.rate_tokens) / rate * 1_000.0).ceil());
-            let full_at = batch.rate_at.saturating_add(wait_ms);
-            // As with ranges: a bucket that filled long ago and gave nothing waits for something else.
-            if full_at > steady.plus_ms(-DUE_PAST_MS).0 {
-                due.push(full_at);
-            }
-        }
-        Ok(due.into_iter().min().map(Timestamp))
+        let scheduled = at(1)?.map(|at| at.saturating_sub(wall.0).saturating_add(steady.0));
+        Ok([at(0)?, scheduled, at(2)?].into_iter().flatten().min().map(Timestamp))
     }
 }
 
 fn rate_per_s(batch: &batches::Model) -> Result<Option<f64>, StoreError> {
     Ok(to_record(batch)?.options.rate_per_s.filter(|rate| *rate > 0.0))
+}
+
+/// When a bucket that fills at `rate` items a second holds an item again; none where it holds one.
+fn rate_due(batch: &batches::Model, rate: f64) -> Option<i64> {
+    let wait_ms = to_whole(((1.0 - batch.rate_tokens) / rate * 1_000.0).ceil());
+    (batch.rate_tokens < 1.0).then(|| batch.rate_at.saturating_add(wait_ms))
 }
 
 /// The whole part of a small positive number.
@@ -328,10 +310,8 @@ async fn pick_waiting(
             run(tape.tx, "DELETE FROM requeue WHERE batch = $1 AND first = $2", key).await?;
         }
         whole => {
-            let text = format!("DELETE FROM requeue WHERE batch = $1 AND first IN {}", keys_in());
-            for keys in whole.chunks(KEYS_IN_MAX) {
-                run(tape.tx, &text, keys_filled(batch, keys)).await?;
-            }
+            let text = format!("DELETE FROM requeue WHERE batch = $1 AND first {}", in_keys(tape.tx, 2));
+            run(tape.tx, &text, vec![batch.into(), list_value(whole)]).await?;
         }
     }
     let ranges = Ranges::collect(taken);
@@ -355,8 +335,9 @@ async fn lease(
     if again.attempt >= 2 {
         tape.batch.retrying += items - started;
     }
-    if rate_per_s(&tape.batch)?.is_some() {
+    if let Some(rate) = rate_per_s(&tape.batch)? {
         tape.batch.rate_tokens -= to_float(items);
+        tape.batch.rate_due = rate_due(&tape.batch, rate);
     }
     if tape.state()? == BatchState::Pending {
         tape.set_state(BatchState::Running);

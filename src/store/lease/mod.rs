@@ -8,6 +8,7 @@ mod recovery;
 mod retry_policy;
 
 pub use self::claim::{Claim, ClaimRequest};
+pub use self::next_batch::RunnableTasks;
 pub use self::record::cancel;
 pub use self::recovery::{LOST, POISON, Whose};
 pub use self::retry_policy::RetryPolicy;

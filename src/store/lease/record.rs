@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
 
 use crate::protocol::{BatchState, ItemState, NodeId};
 use crate::store::Store;
-use crate::store::backend::{Durability, KEYS_IN_MAX, all, int, keys_filled, keys_in, run, small};
+use crate::store::backend::{Durability, LIST_MAX, all, in_keys, int, list_value, run, small};
 use crate::store::clock::Moment;
 use crate::store::entity::leases;
 use crate::store::error::StoreError;
@@ -159,15 +159,15 @@ async fn leases_held(
     node: &NodeId,
     keys: &[i64],
 ) -> Result<BTreeMap<i64, leases::Model>, StoreError> {
-    let text = format!("SELECT * FROM leases WHERE batch = $1 AND id IN {}", keys_in());
+    let text = format!("SELECT * FROM leases WHERE batch = $1 AND id {}", in_keys(tx, 2));
     let mut held = BTreeMap::new();
-    for keys in keys.chunks(KEYS_IN_MAX) {
+    for keys in keys.chunks(LIST_MAX) {
         let found: Vec<leases::Model> = match keys {
             [one] => {
                 let key = vec![batch.into(), (*one).into()];
                 all(tx, "SELECT * FROM leases WHERE batch = $1 AND id = $2", key).await?
             }
-            keys => all(tx, &text, keys_filled(batch, keys)).await?,
+            keys => all(tx, &text, vec![batch.into(), list_value(keys)]).await?,
         };
         held.extend(found.into_iter().filter(|lease| lease.node == node.0).map(|lease| (lease.id, lease)));
     }

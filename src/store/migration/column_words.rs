@@ -2,6 +2,8 @@
 
 use sea_orm::DbBackend;
 
+use super::counting;
+
 /// Words that differ in table definitions.
 pub struct ColumnWords {
     pub key: &'static str,
@@ -10,6 +12,10 @@ pub struct ColumnWords {
     pub unlogged: &'static str,
     /// What the tables of the tape need of this database once they are there.
     pub settle: &'static [&'static str],
+    /// The rate in the options of a batch, as a number.
+    pub rate: &'static str,
+    /// Triggers that write a row of `batch_counts` for each change of a batch that counts.
+    pub counting: &'static [&'static str],
 }
 
 /// The words of a database.
@@ -29,8 +35,17 @@ pub fn column_words(database: DbBackend) -> ColumnWords {
                 "ALTER TABLE families SET (fillfactor = 50)",
                 "ALTER TABLE requeue SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)",
             ],
+            rate: "CAST(CAST(options AS json) ->> 'rate_per_s' AS DOUBLE PRECISION)",
+            counting: counting::POSTGRES,
         }
     } else {
-        ColumnWords { key: "INTEGER PRIMARY KEY AUTOINCREMENT", bytes: "BLOB", unlogged: "", settle: &[] }
+        ColumnWords {
+            key: "INTEGER PRIMARY KEY AUTOINCREMENT",
+            bytes: "BLOB",
+            unlogged: "",
+            settle: &[],
+            rate: "(options ->> 'rate_per_s')",
+            counting: counting::SQLITE,
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! Step 1: the tape. Batches, blocks, leases, requeue, outcomes and what is counted from them.
 //!
-//! Owns these tables and their indexes. Called by the migrator. Invariant: every query of the store finds its rows
-//! by one of the keys here; nothing scans. Times are milliseconds, JSON is text, ranges are text like `1-40,52`.
+//! The tables with the keys by which their rows are found. Later steps add some. What is read without one is said where
+//! it is read: a search for names (`listing`), the leases that are still there (`audit`, `reclaim`). Times are
+//! milliseconds, JSON is text, ranges are text like `1-40,52`.
 
 use sea_orm_migration::prelude::*;
 

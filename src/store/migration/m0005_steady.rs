@@ -1,4 +1,4 @@
-//! Step 6: when a batch finished by the clock that nobody sets.
+//! Step 5: when a batch finished by the clock that nobody sets.
 //!
 //! Owns that column. Called by the migrator. Invariant: what finished before this step has none, and is as old as its
 //! wall clock says. The other times that something waits for (`not_before`, `rate_at`, `heartbeat_at`, `claimed_at`,

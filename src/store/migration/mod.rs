@@ -6,11 +6,13 @@
 use sea_orm_migration::prelude::*;
 
 mod column_words;
+mod counting;
 mod m0001_tape;
 mod m0002_people;
 mod m0003_idempotency;
 mod m0004_many;
 mod m0005_steady;
+mod m0006_bounds;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -23,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_idempotency::Migration),
             Box::new(m0004_many::Migration),
             Box::new(m0005_steady::Migration),
+            Box::new(m0006_bounds::Migration),
         ]
     }
 }

@@ -1,14 +1,14 @@
 //! Files as rows: what an item took and what it left.
 //!
-//! Owns the reads of files. Called by service (downloads, results). Invariant: a file that an item left is seen only
-//! while a committed outcome names it. Deliberately does not touch contents: that is the vault's.
+//! A file that an item left is seen only while a committed outcome names it. Contents are the vault's.
 
 use crate::protocol::{FileRow, Seq};
 use crate::store::Store;
-use crate::store::backend::{all, count, int};
+use crate::store::backend::{all, count, found_for_each, int, list_value};
 use crate::store::entity::files;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchRecord, FileRecord, FileSide, SeqRange};
+use crate::store::tape::Ranges;
 
 fn to_file(row: files::Model) -> Result<FileRecord, StoreError> {
     Ok(FileRecord {
@@ -43,15 +43,24 @@ impl Store {
         to_file(found.into_iter().next().ok_or(StoreError::NotFound("file"))?)
     }
 
-    /// Files of the items in `range`, in order of seq and name.
+    /// Files of the items in `ranges`, in order of seq and name.
     ///
     /// # Errors
     /// Outages.
-    pub async fn files(&self, batch: &BatchRecord, range: SeqRange) -> Result<Vec<FileRecord>, StoreError> {
-        let text =
-            "SELECT * FROM files WHERE batch = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq, name, side, id";
-        let values = vec![batch.key.into(), int(range.first).into(), int(range.last).into()];
-        let found: Vec<files::Model> = all(self.inner.backend.reader(), text, values).await?;
+    pub async fn files(
+        &self,
+        batch: &BatchRecord,
+        ranges: &[SeqRange],
+    ) -> Result<Vec<FileRecord>, StoreError> {
+        let reader = self.inner.backend.reader();
+        let of = "found.batch = $1 AND found.seq BETWEEN asked.first AND asked.last";
+        let text = format!(
+            "SELECT found.* {} ORDER BY found.seq, found.name, found.side, found.id",
+            found_for_each(reader, "files", of)
+        );
+        let asked = Ranges::collect(ranges.iter().copied());
+        let found: Vec<files::Model> =
+            all(reader, &text, vec![batch.key.into(), list_value(&asked.pairs())]).await?;
         found.into_iter().map(to_file).collect()
     }
 }

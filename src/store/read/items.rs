@@ -1,9 +1,8 @@
 //! Items: rows made from ranges, one per item, only for those that are looked at.
 //!
-//! Owns the view of a stretch of the tape. Called by service and hub's feeder. Invariant: all rows of an answer are of
-//! one snapshot. Deliberately does not know what is committed nowhere, such as progress.
-
-use std::sync::Arc;
+//! All rows of an answer are of one snapshot. It is read in a number of statements that depends neither on how many items
+//! there are nor on how far apart they lie; only blocks that are not in memory are read in several, some megabytes each.
+//! What is committed nowhere, such as progress, is not known here.
 
 use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
@@ -13,11 +12,11 @@ use crate::protocol::{
     Timestamp, limits,
 };
 use crate::store::Store;
-use crate::store::backend::{all, count, int, small};
+use crate::store::backend::{all, count, found_for_each, int, list_value, small};
 use crate::store::entity::{attempts, files, leases, outcomes, requeue};
 use crate::store::error::StoreError;
 use crate::store::records::{BatchRecord, ItemList, ItemRecord, SeqRange};
-use crate::store::tape::{Ranges, to_record};
+use crate::store::tape::{ENDS_WITHIN, Ranges, meeting_any, meets, to_record};
 
 /// Revision of items that nothing has happened to: the batch's first.
 const UNTOUCHED_REV: i64 = 1;
@@ -25,43 +24,32 @@ const UNTOUCHED_REV: i64 = 1;
 /// Leases of a batch, each with what is left and what has started.
 pub type Leases = Vec<(leases::Model, Ranges, Ranges)>;
 
-/// All that is stored about a stretch of one batch, in order of `first`.
-pub struct Stretch {
-    pub outcomes: Vec<outcomes::Model>,
+/// All that is stored about some items of one batch, in order of `first`.
+struct Stretch {
+    outcomes: Vec<outcomes::Model>,
     requeue: Vec<requeue::Model>,
-    leases: Arc<Leases>,
+    leases: Leases,
     files: Vec<files::Model>,
 }
 
-/// Rows of disjoint ranges that meet `$2..=$3`: the last that starts at or before `$2`, and all that start after.
-const MEETS: &str = "batch = $1 AND first <= $3 AND last >= $2 AND first >= COALESCE((SELECT MAX(first) FROM \
-     {table} WHERE batch = $1 AND first <= $2), 0) ORDER BY first";
-
-/// A query for rows of disjoint ranges that meet `$2..=$3`.
-pub fn meeting(table: &str) -> String {
-    format!("SELECT * FROM {table} WHERE {}", MEETS.replace("{table}", table))
-}
-
 impl Stretch {
-    pub async fn read(
+    async fn read(
         tx: &DatabaseTransaction,
         batch: i64,
-        range: SeqRange,
-        leases: &Arc<Leases>,
+        positions: &Ranges,
+        leases: Leases,
     ) -> Result<Self, StoreError> {
-        let values = || vec![batch.into(), int(range.first).into(), int(range.last).into()];
-        Ok(Self {
-            outcomes: all(tx, &meeting("outcomes"), values()).await?,
-            requeue: all(tx, &meeting("requeue"), values()).await?,
-            leases: leases.clone(),
-            files: all(
-                tx,
-                "SELECT * FROM files WHERE batch = $1 AND seq BETWEEN $2 AND $3 AND side = 'output' \
-                 ORDER BY seq, name",
-                values(),
-            )
-            .await?,
-        })
+        let values = || vec![batch.into(), list_value(&positions.pairs())];
+        let meeting = |table: &str| meeting_any(tx, "found.*", table, ENDS_WITHIN);
+        let mut outcomes: Vec<outcomes::Model> = all(tx, &meeting("outcomes"), values()).await?;
+        outcomes.dedup_by_key(|row| row.first);
+        let mut requeue: Vec<requeue::Model> = all(tx, &meeting("requeue"), values()).await?;
+        requeue.dedup_by_key(|row| row.first);
+        let left =
+            "found.batch = $1 AND found.seq BETWEEN asked.first AND asked.last AND found.side = 'output'";
+        let files =
+            format!("SELECT found.* {} ORDER BY found.seq, found.name", found_for_each(tx, "files", left));
+        Ok(Self { outcomes, requeue, leases, files: all(tx, &files, values()).await? })
     }
 
     /// The row of `seq`, without input.
@@ -172,24 +160,25 @@ impl Store {
         let now = to_record(&Self::row_by_key(&tx, batch.key).await?)?;
         let from = from.max(1);
         let to = to.min(now.total).min(from.saturating_add(limits::WINDOW_ITEMS_MAX - 1));
-        let leases = Arc::new(leases_of(&tx, batch.key).await?);
-        let items = self.item_rows(&tx, &now, from..=to, &leases).await?;
+        let positions = Ranges::collect((from <= to).then(|| SeqRange::new(from, to)));
+        let items = self.item_rows(&tx, &now, &positions).await?;
         tx.rollback().await?;
         Ok(ItemList { items, next: None, searched_to: None, rev: now.rev })
     }
 
-    /// Rows of positions in order, all in one stretch.
+    /// Rows of positions, in order.
     pub async fn item_rows(
         &self,
         tx: &DatabaseTransaction,
         batch: &BatchRecord,
-        seqs: impl IntoIterator<Item = Seq>,
-        leases: &Arc<Leases>,
+        positions: &Ranges,
     ) -> Result<Vec<ItemRecord>, StoreError> {
-        let seqs: Vec<Seq> = seqs.into_iter().collect();
-        let (Some(first), Some(last)) = (seqs.first(), seqs.last()) else { return Ok(Vec::new()) };
-        let stretch = Stretch::read(tx, batch.key, SeqRange::new(*first, *last), leases).await?;
-        let inputs = self.inputs_by(tx, batch, seqs).await?;
+        if positions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let leases = leases_of(tx, batch.key).await?;
+        let stretch = Stretch::read(tx, batch.key, positions, leases).await?;
+        let inputs = self.inputs_by(tx, batch, positions).await?;
         let mut items = Vec::with_capacity(inputs.len());
         for input in inputs {
             let mut row = stretch.row(input.seq)?;
@@ -209,15 +198,15 @@ impl Store {
         if seq < 1 || seq > now.total {
             return Err(StoreError::NotFound("item"));
         }
-        let leases = Arc::new(leases_of(&tx, batch.key).await?);
-        let mut rows = self.item_rows(&tx, &now, [seq], &leases).await?;
+        let mut rows = self.item_rows(&tx, &now, &Ranges::one(SeqRange::one(seq))).await?;
         let mut item = rows.pop().ok_or(StoreError::NotFound("item"))?;
         let key = vec![batch.key.into(), int(seq).into()];
         let rows: Vec<attempts::Model> =
             all(&tx, "SELECT * FROM attempts WHERE batch = $1 AND seq = $2 ORDER BY generation, id", key)
                 .await?;
+        let ended = format!("SELECT * FROM outcomes WHERE {}", meets("outcomes"));
         let ended: Vec<outcomes::Model> =
-            all(&tx, &meeting("outcomes"), vec![batch.key.into(), int(seq).into(), int(seq).into()]).await?;
+            all(&tx, &ended, vec![batch.key.into(), int(seq).into(), int(seq).into()]).await?;
         tx.rollback().await?;
         let ended = ended.first();
         // A quick last attempt has no row and no log; the log of an earlier one is not its log.

@@ -1,17 +1,32 @@
 //! Batches by id, by key, by filter, counted by kind.
 //!
-//! Owns the reads of batches. Called by service and at start. Invariant: deleted batches are not found; a list is
-//! walked by key, newest first. Deliberately knows no rights beyond what a [`Viewer`] sees.
+//! Deleted batches are not found. A page is walked by key, newest first, and ends when it is full. What an index names (a
+//! state, a task, an owner, failures, a number) is found by it; of what none does, the walk looks at each batch on its
+//! way: those of others that are private, and names that hold a text. A search for a name that hardly any batch has
+//! therefore reads the names of all batches that are kept: it is the one read here that grows with them, and it holds
+//! one row at a time.
+//!
+//! Counts are not made by counting: the table `batch_counts` has a row for each change of one, written by triggers on
+//! `batches` in the transaction of what changed it. Nobody waits for another's row, so it adds no order of locks.
+
+use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, Value};
 
 use crate::protocol::{BatchCounts, BatchId, BatchState, Timestamp, limits};
 use crate::store::Store;
-use crate::store::backend::{all, count, one, rows};
+use crate::store::backend::{
+    Durability, LIST_MAX, all, count, in_keys, insert_many, list_value, locking, number, one, rows, run,
+};
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchFilter, BatchKey, BatchList, BatchRecord, Viewer};
 use crate::store::tape::to_record;
+
+/// Changes of counts that lie there before they are added up. Few in tests, so that they are.
+const COUNT_CHANGES_MAX: i64 = if cfg!(test) { 8 } else { 1_000 };
+/// Changes that are added up in one transaction; the others come with the next call.
+const FOLDED_MAX: usize = LIST_MAX;
 
 impl Store {
     /// By id; deleted ones are not found.
@@ -70,20 +85,22 @@ impl Store {
         found.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
     }
 
-    /// How many of each kind, as visible to `viewer`.
+    /// How many of each kind, as visible to `viewer`: sums of what is kept of counts, whatever the number of batches.
     ///
     /// # Errors
     /// Outages.
     pub async fn counts(&self, viewer: &Viewer) -> Result<BatchCounts, StoreError> {
-        let text = "SELECT state, COUNT(*), CAST(COALESCE(SUM(CASE WHEN failed > 0 THEN 1 ELSE 0 END), 0) AS BIGINT) \
-             FROM batches WHERE NOT deleted AND ($1 OR NOT private OR owner = $2) GROUP BY state";
+        let text = "SELECT state, failing, CAST(SUM(change) AS BIGINT) FROM batch_counts \
+             WHERE $1 OR owner IS NULL OR owner = $2 GROUP BY state, failing";
         let values = vec![viewer.sees_all.into(), viewer.name.clone().into()];
         let mut counts = BatchCounts::default();
         for row in rows(self.inner.backend.reader(), text, values).await? {
             let state: String = row.try_get_by_index(0)?;
-            let here = count(row.try_get_by_index(1)?)?;
+            let (failing, here): (bool, u64) = (row.try_get_by_index(1)?, count(row.try_get_by_index(2)?)?);
             counts.all += here;
-            counts.with_failures += count(row.try_get_by_index(2)?)?;
+            if failing {
+                counts.with_failures += here;
+            }
             if BatchState::parse(&state).is_some_and(BatchState::is_finished) {
                 counts.finished += here;
             } else {
@@ -91,6 +108,39 @@ impl Store {
             }
         }
         Ok(counts)
+    }
+
+    /// Adds up changes of counts where many have come, so that there are few to sum. To be called about once a second, by
+    /// as many nodes as there are: where two do, one of them finds nothing left.
+    ///
+    /// # Errors
+    /// Outages; the counts are as true as before.
+    pub async fn fold_counts(&self) -> Result<(), StoreError> {
+        // Both ends of the key: no row between is read.
+        let span = "SELECT (SELECT MAX(id) FROM batch_counts) - (SELECT MIN(id) FROM batch_counts)";
+        if number(self.inner.backend.reader(), span, vec![]).await?.unwrap_or(0) < COUNT_CHANGES_MAX {
+            return Ok(());
+        }
+        let tx = self.inner.backend.write().await?;
+        let text = format!(
+            "SELECT id, owner, state, failing, change FROM batch_counts ORDER BY id LIMIT {FOLDED_MAX}"
+        );
+        let mut keys: Vec<i64> = Vec::new();
+        let mut sums: BTreeMap<(Option<String>, String, bool), i64> = BTreeMap::new();
+        for row in rows(&tx, &locking(&tx, &text), vec![]).await? {
+            keys.push(row.try_get_by_index(0)?);
+            let kind = (row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?);
+            *sums.entry(kind).or_default() += row.try_get_by_index::<i64>(4)?;
+        }
+        let folded = format!("DELETE FROM batch_counts WHERE id {}", in_keys(&tx, 1));
+        run(&tx, &folded, vec![list_value(&keys)]).await?;
+        let sums = sums.into_iter().filter(|(_kind, change)| *change != 0);
+        let sums = sums.map(|((owner, state, failing), change)| {
+            vec![owner.into(), state.into(), failing.into(), change.into()]
+        });
+        insert_many(&tx, "INSERT INTO batch_counts (owner, state, failing, change)", "", sums.collect())
+            .await?;
+        self.inner.backend.commit(tx, Durability::Process).await
     }
 
     /// Batches whose state is not finished (for start-up), oldest first.

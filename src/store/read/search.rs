@@ -1,21 +1,20 @@
 //! Items by filter: a state, a family, a text.
 //!
-//! Owns the ways to find items without looking at all of them. Called by service. Invariant: each answer is one
-//! snapshot, finds its rows by key, and looks at a bounded stretch. Deliberately does not rank.
+//! Each answer is one snapshot, finds its rows by key, and looks at a bounded stretch of the tape, in a bounded number of
+//! statements: how many items are found and how far apart they lie does not change it.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use sea_orm::{DatabaseTransaction, Value};
 
-use super::items::{Stretch, leases_of};
+use super::items::leases_of;
 use crate::protocol::{ItemQuery, ItemState, Seq, limits};
 use crate::store::Store;
-use crate::store::backend::{all, count, int, rows};
+use crate::store::backend::{all, by_index, count, int, rows};
 use crate::store::entity::requeue;
 use crate::store::error::StoreError;
-use crate::store::records::{BatchRecord, ItemList, SeqRange};
-use crate::store::tape::{Ranges, to_record};
+use crate::store::records::{BatchRecord, InputRecord, ItemList, SeqRange};
+use crate::store::tape::{Ranges, meets, to_record};
 
 /// Items looked at in one request with a text; `searched_to` says how far that was.
 const SEARCHED_MAX: u64 = 20_000;
@@ -55,24 +54,9 @@ impl Store {
         found.seqs.truncate(limit);
         let last = found.seqs.last().copied();
         let next = if more { last } else { found.looked_to.filter(|to| *to < batch.total) };
-        let items = self.item_rows_of(tx, batch, found.seqs).await?;
+        let items = self.item_rows(tx, batch, &to_set(found.seqs)).await?;
         let searched_to = found.looked_to.filter(|_to| !more);
         Ok(ItemList { items, next, searched_to, rev: batch.rev })
-    }
-
-    /// Rows of positions that may lie far apart: neighbours are read together.
-    async fn item_rows_of(
-        &self,
-        tx: &DatabaseTransaction,
-        batch: &BatchRecord,
-        seqs: Vec<Seq>,
-    ) -> Result<Vec<crate::store::records::ItemRecord>, StoreError> {
-        let mut items = Vec::with_capacity(seqs.len());
-        let leases = Arc::new(leases_of(tx, batch.key).await?);
-        for near in seqs.chunk_by(|before, after| after - before <= 8) {
-            items.extend(self.item_rows(tx, batch, near.iter().copied(), &leases).await?);
-        }
-        Ok(items)
     }
 
     async fn search(
@@ -85,35 +69,21 @@ impl Store {
         limit: usize,
     ) -> Result<ItemList, StoreError> {
         let end = after.saturating_add(SEARCHED_MAX).min(batch.total);
-        let mut items = Vec::new();
-        let leases = Arc::new(leases_of(tx, batch.key).await?);
+        let sought = to_set(find(tx, batch, query, after, end, usize::MAX).await?.seqs);
+        let mut found = Vec::new();
         let mut to = after;
-        while to < end {
-            let (from, last) = (to + 1, (to + SEARCH_STEP).min(end));
-            let step = find(tx, batch, query, to, last, usize::MAX).await?.seqs;
-            let outcomes = Stretch::read(tx, batch.key, SeqRange::new(from, last), &leases).await?.outcomes;
-            for input in self.inputs_by(tx, batch, step).await? {
-                let at = int(input.seq);
-                let error = outcomes.get(outcomes.partition_point(|row| row.last < at));
-                let error = error
-                    .filter(|row| row.first <= at)
-                    .and_then(|row| row.error.as_deref())
-                    .unwrap_or_default();
-                let hit = input.json.display_text().to_lowercase().contains(text)
-                    || error.to_lowercase().contains(text);
-                if hit {
-                    items.push(input.seq);
-                }
-            }
-            to = last;
-            if items.len() > limit {
-                break;
+        while to < end && found.len() <= limit {
+            let step = SeqRange::new(to + 1, to.saturating_add(SEARCH_STEP).min(end));
+            to = step.last;
+            let positions = sought.within(step);
+            if !positions.is_empty() {
+                found.extend(self.hits(tx, batch, step, &positions, text).await?);
             }
         }
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let searched_to = if more { items.last().copied().unwrap_or(to) } else { to };
-        let items = self.item_rows_of(tx, batch, items).await?;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let searched_to = if more { found.last().copied().unwrap_or(to) } else { to };
+        let items = self.item_rows(tx, batch, &to_set(found)).await?;
         Ok(ItemList {
             items,
             next: (searched_to < batch.total).then_some(searched_to),
@@ -121,6 +91,41 @@ impl Store {
             rev: batch.rev,
         })
     }
+
+    /// Those of `positions`, all within `step`, whose input or error holds `text`.
+    async fn hits(
+        &self,
+        tx: &DatabaseTransaction,
+        batch: &BatchRecord,
+        step: SeqRange,
+        positions: &Ranges,
+        text: &str,
+    ) -> Result<Vec<Seq>, StoreError> {
+        let failed = format!(
+            "SELECT first, last, error FROM outcomes WHERE error IS NOT NULL AND {} ORDER BY first",
+            meets("outcomes")
+        );
+        let values = vec![batch.key.into(), int(step.first).into(), int(step.last).into()];
+        let failed = rows(tx, &failed, values).await?;
+        let mut named = Vec::new();
+        for (row, range) in failed.iter().zip(to_ranges(&failed)?) {
+            if row.try_get_by_index::<String>(2)?.to_lowercase().contains(text) {
+                named.push(range);
+            }
+        }
+        let named = Ranges::collect(named);
+        let inputs = self.inputs_by(tx, batch, positions).await?;
+        let hit = |input: &InputRecord| {
+            named.contains(SeqRange::one(input.seq))
+                || input.json.display_text().to_lowercase().contains(text)
+        };
+        Ok(inputs.iter().filter(|input| hit(input)).map(|input| input.seq).collect())
+    }
+}
+
+/// Positions as a set.
+fn to_set(seqs: Vec<Seq>) -> Ranges {
+    Ranges::collect(seqs.into_iter().map(SeqRange::one))
 }
 
 /// Positions found, in order, and how far was looked where that was less than to the end.
@@ -143,7 +148,7 @@ async fn find(
     }
     if let Some(family) = &query.family {
         let none = query.state.is_some_and(|state| state != ItemState::Failed);
-        let condition = "family = $4";
+        let condition = ("outcomes_family", "family = $4");
         let ranges =
             if none { Vec::new() } else { ended(tx, batch, after, to, limit, condition, &family.0).await? };
         return Ok(Found { seqs: spread(ranges, after, to, limit), looked_to: None });
@@ -152,7 +157,7 @@ async fn find(
         None => vec![SeqRange::new(after + 1, to)],
         Some(ItemState::Succeeded) => return succeeded(tx, batch, after, to, limit).await,
         Some(state @ (ItemState::Failed | ItemState::Cancelled)) => {
-            let condition = "state = $4 AND state <> 'succeeded'";
+            let condition = ("outcomes_state", "state = $4 AND state <> 'succeeded'");
             ended(tx, batch, after, to, limit, condition, state.as_str()).await?
         }
         Some(state @ (ItemState::Pending | ItemState::Running | ItemState::Retrying)) => {
@@ -181,20 +186,22 @@ fn rows_limit(limit: usize) -> Value {
     i64::try_from(limit).unwrap_or(i64::MAX).into()
 }
 
-/// Ended ranges by an indexed condition, `$4` in it being `value`.
+/// Ended ranges by a condition and its index, `$4` in it being `value`.
 async fn ended(
     tx: &DatabaseTransaction,
     batch: &BatchRecord,
     after: Seq,
     to: Seq,
     limit: usize,
-    condition: &str,
+    (index, condition): (&str, &str),
     value: &str,
 ) -> Result<Vec<SeqRange>, StoreError> {
     // A range may begin before: only the one that covers the first position does.
     let text = format!(
-        "SELECT first, last FROM outcomes WHERE batch = $1 AND {condition} AND first <= $3 AND last > $2 AND first >= \
-         COALESCE((SELECT MAX(first) FROM outcomes WHERE batch = $1 AND first <= $2 + 1), 0) ORDER BY first LIMIT $5"
+        "SELECT first, last FROM outcomes{} WHERE batch = $1 AND {condition} AND first <= $3 AND last > $2 \
+         AND first >= COALESCE((SELECT MAX(first) FROM outcomes WHERE batch = $1 AND first <= $2 + 1), 0) \
+         ORDER BY first LIMIT $5",
+        by_index(tx, index)
     );
     let values = vec![batch.key.into(), int(after).into(), int(to).into(), value.into(), rows_limit(limit)];
     to_ranges(&rows(tx, &text, values).await?)

@@ -112,6 +112,7 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         concurrency: new.options.concurrency.map(i64::from),
         rate_tokens: new.options.rate_per_s.map_or(0.0, |rate| rate.max(1.0)),
         rate_at: now.steady.0,
+        rate_due: None,
         try_first: new.options.try_first.map(int),
         start_at,
         served: 0,
@@ -247,8 +248,8 @@ impl Store {
         &self,
         batch: BatchKey,
         first_seq: Seq,
-        blocks: Vec<NewBlock>,
-        files: Vec<FileRecord>,
+        blocks: &[NewBlock],
+        files: &[FileRecord],
     ) -> Result<BatchRecord, StoreError> {
         self.has_room()?;
         let written = self.append_once(batch, first_seq, blocks, files).await;
@@ -260,10 +261,10 @@ impl Store {
         &self,
         batch: BatchKey,
         first_seq: Seq,
-        blocks: Vec<NewBlock>,
-        files: Vec<FileRecord>,
+        blocks: &[NewBlock],
+        files: &[FileRecord],
     ) -> Result<BatchRecord, StoreError> {
-        let (rows, end) = block_rows(batch, int(first_seq), &blocks);
+        let (rows, end) = block_rows(batch, int(first_seq), blocks);
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         let state = tape.state()?;
@@ -277,7 +278,7 @@ impl Store {
             return Err(StoreError::Invariant("a block without items".to_owned()));
         }
         insert_many(&tx, INSERT_BLOCKS, "", rows).await?;
-        for file in &files {
+        for file in files {
             tape.file(file);
         }
         tape.batch.total = end - 1;
@@ -298,11 +299,7 @@ impl Store {
         batch: BatchKey,
         completion: &Completion,
     ) -> Result<BatchChange, StoreError> {
-        let done = self.complete_once(batch, completion).await;
-        if self.gives_reserve(&done) {
-            return self.complete_once(batch, completion).await;
-        }
-        done
+        self.with_reserve(|| self.complete_once(batch, completion)).await
     }
 
     async fn complete_once(
@@ -343,11 +340,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFinished`] where it has items; [`StoreError::NotFound`]; outages.
     pub async fn discard(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
-        let done = self.discard_once(batch).await;
-        if self.gives_reserve(&done) {
-            return self.discard_once(batch).await;
-        }
-        done
+        self.with_reserve(|| self.discard_once(batch)).await
     }
 
     async fn discard_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
@@ -371,11 +364,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`]; outages.
     pub async fn seal(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
-        let done = self.seal_once(batch).await;
-        if self.gives_reserve(&done) {
-            return self.seal_once(batch).await;
-        }
-        done
+        self.with_reserve(|| self.seal_once(batch)).await
     }
 
     async fn seal_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {

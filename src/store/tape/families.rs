@@ -1,17 +1,17 @@
 //! Families: failures by cause, counted as they are now.
 //!
-//! Owns the rows of families and their bound. Called by the tape. Invariant: the sum of counts equals the batch's
-//! failed items; a family without items has no row. Deliberately does not know how causes are told apart.
+//! The sum of counts equals the batch's failed items; a family without items has no row. What a commit moves is written in
+//! two statements, and one more for each family that lost items and has some left: its samples are read anew.
 
 use std::collections::BTreeSet;
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{DatabaseTransaction, Value};
 
 use super::batch_transaction::Sums;
 use super::strip_cells::{parse_list, print_list};
 use crate::protocol::{Family, FamilyId, FamilyPage, Timestamp};
 use crate::store::Store;
-use crate::store::backend::{all, count, insert_many, number, rows, run};
+use crate::store::backend::{all, by_index, count, in_texts, insert_many, list_value, number, rows, run};
 use crate::store::entity::{families, outcomes};
 use crate::store::error::StoreError;
 use crate::store::records::BatchRecord;
@@ -93,11 +93,23 @@ pub async fn write(
             row.family = Some(OTHER.to_owned());
         }
     }
+    let (mut kept, mut left) = (Vec::new(), Vec::new());
     let mut changed = Vec::with_capacity(resolved.len());
     for (id, family) in resolved {
         let before = known.remove(&id);
-        changed.push(write_one(tx, batch, rev, id, family, before).await?);
+        let row = moved(tx, batch, rev, id, family, before).await?;
+        if row.count == 0 {
+            left.push(row.id.clone());
+        } else {
+            kept.push(values(&row));
+        }
+        changed.push(to_family(row)?);
     }
+    if !left.is_empty() {
+        let text = format!("DELETE FROM families WHERE batch = $1 AND id {}", in_texts(tx, 2));
+        run(tx, &text, vec![batch.into(), list_value(&left)]).await?;
+    }
+    insert_many(tx, INSERT, REPLACE, kept).await?;
     Ok(changed)
 }
 
@@ -112,14 +124,15 @@ fn merge(into: &mut FamilyMove, from: &FamilyMove) {
     into.samples.extend(from.samples.iter().take(room));
 }
 
-async fn write_one(
+/// A family as it is after its moves.
+async fn moved(
     tx: &DatabaseTransaction,
     batch: i64,
     rev: i64,
     id: String,
     family: FamilyMove,
     before: Option<families::Model>,
-) -> Result<Family, StoreError> {
+) -> Result<families::Model, StoreError> {
     let mut row = before.unwrap_or_else(|| families::Model {
         batch,
         id,
@@ -133,36 +146,33 @@ async fn write_one(
     row.count += family.added - family.removed;
     row.rev = rev;
     row.last_at = row.last_at.max(family.at);
-    let mut samples: Vec<i64> = parse_list(&row.samples)?;
-    if family.removed > 0 {
-        samples = samples_now(tx, batch, &row.id).await?;
-    }
-    let room = SAMPLES_MAX.saturating_sub(samples.len());
-    samples.extend(family.samples.iter().take(room));
-    row.samples = print_list(&samples);
     if row.count < 0 {
         return Err(StoreError::Invariant(format!(
             "family {} of batch {batch} counts {}",
             row.id, row.count
         )));
     }
-    let key = vec![batch.into(), row.id.clone().into()];
-    if row.count == 0 {
-        run(tx, "DELETE FROM families WHERE batch = $1 AND id = $2", key).await?;
-        return to_family(row);
+    let mut samples: Vec<i64> = parse_list(&row.samples)?;
+    if family.removed > 0 && row.count > 0 {
+        samples = samples_now(tx, batch, &row.id).await?;
     }
-    let values = vec![
-        batch.into(),
+    let room = SAMPLES_MAX.saturating_sub(samples.len());
+    samples.extend(family.samples.iter().take(room));
+    row.samples = print_list(&samples);
+    Ok(row)
+}
+
+fn values(row: &families::Model) -> Vec<Value> {
+    vec![
+        row.batch.into(),
         row.id.clone().into(),
         row.message.clone().into(),
         row.count.into(),
         row.first_at.into(),
         row.last_at.into(),
         row.samples.clone().into(),
-        rev.into(),
-    ];
-    insert_many(tx, INSERT, REPLACE, vec![values]).await?;
-    to_family(row)
+        row.rev.into(),
+    ]
 }
 
 const INSERT: &str = "INSERT INTO families (batch, id, message, count, first_at, last_at, samples, rev)";
@@ -171,12 +181,11 @@ const REPLACE: &str = "ON CONFLICT (batch, id) DO UPDATE SET count = excluded.co
 
 /// Some items of a family from its outcomes: after some have left, and their rows with them.
 async fn samples_now(tx: &DatabaseTransaction, batch: i64, id: &str) -> Result<Vec<i64>, StoreError> {
-    let found = rows(
-        tx,
-        "SELECT first FROM outcomes WHERE batch = $1 AND family = $2 ORDER BY first LIMIT 5",
-        vec![batch.into(), id.into()],
-    )
-    .await?;
+    let text = format!(
+        "SELECT first FROM outcomes{} WHERE batch = $1 AND family = $2 ORDER BY first LIMIT {SAMPLES_MAX}",
+        by_index(tx, "outcomes_family")
+    );
+    let found = rows(tx, &text, vec![batch.into(), id.into()]).await?;
     Ok(found.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?)
 }
 

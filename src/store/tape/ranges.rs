@@ -1,9 +1,9 @@
-//! Sets of positions as ranges: what is left of a lease, what is in its slots.
+//! Sets of positions as ranges: what is left of a lease, what is in its slots, which items are to be read.
 //!
-//! Owns the compact text `1-40,52`. Called by claim, record and reclaim. Invariant: ranges are in order, disjoint
-//! and never touch. Deliberately knows no database.
+//! Their compact text is `1-40,52`. Ranges are in order, disjoint and never touch.
 
 use crate::protocol::Seq;
+use crate::store::backend::int;
 use crate::store::error::StoreError;
 use crate::store::records::SeqRange;
 
@@ -66,6 +66,16 @@ impl Ranges {
         self.0.iter().copied()
     }
 
+    /// Each position of the set, in order.
+    pub fn seqs(&self) -> impl Iterator<Item = Seq> + '_ {
+        self.0.iter().flat_map(|range| range.first..=range.last)
+    }
+
+    /// The set as the value of a list of ranges: pairs of first and last.
+    pub fn pairs(&self) -> Vec<(i64, i64)> {
+        self.0.iter().map(|range| (int(range.first), int(range.last))).collect()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -82,6 +92,21 @@ impl Ranges {
 
     pub fn contains(&self, range: SeqRange) -> bool {
         self.find(range.first).is_some_and(|at| range.last <= self.0[at].last)
+    }
+
+    /// True where some position of `range` is in the set.
+    pub fn meets(&self, range: SeqRange) -> bool {
+        let at = self.0.partition_point(|held| held.last < range.first);
+        self.0.get(at).is_some_and(|held| held.first <= range.last)
+    }
+
+    /// What of the set lies within `range`.
+    pub fn within(&self, range: SeqRange) -> Self {
+        let from = self.0.partition_point(|held| held.last < range.first);
+        let meets = self.0[from..].iter().take_while(|held| held.first <= range.last);
+        Self(
+            meets.map(|held| SeqRange::new(held.first.max(range.first), held.last.min(range.last))).collect(),
+        )
     }
 
     /// Takes `range` out; false (and nothing done) where it is not wholly in.
@@ -154,5 +179,8 @@ mod tests {
         let cut = Ranges::parse("1-2,5,19-31,40").unwrap();
         assert_eq!(all.without(&cut).print(), "3-4,6-18,32-39");
         assert_eq!(all.without(&all).print(), "");
+        assert_eq!(cut.within(SeqRange::new(2, 20)).print(), "2,5,19-20");
+        assert!(cut.meets(SeqRange::new(3, 5)) && !cut.meets(SeqRange::new(6, 18)));
+        assert!(cut.meets(SeqRange::one(40)) && !cut.meets(SeqRange::new(41, 50)));
     }
 }

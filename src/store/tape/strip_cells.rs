@@ -1,7 +1,7 @@
 //! The strip: a batch as about a thousand cells, each the counters of its items.
 //!
 //! Owns the width of cells and their rows. Called by the tape. Invariant: the sum over all cells equals the batch's
-//! counters; at most [`CELLS_MAX`] cells. Deliberately does not know how items ended.
+//! counters; at most [`STRIP_CELLS_MAX`] cells. Deliberately does not know how items ended.
 
 use sea_orm::{DatabaseTransaction, Value};
 use serde::Serialize;
@@ -16,7 +16,8 @@ use crate::store::error::StoreError;
 use crate::store::records::BatchRecord;
 
 /// Cells of a batch at most; then two become one.
-pub const CELLS_MAX: i64 = 1_024;
+pub const STRIP_CELLS_MAX: u64 = 1_024;
+const CELLS_MAX: i64 = STRIP_CELLS_MAX.cast_signed();
 
 /// The narrowest cells, a power of two, that hold `total` items.
 pub fn width_for(total: i64, from: i64) -> i64 {

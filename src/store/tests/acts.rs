@@ -219,10 +219,10 @@ async fn a_follow_up_is_due_once_at_the_first_end_that_matches(bench: Bench) {
         bench.record("a", LeaseReport { outcomes, ..report(&claim, 1) }).await;
     }
     assert_eq!(due().await, [failed.key, finished.key]);
-    let made = bench.store.follow(failed.key, new_batch(), vec![lines(1, 3)]).await.unwrap().unwrap();
+    let made = bench.store.follow(failed.key, new_batch(), &[lines(1, 3)]).await.unwrap().unwrap();
     assert_eq!((made.batch.total, made.batch.sealed), (3, true));
     assert!(made.parent.rev > failed.rev);
-    assert!(bench.store.follow(failed.key, new_batch(), vec![lines(1, 3)]).await.unwrap().is_none());
+    assert!(bench.store.follow(failed.key, new_batch(), &[lines(1, 3)]).await.unwrap().is_none());
     let told = bench.store.follow_fails(finished.key, "gone".to_owned()).await.unwrap().unwrap();
     assert_eq!(told.reason.as_deref(), Some("gone"));
     assert!(bench.store.follow_fails(finished.key, "gone".to_owned()).await.unwrap().is_none());

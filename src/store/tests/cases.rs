@@ -25,9 +25,9 @@ on_both!(
 
 async fn a_streamed_batch_runs_to_its_end(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
-    let batch = bench.store.append(batch.key, 1, vec![lines(1, 3), lines(4, 2)], vec![]).await.unwrap();
+    let batch = bench.store.append(batch.key, 1, &[lines(1, 3), lines(4, 2)], &[]).await.unwrap();
     assert_eq!((batch.total, batch.state), (5, BatchState::Pending));
-    let again = bench.store.append(batch.key, 5, vec![lines(5, 1)], vec![]).await;
+    let again = bench.store.append(batch.key, 5, &[lines(5, 1)], &[]).await;
     assert!(matches!(again, Err(StoreError::WrongFirstSeq { total: 5 })));
     let (claim, change) = bench.try_claim("a", 2, 10).await.unwrap();
     assert_eq!((claim.hull(), claim.slots, claim.started), (SeqRange::new(1, 5), 2, 2));
@@ -209,10 +209,10 @@ async fn many_failures_are_retried_and_families_are_bounded(bench: Bench) {
 
 async fn the_strip_doubles_while_items_come(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
-    bench.store.append(batch.key, 1, vec![lines(1, 1_000)], vec![]).await.unwrap();
+    bench.store.append(batch.key, 1, &[lines(1, 1_000)], &[]).await.unwrap();
     let claim = bench.claim("a", 1, 10_000).await.unwrap();
     bench.record("a", LeaseReport { outcomes: vec![quick(claim.hull())], ..report(&claim, 1) }).await;
-    let batch = bench.store.append(batch.key, 1_001, vec![lines(1_001, 1_200)], vec![]).await.unwrap();
+    let batch = bench.store.append(batch.key, 1_001, &[lines(1_001, 1_200)], &[]).await.unwrap();
     assert_eq!(batch.cell_items, 4);
     bench.audited(batch.key).await;
     let (_rev, cells) = bench.store.strip(&batch).await.unwrap();
@@ -266,7 +266,7 @@ async fn poison_is_set_aside_alone(bench: Bench) {
 
 async fn items_are_found_by_state_and_text(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
-    let batch = bench.store.append(batch.key, 1, vec![lines(1, 30)], vec![]).await.unwrap();
+    let batch = bench.store.append(batch.key, 1, &[lines(1, 30)], &[]).await.unwrap();
     let claim = bench.claim("a", 2, 5).await.unwrap();
     let some = LeaseReport {
         outcomes: vec![quick(SeqRange::new(1, 3)), failure(4, "f")],
@@ -293,7 +293,8 @@ async fn items_are_found_by_state_and_text(bench: Bench) {
 async fn calls_that_are_dropped_half_way_leave_nothing_behind(bench: Bench) {
     let batch = bench.store.create(new_batch()).await.unwrap();
     for polls in 0..60 {
-        let append = bench.store.append(batch.key, 1, vec![lines(1, 5)], vec![]);
+        let blocks = [lines(1, 5)];
+        let append = bench.store.append(batch.key, 1, &blocks, &[]);
         let mut append = std::pin::pin!(append);
         for _poll in 0..polls {
             let polled = std::future::poll_fn(|context| {
@@ -310,7 +311,7 @@ async fn calls_that_are_dropped_half_way_leave_nothing_behind(bench: Bench) {
         }
     }
     let total = bench.audited(batch.key).await.total;
-    bench.store.append(batch.key, total + 1, vec![lines(1, 5)], vec![]).await.unwrap();
+    bench.store.append(batch.key, total + 1, &[lines(1, 5)], &[]).await.unwrap();
 }
 
 async fn items_that_failed_here_and_there_come_back_in_one_lease(bench: Bench) {

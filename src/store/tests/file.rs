@@ -27,7 +27,7 @@ async fn a_full_disk_is_said_and_survived() {
     let refused = loop {
         let noise: String = (0..500).map(|_at| format!("\"{:032x}\"\n", rand::random::<u128>())).collect();
         let block = NewBlock { count: 500, ndjson: noise.into_bytes() };
-        match bench.store.append(batch.key, first, vec![block], vec![]).await {
+        match bench.store.append(batch.key, first, &[block], &[]).await {
             Ok(batch) => first = batch.total + 1,
             Err(refused) => break refused,
         }
@@ -38,13 +38,13 @@ async fn a_full_disk_is_said_and_survived() {
     // There is room, but nobody has looked: nothing new is taken, ends are.
     assert!(bench.store.is_disk_full());
     assert!(matches!(bench.store.create(new_batch()).await, Err(StoreError::DiskFull)));
-    let append = bench.store.append(batch.key, first, vec![lines(first, 5)], vec![]).await;
+    let append = bench.store.append(batch.key, first, &[lines(first, 5)], &[]).await;
     assert!(matches!(append, Err(StoreError::DiskFull)));
     let other = bench.store.batch_by_key(batch.key).await.unwrap();
     assert_eq!(bench.store.pause(other.key, None).await.unwrap().batch.state, BatchState::Paused);
     bench.store.resume(other.key).await.unwrap();
     assert!(bench.store.regain_room().await.unwrap());
-    bench.store.append(batch.key, first, vec![lines(first, 5)], vec![]).await.unwrap();
+    bench.store.append(batch.key, first, &[lines(first, 5)], &[]).await.unwrap();
     assert_eq!(bench.audited(batch.key).await.total, first + 4);
 }
 
@@ -58,12 +58,12 @@ async fn a_full_disk_costs_what_was_written_meanwhile_and_nothing_after() {
         // Random, so that it does not shrink.
         let line = |_line| format!("\"{:032x}{:032x}\"\n", rand::random::<u128>(), rand::random::<u128>());
         let ndjson = (0..8_192).map(line).collect::<String>().into_bytes();
-        let append = bench.store.append(batch.key, 1, vec![NewBlock { count: 8_192, ndjson }], vec![]).await;
+        let append = bench.store.append(batch.key, 1, &[NewBlock { count: 8_192, ndjson }], &[]).await;
         assert!(matches!(append, Err(StoreError::DiskFull)), "{:?}", append.map(|batch| batch.total));
         assert!(bench.store.regain_room().await.unwrap());
     }
     // The bound was the connection's, which has not come through.
-    let after = bench.store.append(batch.key, 1, vec![lines(1, 5)], vec![]).await.unwrap();
+    let after = bench.store.append(batch.key, 1, &[lines(1, 5)], &[]).await.unwrap();
     assert_eq!(after.total, 5);
     let seen = bench.store.inputs(&after, SeqRange { first: 1, last: 5 }).await.unwrap();
     assert_eq!(seen.len(), 5, "readers see what was committed");
@@ -79,7 +79,7 @@ async fn a_database_gives_back_what_deleted_batches_held() {
     for block in 0..8 {
         let noise: String = (0..1_000).map(|_at| format!("\"{:032x}\"\n", rand::random::<u128>())).collect();
         let block_of = NewBlock { count: 1_000, ndjson: noise.into_bytes() };
-        bench.store.append(batch.key, 1 + block * 1_000, vec![block_of], vec![]).await.unwrap();
+        bench.store.append(batch.key, 1 + block * 1_000, &[block_of], &[]).await.unwrap();
     }
     let full = pages().await;
     assert!(full > before + 40, "{before} and {full} pages");

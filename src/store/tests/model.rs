@@ -1,7 +1,7 @@
 //! Random acts against a model: per item what it should be, per step everything compared.
 //!
-//! Owns the model. Invariant: after every step the counters, the window, the families and the audit agree with it.
-//! Deliberately predicts no choice that the store is free to make (how many items a claim takes); it checks the choice.
+//! After every step the counters, the window, the families, the audit and the counts of batches agree with it. It predicts
+//! no choice that the store is free to make (how many items a claim takes); it checks the choice.
 
 mod steps;
 mod work;
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::protocol::{BatchAct, BatchState, Move, NodeState, RetryRequest, Role};
+use crate::protocol::{BatchAct, BatchCounts, BatchState, Move, NodeState, RetryRequest, Role};
 
 /// Lists of acts that are tried where nobody says how many.
 const CASES: u32 = 64;
@@ -203,6 +203,7 @@ impl Model {
 
     async fn start_due(&mut self, bench: &Bench) {
         bench.store.start_due().await.unwrap();
+        bench.store.fold_counts().await.unwrap();
         if self.state == BatchState::Scheduled && self.start_at.is_some_and(|at| at <= bench.store.now().0) {
             self.state = BatchState::Pending;
         }
@@ -223,7 +224,7 @@ impl Model {
     /// Another batch takes the place of one that was deleted.
     async fn create(bench: &Bench, due_ms: i64) -> Self {
         let start_at = (due_ms > 0).then(|| bench.store.now().plus_ms(due_ms));
-        let options = Options { start_at, ..Options::default() };
+        let options = Options { start_at, private: due_ms % 2 == 0, ..Options::default() };
         let batch = bench.store.create(CreateBatch { options, ..new_batch() }).await.unwrap();
         Self {
             batch,
@@ -243,7 +244,7 @@ impl Model {
 
     async fn append(&mut self, bench: &Bench, count: u32, wrong: bool) {
         let first = self.places.len() as u64 + 1 + u64::from(wrong);
-        let done = bench.store.append(self.batch.key, first, vec![lines(first, count)], vec![]).await;
+        let done = bench.store.append(self.batch.key, first, &[lines(first, count)], &[]).await;
         if wrong || self.sealed {
             return assert!(matches!(
                 done,
@@ -338,6 +339,34 @@ impl Model {
     }
 }
 
+/// What is kept of counts is what counting the batches gives, for whoever looks.
+async fn compare_counts(bench: &Bench) {
+    let text = "SELECT state, failed > 0, private, owner, COUNT(*) FROM batches WHERE NOT deleted \
+         GROUP BY state, failed > 0, private, owner";
+    let mut kinds: Vec<(String, bool, bool, String, i64)> = Vec::new();
+    for row in backend::rows(bench.store.inner.backend.reader(), text, vec![]).await.unwrap() {
+        let (state, failing) = (row.try_get_by_index(0).unwrap(), row.try_get_by_index(1).unwrap());
+        let (private, owner) = (row.try_get_by_index(2).unwrap(), row.try_get_by_index(3).unwrap());
+        kinds.push((state, failing, private, owner, row.try_get_by_index(4).unwrap()));
+    }
+    for (name, sees_all) in [("ada", false), ("bob", false), ("bob", true)] {
+        let mut counts = BatchCounts::default();
+        let visible = kinds.iter().filter(|(_, _, private, owner, _)| sees_all || !private || owner == name);
+        for (state, failing, _private, _owner, here) in visible {
+            let here = u64::try_from(*here).unwrap();
+            counts.all += here;
+            counts.with_failures += if *failing { here } else { 0 };
+            if BatchState::parse(state).unwrap().is_finished() {
+                counts.finished += here;
+            } else {
+                counts.active += here;
+            }
+        }
+        let viewer = Viewer { name: name.to_owned(), sees_all };
+        assert_eq!(bench.store.counts(&viewer).await.unwrap(), counts, "{viewer:?}");
+    }
+}
+
 async fn case(bench: &mut Bench, acts: &[Act]) {
     // What an earlier case left would be claimed here too.
     for batch in bench.store.unfinished().await.unwrap() {
@@ -351,6 +380,7 @@ async fn case(bench: &mut Bench, acts: &[Act]) {
         if !model.deleted {
             model.compare(bench).await;
         }
+        compare_counts(bench).await;
     }
 }
 

@@ -109,7 +109,7 @@ async fn an_intake_goes_on_under_the_new_id_of_its_node(bench: Bench) {
     assert_eq!(bench.store.intakes_of_the_gone().await.unwrap(), [one.key], "what is sealed is whole");
     bench.store.node_replaced(&a, &node("a2")).await.unwrap();
     assert!(bench.store.intakes_of_the_gone().await.unwrap().is_empty());
-    bench.store.append(one.key, 1, vec![lines(1, 2)], vec![]).await.unwrap();
+    bench.store.append(one.key, 1, &[lines(1, 2)], &[]).await.unwrap();
     if bench.store.is_shared() {
         assert_eq!(bench.store.key_claim("ada", "k", &b).await.unwrap(), KeyClaim::InFlight);
         bench.store.node_stopped(&NodeId("a2".to_owned())).await.unwrap();

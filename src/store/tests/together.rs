@@ -51,7 +51,7 @@ async fn work(scene: Arc<Scene>, store: Store, name: String, seed: u64) {
     let per_slot: HashMap<BatchKey, u64> = scene.batches.iter().map(|key| (*key, 6)).collect();
     loop {
         let request = ClaimRequest {
-            runs: &|_task| true,
+            tasks: &RunnableTasks::Any,
             node: &node,
             slots_free: 3,
             items_per_slot: &per_slot,
