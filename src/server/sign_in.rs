@@ -16,7 +16,7 @@ use super::auth::{accepts_html, cookie_name, query_value};
 use super::state::{AppState, Site};
 use crate::client::words::path_segment;
 use crate::protocol::{ApiError, ErrorCode};
-use crate::service::{Caller, SignedIn};
+use crate::service::{Caller, IssuedLogin};
 
 /// What `/login` posts.
 #[derive(Deserialize)]
@@ -93,7 +93,7 @@ fn admit(state: &AppState, request: &Request) -> Result<(), ApiError> {
 async fn enter(
     state: &AppState,
     before: Option<Extension<Caller>>,
-    signed_in: &SignedIn,
+    signed_in: &IssuedLogin,
     next: &str,
 ) -> Response {
     if let Some(Extension(before)) = before

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Caller, Service, Object, may};
+use super::{Action, Caller, Service, Target, may};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
 use crate::protocol::{
     ApiError, Batch, BatchAct, BatchCounts, BatchId, BatchPage, BatchPatch, BatchQuery, BatchSettings,
@@ -23,7 +23,7 @@ impl Service {
     /// # Errors
     /// `invalid` for a state or cursor that there is not.
     pub async fn batches(&self, caller: &Caller, query: &BatchQuery) -> Result<BatchPage, ApiError> {
-        may(caller, Action::SeeBatches, Object::Installation)?;
+        may(caller, Action::SeeBatches, Target::Installation)?;
         let list = self.inner.store.list(filter(caller, query)?).await?;
         Ok(BatchPage {
             batches: list.batches.iter().map(|batch| self.inner.engine.wire(batch)).collect(),
@@ -36,7 +36,7 @@ impl Service {
     /// # Errors
     /// Outages only.
     pub async fn batch_counts(&self, caller: &Caller) -> Result<BatchCounts, ApiError> {
-        may(caller, Action::SeeBatches, Object::Installation)?;
+        may(caller, Action::SeeBatches, Target::Installation)?;
         Ok(self.inner.store.counts(&caller.viewer()).await?)
     }
 
@@ -55,7 +55,7 @@ impl Service {
     /// `not_found`.
     pub async fn batch_settings(&self, caller: &Caller, id: BatchId) -> Result<BatchSettings, ApiError> {
         let batch = self.visible(caller, id).await?;
-        let may_act = may(caller, Action::ActOnBatch, Object::from(&batch)).is_ok();
+        let may_act = may(caller, Action::ActOnBatch, Target::from(&batch)).is_ok();
         let acts = ACTS.into_iter().filter(|act| may_act && is_worth_offering(&batch, *act)).collect();
         let info = self.inner.tasks.info(&batch.task);
         let schema = info.map(|info| parse(&info.params));
@@ -164,7 +164,7 @@ impl Service {
         new: NewBatch,
         count: u64,
     ) -> Result<Batch, ApiError> {
-        may(caller, Action::Submit, Object::Installation)?;
+        may(caller, Action::Submit, Target::Installation)?;
         let engine = &self.inner.engine;
         let checked = engine.check(new, caller.name.clone())?;
         Ok(engine.wire(&engine.create_generated(checked, count, None).await?))

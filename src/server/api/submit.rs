@@ -14,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::extract::{
-    Place, Asked, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
+    Place, QueryParams, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
 };
 use crate::formats::body::ByteStream;
 use crate::formats::csv::delimiter::read_delimiter;
@@ -34,7 +34,7 @@ pub async fn create(
     State(state): State<AppState>,
     Who(caller): Who,
     RawQuery(query): RawQuery,
-    params: Asked,
+    params: QueryParams,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
@@ -58,7 +58,7 @@ pub async fn append(
     State(state): State<AppState>,
     Who(caller): Who,
     place: Place,
-    params: Asked,
+    params: QueryParams,
     request: Request,
 ) -> Result<Json<Batch>, ApiError> {
     let id = place.batch()?;
@@ -84,7 +84,7 @@ enum ReadBody {
 async fn read_body(
     state: &AppState,
     parts: &Parts,
-    params: &Asked,
+    params: &QueryParams,
     body: Body,
 ) -> Result<ReadBody, ApiError> {
     let headers = &parts.headers;
@@ -135,7 +135,7 @@ fn bytes(body: Body) -> ByteStream {
 }
 
 /// What a streamed body is about: the query says it.
-fn settings(params: &Asked) -> Result<NewBatch, ApiError> {
+fn settings(params: &QueryParams) -> Result<NewBatch, ApiError> {
     Ok(NewBatch {
         task: params
             .owned("task")

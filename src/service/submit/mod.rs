@@ -23,7 +23,7 @@ pub use self::key::IdempotencyKey;
 pub(super) use self::key::KeysInHand;
 pub use self::submission::{Addition, Submission, Submitted};
 use super::error::internal;
-use super::may::{Action, Object, may};
+use super::may::{Action, Target, may};
 use super::{Caller, Service};
 pub use crate::formats::csv::preview::csv_preview;
 use crate::formats::form::FormBody;
@@ -40,7 +40,7 @@ impl Service {
         submission: Submission,
         key: Option<IdempotencyKey>,
     ) -> Result<Submitted, ApiError> {
-        may(caller, Action::Submit, Object::Installation)?;
+        may(caller, Action::Submit, Target::Installation)?;
         let (service, caller) = (self.clone(), caller.clone());
         detached(async move {
             match key {
