@@ -17,7 +17,8 @@ use crate::config::{Config, ConfigError, RunConfig, TaskConfig};
 use crate::protocol::{BatchId, InputKind, Json, Seq};
 use crate::tasks::command::title_of;
 use crate::tasks::{
-    Declaration, Item, ItemInput, Misdeclared, Prepared, Registry, TaskContext, Way, WorkCell, built_in,
+    Declaration, Invocation, Item, ItemInput, Misdeclared, Prepared, Registry, TaskContext, WorkCell,
+    built_in,
 };
 
 /// Lines between an item and its process that wait to be printed; more are left out.
@@ -71,9 +72,9 @@ pub(super) fn registry(config: &Config) -> Result<Registry, ConfigError> {
 
 fn declaration(task: &TaskConfig, slots: u32) -> Declaration {
     let way = match &task.run {
-        RunConfig::Command(argv) => Way::OneShot(argv.clone()),
+        RunConfig::Command(argv) => Invocation::OneShot(argv.clone()),
         RunConfig::Worker { argv, processes } => {
-            Way::Worker { argv: argv.clone(), processes: processes.unwrap_or(slots) }
+            Invocation::Worker { argv: argv.clone(), processes: processes.unwrap_or(slots) }
         }
     };
     Declaration {

@@ -4,6 +4,7 @@
 //! Invariant: a setting that is unknown, of the wrong type or out of range stops the start, and the message names
 //! the place and what was expected. Deliberately opens no database and no socket.
 
+mod error;
 mod fields;
 mod read;
 mod tasks;
@@ -11,7 +12,8 @@ mod tasks;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-pub use read::{ConfigError, Sources};
+pub use error::ConfigError;
+pub use read::Sources;
 pub use tasks::{RunConfig, TaskConfig};
 
 use crate::protocol::Role;

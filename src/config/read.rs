@@ -8,32 +8,12 @@ use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 use super::Config;
+use super::error::{ConfigError, refused};
 use super::fields::{self, Raw};
 use super::tasks;
 
 /// The file that is read where none is named, if it is there.
 const FILE_DEFAULT: &str = "milepost.toml";
-
-/// Why the settings cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {path}", path = path.display())]
-    File {
-        /// Which one.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A setting is not as expected: the place (`FILE:LINE`, variable or flag), and what is wrong.
-    #[error("{place}: {problem}")]
-    Setting {
-        /// `FILE:LINE`, the name of the variable, or the flag.
-        place: String,
-        /// What is wrong and what was expected.
-        problem: String,
-    },
-}
 
 /// Where settings come from.
 #[derive(Clone, Debug, Default)]
@@ -74,10 +54,6 @@ impl Sources {
             .or_else(|| named.filter(|(_, value)| !value.is_empty()).map(|(_, value)| PathBuf::from(value)))
             .or_else(|| Path::new(FILE_DEFAULT).exists().then(|| PathBuf::from(FILE_DEFAULT)))
     }
-}
-
-pub(super) fn refused(place: impl Into<String>, problem: impl Into<String>) -> ConfigError {
-    ConfigError::Setting { place: place.into(), problem: problem.into() }
 }
 
 fn take(config: &mut Config, place: &str, table: &str, key: &str, raw: &Raw) -> Result<(), ConfigError> {

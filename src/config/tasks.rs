@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::read::{ConfigError, refused};
+use super::error::{ConfigError, refused};
 use crate::protocol::{InputKind, Json};
 
 /// Time limit of one attempt where neither task nor batch says anything, in seconds.

@@ -18,7 +18,7 @@ use super::dispatch::{ClaimLoop, Dispatcher, InputLoader, Preparer};
 use super::execute::SlotLoop;
 use super::flow::CommitObserver;
 use super::health::Health;
-use super::intake::{IntakeStage, SettleLoop};
+use super::intake::{IntakeStage, Settler};
 use super::liveness::Liveness;
 use super::new_batch::Validator;
 use super::publisher::Publisher;
@@ -64,7 +64,11 @@ pub(super) fn build(
         validator: Arc::new(Validator::new(Arc::clone(&tasks), options.items_per_batch_max)),
         preparer,
         liveness: Arc::clone(&liveness),
-        settlements: Arc::default(),
+        settler: Arc::new(Settler {
+            acts: Arc::clone(&acts),
+            queue: Default::default(),
+            loops: loops.clone(),
+        }),
     });
     let membership = Arc::new(Membership {
         store,
@@ -171,8 +175,7 @@ impl Stages {
         loops.watch(Loop::Disk, disk_loop(Arc::clone(acts), loops.clone()));
         let follow_ups = FollowUps { acts: Arc::clone(acts), validator: Arc::clone(&self.intake.validator) };
         loops.watch(Loop::Steps, StepLoop { acts: Arc::clone(acts), follow_ups, loops: loops.clone() }.run());
-        let queue = Arc::clone(&self.intake.settlements);
-        loops.watch(Loop::Settle, SettleLoop { acts: Arc::clone(acts), queue, loops: loops.clone() }.run());
+        loops.watch(Loop::Settle, Arc::clone(&self.intake.settler).run());
     }
 
     /// The stages of an item on a node with slots: dispatch, execute, record.
@@ -237,7 +240,7 @@ impl Stages {
             !dispatcher.holds_leases()
         });
         let reported = reported.await;
-        if !becomes(LAST_WORDS, || self.intake.settlements.is_empty()).await {
+        if !becomes(LAST_WORDS, || self.intake.settler.queue.is_empty()).await {
             tracing::warn!("batches are left without their end: the next start ends them");
         }
         loops.end_beats();

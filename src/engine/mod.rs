@@ -264,7 +264,7 @@ impl Engine {
 
     /// The request of a claimed key has failed before a batch was whole: the key is free.
     pub async fn free_key(&self, key: ClaimedKey) {
-        self.stages.intake.free_key(key).await;
+        self.stages.intake.settler.free_key(key).await;
     }
 }
 

@@ -15,10 +15,11 @@ pub mod context;
 pub mod csv_check;
 pub mod demo;
 pub mod image;
+mod erased;
 pub mod registry;
 pub mod task;
 
-pub use command::{Declaration, Misdeclared, Way};
+pub use command::{Declaration, Invocation, Misdeclared};
 pub use context::{LogLevel, TaskContext, Witness, WorkCell};
 pub use registry::Registry;
 pub use task::{Again, Item, ItemInput, Prepared, Task, TaskError};

@@ -233,7 +233,8 @@ fn entities_stay_in_the_store() {
 
 #[test]
 fn only_three_files_branch_on_the_database() {
-    let allowed = ["src/store/lease/claim.rs", "src/store/lease/record.rs"];
+    let allowed =
+        ["src/store/lease/claim.rs", "src/store/lease/record.rs", "src/store/migration/column_words.rs"];
     let mut faults = Vec::new();
     for source in sources("src") {
         let branches = [

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::block_writer::publish_grown;
-use super::settlement::{ClaimedKey, Settlement, SettlementQueue};
-use super::upload::Intake;
+use super::settlement::{ClaimedKey, Settlement};
+use super::settler::Settler;
+use super::upload::{Intake, UploadParts};
 use crate::engine::EngineError;
 use crate::engine::acts::{Acts, not_filling, to_its_end};
 use crate::engine::dispatch::Preparer;
@@ -24,7 +25,7 @@ pub struct IntakeStage {
     pub validator: Arc<Validator>,
     pub preparer: Arc<Preparer>,
     pub liveness: Arc<Liveness>,
-    pub settlements: Arc<SettlementQueue>,
+    pub settler: Arc<Settler>,
 }
 
 impl IntakeStage {
@@ -46,7 +47,7 @@ impl IntakeStage {
             match stage.acts.store.create(new).await {
                 Ok(batch) => {
                     stage.keep(&batch, prepared);
-                    Ok(Intake::begun(stage, batch))
+                    Ok(Intake::begun(stage.upload_parts(), batch))
                 }
                 Err(error) => {
                     stage.forget_unanswered(id, &error);
@@ -55,6 +56,10 @@ impl IntakeStage {
             }
         })
         .await
+    }
+
+    fn upload_parts(&self) -> UploadParts {
+        UploadParts { settler: Arc::clone(&self.settler), validator: Arc::clone(&self.validator) }
     }
 
     /// The task was prepared to check its parameters: a node with slots need not prepare it again.
@@ -69,7 +74,7 @@ impl IntakeStage {
     fn forget_unanswered(&self, id: BatchId, error: &StoreError) {
         self.acts.store.note_full(error);
         if !error.is_refusal() && !error.is_disk_full() {
-            self.settle_later(Settlement::Forget(id, Instant::now()));
+            self.settler.settle_later(Settlement::Forget(id, Instant::now()));
         }
     }
 
@@ -89,7 +94,7 @@ impl IntakeStage {
         let made = self.create_numbers(checked, count, binding).await;
         if let (Err(_), Some(claimed)) = (&made, claimed) {
             // Where the batch was made although nobody could say so, the key is bound, and stays so.
-            self.free_key(claimed).await;
+            self.settler.free_key(claimed).await;
         }
         made
     }
@@ -132,7 +137,7 @@ impl IntakeStage {
         if first_seq != batch.total + 1 {
             return Err(StoreError::WrongFirstSeq { total: batch.total }.into());
         }
-        Ok(Intake::continued(Arc::clone(self), batch, first_seq))
+        Ok(Intake::continued(self.upload_parts(), batch, first_seq))
     }
 
     /// A node that leaves would cut off what it begins.
@@ -140,7 +145,7 @@ impl IntakeStage {
         if self.liveness.is_leaving() {
             return Err(EngineError::Unready("The node is draining.".to_owned()));
         }
-        if self.settlements.is_full() {
+        if self.settler.queue.is_full() {
             return Err(EngineError::Unready("Too many batches wait for the database.".to_owned()));
         }
         Ok(self.acts.store.has_room()?)

@@ -6,19 +6,15 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{Notify, oneshot};
 
-use super::create::IntakeStage;
-use super::settle_loop::{Tried, attempt, free};
 use crate::engine::EngineError;
 use crate::protocol::{BatchId, Timestamp};
 use crate::store::access::KeyBinding;
 use crate::store::{BatchKey, BatchRecord, Completion, StoreError};
 
-/// Longest time that a request waits for its settlement; then it is told that the outcome is not known yet.
-const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Settlements that wait at most; beyond, no batch is begun or gone on with.
 const WAITING_MAX: usize = 1_024;
 
@@ -88,7 +84,7 @@ impl Settlement {
     }
 
     /// What is answered where it is not known yet how it ends.
-    fn not_known_yet(&self) -> EngineError {
+    pub(super) fn not_known_yet(&self) -> EngineError {
         EngineError::Unready(match self {
             Self::Complete(batch, completion) => format!(
                 "All {} items of batch #{batch} are stored, but the database does not answer: the batch is completed \
@@ -160,7 +156,7 @@ pub struct SettlementQueue {
 }
 
 impl SettlementQueue {
-    fn add(&self, waiting: Waiting) {
+    pub(super) fn add(&self, waiting: Waiting) {
         self.open.fetch_add(1, Ordering::AcqRel);
         self.put_back(vec![waiting]);
         self.added.notify_one();
@@ -189,57 +185,6 @@ impl SettlementQueue {
     /// True while so much waits that nothing more may be begun.
     pub fn is_full(&self) -> bool {
         self.open.load(Ordering::Acquire) >= WAITING_MAX
-    }
-}
-
-impl IntakeStage {
-    /// Settles now. Where the database cannot, leaves it to the loop, and waits for that no longer than [`ANSWER_MAX`].
-    ///
-    /// # Errors
-    /// `Unready` where the outcome is not known yet; what refused it for good.
-    pub(super) async fn settle(
-        &self,
-        settlement: Settlement,
-        key: Option<ClaimedKey>,
-    ) -> Result<BatchRecord, EngineError> {
-        let not_known_yet = settlement.not_known_yet();
-        match attempt(&self.acts, &settlement).await {
-            Tried::Done(batch) => {
-                if let Some(key) = key.filter(|_| settlement.frees_key()) {
-                    self.free_key(key).await;
-                }
-                known(batch)
-            }
-            Tried::Refused(error) => {
-                if let Some(waiting) = Waiting::after_refusal(&settlement, &error, key) {
-                    self.settlements.add(waiting);
-                }
-                Err(error)
-            }
-            Tried::Later(error) => {
-                tracing::warn!(%error, settles = settlement.name(), "not done at once: it is tried again");
-                let (answer, answered) = oneshot::channel();
-                self.settlements.add(Waiting { settlement, key, answer: Some(answer) });
-                match tokio::time::timeout(ANSWER_MAX, answered).await {
-                    Ok(Ok(answer)) => answer,
-                    // The loop has stopped, or takes too long.
-                    Ok(Err(_)) | Err(_) => Err(not_known_yet),
-                }
-            }
-        }
-    }
-
-    /// Leaves it to the loop.
-    pub(super) fn settle_later(&self, settlement: Settlement) {
-        self.settlements.add(Waiting::unattended(settlement, None));
-    }
-
-    /// The request of a claimed key has failed before a batch was whole: the key is free.
-    pub async fn free_key(&self, key: ClaimedKey) {
-        if let Err(error) = free(&self.acts.store, &key).await {
-            tracing::warn!(%error, "an idempotency key is freed later");
-            self.settlements.add(Waiting::unattended(Settlement::FreeKey, Some(key)));
-        }
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use super::block_buffer::BlockBuffer;
 use super::block_writer::write_blocks;
-use super::create::IntakeStage;
 use super::settlement::{ClaimedKey, Empty, Settlement};
+use super::settler::Settler;
 use crate::engine::acts::to_its_end;
 use crate::engine::flow::FileInput;
-use crate::engine::new_batch::{invalid, plural};
+use crate::engine::new_batch::{Validator, invalid, plural};
 use crate::engine::{CUT_OFF, EngineError};
 use crate::fault::Point;
 use crate::protocol::{FileRow, InputKind, Json, Seq, limits};
@@ -21,10 +21,17 @@ use crate::store::{BatchRecord, Completion, Ending, FileRecord, FileSide, StoreE
 /// reads a body holds it to the bound in the bytes that were sent, and knows the line.
 const STORED_BYTES_MAX: usize = 6 * limits::ITEM_BYTES_MAX + 2;
 
+/// What an upload uses of its stage.
+pub struct UploadParts {
+    pub settler: Arc<Settler>,
+    pub validator: Arc<Validator>,
+}
+
 /// A batch whose items are coming in. Dropped before [`Intake::finish`]: a batch that was begun with it ends cancelled
 /// with a reason; of one that it goes on with, what was committed stays.
 pub struct Intake {
-    stage: Arc<IntakeStage>,
+    settler: Arc<Settler>,
+    validator: Arc<Validator>,
     /// As of the start, or of the last commit that was looked at.
     batch: BatchRecord,
     buffer: Arc<BlockBuffer>,
@@ -45,20 +52,21 @@ enum Responsible {
 
 impl Intake {
     /// Fills `batch`, which was just made.
-    pub fn begun(stage: Arc<IntakeStage>, batch: BatchRecord) -> Self {
-        Self::new(stage, batch, 1, Responsible::Ours)
+    pub fn begun(parts: UploadParts, batch: BatchRecord) -> Self {
+        Self::new(parts, batch, 1, Responsible::Ours)
     }
 
     /// Goes on with `batch`, which is open, at item `next`.
-    pub fn continued(stage: Arc<IntakeStage>, batch: BatchRecord, next: Seq) -> Self {
-        Self::new(stage, batch, next, Responsible::Settled)
+    pub fn continued(parts: UploadParts, batch: BatchRecord, next: Seq) -> Self {
+        Self::new(parts, batch, next, Responsible::Settled)
     }
 
-    fn new(stage: Arc<IntakeStage>, batch: BatchRecord, next: Seq, end: Responsible) -> Self {
+    fn new(parts: UploadParts, batch: BatchRecord, next: Seq, end: Responsible) -> Self {
         let buffer = Arc::new(BlockBuffer::default());
-        let acts = Arc::clone(&stage.acts);
+        let UploadParts { settler, validator } = parts;
+        let acts = Arc::clone(&settler.acts);
         let writer = tokio::spawn(write_blocks(acts, batch.clone(), next, Arc::clone(&buffer)));
-        Self { stage, batch, buffer, next, writer: Some(writer), end }
+        Self { settler, validator, batch, buffer, next, writer: Some(writer), end }
     }
 
     /// The batch, as of the start of the intake.
@@ -121,7 +129,7 @@ impl Intake {
     }
 
     async fn add(&mut self, text: &str, file: Option<FileRecord>) -> Result<(), EngineError> {
-        self.stage.validator.within_limit(self.next)?;
+        self.validator.within_limit(self.next)?;
         if self.buffer.room().await {
             self.buffer.add(text, file);
             self.next += 1;
@@ -147,7 +155,7 @@ impl Intake {
             Ok(Ok(batch)) => Ok(batch),
             Ok(Err(StoreError::WrongFirstSeq { total })) => {
                 // A cancel seals: say so, rather than that the count is wrong.
-                let now = self.stage.acts.store.batch_by_key(self.batch.key).await?;
+                let now = self.settler.acts.store.batch_by_key(self.batch.key).await?;
                 let cause = if now.sealed {
                     StoreError::WrongState(now.state)
                 } else {
@@ -188,7 +196,7 @@ impl Intake {
         if self.end == Responsible::Settled {
             return match committed {
                 Some(batch) => Ok(batch),
-                None => Ok(self.stage.acts.store.batch_by_key(self.batch.key).await?),
+                None => Ok(self.settler.acts.store.batch_by_key(self.batch.key).await?),
             };
         }
         if self.next == 1 && !self.batch.options.open {
@@ -201,7 +209,7 @@ impl Intake {
         Point::BodyArrived.visit();
         // From here on the settlement has it, whatever becomes of this.
         self.end = Responsible::Settled;
-        self.stage.settle(Settlement::Complete(self.batch.key, completion), claimed).await
+        self.settler.settle(Settlement::Complete(self.batch.key, completion), claimed).await
     }
 
     /// Stops. A batch that was begun with this intake ends `cancelled` with `reason`, and what ran stays visible; without
@@ -228,10 +236,10 @@ impl Intake {
         let (batch, files) = (self.batch.key, self.buffer.left_files());
         match std::mem::replace(&mut self.end, Responsible::Settled) {
             Responsible::Ours => {
-                self.stage.settle(Settlement::End { batch, reason, empty, files }, key).await
+                self.settler.settle(Settlement::End { batch, reason, empty, files }, key).await
             }
             Responsible::Settled => {
-                let store = &self.stage.acts.store;
+                let store = &self.settler.acts.store;
                 store.remove_unnamed(&files).await?;
                 Ok(store.batch_by_key(batch).await?)
             }
@@ -252,7 +260,7 @@ impl Drop for Intake {
             // Files of what was not committed go with the hourly look: the block writer may be at work on them.
             let end =
                 Settlement::End { batch: self.batch.key, reason, empty: Empty::Shown, files: Vec::new() };
-            self.stage.settle_later(end);
+            self.settler.settle_later(end);
         }
     }
 }

@@ -15,7 +15,7 @@ async fn a_cut_batch_that_could_not_be_ended_is_ended_later() {
     intake.push(&Json::string("a")).await.unwrap();
     let batch = intake.batch().clone();
     let cut = tokio::spawn(intake.abort("cut".to_owned(), Empty::Shown));
-    bench.until(&batch, |_now| !bench.engine.stages.intake.settlements.is_empty()).await;
+    bench.until(&batch, |_now| !bench.engine.stages.intake.settler.queue.is_empty()).await;
     assert!(!bench.store.batch_by_key(batch.key).await.unwrap().state.is_finished());
     bench.store.only_reads("OFF").await;
     assert_eq!(cut.await.unwrap().unwrap().key, batch.key, "who waits is told of it");
@@ -33,7 +33,7 @@ async fn a_seal_that_is_refused_is_done_later() {
     bench.until(&batch, |batch| batch.succeeded == 1).await;
     bench.store.only_reads("ON").await;
     let finishing = tokio::spawn(intake.finish(None));
-    bench.until(&batch, |_now| !bench.engine.stages.intake.settlements.is_empty()).await;
+    bench.until(&batch, |_now| !bench.engine.stages.intake.settler.queue.is_empty()).await;
     assert!(!bench.store.batch_by_key(batch.key).await.unwrap().sealed);
     bench.store.only_reads("OFF").await;
     assert!(finishing.await.unwrap().unwrap().sealed, "who waits is told of it");
@@ -53,7 +53,7 @@ async fn what_a_dropped_intake_owes_is_done_when_the_database_lets_it() {
         bench.until(&batch, |batch| batch.succeeded == 1).await;
         bench.store.only_reads("ON").await;
         drop(intake);
-        bench.until(&batch, |_now| !bench.engine.stages.intake.settlements.is_empty()).await;
+        bench.until(&batch, |_now| !bench.engine.stages.intake.settler.queue.is_empty()).await;
         bench.store.only_reads("OFF").await;
         let ended = bench.ended(&batch).await;
         assert_eq!(ended.reason.as_deref(), Some("the upload was cut off"));

@@ -4,9 +4,6 @@
 //! that closes the batch; the engine makes the batch. Invariant: a batch has at most one follow-up ever, and whole:
 //! its rows are written in the transaction that ends `due`. Deliberately does not read what is to be made.
 
-use serde::Deserialize;
-
-use crate::protocol::{BatchState, Options, ThenOn};
 use crate::store::Store;
 use crate::store::backend::{Durability, all, insert_many, one, run};
 use crate::store::entity::batches;
@@ -14,10 +11,6 @@ use crate::store::error::StoreError;
 use crate::store::records::{BatchKey, BatchRecord, CreateBatch, NewBlock};
 use crate::store::tape::{INSERT_BLOCKS, block_rows, initial, insert, to_record, width_for};
 
-/// The end has not come yet.
-pub const WAITS: &str = "waits";
-/// The end has come: the follow-up is to be made.
-const DUE: &str = "due";
 /// Follow-ups made in one round at most; the rest comes with the next.
 const DUE_BATCHES: &str = "SELECT * FROM batches WHERE follow = 'due' ORDER BY id LIMIT 16";
 /// Whoever changes the row first does it: the other finds nothing that is due.
@@ -34,37 +27,6 @@ pub struct Followed {
     pub parent: BatchRecord,
     /// The one that was made.
     pub batch: BatchRecord,
-}
-
-#[derive(Deserialize)]
-struct Then {
-    #[serde(default)]
-    on: ThenOn,
-}
-
-/// Marks what is to follow a batch that ends so.
-pub fn at_end(batch: &mut batches::Model, end: BatchState) -> Result<(), StoreError> {
-    if batch.follow.as_deref() != Some(WAITS) {
-        return Ok(());
-    }
-    let broken = |error| StoreError::Invariant(format!("options of batch {}: {error}", batch.id));
-    let options: Options = serde_json::from_str(&batch.options).map_err(broken)?;
-    let Some(then) = options.then else { return Ok(()) };
-    let Then { on } = serde_json::from_str(then.as_str()).map_err(broken)?;
-    let matches = match end {
-        BatchState::Succeeded => true,
-        BatchState::Failed => on == ThenOn::Finished,
-        BatchState::Cancelled
-        | BatchState::Scheduled
-        | BatchState::Pending
-        | BatchState::Running
-        | BatchState::Paused
-        | BatchState::Cancelling => false,
-    };
-    if matches {
-        batch.follow = Some(DUE.to_owned());
-    }
-    Ok(())
 }
 
 impl Store {

@@ -1,7 +1,7 @@
 //! Acts on a batch: at once, in steps, and the batch that follows.
 
 mod act_steps;
-pub mod follow_up;
+mod follow_up;
 mod retry;
 mod verbs;
 

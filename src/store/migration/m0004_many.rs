@@ -6,8 +6,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use super::column_words::column_words;
 use crate::fault::Point;
-use crate::store::backend::column_words;
 
 /// This step.
 #[derive(DeriveMigrationName)]

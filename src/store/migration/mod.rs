@@ -5,6 +5,7 @@
 
 use sea_orm_migration::prelude::*;
 
+mod column_words;
 mod m0001_tape;
 mod m0002_people;
 mod m0003_idempotency;

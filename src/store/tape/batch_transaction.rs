@@ -11,10 +11,10 @@ use sea_orm::{DatabaseTransaction, Value};
 use super::batches::to_record;
 use super::budgets::BUDGET;
 use super::families::{self, FamilyMoves};
+use super::follow_state;
 use super::rows;
 use super::strip_cells::{self, CellMoves};
 use crate::protocol::{BatchState, ItemState};
-use crate::store::acts::follow_up;
 use crate::store::backend::{count, insert_many, int, locking, one};
 use crate::store::clock::Moment;
 use crate::store::entity::{batches, outcomes, requeue};
@@ -278,7 +278,7 @@ impl<'t> Tape<'t> {
             if end != BatchState::Cancelled {
                 self.batch.reason = None;
             }
-            follow_up::at_end(&mut self.batch, end)?;
+            follow_state::at_end(&mut self.batch, end)?;
         } else if state.hands_out() && self.is_spent()? {
             self.set_state(BatchState::Paused);
             self.batch.reason = Some(BUDGET.to_owned());

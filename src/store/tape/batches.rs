@@ -7,12 +7,12 @@ use sea_orm::{DatabaseTransaction, Value};
 
 use super::batch_transaction::Tape;
 use super::blocks::compress;
+use super::follow_state;
 use super::strip_cells::{parse_list, print_list, width_for};
 use crate::fault::Point;
 use crate::protocol::{BatchState, InputKind, Json, Seq, Timestamp};
 use crate::store::Store;
-use crate::store::access::{KeyBinding, idempotency};
-use crate::store::acts::follow_up;
+use crate::store::access::{KeyBinding, bind};
 use crate::store::backend::{Durability, count, insert_many, int, row, small};
 use crate::store::clock::Moment;
 use crate::store::entity::batches;
@@ -122,7 +122,7 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         intake_node: new.intake_node.as_ref().map(|node| node.0.clone()),
         acts: 0,
         cancel_drains: false,
-        follow: new.options.then.as_ref().map(|_then| follow_up::WAITS.to_owned()),
+        follow: new.options.then.as_ref().map(|_then| follow_state::WAITS.to_owned()),
         budget_ended: 0,
         budget_failed: 0,
         budget_row: 0,
@@ -231,7 +231,7 @@ impl Store {
         }
         insert(&tx, &mut batch).await?;
         if let Some(key) = key {
-            idempotency::bind(&tx, key, &batch.uuid, self.steady()).await?;
+            bind(&tx, key, &batch.uuid, self.steady()).await?;
         }
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         to_record(&batch)
@@ -324,7 +324,7 @@ impl Store {
             )));
         }
         if let Some(key) = &completion.key {
-            idempotency::bind(&tx, key, &tape.batch.uuid, self.steady()).await?;
+            bind(&tx, key, &tape.batch.uuid, self.steady()).await?;
         }
         let change = if tape.batch.sealed || tape.batch.intake_node.is_none() {
             tape.unchanged()?

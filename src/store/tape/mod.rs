@@ -6,6 +6,7 @@ mod blocks;
 mod budgets;
 mod columns;
 mod families;
+mod follow_state;
 mod ranges;
 mod rows;
 mod strip_cells;

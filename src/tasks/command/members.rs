@@ -1,6 +1,6 @@
 //! The members of one line of a process, each read by itself: one that is odd takes no other with it.
 //!
-//! Called by [`super::said`]. Nothing here decides what a line means as a whole.
+//! Called by [`super::interpret`]. Nothing here decides what a line means as a whole.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::super::context::LogLevel;
 use super::super::task::Again;
 use super::lines::Line;
-use super::said::Said;
+use super::message::Message;
 use crate::protocol::Json;
 
 /// An object as far as it concerns us, its values unread.
@@ -50,19 +50,19 @@ impl Members<'_> {
 
     /// How it ends the item, if it does. Beside a result, an error that says nothing (`""`, `false`) is none: some
     /// languages write every member of an answer.
-    pub fn end(&self, line: &Line) -> Option<Said> {
+    pub fn end(&self, line: &Line) -> Option<Message> {
         let says_nothing = |error: &&RawValue| matches!(error.get(), r#""""# | "false");
         let error = self.error.filter(|error| self.result.is_none() || !says_nothing(error));
         if let Some(error) = error {
             let again =
                 if self.retry.is_some_and(|retry| retry.get() == "false") { Again::No } else { Again::Yes };
-            return Some(Said::Error { text: text(error), again });
+            return Some(Message::Error { text: text(error), again });
         }
         let result = json(self.result?);
         Some(match line {
-            Line::Whole(_) => Said::Result(result),
+            Line::Whole(_) => Message::Result(result),
             Line::Repaired(_) | Line::TooLong(_) => {
-                Said::Refused("The answer's \"result\" stands in a line that is not UTF-8.".to_owned())
+                Message::Refused("The answer's \"result\" stands in a line that is not UTF-8.".to_owned())
             }
         })
     }
@@ -78,9 +78,9 @@ pub(super) fn text(value: &RawValue) -> String {
 }
 
 /// How far the item is; none where the value says nothing of the kind.
-pub(super) fn progress(value: &RawValue) -> Option<Said> {
+pub(super) fn progress(value: &RawValue) -> Option<Message> {
     if let Ok(fraction) = serde_json::from_str::<f64>(value.get()) {
-        return Some(Said::Progress { fraction: Some(fraction), note: None });
+        return Some(Message::Progress { fraction: Some(fraction), note: None });
     }
     let members = json(value).members()?;
     let named = |name: &str| members.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value);
@@ -88,14 +88,16 @@ pub(super) fn progress(value: &RawValue) -> Option<Said> {
     let (done, total) = (number("done"), number("total"));
     let fraction = done.zip(total).filter(|(_, total)| *total > 0.0).map(|(done, total)| done / total);
     let note = named("note").filter(|note| note.as_str() != "null").map(Json::display_text);
-    Some(Said::Progress { fraction, note })
+    Some(Message::Progress { fraction, note })
 }
 
 /// The name of a file: it has to be the very name.
-pub(super) fn file(name: &RawValue, line: &Line) -> Said {
+pub(super) fn file(name: &RawValue, line: &Line) -> Message {
     match (serde_json::from_str::<String>(name.get()), line) {
-        (Ok(name), Line::Whole(_)) => Said::File(name),
-        (Ok(_) | Err(_), _) => Said::Refused("The answer's \"file\" is not a name in UTF-8 text.".to_owned()),
+        (Ok(name), Line::Whole(_)) => Message::File(name),
+        (Ok(_) | Err(_), _) => {
+            Message::Refused("The answer's \"file\" is not a name in UTF-8 text.".to_owned())
+        }
     }
 }
 

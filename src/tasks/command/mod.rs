@@ -1,9 +1,9 @@
 //! Tasks that are the operator's own processes.
 //!
 //! ```text
-//! argv       command lines with placeholders      one_shot   a process for each item
-//! said, members   what a line says   lines  bounded   worker, pool   processes that live on, one item at a time
-//! process    groups and signals  folders, files   left_behind    what a killed server left running
+//! argv       command lines with placeholders           one_shot, worker, pool   a process for each item, or one that lives on
+//! lines, interpret, members, message   what a line of a process says, bounded
+//! process    groups and signals   folders, files   left_behind   what a killed server left running
 //! ```
 //!
 //! Called by the registry, with what the configuration declares. Invariant: what an item's process does (dies, hangs,
@@ -14,12 +14,13 @@ mod argv;
 mod files;
 mod folders;
 mod left_behind;
+mod interpret;
 mod lines;
 mod members;
 mod one_shot;
 mod pool;
 mod process;
-mod said;
+mod message;
 #[cfg(test)]
 mod tests;
 mod worker;
@@ -37,7 +38,7 @@ pub(super) use self::pool::Pool;
 
 use self::argv::Argv;
 use super::context::TaskContext;
-use super::registry::{Erased, Ready, as_written, checked};
+use super::erased::{Erased, Ready, as_written, checked};
 use super::task::{Item, Prepared, Run};
 use crate::protocol::{InputKind, Json, TaskInfo, limits};
 
@@ -58,7 +59,7 @@ type Environment = BTreeMap<OsString, OsString>;
 
 /// How items are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Invocation {
     /// A process for each item.
     OneShot(Vec<String>),
     /// Processes that live on, each with one item at a time.
@@ -82,7 +83,7 @@ pub struct Declaration {
     /// What one item is.
     pub input: InputKind,
     /// How items are run.
-    pub way: Way,
+    pub way: Invocation,
     /// Time limit of one attempt where the batch says nothing.
     pub timeout_seconds: u32,
     /// Variables that are handed on besides those that always are.
@@ -105,7 +106,7 @@ pub enum Misdeclared {
 }
 
 /// A declared task, ready to be prepared for batches.
-pub(super) struct Declared {
+pub(super) struct DeclaredTask {
     info: TaskInfo,
     schema: Value,
     validator: jsonschema::Validator,
@@ -119,7 +120,7 @@ enum Kind {
     Worker(Arc<Pool>),
 }
 
-impl Declared {
+impl DeclaredTask {
     /// Reads a declaration.
     ///
     /// # Errors
@@ -135,7 +136,7 @@ impl Declared {
         check_defaults(&schema)?;
         let environment = process::environment(&env, origin);
         let kind = match way {
-            Way::OneShot(words) => {
+            Invocation::OneShot(words) => {
                 if let Some(taken) = names.iter().find(|name| argv::is_taken(name)) {
                     let problem = format!("{taken:?} is a placeholder already: choose another name");
                     return Err(Misdeclared::Params(problem));
@@ -150,7 +151,7 @@ impl Declared {
                 }
                 Kind::OneShot { argv: Arc::new(argv.beside(&folder)), environment: Arc::new(environment) }
             }
-            Way::Worker { argv, processes } => {
+            Invocation::Worker { argv, processes } => {
                 let argv = Argv::literal(&argv).beside(&folder).words();
                 Kind::Worker(Arc::new(Pool::new(name.clone(), argv, environment, processes)))
             }
@@ -206,7 +207,7 @@ fn check_defaults(schema: &Value) -> Result<(), Misdeclared> {
     Ok(())
 }
 
-impl Erased for Declared {
+impl Erased for DeclaredTask {
     fn info(&self) -> &TaskInfo {
         &self.info
     }

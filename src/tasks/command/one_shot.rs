@@ -15,9 +15,10 @@ use super::super::task::{Item, ItemInput, TaskError};
 use super::argv::{Argv, inner_name};
 use super::files;
 use super::folders::Folders;
+use super::interpret;
 use super::lines::{Line, Lines};
+use super::message::Message;
 use super::process::{Pipes, Process, in_words};
-use super::said::{self, Said};
 use super::{Environment, LOG_LINE_BYTES_MAX, Params, RESULT_LINE_BYTES_MAX};
 use crate::protocol::Json;
 
@@ -111,19 +112,23 @@ async fn hear(
 
 fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
     context.tell(|| format!("out: {}", line.text()));
-    for said in said::read(line, item.seq) {
-        if said::take_words(&said, context) {
+    for said in interpret::read(line, item.seq) {
+        if interpret::take_words(&said, context) {
             continue;
         }
         match said {
-            Said::Result(result) => heard.result = Some(result),
-            Said::Error { text, again } => heard.error = Some(said::told(text, again)),
-            Said::Refused(why) => {
+            Message::Result(result) => heard.result = Some(result),
+            Message::Error { text, again } => heard.error = Some(interpret::told(text, again)),
+            Message::Refused(why) => {
                 context.log(LogLevel::Warn, line.text());
-                heard.error.get_or_insert(said::refused(why));
+                heard.error.get_or_insert(interpret::refused(why));
             }
             // All that is in the folder is taken anyway.
-            Said::File(_) | Said::Progress { .. } | Said::Log { .. } | Said::Plain(_) | Said::Other(_) => {}
+            Message::File(_)
+            | Message::Progress { .. }
+            | Message::Log { .. }
+            | Message::Plain(_)
+            | Message::Other(_) => {}
         }
     }
 }

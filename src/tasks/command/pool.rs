@@ -17,7 +17,7 @@ use super::super::task::{Item, TaskError};
 use super::folders::Folders;
 use super::one_shot::{not_started, shown};
 use super::worker::{Answer, Worker};
-use super::{Environment, files, said};
+use super::{Environment, files, interpret};
 use crate::protocol::Json;
 
 /// Processes that are tried for one item where each is gone before it takes the item.
@@ -66,7 +66,7 @@ impl Pool {
             turn = self.turns.acquire() => turn.expect("it is never closed"),
         };
         let work = folders.own.parent().and_then(Path::parent).unwrap_or(&folders.own);
-        let line = said::hand(item, params, &folders.out.to_string_lossy(), context);
+        let line = interpret::hand(item, params, &folders.out.to_string_lossy(), context);
         for _try in 0..TRIES_MAX {
             let mut worker = tokio::select! {
                 () = context.until_cancelled() => return Err(TaskError::cancelled()),

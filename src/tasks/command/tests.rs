@@ -1,4 +1,4 @@
-//! Declared tasks as the engine runs them, with real processes.
+//! DeclaredTask tasks as the engine runs them, with real processes.
 //!
 //! Owns no code. Invariant under test: one verdict for each item, whatever its process does.
 
@@ -51,7 +51,7 @@ impl Came {
     }
 }
 
-fn house(input: InputKind, way: Way) -> House {
+fn house(input: InputKind, way: Invocation) -> House {
     let folder = tempfile::tempdir().unwrap();
     let mut tasks = Registry::default().on(folder.path());
     tasks
@@ -73,7 +73,7 @@ fn house(input: InputKind, way: Way) -> House {
 
 fn shell(script: &str) -> House {
     let words = ["sh", "-c", script, "sh", "{line}", "{width}", "{out}"].map(str::to_owned);
-    house(InputKind::Line, Way::OneShot(words.to_vec()))
+    house(InputKind::Line, Invocation::OneShot(words.to_vec()))
 }
 
 /// A worker whose body is run for each item, as `item`.
@@ -85,7 +85,7 @@ fn python(processes: u32, body: &str) -> House {
         body.lines().map(|line| format!("    {line}\n")).collect::<String>()
     );
     let argv = ["/usr/bin/env", "python3", "-c", &script].map(str::to_owned).to_vec();
-    house(InputKind::Line, Way::Worker { argv, processes })
+    house(InputKind::Line, Invocation::Worker { argv, processes })
 }
 
 impl House {
@@ -163,7 +163,7 @@ async fn a_command_fails_in_words() {
         let error = came.error();
         assert_eq!((error.kind, error.message.as_str(), error.again), (kind, message, again), "{script}");
     }
-    let house = house(InputKind::Line, Way::OneShot(vec!["no-such-program".to_owned()]));
+    let house = house(InputKind::Line, Invocation::OneShot(vec!["no-such-program".to_owned()]));
     assert!(
         house
             .run(1, "")
@@ -274,7 +274,7 @@ async fn an_idle_worker_that_was_killed_costs_nothing() {
 async fn processes_that_die_at_once_do_not_spin() {
     let worker = |script: &str| {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-        house(InputKind::Line, Way::Worker { argv, processes: 1 })
+        house(InputKind::Line, Invocation::Worker { argv, processes: 1 })
     };
     let house = worker("exit 5");
     let begun = Instant::now();

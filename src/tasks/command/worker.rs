@@ -16,9 +16,10 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
 use super::super::context::{LogLevel, TaskContext};
 use super::super::task::{Item, TaskError};
+use super::interpret;
 use super::lines::{Line, Lines};
+use super::message::Message;
 use super::process::{Process, in_words};
-use super::said::{self, Said};
 use super::{Environment, LOG_LINE_BYTES_MAX, RESULT_LINE_BYTES_MAX, WORKER_FOLDER, files};
 use crate::protocol::Json;
 
@@ -210,25 +211,27 @@ fn take_err(line: &str, context: &TaskContext) {
 
 fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
     context.tell(|| format!("out: {}", line.text()));
-    for said in said::read(line, item.seq) {
-        if said::take_words(&said, context) {
+    for said in interpret::read(line, item.seq) {
+        if interpret::take_words(&said, context) {
             continue;
         }
         match said {
-            Said::Result(result) => heard.answer = Some(Answer::Result(result, Vec::new())),
-            Said::Error { text, again } => heard.answer = Some(Answer::Error(said::told(text, again))),
-            // Whether the line was its answer is not known: another one could follow, and be taken as the next item's.
-            Said::Refused(why) => {
-                context.log(LogLevel::Warn, line.text());
-                return heard.give_up(said::refused(why));
+            Message::Result(result) => heard.answer = Some(Answer::Result(result, Vec::new())),
+            Message::Error { text, again } => {
+                heard.answer = Some(Answer::Error(interpret::told(text, again)))
             }
-            Said::File(name) => {
+            // Whether the line was its answer is not known: another one could follow, and be taken as the next item's.
+            Message::Refused(why) => {
+                context.log(LogLevel::Warn, line.text());
+                return heard.give_up(interpret::refused(why));
+            }
+            Message::File(name) => {
                 heard.files.push(name);
                 if let Some(error) = files::is_too_many(&heard.files) {
                     return heard.give_up(error);
                 }
             }
-            Said::Progress { .. } | Said::Log { .. } | Said::Plain(_) | Said::Other(_) => {}
+            Message::Progress { .. } | Message::Log { .. } | Message::Plain(_) | Message::Other(_) => {}
         }
     }
 }

@@ -11,7 +11,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::value::{self, Kind, Ordered, Reading};
+use super::value::{self, CellValue, ColumnKind, Ordered};
 
 /// Characters of a pattern; a longer one is refused.
 const PATTERN_CHARS_MAX: usize = 1_000;
@@ -25,13 +25,13 @@ const SHOWN_VALUES_MAX: usize = 10;
 /// A column as declared: the name of a type, or an object of rules.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Value")]
-pub(super) struct Declared(Rules);
+pub(super) struct DeclaredColumn(Rules);
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Rules {
     #[serde(rename = "type", default)]
-    kind: Kind,
+    kind: ColumnKind,
     #[serde(default = "yes")]
     required: bool,
     min: Option<Value>,
@@ -46,7 +46,7 @@ fn yes() -> bool {
     true
 }
 
-impl TryFrom<Value> for Declared {
+impl TryFrom<Value> for DeclaredColumn {
     type Error = String;
 
     fn try_from(declared: Value) -> Result<Self, String> {
@@ -58,7 +58,7 @@ impl TryFrom<Value> for Declared {
     }
 }
 
-impl JsonSchema for Declared {
+impl JsonSchema for DeclaredColumn {
     fn schema_name() -> Cow<'static, str> {
         "Column".into()
     }
@@ -68,7 +68,7 @@ impl JsonSchema for Declared {
     }
 
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
-        let kinds: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+        let kinds: Vec<&str> = ColumnKind::ALL.iter().map(|(name, _)| *name).collect();
         json_schema!({
             "type": ["string", "object"],
             "title": "Column",
@@ -113,7 +113,7 @@ pub(super) enum Cell<'a> {
 /// The rules for one column, ready to judge.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
-    kind: Kind,
+    kind: ColumnKind,
     required: bool,
     min: Option<(Ordered, String)>,
     max: Option<(Ordered, String)>,
@@ -123,10 +123,10 @@ pub(super) struct Column {
     one_of: Option<Vec<String>>,
 }
 
-impl TryFrom<Declared> for Column {
+impl TryFrom<DeclaredColumn> for Column {
     type Error = String;
 
-    fn try_from(Declared(rules): Declared) -> Result<Self, String> {
+    fn try_from(DeclaredColumn(rules): DeclaredColumn) -> Result<Self, String> {
         let bound = |name: &str, declared: Option<Value>| match declared {
             None => Ok(None),
             Some(declared) => {
@@ -166,20 +166,20 @@ impl TryFrom<Declared> for Column {
 }
 
 /// A bound of a column of `kind`, and how a sentence shows it.
-fn bound(kind: Kind, declared: &Value) -> Result<(Ordered, String), String> {
+fn bound(kind: ColumnKind, declared: &Value) -> Result<(Ordered, String), String> {
     let text = match (kind, declared) {
-        (Kind::Integer | Kind::Number, Value::Number(number)) => number.to_string(),
-        (Kind::Date | Kind::Datetime, Value::String(text)) => text.clone(),
-        (Kind::Integer | Kind::Number | Kind::Date | Kind::Datetime, _) => {
+        (ColumnKind::Integer | ColumnKind::Number, Value::Number(number)) => number.to_string(),
+        (ColumnKind::Date | ColumnKind::Datetime, Value::String(text)) => text.clone(),
+        (ColumnKind::Integer | ColumnKind::Number | ColumnKind::Date | ColumnKind::Datetime, _) => {
             return Err(format!("expected {}", kind.expected()));
         }
-        (Kind::Text | Kind::Boolean | Kind::Email | Kind::Url, _) => {
+        (ColumnKind::Text | ColumnKind::Boolean | ColumnKind::Email | ColumnKind::Url, _) => {
             return Err("only integer, number, date and datetime have one".to_owned());
         }
     };
     match value::read(kind, &text) {
-        Some(Reading::Ordered(value)) => Ok((value, text)),
-        Some(Reading::Unordered) | None => Err(format!("expected {}", kind.expected())),
+        Some(CellValue::Ordered(value)) => Ok((value, text)),
+        Some(CellValue::Unordered) | None => Err(format!("expected {}", kind.expected())),
     }
 }
 
@@ -218,7 +218,7 @@ impl Column {
         let Some(reading) = value::read(self.kind, text) else {
             return faults.push(format!("expected {}, found {}", self.kind.expected(), shown(text)));
         };
-        if let Reading::Ordered(value) = reading {
+        if let CellValue::Ordered(value) = reading {
             self.judge_range(value, text, faults);
         }
         self.judge_text(text, faults);

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use self::column::{Cell, Column, Declared};
+use self::column::{Cell, Column, DeclaredColumn};
 use super::context::TaskContext;
 use super::task::{Item, ItemInput, Task, TaskError};
 use crate::protocol::limits::COLUMNS_MAX;
@@ -45,7 +45,7 @@ struct DeclaredColumns {
     /// Column name → the name of a type, or an object of type and rules, for example
     /// {"id":"integer","email":{"type":"email","required":false}}. Columns must have a value unless required is false.
     #[schemars(title = "Columns", extend("maxProperties" = COLUMNS_MAX, "default" = {}))]
-    columns: BTreeMap<String, Declared>,
+    columns: BTreeMap<String, DeclaredColumn>,
     /// Columns that are not declared are faults too.
     #[schemars(title = "No other columns")]
     no_other_columns: bool,

@@ -156,7 +156,7 @@ fn the_schema_says_what_is_possible() {
     assert_eq!(schema["properties"]["columns"]["default"], json!({}));
     assert_eq!(schema["properties"]["no_other_columns"]["default"], json!(false));
     let column = &schema["properties"]["columns"]["additionalProperties"];
-    assert_eq!(column["properties"]["type"]["enum"].as_array().unwrap().len(), value::Kind::ALL.len());
+    assert_eq!(column["properties"]["type"]["enum"].as_array().unwrap().len(), value::ColumnKind::ALL.len());
     let (filled, _) = registry.prepare("csv-check", &Json::default()).unwrap().unwrap();
     assert_eq!(filled.to_value(), json!({"columns": {}, "no_other_columns": false}));
 }

@@ -17,7 +17,7 @@ const LOCAL_MARKS: &str = ".!#$%&'*+/=?^_`{|}~-";
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(inline)]
-pub(super) enum Kind {
+pub(super) enum ColumnKind {
     #[default]
     Text,
     Integer,
@@ -29,7 +29,7 @@ pub(super) enum Kind {
     Url,
 }
 
-impl Kind {
+impl ColumnKind {
     /// Every type by the name that a declaration gives it.
     pub(super) const ALL: [(&'static str, Self); 8] = [
         ("text", Self::Text),
@@ -70,7 +70,7 @@ pub(super) enum Ordered {
 
 /// What a text is, read as a type.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Reading {
+pub(super) enum CellValue {
     Ordered(Ordered),
     Unordered,
 }
@@ -83,16 +83,16 @@ impl Ordered {
 }
 
 /// Reads `text` as a `kind`; none if it is not one.
-pub(super) fn read(kind: Kind, text: &str) -> Option<Reading> {
+pub(super) fn read(kind: ColumnKind, text: &str) -> Option<CellValue> {
     match kind {
-        Kind::Text => Some(Reading::Unordered),
-        Kind::Integer => parse_integer(text).map(|value| Reading::Ordered(Ordered::Integer(value))),
-        Kind::Number => parse_number(text).map(|value| Reading::Ordered(Ordered::Number(value))),
-        Kind::Boolean => is_boolean(text).then_some(Reading::Unordered),
-        Kind::Date => parse_date(text).map(|value| Reading::Ordered(Ordered::Date(value))),
-        Kind::Datetime => parse_instant(text).map(|value| Reading::Ordered(Ordered::Instant(value))),
-        Kind::Email => is_email(text).then_some(Reading::Unordered),
-        Kind::Url => is_url(text).then_some(Reading::Unordered),
+        ColumnKind::Text => Some(CellValue::Unordered),
+        ColumnKind::Integer => parse_integer(text).map(|value| CellValue::Ordered(Ordered::Integer(value))),
+        ColumnKind::Number => parse_number(text).map(|value| CellValue::Ordered(Ordered::Number(value))),
+        ColumnKind::Boolean => is_boolean(text).then_some(CellValue::Unordered),
+        ColumnKind::Date => parse_date(text).map(|value| CellValue::Ordered(Ordered::Date(value))),
+        ColumnKind::Datetime => parse_instant(text).map(|value| CellValue::Ordered(Ordered::Instant(value))),
+        ColumnKind::Email => is_email(text).then_some(CellValue::Unordered),
+        ColumnKind::Url => is_url(text).then_some(CellValue::Unordered),
     }
 }
 

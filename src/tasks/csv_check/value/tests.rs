@@ -3,21 +3,25 @@
 use super::*;
 
 /// What each type takes, and what it does not.
-const TABLE: [(Kind, &[&str], &[&str]); 8] = [
-    (Kind::Text, &["", " ", "x"], &[]),
+const TABLE: [(ColumnKind, &[&str], &[&str]); 8] = [
+    (ColumnKind::Text, &["", " ", "x"], &[]),
     (
-        Kind::Integer,
+        ColumnKind::Integer,
         &["0", "-0", "+7", "007", "9223372036854775807", "-9223372036854775808"],
         &["", "+", " 1", "1 ", "1.0", "1e3", "9223372036854775808", "1_000", "1,000", "٣", "0x1"],
     ),
     (
-        Kind::Number,
+        ColumnKind::Number,
         &["0", "-1", "+1.5", "1e3", "1E-3", "1.25e+2", "007.50", "1e-400"],
         &["", ".5", "5.", "1e", "1e+", "1e400", "-1e400", "inf", "NaN", "1,5", "1 ", "+-1", "1.5.2", "1e1.5"],
     ),
-    (Kind::Boolean, &["true", "FALSE", "Yes", "no", "1", "0"], &["", "t", "y", "2", "on", " true", "01"]),
     (
-        Kind::Date,
+        ColumnKind::Boolean,
+        &["true", "FALSE", "Yes", "no", "1", "0"],
+        &["", "t", "y", "2", "on", " true", "01"],
+    ),
+    (
+        ColumnKind::Date,
         &["2024-02-29", "0001-01-01", "9999-12-31", "2000-02-29"],
         &[
             "2023-02-29",
@@ -36,7 +40,7 @@ const TABLE: [(Kind, &[&str], &[&str]); 8] = [
         ],
     ),
     (
-        Kind::Datetime,
+        ColumnKind::Datetime,
         &[
             "2024-02-29T00:00:00Z",
             "2024-02-29t23:59:59z",
@@ -63,12 +67,12 @@ const TABLE: [(Kind, &[&str], &[&str]); 8] = [
         ],
     ),
     (
-        Kind::Email,
+        ColumnKind::Email,
         &["a@b", "a.b+c@example.com", "a..b@x-y.org", "!#$%&'*+/=?^_`{|}~-@x.y"],
         &["", "a", "@b", "a@", "a@b.", "a@.b", "a@-b", "a@b-", "a b@c", "a@b@c", "ä@b", "a@b_c", "a@b c"],
     ),
     (
-        Kind::Url,
+        ColumnKind::Url,
         &[
             "http://a",
             "HTTPS://example.com:8080/x?y#z",
@@ -121,7 +125,7 @@ fn times_compare_as_instants() {
 
 #[test]
 fn every_type_has_its_name() {
-    for (name, kind) in Kind::ALL {
-        assert_eq!(serde_json::from_value::<Kind>(name.into()).unwrap(), kind);
+    for (name, kind) in ColumnKind::ALL {
+        assert_eq!(serde_json::from_value::<ColumnKind>(name.into()).unwrap(), kind);
     }
 }

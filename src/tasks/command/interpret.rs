@@ -10,35 +10,11 @@ use super::super::task::{Again, Item, ItemInput, TaskError};
 use super::RESULT_LINE_BYTES_MAX;
 use super::lines::Line;
 use super::members::{self, Members};
+use super::message::Message;
 use crate::protocol::{BatchId, Json, Seq};
 
 /// Version of the lines.
 const VERSION: u32 = 1;
-
-/// What a line says; one may say several things.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Said {
-    Progress {
-        fraction: Option<f64>,
-        note: Option<String>,
-    },
-    Log {
-        level: LogLevel,
-        text: String,
-    },
-    File(String),
-    Result(Json),
-    Error {
-        text: String,
-        again: Again,
-    },
-    /// An answer that cannot be taken as it stands: why.
-    Refused(String),
-    /// No object of ours: a line of log.
-    Plain(String),
-    /// Of another item: the line.
-    Other(String),
-}
 
 /// Characters of a refused line that are shown, from the place of the fault on.
 const SHOWN_CHARS_MAX: usize = 24;
@@ -47,11 +23,11 @@ const SHOWN_CHARS_MAX: usize = 24;
 ///
 /// Whatever the line says is in the answer. A line that names a result, an error or a file, but cannot be read, is
 /// refused with the reason: taken as log, it would let the item succeed without its result.
-pub(super) fn read(line: &Line, seq: Seq) -> Vec<Said> {
+pub(super) fn read(line: &Line, seq: Seq) -> Vec<Message> {
     // Some programs begin their output with a byte order mark.
     let text = line.text().trim_start_matches('\u{feff}');
     if !text.trim_start().starts_with('{') {
-        return vec![Said::Plain(line.text().to_owned())];
+        return vec![Message::Plain(line.text().to_owned())];
     }
     let read = match line {
         Line::Whole(_) | Line::Repaired(_) => serde_json::from_str::<Members<'_>>(text)
@@ -60,8 +36,8 @@ pub(super) fn read(line: &Line, seq: Seq) -> Vec<Said> {
     };
     match read {
         Ok(members) => said_by(&members, line, seq),
-        Err(why) if members::names_an_answer(text) => vec![Said::Refused(why)],
-        Err(_) => vec![Said::Plain(line.text().to_owned())],
+        Err(why) if members::names_an_answer(text) => vec![Message::Refused(why)],
+        Err(_) => vec![Message::Plain(line.text().to_owned())],
     }
 }
 
@@ -79,18 +55,18 @@ fn in_place(text: &str, fault: &serde_json::Error) -> String {
 }
 
 /// What the members of one object say, in the order in which it is acted on.
-fn said_by(members: &Members<'_>, line: &Line, seq: Seq) -> Vec<Said> {
+fn said_by(members: &Members<'_>, line: &Line, seq: Seq) -> Vec<Message> {
     let answers = [members.result, members.error, members.file].iter().any(Option::is_some);
     match members.seq.map(|other| other.get().parse::<Seq>()) {
-        Some(Ok(other)) if other != seq => return vec![Said::Other(line.text().to_owned())],
+        Some(Ok(other)) if other != seq => return vec![Message::Other(line.text().to_owned())],
         Some(Err(_)) if answers => {
-            return vec![Said::Refused("The answer's \"seq\" is not the number of an item.".to_owned())];
+            return vec![Message::Refused("The answer's \"seq\" is not the number of an item.".to_owned())];
         }
         Some(Ok(_) | Err(_)) | None => {}
     }
     let mut said = Vec::with_capacity(1);
     if let Some(text) = members.log {
-        said.push(Said::Log { level: members.level(), text: members::text(text) });
+        said.push(Message::Log { level: members.level(), text: members::text(text) });
     }
     said.extend(members.progress.and_then(members::progress));
     if let Some(name) = members.file {
@@ -98,15 +74,15 @@ fn said_by(members: &Members<'_>, line: &Line, seq: Seq) -> Vec<Said> {
     }
     said.extend(members.end(line));
     if said.is_empty() {
-        said.push(Said::Plain(line.text().to_owned()));
+        said.push(Message::Plain(line.text().to_owned()));
     }
     said
 }
 
 /// Takes what changes nothing but what people see: progress and log. True if that was all the line said.
-pub(super) fn take_words(said: &Said, context: &TaskContext) -> bool {
+pub(super) fn take_words(said: &Message, context: &TaskContext) -> bool {
     match said {
-        Said::Progress { fraction, note } => {
+        Message::Progress { fraction, note } => {
             if let Some(note) = note {
                 context.note(note);
             }
@@ -115,19 +91,19 @@ pub(super) fn take_words(said: &Said, context: &TaskContext) -> bool {
             }
             true
         }
-        Said::Log { level, text } => {
+        Message::Log { level, text } => {
             context.log(*level, text);
             true
         }
-        Said::Plain(line) => {
+        Message::Plain(line) => {
             context.log(LogLevel::Info, line);
             true
         }
-        Said::Other(line) => {
+        Message::Other(line) => {
             context.log(LogLevel::Warn, &format!("a line of another item is ignored: {line}"));
             true
         }
-        Said::File(_) | Said::Result(_) | Said::Error { .. } | Said::Refused(_) => false,
+        Message::File(_) | Message::Result(_) | Message::Error { .. } | Message::Refused(_) => false,
     }
 }
 
@@ -205,37 +181,37 @@ mod tests {
 
     use super::*;
 
-    fn read_one(line: &str, seq: Seq) -> Said {
+    fn read_one(line: &str, seq: Seq) -> Message {
         let [said] = read(&Line::Whole(line.to_owned()), seq).try_into().expect("the line says one thing");
         said
     }
 
-    fn log(level: LogLevel, text: &str) -> Said {
-        Said::Log { level, text: text.to_owned() }
+    fn log(level: LogLevel, text: &str) -> Message {
+        Message::Log { level, text: text.to_owned() }
     }
 
-    fn error(text: &str, again: Again) -> Said {
-        Said::Error { text: text.to_owned(), again }
+    fn error(text: &str, again: Again) -> Message {
+        Message::Error { text: text.to_owned(), again }
     }
 
     #[test]
     fn every_line_of_the_surface_is_understood() {
         for (line, said) in [
-            (r#"{"progress":0.4}"#, Said::Progress { fraction: Some(0.4), note: None }),
+            (r#"{"progress":0.4}"#, Message::Progress { fraction: Some(0.4), note: None }),
             (
                 r#"{"progress":{"done":3,"total":10,"note":"page 3"}}"#,
-                Said::Progress { fraction: Some(0.3), note: Some("page 3".to_owned()) },
+                Message::Progress { fraction: Some(0.3), note: Some("page 3".to_owned()) },
             ),
-            (r#"{"progress":{"done":3,"total":0}}"#, Said::Progress { fraction: None, note: None }),
+            (r#"{"progress":{"done":3,"total":0}}"#, Message::Progress { fraction: None, note: None }),
             (r#"{"log":"text","level":"warn"}"#, log(LogLevel::Warn, "text")),
             (r#"{"log":{"a":1.10}}"#, log(LogLevel::Info, r#"{"a":1.10}"#)),
-            (r#"{"file":"a.png"}"#, Said::File("a.png".to_owned())),
-            (r#"{"result":null}"#, Said::Result(Json::default())),
+            (r#"{"file":"a.png"}"#, Message::File("a.png".to_owned())),
+            (r#"{"result":null}"#, Message::Result(Json::default())),
             (
                 r#" {"seq":41,"result":{"b":1.50,"a":[]}} "#,
-                Said::Result(Json::parse(r#"{"b":1.50,"a":[]}"#).unwrap()),
+                Message::Result(Json::parse(r#"{"b":1.50,"a":[]}"#).unwrap()),
             ),
-            ("\u{feff}{\"result\":1}", Said::Result(Json::number(1))),
+            ("\u{feff}{\"result\":1}", Message::Result(Json::number(1))),
             (r#"{"error":"text","retry":false}"#, error("text", Again::No)),
             (r#"{"error":"text"}"#, error("text", Again::Yes)),
             (r#"{"error":"text","retry":null}"#, error("text", Again::Yes)),
@@ -260,10 +236,10 @@ mod tests {
             "{'name': 'result'}",
             r#"{"error":null}"#,
         ] {
-            assert_eq!(read_one(line, 1), Said::Plain(line.to_owned()), "{line}");
+            assert_eq!(read_one(line, 1), Message::Plain(line.to_owned()), "{line}");
         }
         for line in [r#"{"seq":2,"result":1}"#, r#"{"seq":2,"log":"x"}"#] {
-            assert_eq!(read_one(line, 1), Said::Other(line.to_owned()));
+            assert_eq!(read_one(line, 1), Message::Other(line.to_owned()));
         }
     }
 
@@ -287,12 +263,12 @@ mod tests {
             (r#"{"file":"\udcf6.png"}"#, "\"file\""),
         ] {
             match read_one(line, 1) {
-                Said::Refused(told) => assert!(told.contains(why), "{line}: {told}"),
+                Message::Refused(told) => assert!(told.contains(why), "{line}: {told}"),
                 other => panic!("{line} is taken as {other:?}"),
             }
         }
         let repaired = |text: &str| Line::Repaired(text.to_owned());
-        let [Said::Refused(why)] = &read(&repaired("{\"result\":\"K\u{fffd}ln\"}"), 1)[..] else {
+        let [Message::Refused(why)] = &read(&repaired("{\"result\":\"K\u{fffd}ln\"}"), 1)[..] else {
             panic!("a result whose bytes were changed is not taken");
         };
         assert!(why.contains("UTF-8"), "{why}");
@@ -313,9 +289,9 @@ mod tests {
             (r#"{"error":"x","level":30,"stats":1e999}"#, error("x", Again::Yes)),
             (r#"{"error":"x","retry":"no"}"#, error("x", Again::Yes)),
             (r#"{"result":null,"error":"x"}"#, error("x", Again::Yes)),
-            (r#"{"result":1,"error":null}"#, Said::Result(Json::number(1))),
-            (r#"{"result":1,"error":""}"#, Said::Result(Json::number(1))),
-            (r#"{"result":1,"error":false}"#, Said::Result(Json::number(1))),
+            (r#"{"result":1,"error":null}"#, Message::Result(Json::number(1))),
+            (r#"{"result":1,"error":""}"#, Message::Result(Json::number(1))),
+            (r#"{"result":1,"error":false}"#, Message::Result(Json::number(1))),
         ] {
             assert_eq!(read_one(line, 1), said, "{line}");
         }
@@ -328,9 +304,9 @@ mod tests {
             read(&Line::Whole(line.to_owned()), 1),
             [
                 log(LogLevel::Info, "K\u{fffd}"),
-                Said::Progress { fraction: Some(1.0), note: None },
-                Said::File("a.png".to_owned()),
-                Said::Result(Json::parse("1e999").unwrap())
+                Message::Progress { fraction: Some(1.0), note: None },
+                Message::File("a.png".to_owned()),
+                Message::Result(Json::parse("1e999").unwrap())
             ]
         );
     }
@@ -338,10 +314,10 @@ mod tests {
     #[test]
     fn a_line_that_is_too_long_is_log_unless_it_answers() {
         let cut = |text: &str| read(&Line::TooLong(text.to_owned()), 1);
-        assert_eq!(cut("a dump of much"), [Said::Plain("a dump of much".to_owned())]);
-        assert_eq!(cut(r#"{"a":"much"#), [Said::Plain(r#"{"a":"much"#.to_owned())]);
+        assert_eq!(cut("a dump of much"), [Message::Plain("a dump of much".to_owned())]);
+        assert_eq!(cut(r#"{"a":"much"#), [Message::Plain(r#"{"a":"much"#.to_owned())]);
         for line in [r#"{"result":"much"#, r#"{"seq":1,"result":[1,2"#, r#"{"error":"much"#] {
-            assert!(matches!(&cut(line)[..], [Said::Refused(_)]), "{line}");
+            assert!(matches!(&cut(line)[..], [Message::Refused(_)]), "{line}");
         }
     }
 

@@ -1,9 +1,10 @@
-//! Tries settlements, once or until they are done.
+//! Settles at once what can be, and tries the rest until it is done.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
+use tokio::sync::oneshot;
 
 use super::settlement::{ClaimedKey, Empty, Settlement, SettlementQueue, Waiting, known};
 use crate::engine::EngineError;
@@ -12,6 +13,8 @@ use crate::engine::supervisor::Loops;
 use crate::protocol::BatchId;
 use crate::store::{BatchKey, BatchRecord, Store, StoreError};
 
+/// Longest time that a request waits for its settlement; then it is told that the outcome is not known yet.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// Shortest and longest pause before settlements are tried again.
 const AGAIN_MIN: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 100 });
 const AGAIN_MAX: Duration = Duration::from_secs(2);
@@ -21,7 +24,7 @@ const AT_ONCE: usize = 8;
 const LOST_CREATE: Duration = Duration::from_secs(60);
 
 /// How a try went.
-pub enum Tried {
+enum Tried {
     Done(Option<Box<BatchRecord>>),
     /// For good.
     Refused(EngineError),
@@ -29,7 +32,7 @@ pub enum Tried {
 }
 
 /// Tries once.
-pub async fn attempt(acts: &Arc<Acts>, settlement: &Settlement) -> Tried {
+async fn attempt(acts: &Arc<Acts>, settlement: &Settlement) -> Tried {
     let done = match settlement {
         Settlement::Complete(batch, completion) => acts.complete(*batch, completion).await.map(Some),
         Settlement::End { batch, reason, empty, files } => end(acts, *batch, reason, *empty, files).await,
@@ -44,7 +47,7 @@ pub async fn attempt(acts: &Arc<Acts>, settlement: &Settlement) -> Tried {
 }
 
 /// Frees a key.
-pub async fn free(store: &Store, key: &ClaimedKey) -> Result<(), StoreError> {
+async fn free(store: &Store, key: &ClaimedKey) -> Result<(), StoreError> {
     store.key_freed(&key.caller, &key.key, key.claimed_at).await
 }
 
@@ -93,16 +96,65 @@ async fn forget(acts: &Arc<Acts>, id: BatchId, since: Instant) -> Result<Option<
     }
 }
 
-/// The loop that settles what could not be settled at once.
-pub struct SettleLoop {
+/// Settles what requests began.
+pub struct Settler {
     pub acts: Arc<Acts>,
-    pub queue: Arc<SettlementQueue>,
+    pub queue: SettlementQueue,
     pub loops: Loops,
 }
 
-impl SettleLoop {
-    /// Settles until the engine stops.
-    pub async fn run(self) {
+impl Settler {
+    /// Settles now. Where the database cannot, leaves it to the loop, and waits for that no longer than [`ANSWER_MAX`].
+    ///
+    /// # Errors
+    /// `Unready` where the outcome is not known yet; what refused it for good.
+    pub async fn settle(
+        &self,
+        settlement: Settlement,
+        key: Option<ClaimedKey>,
+    ) -> Result<BatchRecord, EngineError> {
+        let not_known_yet = settlement.not_known_yet();
+        match attempt(&self.acts, &settlement).await {
+            Tried::Done(batch) => {
+                if let Some(key) = key.filter(|_| settlement.frees_key()) {
+                    self.free_key(key).await;
+                }
+                known(batch)
+            }
+            Tried::Refused(error) => {
+                if let Some(waiting) = Waiting::after_refusal(&settlement, &error, key) {
+                    self.queue.add(waiting);
+                }
+                Err(error)
+            }
+            Tried::Later(error) => {
+                tracing::warn!(%error, settles = settlement.name(), "not done at once: it is tried again");
+                let (answer, answered) = oneshot::channel();
+                self.queue.add(Waiting { settlement, key, answer: Some(answer) });
+                match tokio::time::timeout(ANSWER_MAX, answered).await {
+                    Ok(Ok(answer)) => answer,
+                    // The loop has stopped, or takes too long.
+                    Ok(Err(_)) | Err(_) => Err(not_known_yet),
+                }
+            }
+        }
+    }
+
+    /// Leaves it to the loop.
+    pub fn settle_later(&self, settlement: Settlement) {
+        self.queue.add(Waiting::unattended(settlement, None));
+    }
+
+    /// The request of a claimed key has failed before a batch was whole: the key is free.
+    pub async fn free_key(&self, key: ClaimedKey) {
+        if let Err(error) = free(&self.acts.store, &key).await {
+            tracing::warn!(%error, "an idempotency key is freed later");
+            self.queue.add(Waiting::unattended(Settlement::FreeKey, Some(key)));
+        }
+    }
+
+    /// Settles what waits until the engine stops.
+    pub async fn run(self: Arc<Self>) {
         let stop = self.loops.stop_token();
         let mut pause = AGAIN_MIN;
         loop {

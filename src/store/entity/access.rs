@@ -1,0 +1,89 @@
+//! Tables of who may come in.
+
+/// Table `logins`: signed-in cookies, by the hash of their id.
+pub mod logins {
+    use sea_orm::entity::prelude::*;
+
+    /// One row.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "logins")]
+    pub struct Model {
+        /// SHA-256 of the id, hexadecimal.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hash: String,
+        /// Who.
+        pub person: String,
+        /// The role, where the person is nobody in `people`.
+        pub role: Option<String>,
+        /// When they signed in, in ms.
+        pub created_at: i64,
+        /// When it was last used, in ms, to about a minute.
+        pub seen_at: i64,
+        /// When it ends, whatever happens, in ms.
+        pub expires_at: i64,
+    }
+
+    /// None: rows are joined by hand where they are.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Table `people`: who may sign in.
+pub mod people {
+    use sea_orm::entity::prelude::*;
+
+    /// One row.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "people")]
+    pub struct Model {
+        /// Name to sign in with.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub name: String,
+        /// `viewer`, `operator`, `admin`.
+        pub role: String,
+        /// Slow hash, as a PHC string.
+        pub password_hash: String,
+        /// May not come in.
+        pub disabled: bool,
+        /// When they were added, in ms.
+        pub created_at: i64,
+    }
+
+    /// None: rows are joined by hand where they are.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Table `tokens`: bearer tokens, by the hash of their secret.
+pub mod tokens {
+    use sea_orm::entity::prelude::*;
+
+    /// One row.
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "tokens")]
+    pub struct Model {
+        /// SHA-256 of the token, hexadecimal.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub hash: String,
+        /// Unique name.
+        pub name: String,
+        /// `viewer`, `operator`, `admin`.
+        pub role: String,
+        /// Who made it; null = the command line.
+        pub person: Option<String>,
+        /// When it was made, in ms.
+        pub created_at: i64,
+        /// When it was last used, in ms, to about a minute.
+        pub used_at: Option<i64>,
+    }
+
+    /// None: rows are joined by hand where they are.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
