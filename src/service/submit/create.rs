@@ -12,6 +12,10 @@ use crate::protocol::{ApiError, Batch, NewBatch};
 use crate::service::{Caller, Service};
 
 /// How far a body has come.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request, moved a few times: a box would cost more than it saves"
+)]
 enum BodyRead {
     /// Items went into a sink, and how that ended.
     Items(BatchSink, Result<(), BodyFault>),
