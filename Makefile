@@ -33,12 +33,13 @@ dev: tools ## serve and rebuild on change, with cargo-leptos (install it yoursel
 fmt: ## format all code
 	@cargo fmt --all
 
-check: tools ## rustfmt, clippy for both targets with warnings denied, tidy test
+check: tools ## rustfmt, clippy for both targets with warnings denied, unused dependencies, tidy test
 	@cargo fmt --all --check
 	@cargo clippy --locked --all-targets --features failpoints -- -D warnings
 	@cargo clippy --locked --lib -- -D warnings
 	@cargo clippy --locked --lib --no-default-features --features hydrate \
 	  --target wasm32-unknown-unknown --target-dir $(TARGET)/front -- -D warnings
+	@scripts/unused
 	@$(MAKE) --no-print-directory tidy
 
 tidy: ## the house rules: rooms, directions, sizes, docs

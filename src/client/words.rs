@@ -5,6 +5,8 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
 use crate::protocol::{AttemptOutcome, Batch, BatchState, ItemState, Json, Timestamp};
 
 /// Characters of an input or result shown in one cell of a list; the item's page shows all.
@@ -279,14 +281,13 @@ pub fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// `name` as one segment of an address: everything but plain letters and digits is escaped.
+/// What RFC 3986 calls unreserved stays as it is.
+const ESCAPED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// `name` as one segment of an address.
 #[must_use]
 pub fn path_segment(name: &str) -> String {
-    let escaped = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        other => format!("%{other:02X}"),
-    };
-    name.bytes().map(escaped).collect()
+    utf8_percent_encode(name, ESCAPED_IN_SEGMENT).to_string()
 }
 
 /// One character that tells a state apart without colour.

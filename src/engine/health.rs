@@ -6,20 +6,18 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use super::liveness::Liveness;
+use super::log_limit::LogLimit;
 use crate::fault::Loop;
 use crate::store::{Store, StoreError};
-
-/// The same trouble is logged at most so often.
-const TROUBLE_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The health of this node.
 pub struct Health {
     store: Store,
     liveness: Arc<Liveness>,
     faults: Mutex<Faults>,
+    trouble_log: LogLimit,
 }
 
 /// What is wrong.
@@ -33,13 +31,12 @@ struct Faults {
     stumbling: BTreeSet<&'static str>,
     /// The process's own loops have not had their turn for long.
     blocked: bool,
-    logged_at: Option<Instant>,
 }
 
 impl Health {
     /// Nothing is wrong yet.
     pub fn new(store: Store, liveness: Arc<Liveness>) -> Self {
-        Self { store, liveness, faults: Mutex::default() }
+        Self { store, liveness, faults: Mutex::default(), trouble_log: LogLimit::once_a_minute() }
     }
 
     fn faults(&self) -> MutexGuard<'_, Faults> {
@@ -72,14 +69,8 @@ impl Health {
             self.break_down(reason);
             return;
         }
-        let mut faults = self.faults();
-        let due = faults.logged_at.is_none_or(|at| at.elapsed() >= TROUBLE_LOG_INTERVAL);
-        if due {
-            faults.logged_at = Some(Instant::now());
-        }
-        faults.passing = Some(reason);
-        drop(faults);
-        if due {
+        self.faults().passing = Some(reason);
+        if self.trouble_log.is_due() {
             tracing::warn!(%error, what, "trying again");
         }
     }

@@ -42,6 +42,7 @@ mod health;
 mod intake;
 mod lifecycle;
 mod liveness;
+mod log_limit;
 mod new_batch;
 mod publisher;
 mod record;
@@ -60,6 +61,8 @@ use self::acts::Acts;
 use self::cluster::Membership;
 use self::intake::IntakeStage;
 pub use self::intake::{ClaimedKey, Empty, Intake};
+pub use self::log_limit::LogLimit;
+pub use self::new_batch::CheckedBatch;
 use self::window_feed::WindowFeed;
 use crate::fault::Loop;
 use crate::hub::Hub;
@@ -220,32 +223,34 @@ impl Engine {
 
 /// Batches in.
 impl Engine {
-    /// Starts a batch: checks task, parameters and options. Items come through the [`Intake`].
+    /// Checks all but the items of a batch, and prepares its task.
     ///
     /// # Errors
-    /// `UnknownTask`, `Invalid`, `TooLarge`, `Unready`; what the store says.
-    pub async fn create(
-        &self,
-        new: NewBatch,
-        owner: String,
-        columns: Vec<String>,
-    ) -> Result<Intake, EngineError> {
-        self.stages.intake.create(new, owner, columns).await
+    /// `UnknownTask`, `Invalid`, `TooLarge`; `NoItems` for what is to follow it.
+    pub fn check(&self, new: NewBatch, owner: String) -> Result<CheckedBatch, EngineError> {
+        self.stages.intake.validator.check(new, owner)
+    }
+
+    /// Starts a batch. Items come through the [`Intake`].
+    ///
+    /// # Errors
+    /// `TooLarge`, `Unready`; what the store says.
+    pub async fn create(&self, checked: CheckedBatch, columns: Vec<String>) -> Result<Intake, EngineError> {
+        self.stages.intake.create(checked, columns).await
     }
 
     /// Creates a batch of the numbers 1 to `count`; `key` and the hash of its request are bound to it in the same
     /// transaction, and free where there is an error.
     ///
     /// # Errors
-    /// `UnknownTask`, `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
+    /// `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
     pub async fn create_generated(
         &self,
-        new: NewBatch,
-        owner: String,
+        checked: CheckedBatch,
         count: u64,
         key: Option<(ClaimedKey, String)>,
     ) -> Result<BatchRecord, EngineError> {
-        self.stages.intake.create_generated(new, owner, count, key).await
+        self.stages.intake.create_generated(checked, count, key).await
     }
 
     /// Goes on with an open batch; `first_seq` must be its total + 1.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Engine, EngineError, EngineOptions};
+use super::{Engine, EngineError, EngineOptions, Intake};
 use crate::hub::Hub;
 use crate::protocol::{BatchState, InputKind, Json, NewBatch, Options, Role};
 use crate::store::{BatchRecord, Store, StoreOptions};
@@ -153,7 +153,7 @@ impl Bench {
     }
 
     async fn submit(&self, count: u64, params: &str, options: Options) -> BatchRecord {
-        self.engine.create_generated(asked(params, options), "ada".to_owned(), count, None).await.unwrap()
+        numbers(&self.engine, asked(params, options), count).await.unwrap()
     }
 
     /// Waits until `wanted` holds of the batch.
@@ -189,6 +189,16 @@ impl Bench {
         assert_eq!((ended.running, ended.retrying), (0, 0));
         ended
     }
+}
+
+/// A batch whose items are pushed.
+async fn begin(engine: &Engine, new: NewBatch) -> Result<Intake, EngineError> {
+    engine.create(engine.check(new, "ada".to_owned())?, Vec::new()).await
+}
+
+/// A batch of numbers.
+async fn numbers(engine: &Engine, new: NewBatch, count: u64) -> Result<BatchRecord, EngineError> {
+    engine.create_generated(engine.check(new, "ada".to_owned())?, count, None).await
 }
 
 fn asked(params: &str, options: Options) -> NewBatch {

@@ -1,8 +1,7 @@
 //! Bytes into lines, as they come.
 //!
-//! Owns the cutting of a byte stream at line feeds and the count of lines. Called by the text and NDJSON decoders.
-//! Invariant: any chunking of the same bytes gives the same lines and numbers; at most one line is held, bounded by
-//! [`ITEM_BYTES_MAX`]. Deliberately does not know what a line means.
+//! Any chunking of the same bytes gives the same lines and numbers. At most one line is held, of at most
+//! [`ITEM_BYTES_MAX`] bytes.
 
 use crate::protocol::limits::ITEM_BYTES_MAX;
 use crate::protocol::{ApiError, ErrorCode};
@@ -12,7 +11,7 @@ const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// What a reader does with a line: its number from 1, and its bytes without the ending.
 pub trait LineSink {
-    /// Takes one line that is not empty.
+    /// Receives one line that is not empty.
     fn line(&mut self, number: u64, bytes: &[u8]) -> Result<(), ApiError>;
 }
 
@@ -26,7 +25,7 @@ pub struct LineCutter {
 }
 
 impl LineCutter {
-    /// Takes a chunk and gives every line that ends in it.
+    /// Reads a chunk and gives every line that ends in it.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl LineSink) -> Result<(), ApiError> {
         while let Some(at) = bytes.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = (&bytes[..at], &bytes[at + 1..]);

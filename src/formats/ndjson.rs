@@ -1,25 +1,24 @@
 //! NDJSON into items: one JSON value a line.
 //!
-//! Owns the decoder of `application/x-ndjson`. Called by the pump. Invariant: a value is kept as it was written.
-//! Deliberately does not read inside values, but for records being objects.
+//! A value is kept as it was written, and not looked into but for what no item may be.
 
+use super::item_kind::check_value;
 use super::lines::{LineCutter, LineSink, utf8};
-use crate::protocol::limits::JSON_DEPTH_MAX;
 use crate::protocol::{ApiError, InputKind, Json};
 
-/// Takes chunks, gives JSON values.
+/// Chunks into JSON values.
 #[derive(Debug)]
 pub struct NdjsonDecoder {
     lines: LineCutter,
     input: InputKind,
 }
 
-struct Values<'a> {
+struct NdjsonLines<'a> {
     input: InputKind,
     into: &'a mut Vec<Json>,
 }
 
-impl LineSink for Values<'_> {
+impl LineSink for NdjsonLines<'_> {
     fn line(&mut self, number: u64, bytes: &[u8]) -> Result<(), ApiError> {
         let text = utf8(bytes, number)?;
         if text.trim_matches([' ', '\t', '\r']).is_empty() {
@@ -29,24 +28,10 @@ impl LineSink for Values<'_> {
             let column = fault.column();
             ApiError::invalid(format!("Expected one JSON value; column {column} is none.")).at_line(number)
         })?;
-        fits(self.input, &value).map_err(|fault| fault.at_line(number))?;
+        check_value(self.input, &value).map_err(|fault| fault.at_line(number))?;
         self.into.push(value);
         Ok(())
     }
-}
-
-/// Refuses a value that cannot be an item of the task.
-pub fn fits(input: InputKind, value: &Json) -> Result<(), ApiError> {
-    if input == InputKind::Record && !value.as_str().starts_with('{') {
-        return Err(ApiError::invalid("Expected a JSON object: the items of this task are records."));
-    }
-    if value.depth() > JSON_DEPTH_MAX {
-        return Err(ApiError::invalid(format!("Nested deeper than {JSON_DEPTH_MAX} levels.")));
-    }
-    if value.has_unpaired_surrogate() {
-        return Err(ApiError::invalid("Holds half of a surrogate pair, which is no character."));
-    }
-    Ok(())
 }
 
 impl NdjsonDecoder {
@@ -55,14 +40,14 @@ impl NdjsonDecoder {
         Self { lines: LineCutter::default(), input }
     }
 
-    /// Takes a chunk; items before a fault are given too.
+    /// Reads a chunk; items before a fault go `into` too.
     pub fn push(&mut self, bytes: &[u8], into: &mut Vec<Json>) -> Result<(), ApiError> {
-        self.lines.push(bytes, &mut Values { input: self.input, into })
+        self.lines.push(bytes, &mut NdjsonLines { input: self.input, into })
     }
 
     /// The stream has ended.
     pub fn finish(&mut self, into: &mut Vec<Json>) -> Result<(), ApiError> {
-        self.lines.finish(&mut Values { input: self.input, into })
+        self.lines.finish(&mut NdjsonLines { input: self.input, into })
     }
 
     /// Lines that ended so far.

@@ -1,12 +1,11 @@
 //! Plain text into items: one a line.
 //!
-//! Owns the decoder of `text/plain`. Called by the pump. Invariant: a line is kept as it came, but for its ending.
-//! Deliberately trims nothing: a blank is text.
+//! A line is kept as it came, but for its ending: a blank is text. Empty lines are no items.
 
 use super::lines::{LineCutter, LineSink, utf8};
 use crate::protocol::{ApiError, Json};
 
-/// Takes chunks, gives JSON strings.
+/// Chunks into JSON strings.
 #[derive(Debug, Default)]
 pub struct TextDecoder {
     lines: LineCutter,
@@ -22,7 +21,7 @@ impl LineSink for Strings<'_> {
 }
 
 impl TextDecoder {
-    /// Takes a chunk; items before a fault are given too.
+    /// Reads a chunk; items before a fault go `into` too.
     pub fn push(&mut self, bytes: &[u8], into: &mut Vec<Json>) -> Result<(), ApiError> {
         self.lines.push(bytes, &mut Strings(into))
     }

@@ -4,8 +4,6 @@
 //! changes its content and may be kept for ever; all others are asked for anew by `ETag`. Deliberately compresses
 //! nothing itself: `.br` and `.gz` lie beside the files.
 
-use std::fmt::Write as _;
-
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -23,6 +21,8 @@ struct Site;
 const MANIFEST: &str = "pkg/manifest.json";
 /// Characters of the name of a build: enough that two are never alike.
 const BUILD_CHARS: usize = 16;
+/// Bytes of a file's hash in its `ETag`.
+const TAG_HASH_BYTES: usize = 12;
 /// Characters of a hash in a name, at least.
 const HASH_CHARS_MIN: usize = 8;
 
@@ -114,13 +114,8 @@ fn negotiated(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, Option<&
 }
 
 fn tag(file: &EmbeddedFile, encoding: Option<&str>) -> String {
-    let mut tag = String::from("\"");
-    for byte in &file.metadata.sha256_hash()[..12] {
-        write!(tag, "{byte:02x}").expect("writing to a String cannot fail");
-    }
-    tag.push_str(encoding.unwrap_or_default());
-    tag.push('"');
-    tag
+    let hash = hex::encode(&file.metadata.sha256_hash()[..TAG_HASH_BYTES]);
+    format!("\"{hash}{}\"", encoding.unwrap_or_default())
 }
 
 fn media_type(name: &str) -> String {

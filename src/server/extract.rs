@@ -70,9 +70,9 @@ fn read<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, ApiError>
 }
 
 /// The query; an empty value is a missing one, and the last of several counts.
-pub struct Asked(HashMap<String, String>);
+pub struct QueryParams(HashMap<String, String>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -83,7 +83,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
-impl Asked {
+impl QueryParams {
     /// The parameter `name`.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
@@ -127,8 +127,8 @@ impl Asked {
 
     /// `limit`, clamped.
     pub fn limit(&self) -> Result<u32, ApiError> {
-        let asked = self.number("limit")?.unwrap_or(u64::from(PAGE_ROWS_DEFAULT));
-        Ok(u32::try_from(asked).unwrap_or(u32::MAX).clamp(1, PAGE_ROWS_MAX))
+        let limit = self.number("limit")?.unwrap_or(u64::from(PAGE_ROWS_DEFAULT));
+        Ok(u32::try_from(limit).unwrap_or(u32::MAX).clamp(1, PAGE_ROWS_MAX))
     }
 }
 
@@ -148,7 +148,7 @@ impl<T: DeserializeOwned> FromRequest<AppState> for Told<T> {
             "application/json" => {}
             other => return Err(unsupported(other, "application/json")),
         }
-        serde_json::from_slice(&bytes).map(|Object(told)| Self(Some(told))).map_err(|fault| {
+        serde_json::from_slice(&bytes).map(|Object(body)| Self(Some(body))).map_err(|fault| {
             if fault.is_data() {
                 ApiError::invalid(format!("The body is not as expected: {fault}."))
             } else {

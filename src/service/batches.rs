@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Action, Caller, Object, Service, may};
-use crate::engine::{ClaimedKey, Intake};
-use crate::protocol::limits::{NAME_CHARS_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
+use super::{Action, Caller, Service, Target, may};
+use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
 use crate::protocol::{
     ApiError, Batch, BatchAct, BatchCounts, BatchId, BatchPage, BatchPatch, BatchQuery, BatchSettings,
-    BatchState, CancelRequest, ErrorCode, ItemState, Json, Move, NewBatch, RetryRequest, Seq,
+    BatchState, CancelRequest, ErrorCode, ItemState, Json, Move, NewBatch, RetryRequest,
 };
 use crate::store::{BatchFilter, BatchRecord};
 
@@ -24,7 +23,7 @@ impl Service {
     /// # Errors
     /// `invalid` for a state or cursor that there is not.
     pub async fn batches(&self, caller: &Caller, query: &BatchQuery) -> Result<BatchPage, ApiError> {
-        may(caller, Action::SeeBatches, Object::Installation)?;
+        may(caller, Action::SeeBatches, Target::Installation)?;
         let list = self.inner.store.list(filter(caller, query)?).await?;
         Ok(BatchPage {
             batches: list.batches.iter().map(|batch| self.inner.engine.wire(batch)).collect(),
@@ -37,7 +36,7 @@ impl Service {
     /// # Errors
     /// Outages only.
     pub async fn batch_counts(&self, caller: &Caller) -> Result<BatchCounts, ApiError> {
-        may(caller, Action::SeeBatches, Object::Installation)?;
+        may(caller, Action::SeeBatches, Target::Installation)?;
         Ok(self.inner.store.counts(&caller.viewer()).await?)
     }
 
@@ -56,7 +55,7 @@ impl Service {
     /// `not_found`.
     pub async fn batch_settings(&self, caller: &Caller, id: BatchId) -> Result<BatchSettings, ApiError> {
         let batch = self.visible(caller, id).await?;
-        let may_act = may(caller, Action::ActOnBatch, Object::from(&batch)).is_ok();
+        let may_act = may(caller, Action::ActOnBatch, Target::from(&batch)).is_ok();
         let acts = ACTS.into_iter().filter(|act| may_act && is_worth_offering(&batch, *act)).collect();
         let info = self.inner.tasks.info(&batch.task);
         let schema = info.map(|info| parse(&info.params));
@@ -148,27 +147,11 @@ impl Service {
     /// `not_found`, `not_allowed`, `invalid`.
     pub async fn patch(&self, caller: &Caller, id: BatchId, patch: &BatchPatch) -> Result<Batch, ApiError> {
         let batch = self.allowed(caller, Action::ActOnBatch, id).await?;
-        check_title(patch.name.as_deref())?;
         if patch.concurrency == Some(0) {
             return Err(ApiError::invalid("The concurrency is at least 1."));
         }
         let after = self.inner.engine.patch(batch.key, patch).await?;
         Ok(self.inner.engine.wire(&after))
-    }
-
-    /// Starts a batch whose items will be pushed.
-    ///
-    /// # Errors
-    /// `not_allowed`, `unknown_task`, `invalid`.
-    pub async fn create(
-        &self,
-        caller: &Caller,
-        new: NewBatch,
-        columns: Vec<String>,
-    ) -> Result<Intake, ApiError> {
-        may(caller, Action::Submit, Object::Installation)?;
-        check_title(new.name.as_deref())?;
-        Ok(self.inner.engine.create(new, caller.name.clone(), columns).await?)
     }
 
     /// A batch of numbers.
@@ -181,40 +164,10 @@ impl Service {
         new: NewBatch,
         count: u64,
     ) -> Result<Batch, ApiError> {
-        self.create_generated_under(caller, new, count, None).await
-    }
-
-    /// A batch of numbers, and the claimed key that stands for it with the hash of its request.
-    ///
-    /// # Errors
-    /// `not_allowed`, `unknown_task`, `invalid`, `no_items`, `too_large`.
-    pub(super) async fn create_generated_under(
-        &self,
-        caller: &Caller,
-        new: NewBatch,
-        count: u64,
-        key: Option<(ClaimedKey, String)>,
-    ) -> Result<Batch, ApiError> {
+        may(caller, Action::Submit, Target::Installation)?;
         let engine = &self.inner.engine;
-        let allowed =
-            may(caller, Action::Submit, Object::Installation).and_then(|()| check_title(new.name.as_deref()));
-        if let Err(refusal) = allowed {
-            if let Some((claimed, _hash)) = key {
-                engine.free_key(claimed).await;
-            }
-            return Err(refusal);
-        }
-        let batch = engine.create_generated(new, caller.name.clone(), count, key).await?;
-        Ok(self.inner.engine.wire(&batch))
-    }
-
-    /// Goes on with an open batch.
-    ///
-    /// # Errors
-    /// `not_found`, `not_allowed`, `wrong_first_seq`.
-    pub async fn append(&self, caller: &Caller, id: BatchId, first_seq: Seq) -> Result<Intake, ApiError> {
-        let batch = self.allowed(caller, Action::ActOnBatch, id).await?;
-        Ok(self.inner.engine.append(batch.key, first_seq).await?)
+        let checked = engine.check(new, caller.name.clone())?;
+        Ok(engine.wire(&engine.create_generated(checked, count, None).await?))
     }
 
     /// No more items can come.
@@ -243,15 +196,6 @@ fn is_worth_offering(batch: &BatchRecord, act: BatchAct) -> bool {
     match act {
         BatchAct::Retry => does && batch.failed > 0,
         BatchAct::Pause | BatchAct::Resume | BatchAct::Cancel | BatchAct::Delete => does,
-    }
-}
-
-fn check_title(name: Option<&str>) -> Result<(), ApiError> {
-    match name {
-        Some(name) if name.trim().is_empty() || name.chars().count() > NAME_CHARS_MAX => {
-            Err(ApiError::invalid(format!("A batch's name has 1 to {NAME_CHARS_MAX} characters.")))
-        }
-        Some(_) | None => Ok(()),
     }
 }
 

@@ -4,10 +4,7 @@
 //! is not the request's fault is logged here, once (an outage once a minute), and its text never reaches a client.
 //! Deliberately knows no HTTP.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use crate::engine::EngineError;
+use crate::engine::{EngineError, LogLimit};
 use crate::protocol::{ApiError, ErrorCode};
 use crate::store::StoreError;
 
@@ -33,8 +30,8 @@ impl From<StoreError> for ApiError {
             StoreError::Taken(what) => Self::invalid(format!("{what} is taken.")),
             StoreError::DiskFull => disk_full(),
             StoreError::Busy(reason) => {
-                static SAID: OnceAMinute = OnceAMinute::new();
-                if SAID.is_due() {
+                static LIMIT: LogLimit = LogLimit::once_a_minute();
+                if LIMIT.is_due() {
                     tracing::warn!(reason, "the database is busy: requests are answered so");
                 }
                 busy("The database is busy; try again.")
@@ -66,27 +63,9 @@ impl From<EngineError> for ApiError {
     }
 }
 
-/// Lets an outage be said once a minute, however many requests it is answered to.
-struct OnceAMinute(Mutex<Option<Instant>>);
-
-impl OnceAMinute {
-    const fn new() -> Self {
-        Self(Mutex::new(None))
-    }
-
-    fn is_due(&self) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|at| at.elapsed() >= Duration::from_secs(60));
-        if due {
-            *last = Some(Instant::now());
-        }
-        due
-    }
-}
-
 fn disk_full() -> ApiError {
-    static SAID: OnceAMinute = OnceAMinute::new();
-    if SAID.is_due() {
+    static LIMIT: LogLimit = LogLimit::once_a_minute();
+    if LIMIT.is_due() {
         tracing::error!("the disk is full: requests are answered so");
     }
     ApiError::new(ErrorCode::DiskFull, "There is no room on the disk; nothing was changed.")

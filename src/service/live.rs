@@ -3,7 +3,7 @@
 //! Owns which topics there are for a caller. Called by the live socket. Invariant: a topic that is not there and one
 //! that may not be seen answer alike; rows are what the pages of the same caller show. Deliberately knows no session.
 
-use super::{Action, Caller, Object, Service, may};
+use super::{Action, Caller, Service, Target, may};
 use crate::hub::Audience;
 use crate::protocol::limits::{LISTED_BATCHES_MAX, PAGE_ROWS_MAX, WINDOW_ITEMS_MAX};
 use crate::protocol::{ApiError, BatchState, ErrorCode, ItemRow, Rev, Row, Topic};
@@ -115,7 +115,7 @@ impl Service {
 
     /// All unfinished batches and the newest finished, as the caller may see them.
     async fn listed(&self, caller: &Caller) -> Result<Vec<(Row, Audience)>, ApiError> {
-        may(caller, Action::SeeBatches, Object::Installation)?;
+        may(caller, Action::SeeBatches, Target::Installation)?;
         let (finished, unfinished): (Vec<_>, Vec<_>) =
             BatchState::ALL.into_iter().partition(|state| state.is_finished());
         let mut records = self.list_states(caller, unfinished, UNFINISHED_LISTED_MAX).await?;

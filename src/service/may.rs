@@ -1,4 +1,4 @@
-//! The one policy: caller × action × object.
+//! The one policy: caller × action × target.
 //!
 //! Owns who may do what. Called by every use case before it does anything. Invariant: what is not visible answers
 //! `not_found`, exactly as what is not there; what is visible but not allowed answers `not_allowed`. Deliberately
@@ -60,7 +60,7 @@ impl Action {
 
 /// What an action is done to.
 #[derive(Clone, Copy, Debug)]
-pub enum Object<'a> {
+pub enum Target<'a> {
     /// The installation as a whole.
     Installation,
     /// One batch.
@@ -72,19 +72,19 @@ pub enum Object<'a> {
     },
 }
 
-impl<'a> From<&'a BatchRecord> for Object<'a> {
+impl<'a> From<&'a BatchRecord> for Target<'a> {
     fn from(batch: &'a BatchRecord) -> Self {
         Self::Batch { owner: &batch.owner, private: batch.options.private }
     }
 }
 
-/// Whether `caller` may do `action` to `object`.
+/// Whether `caller` may do `action` to `target`.
 ///
 /// # Errors
-/// `not_found` where the object is not visible to the caller, else `not_allowed` with what it would take.
-pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> Result<(), ApiError> {
+/// `not_found` where the target is not visible to the caller, else `not_allowed` with what it would take.
+pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), ApiError> {
     let admin = caller.role == PersonRole::Admin;
-    if let Object::Batch { owner, private: true } = object
+    if let Target::Batch { owner, private: true } = target
         && !admin
         && owner != caller.name
     {
@@ -94,11 +94,11 @@ pub fn may(caller: &Caller, action: Action, object: Object<'_>) -> Result<(), Ap
         let least = action.least_role().as_str();
         return Err(ApiError::new(ErrorCode::NotAllowed, format!("This takes the role {least}.")));
     }
-    match object {
-        Object::Batch { owner, .. } if action == Action::ActOnBatch && !admin && owner != caller.name => {
+    match target {
+        Target::Batch { owner, .. } if action == Action::ActOnBatch && !admin && owner != caller.name => {
             Err(ApiError::new(ErrorCode::NotAllowed, "This batch belongs to somebody else."))
         }
-        Object::Installation | Object::Batch { .. } => Ok(()),
+        Target::Installation | Target::Batch { .. } => Ok(()),
     }
 }
 
@@ -112,10 +112,10 @@ mod tests {
     }
 
     /// One letter per role, least first: `.` allowed, `4` not found, `3` not allowed.
-    fn row(action: Action, object: Object<'_>) -> String {
+    fn row(action: Action, target: Target<'_>) -> String {
         PersonRole::ALL
             .into_iter()
-            .map(|role| match may(&caller(role), action, object).map_err(|error| error.code) {
+            .map(|role| match may(&caller(role), action, target).map_err(|error| error.code) {
                 Ok(()) => '.',
                 Err(ErrorCode::NotFound) => '4',
                 Err(ErrorCode::NotAllowed) => '3',
@@ -126,10 +126,10 @@ mod tests {
 
     #[test]
     fn the_whole_matrix() {
-        let own = Object::Batch { owner: "ada", private: false };
-        let own_private = Object::Batch { owner: "ada", private: true };
-        let others = Object::Batch { owner: "bob", private: false };
-        let others_private = Object::Batch { owner: "bob", private: true };
+        let own = Target::Batch { owner: "ada", private: false };
+        let own_private = Target::Batch { owner: "ada", private: true };
+        let others = Target::Batch { owner: "bob", private: false };
+        let others_private = Target::Batch { owner: "bob", private: true };
         for action in Action::ALL {
             let expected = match action {
                 Action::SeeTasks
@@ -141,8 +141,8 @@ mod tests {
                 Action::ActOnBatch => ["3..", "3..", "3..", "33.", "44."],
                 Action::DrainNode | Action::ManagePeople => ["33.", "33.", "33.", "33.", "44."],
             };
-            let found = [Object::Installation, own, own_private, others, others_private]
-                .map(|object| row(action, object));
+            let found = [Target::Installation, own, own_private, others, others_private]
+                .map(|target| row(action, target));
             assert_eq!(found, expected, "{action:?}");
         }
     }

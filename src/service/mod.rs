@@ -24,9 +24,9 @@ pub mod submit;
 use std::sync::Arc;
 
 pub use caller::{Caller, Via};
-pub use may::{Action, Object, may};
+pub use may::{Action, Target, may};
 pub use nodes::Figures;
-pub use people::{People, SignedIn};
+pub use people::{IssuedLogin, People};
 
 use self::submit::KeysInHand;
 use crate::engine::Engine;
@@ -94,7 +94,7 @@ impl Service {
     /// The record of a batch that the caller may do `action` to.
     async fn allowed(&self, caller: &Caller, action: Action, id: BatchId) -> Result<BatchRecord, ApiError> {
         let batch = self.inner.store.batch(id).await?;
-        may(caller, action, Object::from(&batch))?;
+        may(caller, action, Target::from(&batch))?;
         Ok(batch)
     }
 }

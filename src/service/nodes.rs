@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Action, Caller, Object, Service, may};
+use super::{Action, Caller, Service, Target, may};
 use crate::engine::EngineError;
 use crate::protocol::{ApiError, Node, NodeId, NodePage, NodeState, TaskPage};
 
@@ -18,7 +18,7 @@ impl Service {
     /// # Errors
     /// None for anybody who is signed in.
     pub fn tasks(&self, caller: &Caller) -> Result<TaskPage, ApiError> {
-        may(caller, Action::SeeTasks, Object::Installation)?;
+        may(caller, Action::SeeTasks, Target::Installation)?;
         Ok(TaskPage { tasks: self.inner.tasks.infos().cloned().collect() })
     }
 
@@ -27,7 +27,7 @@ impl Service {
     /// # Errors
     /// Outages only.
     pub async fn nodes(&self, caller: &Caller) -> Result<NodePage, ApiError> {
-        may(caller, Action::SeeNodes, Object::Installation)?;
+        may(caller, Action::SeeNodes, Target::Installation)?;
         Ok(NodePage { nodes: self.inner.engine.nodes().await? })
     }
 
@@ -37,7 +37,7 @@ impl Service {
     /// # Errors
     /// `not_allowed`, or `not_found` where there is no such node, or it is down.
     pub async fn drain_node(&self, caller: &Caller, node: &str) -> Result<Node, ApiError> {
-        may(caller, Action::DrainNode, Object::Installation)?;
+        may(caller, Action::DrainNode, Target::Installation)?;
         tracing::info!(by = caller.name, node, "draining on request");
         Ok(self.inner.engine.drain_node(&NodeId(node.to_owned())).await?)
     }
@@ -75,7 +75,7 @@ impl Service {
     /// # Errors
     /// Outages only.
     pub async fn figures(&self, caller: &Caller) -> Result<Figures, ApiError> {
-        may(caller, Action::SeeMetrics, Object::Installation)?;
+        may(caller, Action::SeeMetrics, Target::Installation)?;
         let nodes = self.inner.engine.nodes().await?;
         let counts = self.inner.store.counts(&caller.viewer()).await?;
         Ok(Figures { nodes, counts })

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use super::password::Passwords;
-use super::{Action, Caller, Object, Via, may, secret};
+use super::{Action, Caller, Target, Via, may, secret};
 use crate::protocol::{ApiError, ErrorCode, PersonRole, Timestamp};
 use crate::store::Store;
 use crate::store::access::{NewLogin, PersonRecord, TokenRecord};
@@ -29,7 +29,7 @@ const LINK_NAME: &str = "local";
 
 /// A sign-in that went well.
 #[derive(Clone, Debug)]
-pub struct SignedIn {
+pub struct IssuedLogin {
     /// Who.
     pub caller: Caller,
     /// The id of the login, for a cookie. Shown once.
@@ -138,7 +138,7 @@ impl People {
     ///
     /// # Errors
     /// `not_found` where the code is not, or no longer, the one.
-    pub async fn sign_in_by_link(&self, code: &str) -> Result<SignedIn, ApiError> {
+    pub async fn sign_in_by_link(&self, code: &str) -> Result<IssuedLogin, ApiError> {
         let used = self.can_sign_in().await?;
         {
             let mut open = self.inner.first_link.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,7 +154,7 @@ impl People {
     ///
     /// # Errors
     /// `not_signed_in` for an unknown name and a wrong password alike, `busy` where too many try.
-    pub async fn sign_in(&self, name: &str, password: String) -> Result<SignedIn, ApiError> {
+    pub async fn sign_in(&self, name: &str, password: String) -> Result<IssuedLogin, ApiError> {
         let person = match check_name(name) {
             Ok(()) => self.inner.store.person(name).await?.filter(|person| !person.disabled),
             Err(_no_name) => None,
@@ -174,7 +174,7 @@ impl People {
         name: &str,
         role: PersonRole,
         stored_role: Option<PersonRole>,
-    ) -> Result<SignedIn, ApiError> {
+    ) -> Result<IssuedLogin, ApiError> {
         let secret = secret::fresh();
         let hash = secret::hash(&secret);
         let expires_at = self.inner.store.steady().plus_ms(ABSOLUTE_MS);
@@ -182,7 +182,7 @@ impl People {
         self.inner.store.login_add(login).await?;
         tracing::info!(person = name, "signed in");
         let caller = Caller { name: name.to_owned(), role, via: Via::Login(hash) };
-        Ok(SignedIn { caller, secret, max_age_seconds: ABSOLUTE_MS / 1_000 })
+        Ok(IssuedLogin { caller, secret, max_age_seconds: ABSOLUTE_MS / 1_000 })
     }
 
     /// Ends what the caller came in by, if it is a login. A token stays: it is revoked by name.
@@ -307,7 +307,7 @@ impl People {
         role: PersonRole,
         password: String,
     ) -> Result<(), ApiError> {
-        may(caller, Action::ManagePeople, Object::Installation)?;
+        may(caller, Action::ManagePeople, Target::Installation)?;
         check_name(name)?;
         let password_hash = self.inner.passwords.hash(password).await?;
         let created_at = self.inner.store.now();
@@ -320,7 +320,7 @@ impl People {
     /// # Errors
     /// `not_allowed`.
     pub async fn list(&self, caller: &Caller) -> Result<Vec<PersonRecord>, ApiError> {
-        may(caller, Action::ManagePeople, Object::Installation)?;
+        may(caller, Action::ManagePeople, Target::Installation)?;
         Ok(self.inner.store.people().await?)
     }
 
@@ -329,7 +329,7 @@ impl People {
     /// # Errors
     /// `not_allowed`, `not_found`.
     pub async fn disable(&self, caller: &Caller, name: &str) -> Result<(), ApiError> {
-        may(caller, Action::ManagePeople, Object::Installation)?;
+        may(caller, Action::ManagePeople, Target::Installation)?;
         self.inner.store.person_disable(name).await?;
         self.inner.taken_away.notify_one();
         Ok(())
@@ -345,7 +345,7 @@ impl People {
         name: &str,
         role: PersonRole,
     ) -> Result<String, ApiError> {
-        may(caller, Action::ManagePeople, Object::Installation)?;
+        may(caller, Action::ManagePeople, Target::Installation)?;
         check_name(name)?;
         let token = format!("{}{}", secret::TOKEN_PREFIX, secret::fresh());
         let person = (caller.via != Via::Local).then(|| caller.name.clone());
@@ -360,7 +360,7 @@ impl People {
     /// # Errors
     /// `not_allowed`.
     pub async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenRecord>, ApiError> {
-        may(caller, Action::ManagePeople, Object::Installation)?;
+        may(caller, Action::ManagePeople, Target::Installation)?;
         Ok(self.inner.store.tokens().await?)
     }
 
@@ -369,7 +369,7 @@ impl People {
     /// # Errors
     /// `not_allowed`, `not_found`.
     pub async fn revoke_token(&self, caller: &Caller, name: &str) -> Result<(), ApiError> {
-        may(caller, Action::ManagePeople, Object::Installation)?;
+        may(caller, Action::ManagePeople, Target::Installation)?;
         self.inner.store.token_revoke(name).await?;
         self.inner.taken_away.notify_one();
         Ok(())

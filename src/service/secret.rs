@@ -4,8 +4,6 @@
 //! of the system's randomness, and only its SHA-256 is ever stored. Deliberately slow in nothing: guessing 256
 //! bits needs no brake.
 
-use std::fmt::Write as _;
-
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 use sha2::{Digest as _, Sha256};
@@ -21,26 +19,19 @@ const SECRET_BYTES: usize = 32;
 pub fn fresh() -> String {
     let mut bytes = [0_u8; SECRET_BYTES];
     OsRng.try_fill_bytes(&mut bytes).expect("the system gives randomness");
-    hex(&bytes)
+    hex::encode(bytes)
 }
 
 /// What is stored of a secret: its SHA-256, lower-case hexadecimal.
 #[must_use]
 pub fn hash(secret: &str) -> String {
-    hex(&Sha256::digest(secret.as_bytes()))
+    hex::encode(Sha256::digest(secret.as_bytes()))
 }
 
 /// True where `text` has the form of a secret; anything else needs no look-up.
 #[must_use]
 pub fn is_well_formed(text: &str) -> bool {
     text.len() == SECRET_BYTES * 2 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("writing to a String cannot fail");
-        text
-    })
 }
 
 #[cfg(test)]

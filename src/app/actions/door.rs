@@ -7,8 +7,10 @@ use std::str::FromStr;
 
 use axum::Extension;
 use axum::http::{HeaderValue, StatusCode, header};
+use axum_extra::extract::cookie::{Cookie, SameSite};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
+use time::Duration;
 
 use crate::protocol::{ApiError, ErrorCode, Json, NewBatch, Options};
 use crate::service::{Caller, Service};
@@ -63,8 +65,10 @@ pub fn page<T>(result: Result<T, ApiError>) -> Result<T, ApiError> {
 
 /// Keeps `value` in a cookie that scripts may read, for a year.
 pub fn remember(name: &str, value: &str) {
-    let cookie = format!("{name}={value}; Path=/; Max-Age=31536000; SameSite=Lax");
-    if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), HeaderValue::from_str(&cookie)) {
+    let cookie =
+        Cookie::build((name, value)).path("/").max_age(Duration::days(365)).same_site(SameSite::Lax).build();
+    let cookie = HeaderValue::from_str(&cookie.to_string());
+    if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), cookie) {
         response.append_header(header::SET_COOKIE, cookie);
     }
 }

@@ -208,10 +208,7 @@ impl Acts {
     ) -> Result<BatchRecord, EngineError> {
         new_batch::concurrency(patch.concurrency)?;
         let mut patch = patch.clone();
-        patch.name = patch.name.map(|name| new_batch::name(name.trim().to_owned())).transpose()?;
-        if patch.name.as_deref().is_some_and(str::is_empty) {
-            return Err(new_batch::invalid("name: at least one character is expected"));
-        }
+        patch.name = patch.name.as_deref().map(new_batch::name).transpose()?;
         let acts = Arc::clone(self);
         to_its_end(async move {
             let change = acts.store.patch(batch, &patch).await?;

@@ -1,6 +1,6 @@
 //! How a batch begins: with an intake, whole from numbers, or gone on with.
 //!
-//! Nothing is written before all but the items is checked.
+//! All but the items was checked before: see [`CheckedBatch`].
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,10 +13,10 @@ use crate::engine::EngineError;
 use crate::engine::acts::{Acts, not_filling, to_its_end};
 use crate::engine::dispatch::Preparer;
 use crate::engine::liveness::Liveness;
-use crate::engine::new_batch::{CheckedBatch, Validator, invalid};
-use crate::protocol::{BatchId, NewBatch, Seq};
+use crate::engine::new_batch::{CheckedBatch, Validator};
+use crate::protocol::{BatchId, Seq};
 use crate::store::access::KeyBinding;
-use crate::store::{BatchKey, BatchRecord, Source, StoreError};
+use crate::store::{BatchKey, BatchRecord, StoreError};
 use crate::tasks::Prepared;
 
 /// The stage where batches begin.
@@ -29,18 +29,18 @@ pub struct IntakeStage {
 }
 
 impl IntakeStage {
-    /// Starts a batch: checks task, parameters and options. Items come through the [`Intake`].
+    /// Starts a batch. Items come through the [`Intake`].
     ///
     /// # Errors
-    /// `UnknownTask`, `Invalid`, `TooLarge`, `Unready`; what the store says.
+    /// `TooLarge`, `Unready`; what the store says.
     pub async fn create(
         self: &Arc<Self>,
-        new: NewBatch,
-        owner: String,
+        checked: CheckedBatch,
         columns: Vec<String>,
     ) -> Result<Intake, EngineError> {
         self.takes_batches()?;
-        let CheckedBatch { new, prepared } = self.validator.batch(new, owner, columns, Source::Blocks, 0)?;
+        let CheckedBatch { mut new, prepared } = checked.with_columns(columns)?;
+        new.intake_node = Some(self.liveness.node());
         let stage = Arc::clone(self);
         to_its_end(async move {
             let id = new.id;
@@ -82,17 +82,16 @@ impl IntakeStage {
     /// transaction, and free where there is an error.
     ///
     /// # Errors
-    /// `UnknownTask`, `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
+    /// `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
     pub async fn create_generated(
         self: &Arc<Self>,
-        new: NewBatch,
-        owner: String,
+        checked: CheckedBatch,
         count: u64,
         key: Option<(ClaimedKey, String)>,
     ) -> Result<BatchRecord, EngineError> {
         let (claimed, hash) = key.unzip();
         let binding = claimed.as_ref().zip(hash).map(|(claimed, hash)| claimed.binding(hash));
-        let made = self.create_numbers(new, owner, count, binding).await;
+        let made = self.create_numbers(checked, count, binding).await;
         if let (Err(_), Some(claimed)) = (&made, claimed) {
             // Where the batch was made although nobody could say so, the key is bound, and stays so.
             self.settler.free_key(claimed).await;
@@ -102,21 +101,13 @@ impl IntakeStage {
 
     async fn create_numbers(
         self: &Arc<Self>,
-        new: NewBatch,
-        owner: String,
+        checked: CheckedBatch,
         count: u64,
         key: Option<KeyBinding>,
     ) -> Result<BatchRecord, EngineError> {
         self.takes_batches()?;
-        if count == 0 {
-            return Err(EngineError::NoItems);
-        }
         self.validator.within_limit(count)?;
-        if new.options.open {
-            return Err(invalid("options.open: a batch of numbers is whole from the start"));
-        }
-        let CheckedBatch { new, prepared } =
-            self.validator.batch(new, owner, Vec::new(), Source::Generated, count)?;
+        let CheckedBatch { new, prepared } = checked.with_numbers(count)?;
         let stage = Arc::clone(self);
         to_its_end(async move {
             let store = &stage.acts.store;

@@ -1,7 +1,7 @@
 //! A batch that is to follow another: the form of `options.then`, read, checked, and made into rows.
 //!
 //! It is a body of `POST /batches` in JSON, with `on`. What passes here at the submit is what is made when its time has
-//! come, or the reason why not is told.
+//! come, or the batch before it shows the reason why not.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -10,7 +10,7 @@ use super::{Validator, invalid, plural};
 use crate::engine::EngineError;
 use crate::protocol::json::object_or_none;
 use crate::protocol::{InputKind, Json, NewBatch, Object, Options, ThenOn, limits};
-use crate::store::{BatchRecord, CreateBatch, NewBlock, Source};
+use crate::store::{BatchRecord, CreateBatch, NewBlock};
 
 /// Bytes of a follow-up at most, with all that follows it in turn: it is part of its batch's row, which is read and
 /// written with every commit.
@@ -22,7 +22,7 @@ const BLOCK_LINES: usize = 1_024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Body {
+struct FollowUpMembers {
     task: String,
     name: Option<String>,
     params: Option<Json>,
@@ -36,14 +36,14 @@ struct Body {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CountBody {
+struct CountMember {
     count: u64,
 }
 
 /// Over what it is to run.
-enum Items {
+enum FollowUpItems {
     Count(u64),
-    Lines(Vec<Json>),
+    List(Vec<Json>),
 }
 
 impl Validator {
@@ -88,31 +88,28 @@ impl Validator {
     }
 
     /// Checks a body as a submit would, without what is to follow it, and makes its rows.
-    fn rows(&self, body: Body, owner: String) -> Result<(CreateBatch, Vec<NewBlock>), EngineError> {
+    fn rows(
+        &self,
+        body: FollowUpMembers,
+        owner: String,
+    ) -> Result<(CreateBatch, Vec<NewBlock>), EngineError> {
         let options = body.options.unwrap_or_default();
         if options.open {
             return Err(invalid("options.open: a follow-up is whole from the start"));
         }
-        if body.name.as_deref().is_some_and(|name| name.trim().is_empty()) {
-            return Err(invalid("name: at least one character is expected"));
-        }
-        if body.params.as_ref().is_some_and(|params| params.depth() > limits::JSON_DEPTH_MAX) {
-            return Err(invalid(format!("params: nested deeper than {} levels", limits::JSON_DEPTH_MAX)));
-        }
         let items = items(body.items.as_deref())?;
-        let (source, count) = match &items {
-            Items::Count(count) => (Source::Generated, *count),
-            Items::Lines(lines) => (Source::Blocks, lines.len() as u64),
-        };
         let new = NewBatch { task: body.task, name: body.name, params: body.params, options };
-        let new = self.alone(new, owner, Vec::new(), source, count)?.new;
-        if count == 0 {
-            return Err(EngineError::NoItems);
-        }
+        let checked = self.check_alone(new, owner)?;
+        let (count, checked) = match &items {
+            FollowUpItems::Count(count) => (*count, checked.with_numbers(*count)?),
+            FollowUpItems::List(items) if items.is_empty() => return Err(EngineError::NoItems),
+            FollowUpItems::List(items) => (items.len() as u64, checked),
+        };
         self.within_limit(count)?;
+        let new = checked.new;
         let blocks = match items {
-            Items::Count(_) => Vec::new(),
-            Items::Lines(lines) => blocks(&new, &lines)?,
+            FollowUpItems::Count(_) => Vec::new(),
+            FollowUpItems::List(items) => blocks(&new, &items)?,
         };
         Ok((new, blocks))
     }
@@ -128,8 +125,8 @@ fn name_after(parent: &BatchRecord, new: &CreateBatch) -> String {
     name.chars().take(limits::NAME_CHARS_MAX).collect()
 }
 
-fn read(then: &Json) -> Result<Body, EngineError> {
-    let Object(body): Object<Body> = serde_json::from_str(then.as_str())
+fn read(then: &Json) -> Result<FollowUpMembers, EngineError> {
+    let Object(body): Object<FollowUpMembers> = serde_json::from_str(then.as_str())
         .map_err(|fault| invalid(format!("options.then is not as expected: {fault}")))?;
     Ok(body)
 }
@@ -149,14 +146,14 @@ fn at_then(error: EngineError, depth: usize) -> EngineError {
     }
 }
 
-fn items(items: Option<&RawValue>) -> Result<Items, EngineError> {
+fn items(items: Option<&RawValue>) -> Result<FollowUpItems, EngineError> {
     let shape = |fault| invalid(format!("items: expected a list, or {{\"count\":N}}: {fault}"));
-    let Some(items) = items else { return Ok(Items::Lines(Vec::new())) };
+    let Some(items) = items else { return Ok(FollowUpItems::List(Vec::new())) };
     if items.get().starts_with('{') {
-        let CountBody { count } = serde_json::from_str(items.get()).map_err(shape)?;
-        return Ok(Items::Count(count));
+        let CountMember { count } = serde_json::from_str(items.get()).map_err(shape)?;
+        return Ok(FollowUpItems::Count(count));
     }
-    Ok(Items::Lines(serde_json::from_str(items.get()).map_err(shape)?))
+    Ok(FollowUpItems::List(serde_json::from_str(items.get()).map_err(shape)?))
 }
 
 /// Items in blocks, each one line.

@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 pub use self::options::{concurrency, name};
 use super::EngineError;
-use super::liveness::Liveness;
-use crate::protocol::{BatchId, InputKind, Json, NewBatch, limits};
+use crate::protocol::{BatchId, InputKind, NewBatch, limits};
 use crate::store::{CreateBatch, Source};
 use crate::tasks::{Prepared, Registry};
 
@@ -33,19 +32,58 @@ pub struct Validator {
     tasks: Arc<Registry>,
     /// Items of one batch at most.
     items_max: u64,
-    liveness: Arc<Liveness>,
 }
 
-/// A batch that can be stored, and its task, prepared.
+/// A batch that can be stored, all but its items checked, and its task, prepared once for its whole way.
 pub struct CheckedBatch {
-    pub new: CreateBatch,
-    pub prepared: Arc<dyn Prepared>,
+    pub(super) new: CreateBatch,
+    pub(super) prepared: Arc<dyn Prepared>,
+}
+
+impl CheckedBatch {
+    /// What its items are.
+    #[must_use]
+    pub fn input(&self) -> InputKind {
+        self.new.input
+    }
+
+    /// True where items may still come after those of its first request.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.new.options.open
+    }
+
+    /// With the columns of its items, which a CSV names first.
+    pub(super) fn with_columns(mut self, columns: Vec<String>) -> Result<Self, EngineError> {
+        if columns.len() > limits::COLUMNS_MAX {
+            let most = limits::COLUMNS_MAX;
+            return Err(EngineError::TooLarge(format!("{} columns came; {most} are allowed", columns.len())));
+        }
+        self.new.columns = columns;
+        Ok(self)
+    }
+
+    /// With the numbers 1 to `count` for items.
+    pub(super) fn with_numbers(mut self, count: u64) -> Result<Self, EngineError> {
+        if self.new.input != InputKind::Line {
+            let (task, kind) = (&self.new.task, plural(self.new.input));
+            return Err(invalid(format!("the task {task:?} takes {kind}, not numbers")));
+        }
+        if self.new.options.open {
+            return Err(invalid("options.open: a batch of numbers is whole from the start"));
+        }
+        if count == 0 {
+            return Err(EngineError::NoItems);
+        }
+        (self.new.source, self.new.generated) = (Source::Generated, count);
+        Ok(self)
+    }
 }
 
 impl Validator {
     /// By the tasks of this node.
-    pub fn new(tasks: Arc<Registry>, items_max: u64, liveness: Arc<Liveness>) -> Self {
-        Self { tasks, items_max, liveness }
+    pub fn new(tasks: Arc<Registry>, items_max: u64) -> Self {
+        Self { tasks, items_max }
     }
 
     /// Checks that a batch may have so many items.
@@ -57,63 +95,52 @@ impl Validator {
         Ok(())
     }
 
-    /// Checks all but the items.
-    pub fn batch(
-        &self,
-        new: NewBatch,
-        owner: String,
-        columns: Vec<String>,
-        source: Source,
-        generated: u64,
-    ) -> Result<CheckedBatch, EngineError> {
-        if let Some(then) = &new.options.then {
+    /// Checks all but the items: the task, its parameters, the options with what is to follow, and the name.
+    ///
+    /// # Errors
+    /// `UnknownTask`, `Invalid`, `TooLarge`; `NoItems` for what is to follow.
+    pub fn check(&self, new: NewBatch, owner: String) -> Result<CheckedBatch, EngineError> {
+        let checked = self.check_alone(new, owner)?;
+        if let Some(then) = &checked.new.options.then {
             self.check_then(then)?;
         }
-        self.alone(new, owner, columns, source, generated)
+        Ok(checked)
     }
 
-    /// As [`Validator::batch`], without what is to follow it.
-    fn alone(
-        &self,
-        new: NewBatch,
-        owner: String,
-        columns: Vec<String>,
-        source: Source,
-        generated: u64,
-    ) -> Result<CheckedBatch, EngineError> {
-        let Some(info) = self.tasks.info(&new.task) else {
+    /// As [`Validator::check`], without what is to follow it.
+    fn check_alone(&self, new: NewBatch, owner: String) -> Result<CheckedBatch, EngineError> {
+        let given = new.params.unwrap_or_default();
+        if given.as_str().len() > limits::PARAMS_BYTES_MAX {
+            let most = limits::PARAMS_BYTES_MAX;
+            return Err(EngineError::TooLarge(format!("params: more than {most} bytes.")));
+        }
+        if given.depth() > limits::JSON_DEPTH_MAX {
+            return Err(invalid(format!("params: nested deeper than {} levels.", limits::JSON_DEPTH_MAX)));
+        }
+        let (Some(info), Some(prepared)) =
+            (self.tasks.info(&new.task), self.tasks.prepare(&new.task, &given))
+        else {
             return Err(EngineError::UnknownTask(new.task));
         };
-        let given = new.params.unwrap_or_else(|| Json::from_value(&serde_json::json!({})));
-        let (params, prepared) = match self.tasks.prepare(&new.task, &given) {
-            None => return Err(EngineError::UnknownTask(new.task)),
-            Some(Err(faults)) => return Err(invalid(faults.join("; "))),
-            Some(Ok(prepared)) => prepared,
+        let (params, prepared) =
+            prepared.map_err(|faults| invalid(format!("params: {}.", faults.join("; "))))?;
+        let name = match new.name {
+            Some(given) => name(&given)?,
+            None => info.title.clone(),
         };
         options::options(&new.options)?;
-        if columns.len() > limits::COLUMNS_MAX {
-            let most = limits::COLUMNS_MAX;
-            return Err(EngineError::TooLarge(format!("{} columns came; {most} are allowed", columns.len())));
-        }
-        if source == Source::Generated && info.input != InputKind::Line {
-            let unfit = format!("the task {:?} takes {}, not numbers", info.name, plural(info.input));
-            return Err(invalid(unfit));
-        }
         let new = CreateBatch {
             id: BatchId::from_u128(uuid::Uuid::now_v7().as_u128()),
-            name: match new.name.map(|given| given.trim().to_owned()).filter(|given| !given.is_empty()) {
-                Some(given) => name(given)?,
-                None => info.title.clone(),
-            },
+            name,
             input: info.input,
             task: new.task,
-            source,
-            generated,
+            source: Source::Blocks,
+            generated: 0,
             params,
             options: new.options,
             owner,
-            columns,
-            intake_node: (source == Source::Blocks).then(|| self.liveness.node()),
+            columns: Vec::new(),
+            intake_node: None,
         };
         Ok(CheckedBatch { new, prepared })
     }

@@ -11,15 +11,17 @@ const TIMEOUT_SECONDS_MAX: f64 = 2_592_000.0;
 /// Longest delay between attempts at most: a week.
 const RETRY_MS_MAX: u64 = 604_800_000;
 
-/// Checks a title.
-pub fn name(given: String) -> Result<String, EngineError> {
-    if given.chars().count() > limits::NAME_CHARS_MAX {
-        return Err(invalid(format!("name: at most {} characters are allowed", limits::NAME_CHARS_MAX)));
+/// Checks a title; answers it without the blanks around it.
+pub fn name(given: &str) -> Result<String, EngineError> {
+    let name = given.trim();
+    let most = limits::NAME_CHARS_MAX;
+    if name.is_empty() || name.chars().count() > most {
+        return Err(invalid(format!("A batch's name has 1 to {most} characters.")));
     }
-    if given.chars().any(char::is_control) {
+    if name.chars().any(char::is_control) {
         return Err(invalid("name: one line of text is expected"));
     }
-    Ok(given)
+    Ok(name.to_owned())
 }
 
 /// Checks a concurrency.

@@ -10,7 +10,7 @@ use crate::store::StoreError;
 async fn a_cut_batch_that_could_not_be_ended_is_ended_later() {
     let bench = Bench::new(1).await;
     let asked = asked("{}", Options::default());
-    let mut intake = bench.engine.create(asked, "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked).await.unwrap();
     bench.store.only_reads("ON").await;
     intake.push(&Json::string("a")).await.unwrap();
     let batch = intake.batch().clone();
@@ -27,8 +27,7 @@ async fn a_cut_batch_that_could_not_be_ended_is_ended_later() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_seal_that_is_refused_is_done_later() {
     let bench = Bench::new(1).await;
-    let mut intake =
-        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let batch = intake.batch().clone();
     intake.push(&Json::string("a")).await.unwrap();
     bench.until(&batch, |batch| batch.succeeded == 1).await;
@@ -48,8 +47,7 @@ async fn what_a_dropped_intake_owes_is_done_when_the_database_lets_it() {
     let bench = Bench::new(1).await;
     let open = Options { open: true, ..Options::default() };
     for options in [Options::default(), open] {
-        let mut intake =
-            bench.engine.create(asked("{}", options), "ada".to_owned(), Vec::new()).await.unwrap();
+        let mut intake = begin(&bench.engine, asked("{}", options)).await.unwrap();
         let batch = intake.batch().clone();
         intake.push(&Json::string("a")).await.unwrap();
         bench.until(&batch, |batch| batch.succeeded == 1).await;
@@ -67,8 +65,7 @@ async fn what_a_dropped_intake_owes_is_done_when_the_database_lets_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_takes_nothing_new_and_ends_what_there_is() {
     let bench = Bench::new(1).await;
-    let mut intake =
-        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let batch = intake.batch().clone();
     intake.push(&Json::string("a")).await.unwrap();
     bench.until(&batch, |batch| batch.succeeded == 1).await;
@@ -82,10 +79,9 @@ async fn a_full_disk_takes_nothing_new_and_ends_what_there_is() {
     });
     bench.until(&batch, |_now| bench.store.is_disk_full()).await;
     assert!(bench.engine.unready().is_some_and(|reason| reason.contains("disk is full")));
-    let refused = bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await;
+    let refused = begin(&bench.engine, asked("{}", Options::default())).await;
     assert!(matches!(refused, Err(EngineError::Store(StoreError::DiskFull))));
-    let refused =
-        bench.engine.create_generated(asked("{}", Options::default()), "ada".to_owned(), 1, None).await;
+    let refused = numbers(&bench.engine, asked("{}", Options::default()), 1).await;
     assert!(matches!(refused, Err(EngineError::Store(StoreError::DiskFull))));
     intake.finish(None).await.unwrap();
     assert_eq!(bench.ended(&batch).await.succeeded, 1);
@@ -99,8 +95,7 @@ async fn a_full_disk_takes_nothing_new_and_ends_what_there_is() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pushed_lines_run_while_more_come() {
     let bench = Bench::new(4).await;
-    let mut intake =
-        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let batch = intake.batch().clone();
     intake.push(&Json::string("first")).await.unwrap();
     bench.until(&batch, |batch| batch.succeeded == 1).await;
@@ -116,16 +111,14 @@ async fn pushed_lines_run_while_more_come() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_intake_that_is_dropped_cancels_and_an_empty_one_leaves_nothing() {
     let bench = Bench::new(2).await;
-    let mut intake =
-        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let batch = intake.batch().clone();
     intake.push(&Json::string("first")).await.unwrap();
     bench.until(&batch, |batch| batch.succeeded == 1).await;
     drop(intake);
     let ended = bench.until(&batch, |batch| batch.sealed).await;
     assert_eq!(ended.reason.as_deref(), Some("the upload was cut off"));
-    let empty =
-        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let empty = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let id = empty.batch().id;
     assert!(matches!(empty.finish(None).await, Err(EngineError::NoItems)));
     assert!(bench.store.batch(id).await.is_err());
@@ -145,14 +138,10 @@ async fn what_cannot_be_is_refused() {
         Options { webhook: Some("ftp://x".to_owned()), ..Options::default() },
     ];
     for options in bad {
-        let refused =
-            bench.engine.create_generated(asked("{}", options.clone()), "ada".to_owned(), 1, None).await;
+        let refused = numbers(&bench.engine, asked("{}", options.clone()), 1).await;
         assert!(matches!(refused, Err(EngineError::Invalid { .. })), "{options:?}");
     }
-    let refused = bench
-        .engine
-        .create_generated(asked(r#"{"nope":1}"#, Options::default()), "ada".to_owned(), 1, None)
-        .await;
+    let refused = numbers(&bench.engine, asked(r#"{"nope":1}"#, Options::default()), 1).await;
     assert!(matches!(refused, Err(EngineError::Invalid { .. })));
     bench.engine.drain().await;
 }
@@ -161,7 +150,7 @@ async fn what_cannot_be_is_refused() {
 async fn open_batches_grow_until_they_are_sealed() {
     let bench = Bench::new(2).await;
     let open = Options { open: true, ..Options::default() };
-    let mut intake = bench.engine.create(asked("{}", open), "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked("{}", open)).await.unwrap();
     intake.push(&Json::string("first")).await.unwrap();
     let batch = intake.finish(None).await.unwrap();
     bench.until(&batch, |batch| batch.succeeded == 1).await;
@@ -180,8 +169,7 @@ async fn open_batches_grow_until_they_are_sealed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancel_stops_the_intake() {
     let bench = Bench::new(2).await;
-    let mut intake =
-        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let batch = intake.batch().clone();
     intake.push(&Json::string("first")).await.unwrap();
     bench.until(&batch, |batch| batch.total == 1).await;
@@ -201,7 +189,7 @@ async fn a_cancel_stops_the_intake() {
 async fn files_come_in_and_results_go_out() {
     let bench = Bench::new(2).await;
     let new = NewBatch { task: "reader".to_owned(), name: None, params: None, options: Options::default() };
-    let mut intake = bench.engine.create(new, "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, new).await.unwrap();
     assert!(matches!(intake.push(&Json::string("x")).await, Err(EngineError::Invalid { .. })));
     for number in 1..=1_030 {
         let mut draft = bench.store.vault().draft().await.unwrap();

@@ -65,7 +65,7 @@ impl Site {
 
     async fn submit(&self, count: u64, params: &str) -> BatchRecord {
         let new = asked(params, quick_retries());
-        self.b.engine.create_generated(new, "ada".to_owned(), count, None).await.unwrap()
+        numbers(&self.b.engine, new, count).await.unwrap()
     }
 
     async fn until(&self, batch: &BatchRecord, wanted: impl Fn(&BatchRecord) -> bool) -> BatchRecord {
@@ -166,8 +166,7 @@ async fn a_node_that_stood_still_starts_nothing_of_a_lease() {
 async fn a_node_that_dies_is_found_and_its_upload_cut_off() {
     let Some(site) = Site::open(Role::All).await else { return };
     let batch = site.submit(40, r#"{"wait_ms": 50}"#).await;
-    let mut intake =
-        site.b.engine.create(asked("{}", Options::default()), "ada".to_owned(), vec![]).await.unwrap();
+    let mut intake = begin(&site.b.engine, asked("{}", Options::default())).await.unwrap();
     intake.push(&Json::string("x")).await.unwrap();
     let cut = intake.batch().clone();
     site.until(&batch, |batch| batch.succeeded > 3).await;

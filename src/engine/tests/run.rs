@@ -210,8 +210,7 @@ async fn a_batch_that_gets_its_turn_is_not_counted_as_running_before_a_slot_is_f
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whoever_watches_a_strip_that_doubles_is_told_and_reads_nothing_again() {
     let bench = Bench::new(2).await;
-    let mut intake =
-        bench.engine.create(asked("{}", Options::default()), "ada".to_owned(), Vec::new()).await.unwrap();
+    let mut intake = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let batch = intake.batch().clone();
     let topic = Topic::Strip(batch.id);
     let viewer = Viewer { name: "ada".to_owned(), sees_all: false };

@@ -117,7 +117,7 @@ async fn a_follow_up_is_checked_as_a_submit_is() {
     let bench = Bench::new(1).await;
     let refusal = async |body: &str| {
         let new = asked("{}", then(body));
-        let refused = bench.engine.create_generated(new, "ada".to_owned(), 1, None).await.unwrap_err();
+        let refused = numbers(&bench.engine, new, 1).await.unwrap_err();
         format!("{refused:?}")
     };
     for (body, said) in [

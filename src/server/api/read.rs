@@ -11,7 +11,7 @@ use crate::protocol::{
     ItemQuery, ItemState, LogPart, NodePage,
 };
 use crate::server::AppState;
-use crate::server::extract::{Asked, Place, Who};
+use crate::server::extract::{Place, QueryParams, Who};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -21,7 +21,11 @@ pub async fn tasks(State(state): State<AppState>, Who(caller): Who) -> Answer<cr
 }
 
 /// `GET /batches`
-pub async fn batches(State(state): State<AppState>, Who(caller): Who, asked: Asked) -> Answer<BatchPage> {
+pub async fn batches(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    params: QueryParams,
+) -> Answer<BatchPage> {
     let words = "active, finished, failures, scheduled, pending, running, paused, cancelling, succeeded, failed, \
                  cancelled";
     let known = |text: &str| {
@@ -29,12 +33,12 @@ pub async fn batches(State(state): State<AppState>, Who(caller): Who, asked: Ask
         (group || BatchState::parse(text).is_some()).then(|| text.to_owned())
     };
     let query = BatchQuery {
-        state: asked.word("state", words, known)?,
-        task: asked.owned("task"),
-        owner: asked.owned("owner"),
-        q: asked.owned("q"),
-        cursor: asked.owned("cursor"),
-        limit: Some(asked.limit()?),
+        state: params.word("state", words, known)?,
+        task: params.owned("task"),
+        owner: params.owned("owner"),
+        q: params.owned("q"),
+        cursor: params.owned("cursor"),
+        limit: Some(params.limit()?),
     };
     state.service.batches(&caller, &query).await.map(Json)
 }
@@ -49,15 +53,15 @@ pub async fn items(
     State(state): State<AppState>,
     Who(caller): Who,
     place: Place,
-    asked: Asked,
+    params: QueryParams,
 ) -> Answer<ItemPage> {
     let words = "pending, running, retrying, succeeded, failed, cancelled";
     let query = ItemQuery {
-        state: asked.word("state", words, ItemState::parse)?,
-        family: asked.owned("family").map(FamilyId),
-        q: asked.owned("q"),
-        after: asked.number("after")?,
-        limit: Some(asked.limit()?),
+        state: params.word("state", words, ItemState::parse)?,
+        family: params.owned("family").map(FamilyId),
+        q: params.owned("q"),
+        after: params.number("after")?,
+        limit: Some(params.limit()?),
     };
     state.service.items(&caller, place.batch()?, &query).await.map(Json)
 }
@@ -72,10 +76,10 @@ pub async fn log(
     State(state): State<AppState>,
     Who(caller): Who,
     place: Place,
-    asked: Asked,
+    params: QueryParams,
 ) -> Answer<LogPart> {
     let (batch, seq) = (place.batch()?, place.seq()?);
-    let from = asked.number("from")?.unwrap_or(0);
+    let from = params.number("from")?.unwrap_or(0);
     Ok(Json(state.service.item_live(&caller, batch, seq).await?.log.since(from)))
 }
 

@@ -13,17 +13,18 @@ use futures_util::TryStreamExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use crate::formats::ByteStream;
-use crate::formats::multipart_bounds::guarded;
+use crate::formats::body::ByteStream;
+use crate::formats::csv::delimiter::read_delimiter;
+use crate::formats::form::FormBody;
+use crate::formats::form::multipart_bounds::bounded;
+use crate::formats::json_body::parse_setting;
+use crate::formats::stream::{ItemStream, StreamFormat};
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
 use crate::server::AppState;
 use crate::server::extract::{
-    Asked, Place, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
+    Place, QueryParams, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
 };
-use crate::service::submit::{
-    Addition, FormBody, IdempotencyKey, ItemStream, StreamKind, Submission, Submitted, parse_query_json,
-    read_delimiter,
-};
+use crate::service::submit::{Addition, IdempotencyKey, Submission, Submitted};
 
 /// Content types of bodies with items.
 const EXPECTED: &str = "application/json, application/x-ndjson, text/csv, text/plain or multipart/form-data";
@@ -33,15 +34,15 @@ pub async fn create(
     State(state): State<AppState>,
     Who(caller): Who,
     RawQuery(query): RawQuery,
-    asked: Asked,
+    params: QueryParams,
     request: Request,
 ) -> Result<Response, ApiError> {
     let (parts, body) = request.into_parts();
     let key = idempotency_key(&parts.headers, query.as_deref())?;
-    let submission = match read_body(&state, &parts, &asked, body).await? {
-        Read::Json(body) => Submission::Json(body),
-        Read::Stream(stream) => Submission::Stream(settings(&asked)?, stream),
-        Read::Form(form) => Submission::Form(form),
+    let submission = match read_body(&state, &parts, &params, body).await? {
+        ReadBody::Json(body) => Submission::Json(body),
+        ReadBody::Stream(stream) => Submission::Stream(settings(&params)?, stream),
+        ReadBody::Form(form) => Submission::Form(form),
     };
     let (status, batch) = match state.service.submit(&caller, submission, key).await? {
         Submitted::Created(batch) => (StatusCode::CREATED, batch),
@@ -57,48 +58,53 @@ pub async fn append(
     State(state): State<AppState>,
     Who(caller): Who,
     place: Place,
-    asked: Asked,
+    params: QueryParams,
     request: Request,
 ) -> Result<Json<Batch>, ApiError> {
     let id = place.batch()?;
-    let first_seq = asked
+    let first_seq = params
         .number("first_seq")?
         .filter(|seq| *seq > 0)
         .ok_or_else(|| ApiError::malformed("first_seq: expected the position of the first item, from 1."))?;
     let (parts, body) = request.into_parts();
-    let addition = match read_body(&state, &parts, &asked, body).await? {
-        Read::Json(body) => Addition::Json(body),
-        Read::Stream(stream) => Addition::Stream(stream),
-        Read::Form(form) => Addition::Form(form),
+    let addition = match read_body(&state, &parts, &params, body).await? {
+        ReadBody::Json(body) => Addition::Json(body),
+        ReadBody::Stream(stream) => Addition::Stream(stream),
+        ReadBody::Form(form) => Addition::Form(form),
     };
     state.service.append_items(&caller, id, first_seq, addition).await.map(Json)
 }
 
-enum Read {
+enum ReadBody {
     Json(bytes::Bytes),
     Stream(ItemStream),
     Form(FormBody),
 }
 
-async fn read_body(state: &AppState, parts: &Parts, asked: &Asked, body: Body) -> Result<Read, ApiError> {
+async fn read_body(
+    state: &AppState,
+    parts: &Parts,
+    params: &QueryParams,
+    body: Body,
+) -> Result<ReadBody, ApiError> {
     let headers = &parts.headers;
-    let kind = match essence(headers).as_str() {
+    let format = match essence(headers).as_str() {
         "application/json" => {
             let body = whole_body(body, headers, state.limits.json_body_bytes_max).await?;
-            return Ok(Read::Json(body));
+            return Ok(ReadBody::Json(body));
         }
-        "multipart/form-data" => return form(state, headers, body).map(Read::Form),
-        "text/plain" => StreamKind::Text,
-        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => StreamKind::Ndjson,
+        "multipart/form-data" => return form(state, headers, body).map(ReadBody::Form),
+        "text/plain" => StreamFormat::Text,
+        "application/x-ndjson" | "application/ndjson" | "application/jsonl" => StreamFormat::Ndjson,
         "text/csv" => {
-            let named = asked.text("delimiter").unwrap_or_default();
-            StreamKind::Csv { delimiter: read_delimiter(named)?.unwrap_or(b',') }
+            let named = params.text("delimiter").unwrap_or_default();
+            StreamFormat::Csv { delimiter: read_delimiter(named)?.unwrap_or(b',') }
         }
         other => return Err(unsupported(other, EXPECTED)),
     };
     let length = content_length(headers);
-    Ok(Read::Stream(ItemStream {
-        kind,
+    Ok(ReadBody::Stream(ItemStream {
+        format,
         bytes: bytes(body),
         length,
         bytes_max: state.limits.upload_bytes_max,
@@ -110,7 +116,7 @@ fn form(state: &AppState, headers: &HeaderMap, body: Body) -> Result<FormBody, A
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let boundary = multer::parse_boundary(content_type)
         .map_err(|fault| ApiError::malformed(format!("Content-Type: expected a boundary: {fault}.")))?;
-    let parts = multer::Multipart::new(guarded(bytes(body), &boundary), boundary);
+    let parts = multer::Multipart::new(bounded(bytes(body), &boundary), boundary);
     Ok(FormBody { parts, file_bytes_max: state.limits.upload_bytes_max })
 }
 
@@ -129,12 +135,14 @@ fn bytes(body: Body) -> ByteStream {
 }
 
 /// What a streamed body is about: the query says it.
-fn settings(asked: &Asked) -> Result<NewBatch, ApiError> {
+fn settings(params: &QueryParams) -> Result<NewBatch, ApiError> {
     Ok(NewBatch {
-        task: asked.owned("task").ok_or_else(|| ApiError::invalid("The query parameter task is missing."))?,
-        name: asked.owned("name"),
-        params: parse_query_json("params", asked.text("params"))?,
-        options: parse_query_json("options", asked.text("options"))?
+        task: params
+            .owned("task")
+            .ok_or_else(|| ApiError::invalid("The query parameter task is missing."))?,
+        name: params.owned("name"),
+        params: parse_setting("params", params.text("params"))?,
+        options: parse_setting("options", params.text("options"))?
             .map_or_else(Options::default, |Object(options)| options),
     })
 }

@@ -4,6 +4,7 @@
 //! other sites' requests. Called by the router. Invariant: with a bearer token the cookie is not looked at; a cookie
 //! changes nothing unless the request comes from the installation's own pages. Deliberately decides no rights.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -11,6 +12,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::protocol::{ApiError, ErrorCode};
 use crate::server::assets;
@@ -132,7 +134,7 @@ pub fn turn_away(method: &Method, uri: &Uri, headers: &HeaderMap) -> Response {
         } else {
             "/".to_owned()
         };
-        return Redirect::to(&format!("/login?next={}", percent_encode(&next))).into_response();
+        return Redirect::to(&format!("/login?next={}", query_value(&next))).into_response();
     }
     let mut response = if path.starts_with("/api/") && !for_programs {
         let body = serde_json::to_string(&refusal).expect("a refusal is plain data");
@@ -151,18 +153,14 @@ pub fn accepts_html(headers: &HeaderMap) -> bool {
     accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
-/// Everything but unreserved characters and `/` as `%XX`.
+/// What RFC 3986 calls unreserved stays as it is, and so does the slash, which may stand in a query.
+const ESCAPED_IN_QUERY: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// `text` as the value of a query parameter.
 #[must_use]
-pub fn percent_encode(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::with_capacity(text.len()), |mut encoded, byte| {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            write!(encoded, "%{byte:02X}").expect("writing to a String cannot fail");
-        }
-        encoded
-    })
+pub fn query_value(text: &str) -> impl Display {
+    utf8_percent_encode(text, ESCAPED_IN_QUERY)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use futures_util::TryStreamExt as _;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Version, header};
 
-use crate::formats::multipart_bounds::guarded;
+use crate::formats::form::multipart_bounds::bounded;
 use crate::protocol::{ApiError, ErrorCode};
 use crate::server::state::AppState;
 
@@ -64,11 +64,11 @@ pub async fn refuse_large(State(bytes_max): State<u64>, request: Request, next: 
 pub async fn guard_forms(request: Request, next: Next) -> Response {
     let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let Some(Ok(boundary)) = kind.map(multer::parse_boundary) else { return next.run(request).await };
-    let guarded = request.map(|body| {
+    let bounded_request = request.map(|body| {
         let bytes = body.into_data_stream().map_err(std::io::Error::other);
-        Body::from_stream(guarded(Box::pin(bytes), &boundary))
+        Body::from_stream(bounded(Box::pin(bytes), &boundary))
     });
-    next.run(guarded).await
+    next.run(bounded_request).await
 }
 
 /// Refuses a request that does not say, or says twice, which host it is for (RFC 9112 §3.2): two readers of it could

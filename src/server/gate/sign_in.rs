@@ -7,13 +7,16 @@ use axum::Form;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::{Extension, RequestExt};
+use axum_extra::extract::cookie::{Cookie, SameSite};
 use http::{HeaderMap, HeaderValue, header};
 use serde::Deserialize;
+use time::Duration;
 
-use super::auth::{accepts_html, cookie_name, percent_encode};
+use super::auth::{accepts_html, cookie_name, query_value};
+use crate::client::words::path_segment;
 use crate::protocol::{ApiError, ErrorCode};
 use crate::server::state::{AppState, Site};
-use crate::service::{Caller, SignedIn};
+use crate::service::{Caller, IssuedLogin};
 
 /// What `/login` posts.
 #[derive(Deserialize)]
@@ -55,7 +58,7 @@ pub async fn first(
     request: Request,
 ) -> Response {
     let html = accepts_html(request.headers());
-    let page = format!("/first/{}", percent_encode(&code));
+    let page = format!("/first/{}", path_segment(&code));
     if let Err(refusal) = admit(&state, &request) {
         return refused(html, &page, "", refusal);
     }
@@ -90,7 +93,7 @@ fn admit(state: &AppState, request: &Request) -> Result<(), ApiError> {
 async fn enter(
     state: &AppState,
     before: Option<Extension<Caller>>,
-    signed_in: &SignedIn,
+    signed_in: &IssuedLogin,
     next: &str,
 ) -> Response {
     if let Some(Extension(before)) = before
@@ -107,23 +110,27 @@ fn refused(html: bool, page: &str, next: &str, refusal: ApiError) -> Response {
     if !html {
         return refusal.into_response();
     }
-    let next = if next.is_empty() { String::new() } else { format!("&next={}", percent_encode(next)) };
+    let next = if next.is_empty() { String::new() } else { format!("&next={}", query_value(next)) };
     Redirect::to(&format!("{page}?error={}{next}", refusal.code.as_str())).into_response()
 }
 
-fn with_cookie(redirect: Redirect, cookie: &str) -> Response {
+fn with_cookie(redirect: Redirect, cookie: &Cookie<'_>) -> Response {
     let mut response = redirect.into_response();
-    let value = HeaderValue::from_str(cookie).expect("names and ids are plain ASCII");
+    let value = HeaderValue::from_str(&cookie.to_string()).expect("names and ids are plain ASCII");
     let headers: &mut HeaderMap = response.headers_mut();
     headers.insert(header::SET_COOKIE, value);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-fn cookie(site: &Site, value: &str, max_age_seconds: i64) -> String {
-    let secure = if site.is_https() { "; Secure" } else { "" };
-    let name = cookie_name(site);
-    format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite=Lax{secure}")
+fn cookie<'a>(site: &Site, value: &'a str, max_age_seconds: i64) -> Cookie<'a> {
+    Cookie::build((cookie_name(site), value))
+        .path("/")
+        .max_age(Duration::seconds(max_age_seconds))
+        .http_only(true)
+        .same_site(SameSite::Lax)
+        .secure(site.is_https())
+        .build()
 }
 
 /// A path of this installation, or `/`: nothing that a browser could read as another host.
@@ -147,9 +154,9 @@ mod tests {
 
     #[test]
     fn cookies_fit_how_the_site_is_reached() {
-        let open = cookie(&Site::new(None), "x", 5);
-        assert_eq!(open, "milepost=x; Path=/; Max-Age=5; HttpOnly; SameSite=Lax");
-        let https = cookie(&Site::new(Some("https://m.example")), "x", 5);
-        assert_eq!(https, "__Host-milepost=x; Path=/; Max-Age=5; HttpOnly; SameSite=Lax; Secure");
+        let open = cookie(&Site::new(None), "x", 5).to_string();
+        assert_eq!(open, "milepost=x; HttpOnly; SameSite=Lax; Path=/; Max-Age=5");
+        let https = cookie(&Site::new(Some("https://m.example")), "x", 5).to_string();
+        assert_eq!(https, "__Host-milepost=x; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=5");
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::io::ReaderStream;
 
 use self::pages::Pages;
 use self::table::Table;
-use super::extract::{Asked, Place as PathPlace, Who};
+use super::extract::{Place as PathPlace, QueryParams, Who};
 use super::live::{Full, Place};
 use super::state::AppState;
 use super::transport::HeldBody;
@@ -75,10 +75,10 @@ pub async fn results(
     State(state): State<AppState>,
     Who(caller): Who,
     place: PathPlace,
-    asked: Asked,
+    params: QueryParams,
 ) -> Result<Response, ApiError> {
-    let format = asked.word("format", "csv, ndjson, zip", Format::parse)?.unwrap_or(Format::Ndjson);
-    let only = asked
+    let format = params.word("format", "csv, ndjson, zip", Format::parse)?.unwrap_or(Format::Ndjson);
+    let only = params
         .word("only", "failed", |text| ItemState::parse(text).filter(|state| *state == ItemState::Failed))?;
     let batch = state.service.visible(&caller, place.batch()?).await?;
     let download = admit(&state, &caller)?;

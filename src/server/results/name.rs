@@ -4,9 +4,25 @@
 //! leads out of a folder, and no header can be broken by one. Deliberately keeps what people can read.
 
 use http::HeaderValue;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Characters of a name made from a batch's name at most.
 const STEM_CHARS_MAX: usize = 60;
+
+/// All but `attr-char` of RFC 5987, section 3.2.1: what may stand in `filename*` as it is.
+const NOT_ATTR_CHAR: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
 
 /// The start of a file name for a batch.
 pub(super) fn stem(batch_name: &str, number: i64) -> String {
@@ -30,14 +46,7 @@ pub(super) fn disposition(name: &str) -> HeaderValue {
         .chars()
         .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })
         .collect();
-    let mut encoded = String::new();
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
+    let encoded = utf8_percent_encode(name, NOT_ATTR_CHAR);
     HeaderValue::try_from(format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"))
         .expect("only graphic ASCII is left")
 }
@@ -67,6 +76,9 @@ mod tests {
         assert_eq!(
             disposition("x/Grüße \"1\".txt").to_str().unwrap(),
             "attachment; filename=\"Gr__e _1_.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%221%22.txt"
+        );
+        assert!(
+            disposition("!#$&+-.^_`|~*'()%").to_str().unwrap().ends_with("''!#$&+-.^_`|~%2A%27%28%29%25")
         );
         assert!(disposition("a\r\nb").to_str().unwrap().contains("a__b"));
     }

@@ -1,46 +1,43 @@
 //! Where decoded items go: a batch that begins with the first of them.
 //!
-//! Owns the moment at which a batch is made, and how it ends. Called by the pump, the forms and JSON bodies.
-//! Invariant: a body that is refused before its first item leaves no batch behind; one that was begun is always
-//! ended. Deliberately does not know how items are written.
+//! A body that is refused before its first item leaves no batch behind; one that was begun is always ended.
 
-use super::pump::Halt;
-use super::replay::in_flight;
-use crate::engine::{ClaimedKey, Empty, EngineError, Intake};
-use crate::protocol::{ApiError, Batch, ErrorCode, Json, NewBatch};
-use crate::service::{Caller, Service};
-use crate::store::{BatchRecord, StoreError, Stored, Vault};
+use super::key::in_flight;
+use crate::engine::{CheckedBatch, ClaimedKey, Empty, EngineError, Intake};
+use crate::formats::body::BodyFault;
+use crate::formats::item_sink::ItemSink;
+use crate::protocol::{ApiError, Batch, ErrorCode, Json};
+use crate::service::Service;
+use crate::store::{BatchRecord, Draft, StoreError};
 
-/// Takes items in order.
-pub(super) struct Sink {
+/// Receives the items of one body, in order.
+pub(super) struct BatchSink {
     service: Service,
-    caller: Caller,
     /// What to make; none once it was made.
-    new: Option<NewBatch>,
+    checked: Option<CheckedBatch>,
     columns: Vec<String>,
-    open: bool,
-    origin: Origin,
+    begun_by: BegunBy,
     intake: Option<Intake>,
 }
 
-/// Where the batch of a sink comes from.
+/// Who begins the batch of a sink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Origin {
-    /// This request begins it.
-    Begun,
-    /// An earlier request began it.
-    Continued,
+enum BegunBy {
+    /// This request.
+    This,
+    /// An earlier request.
+    Earlier,
 }
 
 /// What is left of a batch whose body failed.
-enum Left {
+enum Remains {
     Nothing,
     Batch(Box<BatchRecord>),
-    /// The database does not say.
+    /// The database does not answer.
     Unknown,
 }
 
-impl Left {
+impl Remains {
     fn read(now: Result<BatchRecord, EngineError>) -> Self {
         match now {
             Ok(batch) if batch.deleted => Self::Nothing,
@@ -51,35 +48,11 @@ impl Left {
     }
 }
 
-impl Sink {
-    /// For a batch that is not there yet.
-    pub(super) fn new(service: &Service, caller: &Caller, new: NewBatch) -> Self {
-        Self {
-            service: service.clone(),
-            caller: caller.clone(),
-            open: new.options.open,
-            origin: Origin::Begun,
-            new: Some(new),
-            columns: Vec::new(),
-            intake: None,
-        }
-    }
+impl ItemSink for BatchSink {
+    type File = Draft;
 
-    /// For an open batch that goes on.
-    pub(super) fn resumed(service: &Service, caller: &Caller, intake: Intake) -> Self {
-        Self {
-            service: service.clone(),
-            caller: caller.clone(),
-            open: true,
-            origin: Origin::Continued,
-            new: None,
-            columns: Vec::new(),
-            intake: Some(intake),
-        }
-    }
-
-    /// Names the columns of a CSV. A batch that goes on must have the same ones.
-    pub(super) fn set_columns(&mut self, columns: &[String]) -> Result<(), ApiError> {
+    /// A batch that goes on must have the same columns.
+    fn set_columns(&mut self, columns: &[String]) -> Result<(), ApiError> {
         if let Some(intake) = &self.intake {
             let there = &intake.batch().columns;
             if !there.is_empty() && there.as_slice() != columns {
@@ -93,36 +66,62 @@ impl Sink {
         Ok(())
     }
 
-    /// Takes one item.
-    pub(super) async fn push(&mut self, item: &Json) -> Result<(), ApiError> {
+    async fn push(&mut self, item: &Json) -> Result<(), ApiError> {
         Ok(self.intake().await?.push(item).await?)
     }
 
-    /// Takes one file.
-    pub(super) async fn push_file(&mut self, name: &str, stored: Stored) -> Result<(), ApiError> {
-        Ok(self.intake().await?.push_file(name, stored).await?)
+    async fn begin_file(&mut self) -> Result<Draft, ApiError> {
+        let store = &self.service.parts().store;
+        store.has_room()?;
+        store.vault().draft().await.map_err(|fault| self.file_fault(fault))
     }
 
-    /// Where file contents go.
-    pub(super) fn vault(&self) -> Vault {
-        self.service.parts().store.vault().clone()
+    async fn write_file(&mut self, file: &mut Draft, chunk: &[u8]) -> Result<(), ApiError> {
+        // What a full disk has left is for ends: a file that is half there does not take it.
+        self.service.parts().store.has_room()?;
+        file.write(chunk).await.map_err(|fault| self.file_fault(fault))
+    }
+
+    /// A file is whole and synced before it becomes an item.
+    async fn push_file(&mut self, file: Draft, name: &str) -> Result<(), ApiError> {
+        let stored = file.keep(name).await.map_err(|fault| self.file_fault(fault))?;
+        Ok(self.intake().await?.push_file(name, stored).await?)
+    }
+}
+
+impl BatchSink {
+    /// For a batch that is not there yet.
+    pub(super) fn new(service: &Service, checked: CheckedBatch) -> Self {
+        Self {
+            service: service.clone(),
+            checked: Some(checked),
+            columns: Vec::new(),
+            begun_by: BegunBy::This,
+            intake: None,
+        }
+    }
+
+    /// For an open batch that goes on.
+    pub(super) fn resumed(service: &Service, intake: Intake) -> Self {
+        Self {
+            service: service.clone(),
+            checked: None,
+            columns: Vec::new(),
+            begun_by: BegunBy::Earlier,
+            intake: Some(intake),
+        }
     }
 
     /// Contents could not be written.
-    pub(super) fn file_fault(&self, fault: std::io::Error) -> ApiError {
+    fn file_fault(&self, fault: std::io::Error) -> ApiError {
         let error = StoreError::Io(fault);
         self.service.parts().store.note_full(&error);
         error.into()
     }
 
-    /// Refuses contents while there is no room for them.
-    pub(super) fn has_room(&self) -> Result<(), ApiError> {
-        Ok(self.service.parts().store.has_room()?)
-    }
-
     /// The body is whole: makes an open batch that has no items yet; refuses another one.
     pub(super) async fn begin_if_open(&mut self) -> Result<(), ApiError> {
-        if self.intake.is_some() || self.open {
+        if self.intake.is_some() || self.checked.as_ref().is_some_and(CheckedBatch::is_open) {
             return self.intake().await.map(|_intake| ());
         }
         Err(no_items())
@@ -135,9 +134,12 @@ impl Sink {
         match intake.finish(key).await {
             Ok(record) => Ok(engine.wire(&record)),
             // Another request has the key: this one has made nothing that lasts.
-            Err(EngineError::Store(StoreError::Taken(_))) if self.origin == Origin::Begun => Err(in_flight()),
+            Err(EngineError::Store(StoreError::Taken(_))) if self.begun_by == BegunBy::This => {
+                Err(in_flight())
+            }
             Err(error) => {
-                let left = Left::read(self.service.parts().store.batch(id).await.map_err(EngineError::from));
+                let left =
+                    Remains::read(self.service.parts().store.batch(id).await.map_err(EngineError::from));
                 Err(self.truth(error.into(), &left))
             }
         }
@@ -145,12 +147,13 @@ impl Sink {
 
     /// The body is at fault: a batch that it began ends cancelled with the reason; one that it continued goes on from
     /// what came whole, which is what `first_seq` is for. Gives the refusal back.
-    pub(super) async fn halt(mut self, halt: Halt) -> ApiError {
-        let Some(intake) = self.intake.take() else { return halt.into_error() };
+    pub(super) async fn halt(mut self, fault: BodyFault) -> ApiError {
+        let Some(intake) = self.intake.take() else { return fault.into_error() };
         let key = intake.batch().key;
-        let (error, ended) = match (self.origin, halt) {
-            (Origin::Continued, Halt::Cut(error)) => (error, intake.finish(None).await),
-            (Origin::Continued | Origin::Begun, Halt::Bad(error)) | (Origin::Begun, Halt::Cut(error)) => {
+        let (error, ended) = match (self.begun_by, fault) {
+            (BegunBy::Earlier, BodyFault::Cut(error)) => (error, intake.finish(None).await),
+            (BegunBy::Earlier | BegunBy::This, BodyFault::Refused(error))
+            | (BegunBy::This, BodyFault::Cut(error)) => {
                 // Where nothing came of it, "nothing was changed" is to be true.
                 let empty = if is_outage(&error) { Empty::Removed } else { Empty::Shown };
                 let reason = reason(&error);
@@ -160,11 +163,11 @@ impl Sink {
         if let Err(fault) = &ended {
             tracing::warn!(batch = key, %fault, "a batch whose body failed could not be ended at once");
         }
-        self.truth(error, &Left::read(ended))
+        self.truth(error, &Remains::read(ended))
     }
 
-    /// What is told where the disk or the database was at fault: what has become of the batch.
-    fn truth(&self, mut error: ApiError, left: &Left) -> ApiError {
+    /// The answer where the disk or the database was at fault: what has become of the batch.
+    fn truth(&self, mut error: ApiError, left: &Remains) -> ApiError {
         let cause = if error.code == ErrorCode::DiskFull {
             "There is no room on the disk."
         } else if error.code == ErrorCode::Internal {
@@ -172,34 +175,31 @@ impl Sink {
         } else {
             return error;
         };
-        error.detail = match (self.origin, left) {
+        error.detail = match (self.begun_by, left) {
             // Then the sentence that nothing was changed is true.
-            (Origin::Begun, Left::Nothing) => return error,
-            (Origin::Begun, Left::Batch(batch)) => {
+            (BegunBy::This, Remains::Nothing) => return error,
+            (BegunBy::This, Remains::Batch(batch)) => {
                 let (number, total) = (batch.key, batch.total);
                 format!("{cause} Batch #{number} ends cancelled; {total} items had come.")
             }
-            (Origin::Begun, Left::Unknown) => format!("{cause} The batch that was begun is being cancelled."),
-            (Origin::Continued, Left::Batch(batch)) => {
+            (BegunBy::This, Remains::Unknown) => {
+                format!("{cause} The batch that was begun is being cancelled.")
+            }
+            (BegunBy::Earlier, Remains::Batch(batch)) => {
                 let (total, next) = (batch.total, batch.total + 1);
                 error.total = Some(total);
                 format!("{cause} The batch has {total} items: go on with first_seq={next}.")
             }
-            (Origin::Continued, Left::Nothing) => format!("{cause} The batch is gone."),
-            (Origin::Continued, Left::Unknown) => format!("{cause} Look at the batch for what it has."),
+            (BegunBy::Earlier, Remains::Nothing) => format!("{cause} The batch is gone."),
+            (BegunBy::Earlier, Remains::Unknown) => format!("{cause} Look at the batch for what it has."),
         };
         error
     }
 
-    /// Nothing of the body was taken: an open batch goes on as it was.
-    pub(super) async fn leave(self, error: ApiError) -> ApiError {
-        self.halt(Halt::Cut(error)).await
-    }
-
     async fn intake(&mut self) -> Result<&mut Intake, ApiError> {
-        if let Some(new) = self.new.take() {
+        if let Some(checked) = self.checked.take() {
             let columns = std::mem::take(&mut self.columns);
-            self.intake = Some(self.service.create(&self.caller, new, columns).await?);
+            self.intake = Some(self.service.parts().engine.create(checked, columns).await?);
         }
         self.intake.as_mut().ok_or_else(ApiError::internal)
     }
@@ -216,7 +216,7 @@ fn no_items() -> ApiError {
 
 /// The reason that a batch shows where its body was at fault, or could not be stored.
 fn reason(error: &ApiError) -> String {
-    // What a client is told says what became of the batch: here it is the batch that says it.
+    // The answer to the client names what became of the batch, which the batch itself need not.
     if error.code == ErrorCode::DiskFull {
         return "there was no room on the disk".to_owned();
     }

@@ -1,8 +1,8 @@
 //! The bounds of a multipart body that its reader does not keep: how much may come before a part's content.
 //!
-//! Owns a stream around the body that looks for boundaries as they pass. Called where a body becomes a form. Invariant:
-//! what the reader must hold until it is whole (a preamble, the headers of a part) is bounded, and it is handed one chunk
-//! at a time, so memory and time grow with no body. Deliberately changes no byte.
+//! A stream around the body that follows the boundaries as they pass and changes no byte. What the reader must hold until
+//! it is whole (a preamble, the headers of a part) is bounded, and it is handed one chunk a poll: neither its memory nor
+//! the time it takes between two polls grows with the body.
 
 use std::error::Error;
 use std::io;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use memchr::memmem::Finder;
 
-use super::ByteStream;
+use crate::formats::body::ByteStream;
 
 /// Bytes of the headers of one part, and of what stands before the first part; more are refused as `too_large`.
 pub const HEAD_BYTES_MAX: usize = 16 * 1024;
@@ -24,11 +24,11 @@ pub const HEAD_BYTES_MAX: usize = 16 * 1024;
 struct HeadTooLarge;
 
 /// True where an error of a stream is this refusal, however it was wrapped.
-pub fn is_refusal(error: &(dyn Error + 'static)) -> bool {
+pub fn is_head_refusal(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if error.is::<HeadTooLarge>() || inner.is_some_and(|inner| is_refusal(inner)) {
+        if error.is::<HeadTooLarge>() || inner.is_some_and(|inner| is_head_refusal(inner)) {
             return true;
         }
         cause = error.source();
@@ -36,45 +36,45 @@ pub fn is_refusal(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// What is told of it.
-pub fn refusal_text() -> String {
+/// The refusal as a sentence.
+pub fn head_refusal_text() -> String {
     HeadTooLarge.to_string()
 }
 
 /// `bytes` as a form with this boundary may bring them.
 #[must_use]
-pub fn guarded(bytes: ByteStream, boundary: &str) -> ByteStream {
-    Box::pin(Guarded { bytes, watch: Watch::new(boundary), turn: Turn::Take })
+pub fn bounded(bytes: ByteStream, boundary: &str) -> ByteStream {
+    Box::pin(BoundedHeads { bytes, tracker: PartTracker::new(boundary), next: NextPoll::Reads })
 }
 
-struct Guarded {
+struct BoundedHeads {
     bytes: ByteStream,
-    watch: Watch,
-    turn: Turn,
+    tracker: PartTracker,
+    next: NextPoll,
 }
 
-/// The reader takes whatever is ready before it looks at any of it: after a chunk there is nothing for one turn.
+/// The reader polls for as long as something is ready before it looks at any of it: after a chunk, one poll finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Take,
-    Rest,
+enum NextPoll {
+    Reads,
+    Yields,
 }
 
-impl Stream for Guarded {
+impl Stream for BoundedHeads {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.turn == Turn::Rest {
-            self.turn = Turn::Take;
+        if self.next == NextPoll::Yields {
+            self.next = NextPoll::Reads;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let next = self.bytes.as_mut().poll_next(context);
         if let Poll::Ready(Some(Ok(chunk))) = &next {
-            if let Err(refusal) = self.watch.take(chunk) {
+            if let Err(refusal) = self.tracker.follow(chunk) {
                 return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::FileTooLarge, refusal))));
             }
-            self.turn = Turn::Rest;
+            self.next = NextPoll::Yields;
         }
         next
     }
@@ -82,7 +82,7 @@ impl Stream for Guarded {
 
 /// Where in the form the next byte is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
+enum FormPlace {
     /// Before the first boundary.
     Preamble,
     /// After a boundary: two dashes end the form.
@@ -98,8 +98,8 @@ enum At {
 }
 
 /// Follows the parts of a form.
-struct Watch {
-    at: At,
+struct PartTracker {
+    at: FormPlace,
     /// `--boundary`
     first: Finder<'static>,
     /// The same after a line end.
@@ -112,10 +112,10 @@ struct Watch {
     passed: usize,
 }
 
-impl Watch {
+impl PartTracker {
     fn new(boundary: &str) -> Self {
         Self {
-            at: At::Preamble,
+            at: FormPlace::Preamble,
             first: Finder::new(&format!("--{boundary}")).into_owned(),
             next: Finder::new(&format!("\r\n--{boundary}")).into_owned(),
             line_end: Finder::new("\r\n").into_owned(),
@@ -125,7 +125,7 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, chunk: &[u8]) -> Result<(), HeadTooLarge> {
+    fn follow(&mut self, chunk: &[u8]) -> Result<(), HeadTooLarge> {
         if self.carry.is_empty() {
             return self.look(chunk);
         }
@@ -137,19 +137,19 @@ impl Watch {
     fn look(&mut self, mut bytes: &[u8]) -> Result<(), HeadTooLarge> {
         loop {
             let (wanted, then) = match self.at {
-                At::End => return Ok(()),
-                At::Boundary => {
+                FormPlace::End => return Ok(()),
+                FormPlace::Boundary => {
                     if bytes.len() < 2 {
                         self.carry = bytes.to_vec();
                         return Ok(());
                     }
-                    self.at = if bytes.starts_with(b"--") { At::End } else { At::Padding };
+                    self.at = if bytes.starts_with(b"--") { FormPlace::End } else { FormPlace::Padding };
                     continue;
                 }
-                At::Preamble => (&self.first, At::Boundary),
-                At::Padding => (&self.line_end, At::Headers),
-                At::Headers => (&self.headers_end, At::Content),
-                At::Content => (&self.next, At::Boundary),
+                FormPlace::Preamble => (&self.first, FormPlace::Boundary),
+                FormPlace::Padding => (&self.line_end, FormPlace::Headers),
+                FormPlace::Headers => (&self.headers_end, FormPlace::Content),
+                FormPlace::Content => (&self.next, FormPlace::Boundary),
             };
             let Some(found) = wanted.find(bytes) else {
                 let carried = carried(bytes, wanted.needle());
@@ -166,8 +166,8 @@ impl Watch {
     /// Checks what has come of a place that the reader holds whole.
     fn within(&self, held: usize) -> Result<(), HeadTooLarge> {
         let bounded = match self.at {
-            At::Preamble | At::Padding | At::Headers => true,
-            At::Boundary | At::Content | At::End => false,
+            FormPlace::Preamble | FormPlace::Padding | FormPlace::Headers => true,
+            FormPlace::Boundary | FormPlace::Content | FormPlace::End => false,
         };
         if bounded && held > HEAD_BYTES_MAX { Err(HeadTooLarge) } else { Ok(()) }
     }
@@ -195,23 +195,23 @@ mod tests {
         text + "--b0--\r\nafter"
     }
 
-    fn watched(text: &[u8], cut: usize) -> Result<At, HeadTooLarge> {
-        let mut watch = Watch::new("b0");
+    fn tracked(text: &[u8], cut: usize) -> Result<FormPlace, HeadTooLarge> {
+        let mut tracker = PartTracker::new("b0");
         for chunk in text.chunks(cut) {
-            watch.take(chunk)?;
-            assert!(watch.carry.len() < 8, "no more is kept than may be a boundary");
+            tracker.follow(chunk)?;
+            assert!(tracker.carry.len() < 8, "no more is kept than may be a boundary");
         }
-        Ok(watch.at)
+        Ok(tracker.at)
     }
 
     #[test]
     fn heads_are_bounded_wherever_they_are_cut() {
         let long = "x".repeat(HEAD_BYTES_MAX);
         for cut in [1, 7, 1_024, 1 << 20] {
-            assert_eq!(watched(form(&[("a", &long), ("b", &long)]).as_bytes(), cut).unwrap(), At::End);
-            assert!(watched(form(&[("a", ""), (&long, "")]).as_bytes(), cut).is_err(), "headers");
-            assert!(watched(format!("{long}\r\n{}", form(&[])).as_bytes(), cut).is_err(), "a preamble");
-            assert!(watched(format!("--b0{}\r\n", " ".repeat(HEAD_BYTES_MAX + 1)).as_bytes(), cut).is_err());
+            assert_eq!(tracked(form(&[("a", &long), ("b", &long)]).as_bytes(), cut).unwrap(), FormPlace::End);
+            assert!(tracked(form(&[("a", ""), (&long, "")]).as_bytes(), cut).is_err(), "headers");
+            assert!(tracked(format!("{long}\r\n{}", form(&[])).as_bytes(), cut).is_err(), "a preamble");
+            assert!(tracked(format!("--b0{}\r\n", " ".repeat(HEAD_BYTES_MAX + 1)).as_bytes(), cut).is_err());
         }
     }
 
@@ -221,7 +221,7 @@ mod tests {
         let chunks: Vec<io::Result<Bytes>> =
             text.as_bytes().chunks(3).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         let body: ByteStream = Box::pin(futures_util::stream::iter(chunks));
-        let mut parts = multer::Multipart::new(guarded(body, "b0"), "b0");
+        let mut parts = multer::Multipart::new(bounded(body, "b0"), "b0");
         let mut found = Vec::new();
         while let Some(field) = parts.next_field().await.unwrap() {
             found.push((field.name().unwrap().to_owned(), field.text().await.unwrap()));
@@ -232,11 +232,11 @@ mod tests {
             futures_util::stream::iter([Ok(Bytes::from_static(b"--b0\r\nContent-Disposition: "))])
                 .chain(endless),
         );
-        let mut parts = multer::Multipart::new(guarded(body, "b0"), "b0");
+        let mut parts = multer::Multipart::new(bounded(body, "b0"), "b0");
         let multer::Error::StreamReadFailed(cause) = parts.next_field().await.unwrap_err() else {
             panic!("another error")
         };
-        assert!(is_refusal(cause.as_ref()), "{cause}");
+        assert!(is_head_refusal(cause.as_ref()), "{cause}");
     }
 
     proptest! {
@@ -248,7 +248,7 @@ mod tests {
             // What is no boundary is content: only a form that ends is one.
             let parts: Vec<(&str, &str)> = parts.iter().map(|(head, text)| (&**head, &**text)).collect();
             let text = form(&parts);
-            prop_assert_eq!(watched(text.as_bytes(), cut).unwrap(), watched(text.as_bytes(), text.len()).unwrap());
+            prop_assert_eq!(tracked(text.as_bytes(), cut).unwrap(), tracked(text.as_bytes(), text.len()).unwrap());
         }
     }
 }

@@ -1,11 +1,12 @@
 //! Tests of the CSV decoder: quirks by example, chunking and agreement with the `csv` crate by property.
 //!
-//! Owns no code. Invariant: what the `csv` crate reads from well-formed text, our machine reads too.
+//! What the `csv` crate reads from well-formed text, the decoder reads too.
 
 use proptest::prelude::*;
 
-use super::*;
-use crate::protocol::ErrorCode;
+use super::decoder::CsvDecoder;
+use crate::protocol::limits::{COLUMNS_MAX, ITEM_BYTES_MAX};
+use crate::protocol::{ApiError, ErrorCode};
 
 fn decode<'a>(
     delimiter: u8,

@@ -1,19 +1,15 @@
 //! The first rows of a CSV, before anything is submitted.
 //!
-//! Owns the guess of the delimiter. Called by the page that makes a batch, and by forms that name no delimiter.
-//! Invariant: it reads exactly as the submit would. Deliberately looks at the first bytes only.
+//! Read by the same decoder as a submit: what the preview shows is what the batch will get.
 
 use serde::{Deserialize, Serialize};
 
-use super::csv::{CsvDecoder, CsvReader};
+use super::decoder::CsvDecoder;
+use super::delimiter::guess_delimiter;
 use crate::protocol::ApiError;
 
 /// Rows of a preview at most; more are left out.
 pub const PREVIEW_ROWS_MAX: usize = 20;
-/// Rows that a guess looks at.
-const GUESS_ROWS_MAX: usize = 10;
-/// What fields may be parted by, the likeliest first.
-const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
 /// The first rows of a CSV.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,54 +53,9 @@ pub fn csv_preview(bytes: &[u8]) -> Result<CsvPreview, ApiError> {
     Ok(CsvPreview { delimiter: char::from(delimiter), columns, rows })
 }
 
-/// The delimiter that parts most rows into as many fields as the first, more than one.
-pub fn guess_delimiter(bytes: &[u8]) -> u8 {
-    let score = |delimiter: char| {
-        let mut widths = Vec::new();
-        let mut reader = CsvReader::new(delimiter as u8);
-        // Faults end the look; what came before them counts.
-        let _looked_at = reader.push(bytes, |record| {
-            widths.push(record.width());
-            if widths.len() == GUESS_ROWS_MAX { Err(ApiError::invalid("enough")) } else { Ok(()) }
-        });
-        if widths.is_empty() {
-            let _looked_at = reader.finish(|record| {
-                widths.push(record.width());
-                Ok(())
-            });
-        }
-        let first = widths.first().copied().unwrap_or(0);
-        let alike = widths.iter().filter(|width| **width == first).count();
-        if first > 1 { alike * 1_000 + first } else { 0 }
-    };
-    let mut best = (DELIMITERS[0], 0);
-    for delimiter in DELIMITERS {
-        let found = score(delimiter);
-        if found > best.1 {
-            best = (delimiter, found);
-        }
-    }
-    best.0 as u8
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn delimiters_are_guessed() {
-        for (bytes, delimiter) in [
-            ("a,b\n1,2\n", ','),
-            ("a;b\n1,5;2,5\n3,1;4,1\n", ';'),
-            ("a\tb\n1\t2\n", '\t'),
-            ("a|b|c\n1|2|3\n", '|'),
-            ("alone\n1\n", ','),
-            ("\"a;b\",c\n1,2\n", ','),
-            ("a;b", ';'),
-        ] {
-            assert_eq!(char::from(guess_delimiter(bytes.as_bytes())), delimiter, "{bytes:?}");
-        }
-    }
 
     #[test]
     fn a_preview_shows_what_was_read() {

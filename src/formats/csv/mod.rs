@@ -1,0 +1,12 @@
+//! CSV: one record an item.
+//!
+//! ```text
+//! delimiter -> reader (records) -> decoder (items)      preview   the first rows, for a page
+//! ```
+
+pub mod decoder;
+pub mod delimiter;
+pub mod preview;
+mod reader;
+#[cfg(test)]
+mod tests;

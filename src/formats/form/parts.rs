@@ -1,0 +1,106 @@
+//! The parts of a form, one after the other, as their bytes come.
+
+use bytes::Bytes;
+use multer::Field;
+
+use super::multipart_bounds;
+use crate::formats::body::{BodyFault, BodyHash};
+use crate::formats::lines::utf8;
+use crate::protocol::{ApiError, ErrorCode};
+
+/// Bytes of one setting; a longer one is refused as `too_large`.
+const SETTING_BYTES_MAX: usize = 256 * 1024;
+
+/// A multipart form.
+pub struct FormBody {
+    /// Its parts.
+    pub parts: multer::Multipart<'static>,
+    /// More bytes than these in one part that brings items are refused as `too_large`.
+    pub file_bytes_max: u64,
+}
+
+/// The parts that are still to come, and the hash of those that came: of names, file names and contents, whatever the
+/// boundary.
+pub(super) struct FormParts<'h> {
+    parts: multer::Multipart<'static>,
+    hash: Option<&'h mut BodyHash>,
+}
+
+impl<'h> FormParts<'h> {
+    pub(super) fn new(parts: multer::Multipart<'static>, hash: Option<&'h mut BodyHash>) -> Self {
+        Self { parts, hash }
+    }
+
+    /// The next part, its content still to be read; none after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Field<'static>>, BodyFault> {
+        let part = self.parts.next_field().await.map_err(fault_of)?;
+        if let (Some(part), Some(hash)) = (&part, &mut self.hash) {
+            hash.part(part.name().unwrap_or_default().as_bytes());
+            hash.part(part.file_name().unwrap_or_default().as_bytes());
+        }
+        Ok(part)
+    }
+
+    /// The next bytes of a part, never none of them; none after its last.
+    pub(super) async fn chunk(&mut self, part: &mut Field<'static>) -> Result<Option<Bytes>, BodyFault> {
+        while let Some(bytes) = part.chunk().await.map_err(fault_of)? {
+            if !bytes.is_empty() {
+                if let Some(hash) = &mut self.hash {
+                    hash.update(&bytes);
+                }
+                return Ok(Some(bytes));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The content of a setting.
+    pub(super) async fn text(&mut self, mut part: Field<'static>) -> Result<String, BodyFault> {
+        let mut text = Vec::new();
+        while let Some(bytes) = self.chunk(&mut part).await? {
+            text.extend_from_slice(&bytes);
+            if text.len() > SETTING_BYTES_MAX {
+                let name = part.name().unwrap_or_default();
+                let detail = format!("The field {name:?} has more than {SETTING_BYTES_MAX} bytes.");
+                return Err(ApiError::new(ErrorCode::TooLarge, detail).into());
+            }
+        }
+        let text = utf8(&text, 1).map_err(|mut fault| {
+            // A setting has no lines that anybody could look for.
+            fault.line = None;
+            fault
+        })?;
+        Ok(text.to_owned())
+    }
+
+    /// Reads a part to its end for its hash alone.
+    pub(super) async fn skip(&mut self, mut part: Field<'static>) -> Result<(), BodyFault> {
+        while self.chunk(&mut part).await?.is_some() {}
+        Ok(())
+    }
+}
+
+fn fault_of(fault: multer::Error) -> BodyFault {
+    match fault {
+        multer::Error::StreamReadFailed(cause) if multipart_bounds::is_head_refusal(cause.as_ref()) => {
+            BodyFault::Refused(ApiError::new(ErrorCode::TooLarge, multipart_bounds::head_refusal_text()))
+        }
+        multer::Error::StreamReadFailed(cause) => {
+            cause.downcast_ref().and_then(BodyFault::of_carrier).unwrap_or_else(cut_short)
+        }
+        multer::Error::IncompleteFieldData { .. }
+        | multer::Error::IncompleteHeaders
+        | multer::Error::IncompleteStream => cut_short(),
+        // Its own words may hold a header of kilobytes.
+        multer::Error::ReadHeaderFailed(_)
+        | multer::Error::DecodeHeaderName { .. }
+        | multer::Error::DecodeHeaderValue { .. } => BodyFault::Refused(ApiError::malformed(
+            "The form could not be read: a part has headers that are none.",
+        )),
+        other => BodyFault::Refused(ApiError::malformed(format!("The form could not be read: {other}."))),
+    }
+}
+
+fn cut_short() -> BodyFault {
+    BodyFault::Cut(ApiError::malformed("The body was cut short."))
+}

@@ -1,0 +1,198 @@
+//! A stream of bytes into items: chunk by chunk, item by item.
+//!
+//! Items before a fault are sent on before the fault is reported. One chunk is held at a time.
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::body::{BodyFault, BodyHash, ByteStream};
+use super::csv::decoder::CsvDecoder;
+use super::item_kind::takes_files;
+use super::item_sink::ItemSink;
+use super::ndjson::NdjsonDecoder;
+use super::text::TextDecoder;
+use crate::protocol::{ApiError, ErrorCode, InputKind, Json};
+
+/// How the items of a stream are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamFormat {
+    /// One a line.
+    Text,
+    /// One JSON value a line.
+    Ndjson,
+    /// A header and one record an item.
+    Csv {
+        /// What parts the fields: one ASCII character.
+        delimiter: u8,
+    },
+}
+
+/// A stream of items.
+pub struct ItemStream {
+    /// How they are written.
+    pub format: StreamFormat,
+    /// The bytes.
+    pub bytes: ByteStream,
+    /// Bytes that were announced, if they were: fewer are a body cut short.
+    pub length: Option<u64>,
+    /// More bytes than these are refused as `too_large`.
+    pub bytes_max: u64,
+}
+
+impl ItemStream {
+    /// Reads the whole stream into `sink`, for a task that takes `input`.
+    ///
+    /// # Errors
+    /// Why it did not come whole, or what the sink refused; the items before that are in the sink.
+    pub async fn read_into(
+        mut self,
+        input: InputKind,
+        sink: &mut impl ItemSink,
+        mut hash: Option<&mut BodyHash>,
+    ) -> Result<(), BodyFault> {
+        let mut reader = StreamReader::new(self.format, input, self.bytes_max)?;
+        while let Some(chunk) = self.bytes.next().await {
+            let chunk: Bytes =
+                chunk.map_err(|fault| BodyFault::of_carrier(&fault).unwrap_or_else(|| reader.cut()))?;
+            if let Some(hash) = &mut hash {
+                hash.update(&chunk);
+            }
+            reader.chunk(&chunk, sink).await?;
+        }
+        if self.length.is_some_and(|length| reader.bytes < length) {
+            return Err(reader.cut());
+        }
+        reader.end(sink).await
+    }
+
+    /// Reads the whole stream for its hash alone.
+    ///
+    /// # Errors
+    /// `malformed` where it is cut short.
+    pub async fn hash_into(mut self, hash: &mut BodyHash) -> Result<(), ApiError> {
+        while let Some(chunk) = self.bytes.next().await {
+            hash.update(&chunk.map_err(|_cut| ApiError::malformed("The body was cut short."))?);
+        }
+        Ok(())
+    }
+}
+
+/// A decoder at work on one stream.
+pub(super) struct StreamReader {
+    decoder: ItemDecoder,
+    items: Vec<Json>,
+    columns_sent: bool,
+    bytes: u64,
+    bytes_max: u64,
+}
+
+impl StreamReader {
+    /// Of at most `bytes_max` bytes, for a task that takes `input`.
+    ///
+    /// # Errors
+    /// `invalid` where the two do not fit, with how the task's items are sent.
+    pub(super) fn new(format: StreamFormat, input: InputKind, bytes_max: u64) -> Result<Self, ApiError> {
+        let decoder = ItemDecoder::new(format, input)?;
+        Ok(Self { decoder, items: Vec::new(), columns_sent: false, bytes: 0, bytes_max })
+    }
+
+    /// Reads one chunk.
+    pub(super) async fn chunk(&mut self, chunk: &[u8], sink: &mut impl ItemSink) -> Result<(), BodyFault> {
+        self.bytes += chunk.len() as u64;
+        if self.bytes > self.bytes_max {
+            let max = self.bytes_max;
+            return Err(
+                ApiError::new(ErrorCode::TooLarge, format!("The body has more than {max} bytes.")).into()
+            );
+        }
+        let decoded = self.decoder.push(chunk, &mut self.items);
+        self.send(decoded, sink).await
+    }
+
+    /// The stream has come whole.
+    pub(super) async fn end(mut self, sink: &mut impl ItemSink) -> Result<(), BodyFault> {
+        let decoded = self.decoder.finish(&mut self.items);
+        self.send(decoded, sink).await
+    }
+
+    /// The stream was cut.
+    pub(super) fn cut(&self) -> BodyFault {
+        let line = self.decoder.lines() + 1;
+        BodyFault::Cut(ApiError::malformed("The body was cut short.").at_line(line))
+    }
+
+    async fn send(
+        &mut self,
+        decoded: Result<(), ApiError>,
+        sink: &mut impl ItemSink,
+    ) -> Result<(), BodyFault> {
+        if !self.columns_sent && !self.decoder.columns().is_empty() {
+            sink.set_columns(self.decoder.columns())?;
+            self.columns_sent = true;
+        }
+        for item in self.items.drain(..) {
+            sink.push(&item).await?;
+        }
+        Ok(decoded?)
+    }
+}
+
+/// Bytes into items, by kind.
+enum ItemDecoder {
+    /// One a line.
+    Text(TextDecoder),
+    /// One JSON value a line.
+    Ndjson(NdjsonDecoder),
+    /// A header and records.
+    Csv(CsvDecoder),
+}
+
+impl ItemDecoder {
+    /// For items of kind `input`, where the two fit.
+    fn new(format: StreamFormat, input: InputKind) -> Result<Self, ApiError> {
+        match (input, format) {
+            (InputKind::File, _) => Err(takes_files()),
+            (InputKind::Record, StreamFormat::Text) => Err(ApiError::invalid(
+                "This task takes records: send text/csv, application/x-ndjson with one object a line, or JSON.",
+            )),
+            (InputKind::Line, StreamFormat::Text) => Ok(Self::Text(TextDecoder::default())),
+            (InputKind::Line | InputKind::Record, StreamFormat::Ndjson) => {
+                Ok(Self::Ndjson(NdjsonDecoder::new(input)))
+            }
+            (InputKind::Line | InputKind::Record, StreamFormat::Csv { delimiter }) => {
+                Ok(Self::Csv(CsvDecoder::new(delimiter)))
+            }
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], into: &mut Vec<Json>) -> Result<(), ApiError> {
+        match self {
+            Self::Text(decoder) => decoder.push(bytes, into),
+            Self::Ndjson(decoder) => decoder.push(bytes, into),
+            Self::Csv(decoder) => decoder.push(bytes, into),
+        }
+    }
+
+    fn finish(&mut self, into: &mut Vec<Json>) -> Result<(), ApiError> {
+        match self {
+            Self::Text(decoder) => decoder.finish(into),
+            Self::Ndjson(decoder) => decoder.finish(into),
+            Self::Csv(decoder) => decoder.finish(into),
+        }
+    }
+
+    fn columns(&self) -> &[String] {
+        match self {
+            Self::Text(_) | Self::Ndjson(_) => &[],
+            Self::Csv(decoder) => decoder.columns(),
+        }
+    }
+
+    fn lines(&self) -> u64 {
+        match self {
+            Self::Text(decoder) => decoder.lines(),
+            Self::Ndjson(decoder) => decoder.lines(),
+            Self::Csv(decoder) => decoder.lines(),
+        }
+    }
+}

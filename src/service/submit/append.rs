@@ -1,0 +1,38 @@
+//! The way of an append: more items into a batch that is open.
+
+use super::sink::BatchSink;
+use super::submission::Addition;
+use crate::formats::body::BodyFault;
+use crate::formats::form::FormReader;
+use crate::formats::json_body::read_addition;
+use crate::protocol::{ApiError, Batch, BatchId, Seq};
+use crate::service::{Action, Caller, Service};
+
+impl Service {
+    /// Goes on with an open batch at `first_seq`.
+    pub(super) async fn append_from(
+        &self,
+        caller: &Caller,
+        id: BatchId,
+        first_seq: Seq,
+        addition: Addition,
+    ) -> Result<Batch, ApiError> {
+        let batch = self.allowed(caller, Action::ActOnBatch, id).await?;
+        let intake = self.parts().engine.append(batch.key, first_seq).await?;
+        let input = intake.batch().input;
+        let mut sink = BatchSink::resumed(self, intake);
+        let read = match addition {
+            Addition::Json(body) => match read_addition(&body) {
+                Ok(list) => list.read_into(input, &mut sink).await.map_err(BodyFault::Refused),
+                // Nothing of it was read as items: the batch goes on as it was.
+                Err(error) => return Err(sink.halt(BodyFault::Cut(error)).await),
+            },
+            Addition::Stream(stream) => stream.read_into(input, &mut sink, None).await,
+            Addition::Form(form) => FormReader::new(form, None).read_items(input, &mut sink).await,
+        };
+        match read {
+            Ok(()) => sink.finish(None).await,
+            Err(fault) => Err(sink.halt(fault).await),
+        }
+    }
+}
