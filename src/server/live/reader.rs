@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as Librar
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::writer::{Out, Plain};
+use super::writer::{Broken, Out, Plain};
 use crate::hub::{Outlet as _, WireFrame};
 use crate::protocol::CloseCode;
 
@@ -37,15 +37,6 @@ const CLOSE_SECONDS_MAX: Duration = Duration::from_secs(2);
 pub struct Wire {
     socket: WebSocketStream<Plain>,
     out: Arc<Out>,
-}
-
-/// Why a socket can no longer be used.
-#[derive(Debug)]
-pub enum Broken {
-    /// The other side has gone.
-    Gone,
-    /// It said something that is answered by this.
-    Refused(CloseCode, &'static str),
 }
 
 /// What came.

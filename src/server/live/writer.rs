@@ -19,8 +19,17 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::reader::Broken;
 use crate::hub::{Outlet, WireFrame};
+use crate::protocol::CloseCode;
+
+/// Why a socket can no longer be used.
+#[derive(Debug)]
+pub enum Broken {
+    /// The other side has gone.
+    Gone,
+    /// It said something that is answered by this.
+    Refused(CloseCode, &'static str),
+}
 
 /// Frames given to the system in one call; the others follow in the next.
 const PARTS_MAX: usize = 16;

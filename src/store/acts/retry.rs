@@ -7,7 +7,7 @@
 use sea_orm::{DatabaseTransaction, Value};
 use serde::{Deserialize, Serialize};
 
-use super::act_steps::{self, STEP_ROWS};
+use super::act_rows::{self, STEP_ROWS};
 use super::verbs::{allowed, opened};
 use crate::protocol::{BatchAct, FamilyId, ItemState, RetryRequest, Seq};
 use crate::store::Store;
@@ -60,7 +60,7 @@ impl Store {
             tape.set_state(opened(&tape));
         }
         if !rest.is_done() {
-            act_steps::begin(&mut tape, &rest, taken).await?;
+            act_rows::begin(&mut tape, rest.print(), rest.after, taken).await?;
         }
         let change = tape.write().await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
@@ -92,6 +92,11 @@ fn states(request: &RetryRequest) -> Vec<ItemState> {
 }
 
 impl Rest {
+    /// As it is stored.
+    pub fn print(&self) -> String {
+        serde_json::to_string(self).expect("what is left of a retry always prints")
+    }
+
     fn of(request: &RetryRequest, rev: i64) -> Self {
         let mut states = states(request);
         // Only what failed has a family.

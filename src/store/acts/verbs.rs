@@ -4,7 +4,7 @@
 //! durable before the answer; an act on a batch already so changes nothing. Deliberately does not stop running
 //! work: the next record tells its node.
 
-use super::act_steps;
+use super::act_rows;
 use crate::protocol::{BatchAct, BatchPatch, BatchState, Move, Options, Running};
 use crate::store::Store;
 use crate::store::backend::{Durability, all, count, locking};
@@ -104,8 +104,8 @@ impl Store {
             tape.batch.reason = reason;
             tape.batch.cancel_drains = running == Running::Finish;
             tape.set_state(BatchState::Cancelling);
-            act_steps::end_all(&mut tape).await?;
-            act_steps::cancel_waiting(&mut tape).await?;
+            act_rows::end_all(&mut tape).await?;
+            act_rows::cancel_waiting(&mut tape).await?;
             if tape.batch.next_seq <= tape.batch.total {
                 let untouched = SeqRange::new(count(tape.batch.next_seq)?, count(tape.batch.total)?);
                 let generation = tape.batch.generation;

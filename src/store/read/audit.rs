@@ -3,6 +3,8 @@
 //! Owns the checks of invariants 1 to 4 by scanning. Called by tests and, by sums, by the engine for each batch that
 //! ends. Invariant: reads one snapshot and changes nothing. Deliberately slow: it is the only place that scans.
 
+use std::collections::BTreeMap;
+
 use sea_orm::DatabaseTransaction;
 
 use super::items::leases_of;
@@ -12,7 +14,6 @@ use crate::store::backend::{all, count, number, one, rows};
 use crate::store::entity::{batches, families, outcomes, requeue, strip};
 use crate::store::error::StoreError;
 use crate::store::records::{BatchKey, SeqRange};
-use crate::store::tape::Sums;
 
 impl Store {
     /// Checks invariants 1, 2 and 4 of a batch by scanning it: for tests and audits.
@@ -67,7 +68,7 @@ async fn sums(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), St
     const WAITING: &str = "SELECT CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT), CAST(COALESCE(SUM(CASE \
          WHEN attempt >= 2 THEN last - first + 1 ELSE 0 END), 0) AS BIGINT) FROM requeue WHERE batch = $1";
     let key = || vec![batch.id.into()];
-    let (mut ended, mut handed_out) = (Sums::<String, i64>::new(), 0_i64);
+    let (mut ended, mut handed_out) = (BTreeMap::<String, i64>::new(), 0_i64);
     for row in rows(tx, ENDED, key()).await? {
         let (items, twice): (i64, i64) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
         if twice > 0 {
@@ -107,9 +108,9 @@ struct Counted {
     ranges: Vec<SeqRange>,
     running: i64,
     retrying: i64,
-    ended: Sums<String, i64>,
-    families: Sums<String, i64>,
-    cells: Sums<i64, [i64; 3]>,
+    ended: BTreeMap<String, i64>,
+    families: BTreeMap<String, i64>,
+    cells: BTreeMap<i64, [i64; 3]>,
 }
 
 async fn check(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), StoreError> {
@@ -144,14 +145,15 @@ async fn check(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), S
     }
     let kept: Vec<families::Model> =
         all(tx, "SELECT * FROM families WHERE batch = $1", vec![batch.id.into()]).await?;
-    let kept: Sums<String, i64> = kept.into_iter().map(|family| (family.id, family.count)).collect();
+    let kept: BTreeMap<String, i64> = kept.into_iter().map(|family| (family.id, family.count)).collect();
     if kept != counted.families {
         return broken(format!("families are {kept:?}, rows say {:?}", counted.families));
     }
     let kept: Vec<strip::Model> =
         all(tx, "SELECT * FROM strip WHERE batch = $1", vec![batch.id.into()]).await?;
     let cell = |row: &strip::Model| (row.cell, [row.succeeded, row.failed, row.cancelled]);
-    let kept: Sums<i64, [i64; 3]> = kept.iter().map(cell).filter(|(_cell, sums)| *sums != [0; 3]).collect();
+    let kept: BTreeMap<i64, [i64; 3]> =
+        kept.iter().map(cell).filter(|(_cell, sums)| *sums != [0; 3]).collect();
     if kept != counted.cells {
         return broken(format!("cells are {kept:?}, rows say {:?}", counted.cells));
     }

@@ -4,12 +4,10 @@
 //! acts. Invariant: stored counters equal the rows they count in every commit, or nothing is committed. Deliberately
 //! does not know who moves what.
 
-use std::collections::BTreeMap;
-
 use sea_orm::{DatabaseTransaction, Value};
 
-use super::batches::to_record;
-use super::budgets::BUDGET;
+use super::batch_row::to_record;
+use super::budgets::{self, BUDGET};
 use super::families::{self, FamilyMoves};
 use super::follow_state;
 use super::rows;
@@ -20,9 +18,6 @@ use crate::store::clock::Moment;
 use crate::store::entity::{batches, outcomes, requeue};
 use crate::store::error::StoreError;
 use crate::store::records::{AttemptRecord, BatchChange, BatchKey, FileRecord, SeqRange};
-
-/// Sums by key, in order: how cells and families gather their moves.
-pub type Sums<K, V> = BTreeMap<K, V>;
 
 /// A batch that is being changed.
 pub struct Tape<'t> {
@@ -55,6 +50,11 @@ pub struct Again {
 }
 
 impl<'t> Tape<'t> {
+    /// Starts the counts of its budget anew.
+    pub fn renew_budget(&mut self) {
+        budgets::renew(&mut self.batch);
+    }
+
     /// Locks the batch's row and takes its next revision. Of several batches the one with the lower key comes first.
     pub async fn lock(tx: &'t DatabaseTransaction, key: BatchKey, now: Moment) -> Result<Self, StoreError> {
         let text = locking(tx, "SELECT * FROM batches WHERE id = $1 AND NOT deleted");
@@ -132,7 +132,7 @@ impl<'t> Tape<'t> {
     pub fn end(&mut self, mut row: outcomes::Model, message: Option<&str>) -> Result<(), StoreError> {
         let items = row.last - row.first + 1;
         let state = self.moved(&row, items)?;
-        self.spend(state, items);
+        budgets::spend(&mut self.batch, state, items);
         if state == ItemState::Failed {
             let id = row.family.get_or_insert_with(|| families::OTHER.to_owned());
             self.families.add(id, message.unwrap_or(families::OTHER_MESSAGE), row.first, items, self.now);
@@ -279,7 +279,7 @@ impl<'t> Tape<'t> {
                 self.batch.reason = None;
             }
             follow_state::at_end(&mut self.batch, end)?;
-        } else if state.hands_out() && self.is_spent()? {
+        } else if state.hands_out() && budgets::is_spent(&self.batch, self.ended)? {
             self.set_state(BatchState::Paused);
             self.batch.reason = Some(BUDGET.to_owned());
         } else if state.hands_out() && batch.try_first.is_some_and(|first| ended >= first && ended > 0) {

@@ -5,68 +5,22 @@
 
 use sea_orm::{DatabaseTransaction, Value};
 
+use super::batch_row::to_record;
 use super::batch_transaction::Tape;
 use super::blocks::compress;
 use super::follow_state;
-use super::strip_cells::{parse_list, print_list, width_for};
+use super::strip_cells::{print_list, width_for};
 use crate::fault::Point;
-use crate::protocol::{BatchState, InputKind, Json, Seq, Timestamp};
+use crate::protocol::{BatchState, InputKind, Seq};
 use crate::store::Store;
 use crate::store::access::{KeyBinding, bind};
-use crate::store::backend::{Durability, count, insert_many, int, row, small};
+use crate::store::backend::{Durability, count, insert_many, int, row};
 use crate::store::clock::Moment;
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::records::{
     BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
 };
-
-/// Reads a row of the table as a record.
-pub fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
-    let broken = |what: &str| StoreError::Invariant(format!("batch {}: {what} is not readable", row.id));
-    Ok(BatchRecord {
-        key: row.id,
-        id: row.uuid.parse().map_err(|_form| broken("uuid"))?,
-        name: row.name.clone(),
-        task: row.task.clone(),
-        input: match row.input.as_str() {
-            "file" => InputKind::File,
-            "line" => InputKind::Line,
-            "record" => InputKind::Record,
-            _ => return Err(broken("input")),
-        },
-        source: match row.source.as_str() {
-            "blocks" => Source::Blocks,
-            "generated" => Source::Generated,
-            _ => return Err(broken("source")),
-        },
-        params: Json::parse(&row.params).map_err(|_form| broken("params"))?,
-        options: serde_json::from_str(&row.options).map_err(|_form| broken("options"))?,
-        owner: row.owner.clone(),
-        state: BatchState::parse(&row.state).ok_or_else(|| broken("state"))?,
-        reason: row.reason.clone(),
-        generation: small(row.generation)?,
-        sealed: row.sealed,
-        filling: row.intake_node.is_some() && !row.sealed,
-        columns: parse_list(&row.columns)?,
-        result_columns: parse_list(&row.result_columns)?,
-        total: count(row.total)?,
-        next_seq: count(row.next_seq)?,
-        running: count(row.running)?,
-        retrying: count(row.retrying)?,
-        succeeded: count(row.succeeded)?,
-        failed: count(row.failed)?,
-        cancelled: count(row.cancelled)?,
-        cell_items: count(row.cell_items)?,
-        rev: count(row.rev)?,
-        cancel_drains: row.cancel_drains,
-        finishes: small(row.finishes)?,
-        deleted: row.deleted,
-        created_at: Timestamp(row.created_at),
-        started_at: row.started_at.map(Timestamp),
-        finished_at: row.finished_at.map(Timestamp),
-    })
-}
 
 /// The row of a batch that is being made.
 pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {

@@ -1,12 +1,10 @@
 //! Budgets: how much of a batch may fail before it pauses by itself.
 //!
-//! Owns what is counted since a budget was last renewed, and the judgement. Called by the tape with every end, in
-//! recorded order, and by the acts that renew it. Invariant: the counts are columns of the batch, moved in the
-//! transaction of the outcomes they count, so they hold for all nodes together. Deliberately counts what was cancelled
-//! as neither good nor bad.
+//! The counts are columns of the batch, moved in the transaction of the outcomes that they count, in recorded order, so
+//! they hold for all nodes together. What was cancelled counts as neither good nor bad.
 
-use super::batch_transaction::Tape;
 use crate::protocol::{Budget, ItemState, Options};
+use crate::store::entity::batches;
 use crate::store::error::StoreError;
 
 /// Reason of the pause of a batch that has spent its budget.
@@ -14,40 +12,35 @@ pub const BUDGET: &str = "budget";
 /// The percentage is looked at from so many ended items on.
 const ENDED_MIN: i64 = 100;
 
-impl Tape<'_> {
-    /// Takes ends into account.
-    pub fn spend(&mut self, state: ItemState, items: i64) {
-        let batch = &mut self.batch;
-        match state {
-            ItemState::Succeeded => batch.budget_row = 0,
-            ItemState::Failed => {
-                batch.budget_failed += items;
-                batch.budget_row += items;
-                batch.budget_longest = batch.budget_longest.max(batch.budget_row);
-            }
-            ItemState::Pending | ItemState::Running | ItemState::Retrying | ItemState::Cancelled => return,
+/// Takes ends into account.
+pub fn spend(batch: &mut batches::Model, state: ItemState, items: i64) {
+    match state {
+        ItemState::Succeeded => batch.budget_row = 0,
+        ItemState::Failed => {
+            batch.budget_failed += items;
+            batch.budget_row += items;
+            batch.budget_longest = batch.budget_longest.max(batch.budget_row);
         }
-        batch.budget_ended += items;
+        ItemState::Pending | ItemState::Running | ItemState::Retrying | ItemState::Cancelled => return,
     }
+    batch.budget_ended += items;
+}
 
-    /// Starts the counts anew.
-    pub fn renew_budget(&mut self) {
-        let batch = &mut self.batch;
-        (batch.budget_ended, batch.budget_failed) = (0, 0);
-        (batch.budget_row, batch.budget_longest) = (0, 0);
-    }
+/// Starts the counts anew.
+pub fn renew(batch: &mut batches::Model) {
+    (batch.budget_ended, batch.budget_failed) = (0, 0);
+    (batch.budget_row, batch.budget_longest) = (0, 0);
+}
 
-    /// True where the ends of this commit have spent the budget.
-    pub fn is_spent(&self) -> Result<bool, StoreError> {
-        let batch = &self.batch;
-        if self.ended == 0 || batch.budget_failed == 0 {
-            return Ok(false);
-        }
-        let options: Options = serde_json::from_str(&batch.options)
-            .map_err(|error| StoreError::Invariant(format!("options of batch {}: {error}", batch.id)))?;
-        let (ended, failed, longest) = (batch.budget_ended, batch.budget_failed, batch.budget_longest);
-        Ok(options.budget.is_some_and(|budget| exceeds(budget, ended, failed, longest)))
+/// True where a commit with `ended` ends has spent the budget.
+pub fn is_spent(batch: &batches::Model, ended: u64) -> Result<bool, StoreError> {
+    if ended == 0 || batch.budget_failed == 0 {
+        return Ok(false);
     }
+    let options: Options = serde_json::from_str(&batch.options)
+        .map_err(|error| StoreError::Invariant(format!("options of batch {}: {error}", batch.id)))?;
+    let (ended, failed, longest) = (batch.budget_ended, batch.budget_failed, batch.budget_longest);
+    Ok(options.budget.is_some_and(|budget| exceeds(budget, ended, failed, longest)))
 }
 
 fn exceeds(budget: Budget, ended: i64, failed: i64, longest: i64) -> bool {

@@ -3,11 +3,10 @@
 //! The sum of counts equals the batch's failed items; a family without items has no row. What a commit moves is written in
 //! two statements, and one more for each family that lost items and has some left: its samples are read anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sea_orm::{DatabaseTransaction, Value};
 
-use super::batch_transaction::Sums;
 use super::strip_cells::{parse_list, print_list};
 use crate::protocol::{Family, FamilyId, FamilyPage, Timestamp};
 use crate::store::Store;
@@ -27,7 +26,7 @@ const SAMPLES_MAX: usize = 5;
 
 /// What a commit adds to families.
 #[derive(Default)]
-pub struct FamilyMoves(Sums<String, FamilyMove>);
+pub struct FamilyMoves(BTreeMap<String, FamilyMove>);
 
 #[derive(Clone, Default)]
 struct FamilyMove {
@@ -68,10 +67,10 @@ pub async fn write(
     }
     let known: Vec<families::Model> =
         all(tx, "SELECT * FROM families WHERE batch = $1", vec![batch.into()]).await?;
-    let mut known: Sums<String, families::Model> =
+    let mut known: BTreeMap<String, families::Model> =
         known.into_iter().map(|family| (family.id.clone(), family)).collect();
     let mut room = FAMILIES_MAX.saturating_sub(known.keys().filter(|id| *id != OTHER).count());
-    let mut resolved: Sums<String, FamilyMove> = Sums::new();
+    let mut resolved: BTreeMap<String, FamilyMove> = BTreeMap::new();
     let mut beyond: BTreeSet<&str> = BTreeSet::new();
     for (id, family) in &moves.0 {
         if id == OTHER || known.contains_key(id) || family.added == 0 {

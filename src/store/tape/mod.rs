@@ -1,5 +1,6 @@
 //! The tape of a batch: its blocks, outcomes, counters, strip cells and families, moved in one transaction.
 
+mod batch_row;
 mod batch_transaction;
 mod batches;
 mod blocks;
@@ -12,8 +13,9 @@ mod ranges;
 mod rows;
 mod strip_cells;
 
-pub use self::batch_transaction::{Again, Sums, TRIED_FIRST, Tape};
-pub use self::batches::{INSERT_BLOCKS, block_rows, initial, insert, to_record};
+pub use self::batch_row::to_record;
+pub use self::batch_transaction::{Again, TRIED_FIRST, Tape};
+pub use self::batches::{INSERT_BLOCKS, block_rows, initial, insert};
 pub use self::blocks::BlockCache;
 pub use self::columns::{Columns, PLAIN_COLUMN};
 pub use self::families::to_family;

@@ -3,11 +3,12 @@
 //! Owns the width of cells and their rows. Called by the tape. Invariant: the sum over all cells equals the batch's
 //! counters; at most [`STRIP_CELLS_MAX`] cells. Deliberately does not know how items ended.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{DatabaseTransaction, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::batch_transaction::Sums;
 use crate::protocol::StripCell;
 use crate::store::Store;
 use crate::store::backend::{all, count, insert_many, run, small};
@@ -30,7 +31,7 @@ pub fn width_for(total: i64, from: i64) -> i64 {
 
 /// What a commit adds to cells.
 #[derive(Default)]
-pub struct CellMoves(Sums<i64, [i64; 3]>);
+pub struct CellMoves(BTreeMap<i64, [i64; 3]>);
 
 impl CellMoves {
     /// Adds `sign` for each item of `first..=last` to counter `kind` of its cell.
@@ -106,7 +107,7 @@ pub async fn widen(
     let factor = width / batch.cell_items;
     let rows: Vec<strip::Model> =
         all(tx, "SELECT * FROM strip WHERE batch = $1", vec![batch.id.into()]).await?;
-    let mut merged: Sums<i64, [i64; 3]> = Sums::new();
+    let mut merged: BTreeMap<i64, [i64; 3]> = BTreeMap::new();
     for row in &rows {
         let sums = merged.entry(row.cell / factor).or_default();
         for (sum, part) in sums.iter_mut().zip([row.succeeded, row.failed, row.cancelled]) {
