@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use super::{Engine, Inner};
+use crate::backoff::Backoff;
 use crate::fault::Loop;
 
 /// Pause before a loop is begun anew: doubles up to the second figure.
@@ -65,13 +66,13 @@ impl Engine {
     {
         let inner = Arc::clone(&self.inner);
         self.inner.loops.spawn(async move {
-            let mut pause = AGAIN_FIRST;
+            let mut backoff = Backoff::new(AGAIN_FIRST, AGAIN_MAX);
             loop {
                 let mut running = pin!(AssertUnwindSafe(visited(which, begin())).catch_unwind());
                 let ended = tokio::select! {
                     ended = &mut running => ended,
                     () = tokio::time::sleep(WELL) => {
-                        pause = AGAIN_FIRST;
+                        backoff.reset();
                         inner.health().stumbling.remove(which.name());
                         running.await
                     }
@@ -81,14 +82,13 @@ impl Engine {
                     return;
                 }
                 say(which, &"it panicked");
-                if pause > AGAIN_FIRST {
+                if backoff.has_failed() {
                     inner.health().stumbling.insert(which.name());
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(backoff.next_delay()) => {}
                     () = inner.stop.cancelled() => return,
                 }
-                pause = (pause * 2).min(AGAIN_MAX);
             }
         });
     }

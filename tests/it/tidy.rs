@@ -16,17 +16,18 @@ const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
 
 /// Which rooms each room may name. `config` is handed down as plain values by `cli` and `server`.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     ("fault", &[]),
+    ("backoff", &[]),
     ("protocol", &[]),
-    ("client", &["protocol"]),
+    ("client", &["backoff", "protocol"]),
     ("formats", &["protocol"]),
-    ("store", &["protocol", "fault"]),
-    ("tasks", &["protocol"]),
+    ("store", &["backoff", "protocol", "fault"]),
+    ("tasks", &["backoff", "protocol"]),
     ("hub", &["protocol", "fault", "store"]),
-    ("engine", &["protocol", "fault", "store", "tasks", "hub"]),
+    ("engine", &["backoff", "protocol", "fault", "store", "tasks", "hub"]),
     ("service", &["protocol", "formats", "store", "tasks", "hub", "engine"]),
-    ("app", &["protocol", "client", "service"]),
+    ("app", &["backoff", "protocol", "client", "service"]),
     (
         "server",
         &[
@@ -38,8 +39,8 @@ const ROOMS: [(&str, &[&str]); 14] = [
     (
         "cli",
         &[
-            "protocol", "fault", "store", "tasks", "hub", "engine", "service", "app", "client", "server",
-            "config",
+            "backoff", "protocol", "fault", "store", "tasks", "hub", "engine", "service", "app", "client",
+            "server", "config",
         ],
     ),
     ("main", &["cli"]),

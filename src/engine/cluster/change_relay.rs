@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::backoff::Backoff;
 use crate::engine::{Engine, Inner};
 use crate::hub::Hub;
 use crate::protocol::{BatchId, FamilyId, Key, NodeId, Rev, Topic};
@@ -184,26 +185,25 @@ pub async fn tell_loop(inner: Arc<Inner>) {
 
 /// Listens to others until the engine stops; where the connection breaks, makes another.
 pub async fn listen_loop(inner: Arc<Inner>) {
-    let mut pause = AGAIN_FIRST;
+    let mut backoff = Backoff::new(AGAIN_FIRST, AGAIN_MAX);
     loop {
         let ended = tokio::select! {
-            ended = listen(&inner, &mut pause) => ended,
+            ended = listen(&inner, &mut backoff) => ended,
             () = inner.stop.cancelled() => return,
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "hints of other nodes are not heard");
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(backoff.next_delay()) => {}
             () = inner.stop.cancelled() => return,
         }
-        pause = (pause * 2).min(AGAIN_MAX);
     }
 }
 
-async fn listen(inner: &Inner, pause: &mut Duration) -> Result<(), StoreError> {
+async fn listen(inner: &Inner, backoff: &mut Backoff) -> Result<(), StoreError> {
     let Some(mut hints) = inner.store.hints().await? else { return Ok(()) };
-    *pause = AGAIN_FIRST;
+    backoff.reset();
     // What was said before it listened, nobody repeats.
     inner.relay.heard().all = true;
     inner.relay.came.notify_one();

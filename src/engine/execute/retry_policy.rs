@@ -4,6 +4,7 @@
 //! Invariant: the delay before attempt n+1 lies between half and all of base × 2^(n-1), held to its maximum.
 //! Deliberately knows no clock.
 
+use crate::backoff::exponential_ms;
 use crate::protocol::{Options, Timestamp};
 use crate::tasks::Again;
 
@@ -60,8 +61,7 @@ impl RetryPlan {
         if self.is_last(attempt, again) {
             return None;
         }
-        let doublings = attempt.saturating_sub(1).min(63);
-        let whole = self.base_ms.saturating_mul(1_u64 << doublings).min(self.max_ms).min(DELAY_MS_MAX);
+        let whole = exponential_ms(self.base_ms, attempt.saturating_sub(1), self.max_ms.min(DELAY_MS_MAX));
         let (half, span) = (whole / 2, whole - whole / 2);
         let delay = half + ((u128::from(span) * u128::from(chance)) >> 32) as u64;
         let plus = |ms: u64| now.plus_ms(i64::try_from(ms).unwrap_or(i64::MAX));

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use futures_util::StreamExt as _;
 use tokio::sync::{Notify, oneshot};
 
+use crate::backoff::Backoff;
 use crate::engine::{Engine, EngineError, Inner};
 use crate::protocol::{BatchId, Timestamp};
 use crate::store::access::KeyBinding;
@@ -293,11 +294,11 @@ async fn forget(engine: &Engine, id: BatchId, since: Instant) -> Result<Option<B
 /// Settles what could not be done at once, until the engine stops.
 pub async fn settle_loop(inner: Arc<Inner>) {
     let engine = Engine { inner: Arc::clone(&inner) };
-    let mut pause = AGAIN_MIN;
+    let mut backoff = Backoff::new(AGAIN_MIN, AGAIN_MAX);
     loop {
         let waiting = inner.debts.take();
         if waiting.is_empty() {
-            pause = AGAIN_MIN;
+            backoff.reset();
             tokio::select! {
                 () = inner.debts.come.notified() => {}
                 () = inner.stop.cancelled() => return,
@@ -307,14 +308,16 @@ pub async fn settle_loop(inner: Arc<Inner>) {
         let before = waiting.len();
         let tries = futures_util::stream::iter(waiting).map(|owed| try_again(&engine, owed));
         let left: Vec<Owed> = tries.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
-        pause = if left.len() < before { AGAIN_MIN } else { (pause * 2).min(AGAIN_MAX) };
+        if left.len() < before {
+            backoff.reset();
+        }
         let done = left.is_empty();
         inner.debts.waiting.lock().unwrap_or_else(PoisonError::into_inner).extend(left);
         if done {
             continue;
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(backoff.next_delay()) => {}
             // The next start ends it, or another node.
             () = inner.stop.cancelled() => return,
         }

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::backoff::Backoff;
 use crate::engine::dispatch::{Course, Group, REFRESH};
 use crate::engine::{Engine, Inner};
 use crate::fault::Point;
@@ -60,7 +61,7 @@ pub async fn record_loop(inner: Arc<Inner>) {
 /// Commits a group, however long it takes, and says after how many tries; none where it never can be, or the engine
 /// stops.
 async fn commit(inner: &Inner, group: &Group) -> Option<(Recorded, u64)> {
-    let mut pause = AGAIN_FIRST;
+    let mut backoff = Backoff::new(AGAIN_FIRST, AGAIN_MAX);
     for tries in 1.. {
         match inner.store.record(&inner.node(), &group.reports).await {
             Ok(recorded) => {
@@ -77,10 +78,9 @@ async fn commit(inner: &Inner, group: &Group) -> Option<(Recorded, u64)> {
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(backoff.next_delay()) => {}
             () = inner.stop.cancelled() => return None,
         }
-        pause = (pause * 2).min(AGAIN_MAX);
     }
     None
 }

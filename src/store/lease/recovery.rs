@@ -7,6 +7,7 @@
 use sea_orm::DatabaseTransaction;
 
 use super::record::cancel;
+use crate::backoff::exponential_ms;
 use crate::fault::Point;
 use crate::protocol::{AttemptOutcome, BatchState, ItemState, Options, Seq, Timestamp};
 use crate::store::Store;
@@ -153,8 +154,7 @@ impl Bounds {
 
     /// The longest delay after `attempt`: base × 2^(attempt-1), at most what the batch allows.
     fn longest_ms(&self, attempt: i64) -> u64 {
-        let doublings = u32::try_from(attempt - 1).unwrap_or(0).min(40);
-        self.base_ms.saturating_mul(1 << doublings).min(self.most_ms)
+        exponential_ms(self.base_ms, u32::try_from(attempt - 1).unwrap_or(0), self.most_ms)
     }
 
     /// Between half and all of the longest.
