@@ -18,7 +18,8 @@ use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
 use super::assets;
 use super::limits::page_policy;
 use super::state::AppState;
-use crate::app::{App, Assets, shell};
+use crate::app::App;
+use crate::app::shell::{Assets, shell};
 use crate::service::Service;
 
 /// The app's pages and server functions.

@@ -23,7 +23,7 @@ use super::limits::{guard_forms, harden, one_host, refuse_large};
 use super::revocation_watch::watch;
 use super::state::{AppState, Limits};
 use super::{api, assets, auth, health, live, page, page_faults, refusal_page, sign_in};
-use crate::app::FAULTS_PATH;
+use crate::app::shell::FAULTS_PATH;
 use crate::protocol::ApiError;
 use crate::service::Caller;
 
