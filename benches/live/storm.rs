@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::crowd::{After, Crowd, Group, Spec, WATCHER};
+use crate::crowd::{After, Crowd, CrowdPlan, Group, WATCHER};
 use crate::report::{load_average, quantile};
 use crate::sheet::{Sheet, decimal, whole};
 use crate::stage::{Run, Stage, address};
@@ -81,8 +81,9 @@ pub async fn measure(stage: &Stage) -> Result<(), Fault> {
 async fn gather(stage: &Stage, server: &Server, at: SocketAddr) -> Result<(Crowd, Asked), Fault> {
     let running = Batch::running(server, Work::Ticking).await?;
     let groups = vec![Group { name: WATCHER, count: stage.settings.storm, topic: running.topic.clone() }];
-    let (door, tokens) = (stage.door(at), Arc::clone(&stage.tokens));
-    let crowd = Crowd::gather(Spec { door, tokens, groups, core: None, after: After::ComeBack }).await?;
+    let (endpoint, tokens) = (stage.endpoint(at), Arc::clone(&stage.tokens));
+    let crowd =
+        Crowd::gather(CrowdPlan { endpoint, tokens, groups, core: None, after: After::ComeBack }).await?;
     let asking = Asking::start(at, &server.token)?;
     tokio::time::sleep(BEFORE).await;
     Ok((crowd, asking.stop().await?))
