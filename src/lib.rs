@@ -4,6 +4,9 @@
 //! Owns the only gates between the two targets: what people see and what crosses the wire are built for both, all
 //! else for the server. Called by `main.rs` (native) and by the browser ([`hydrate`]).
 
+/// How long to wait before the next try.
+pub mod backoff;
+
 /// What crosses the wire.
 pub mod protocol;
 

@@ -16,7 +16,7 @@ use tokio::process::Child;
 
 use crate::codec::{self, Codec};
 use crate::crowd::WATCHER;
-use crate::{Fault, server, wire};
+use crate::{Fault, server, websocket};
 
 /// The argument that makes this executable a bare server; subprotocol, tick in microseconds and [`Frames`] follow, the
 /// payload is standard input.
@@ -97,7 +97,7 @@ pub fn serve(arguments: &[String]) -> Result<(), Fault> {
     let tick = Duration::from_micros(tick_micros.parse()?);
     let mut payload = Vec::new();
     std::io::stdin().read_to_end(&mut payload)?;
-    let mut frame = wire::from_server(codec.opcode, &payload);
+    let mut frame = websocket::from_server(codec.opcode, &payload);
     let answer = frame.clone();
     let stamped = frames == Frames::Stamped.name();
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
@@ -139,12 +139,12 @@ async fn welcome(
 ) -> Result<(std::net::TcpStream, bool), Fault> {
     stream.set_nodelay(true)?;
     let mut head = Vec::with_capacity(512);
-    while wire::head_end(&head).is_none() {
+    while websocket::head_end(&head).is_none() {
         if stream.read_buf(&mut head).await? == 0 {
             return Err("a client ended in the handshake".into());
         }
     }
-    stream.write_all(wire::response(codec.subprotocol).as_bytes()).await?;
+    stream.write_all(websocket::response(codec.subprotocol).as_bytes()).await?;
     stream.write_all(frame).await?;
     let is_watcher = String::from_utf8_lossy(&head).contains(&format!("User-Agent: {WATCHER}\r\n"));
     Ok((stream.into_std()?, is_watcher))

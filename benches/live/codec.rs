@@ -1,14 +1,13 @@
-//! How frames are spelt: what the load generator must tell apart, and the few things it says itself.
+//! The codecs, as far as the load generator reads them: of a frame its kind, its size and its revision.
 //!
-//! Owns the codecs by the name of their subprotocol. Called by the connections; a codec is chosen once for a run.
-//! Invariant: telling frames apart looks at a few bytes, so that the generator is never the limit. Deliberately knows
-//! no row: of an update only its kind, its size and its revision count.
+//! Telling frames apart looks at a few bytes, so that the generator is never the limit. What is sent is written by the
+//! project's own client. A codec is chosen once for a run.
 
 use std::sync::OnceLock;
 
-use milepost::protocol::ClientFrame;
-use milepost::protocol::binary::{self, Compact as _, Input};
-use serde_json::json;
+use milepost::client::decoder::{Encoded, encode};
+use milepost::protocol::binary::{Compact as _, Input};
+use milepost::protocol::{self, ClientFrame};
 
 use crate::Fault;
 
@@ -28,16 +27,23 @@ pub enum Kind {
 pub struct Codec {
     /// What is asked for at the handshake.
     pub subprotocol: &'static str,
+    codec: protocol::Codec,
     /// Of a frame that carries it: 1 for text, 2 for binary.
     pub opcode: u8,
     /// What a payload is about.
     pub kind: fn(&[u8]) -> Kind,
     /// The revision of a snapshot or an update.
     pub revision: fn(&[u8]) -> Option<u64>,
-    /// The payload that asks for a topic, and says what is known of it.
-    pub subscribe: fn(&str, Option<u64>) -> Vec<u8>,
-    /// The payload that answers a ping.
-    pub pong: fn() -> Vec<u8>,
+}
+
+impl Codec {
+    /// The payload of a frame.
+    pub fn payload(&self, frame: &ClientFrame) -> Vec<u8> {
+        match encode(frame, self.codec) {
+            Encoded::Text(text) => text.into_bytes(),
+            Encoded::Bytes(bytes) => bytes,
+        }
+    }
 }
 
 /// Every codec that can be measured.
@@ -45,22 +51,20 @@ pub const CODECS: [&Codec; 2] = [&JSON, &BINARY];
 
 /// `milepost.v1.json`.
 pub const JSON: Codec = Codec {
-    subprotocol: "milepost.v1.json",
+    subprotocol: protocol::Codec::Json.subprotocol(),
+    codec: protocol::Codec::Json,
     opcode: 1,
     kind: json_kind,
     revision: json_revision,
-    subscribe: json_subscribe,
-    pong: || br#"{"pong":{}}"#.to_vec(),
 };
 
 /// `milepost.v1.bin`, as the page speaks it.
 pub const BINARY: Codec = Codec {
-    subprotocol: "milepost.v1.bin",
+    subprotocol: protocol::Codec::Binary.subprotocol(),
+    codec: protocol::Codec::Binary,
     opcode: 2,
     kind: binary_kind,
     revision: binary_revision,
-    subscribe: binary_subscribe,
-    pong: || binary::of_client(&ClientFrame::Pong {}),
 };
 
 /// The build of the server that is measured: its page's codec is for that one only. Learnt once for a run.
@@ -136,16 +140,4 @@ fn binary_revision(payload: &[u8]) -> Option<u64> {
     }
     u64::take(&mut input).ok()?;
     u64::take(&mut input).ok()
-}
-
-fn binary_subscribe(topic: &str, known: Option<u64>) -> Vec<u8> {
-    binary::of_client(&ClientFrame::Subscribe { topic: topic.to_owned(), rev: known })
-}
-
-fn json_subscribe(topic: &str, known: Option<u64>) -> Vec<u8> {
-    let frame = match known {
-        Some(rev) => json!({ "subscribe": { "topic": topic, "rev": rev } }),
-        None => json!({ "subscribe": { "topic": topic } }),
-    };
-    frame.to_string().into_bytes()
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Door;
+use crate::client::Endpoint;
 use crate::member::{Member, Shared, nanoseconds, stay};
 use crate::{Fault, process};
 
@@ -58,8 +58,8 @@ pub enum After {
 }
 
 /// A crowd to be.
-pub struct Spec {
-    pub door: Door,
+pub struct CrowdPlan {
+    pub endpoint: Endpoint,
     /// Whom connections belong to, in turn.
     pub tokens: Arc<[String]>,
     pub groups: Vec<Group>,
@@ -86,8 +86,8 @@ pub struct Count {
 
 impl Crowd {
     /// Connects everybody and waits until all are answered.
-    pub async fn gather(spec: Spec) -> Result<Self, Fault> {
-        let shared = Arc::new(Shared::new(spec));
+    pub async fn gather(plan: CrowdPlan) -> Result<Self, Fault> {
+        let shared = Arc::new(Shared::new(plan));
         let stop = CancellationToken::new();
         let (tell, told) = tokio::sync::oneshot::channel();
         let (inside, ending) = (Arc::clone(&shared), stop.clone());
@@ -107,7 +107,7 @@ impl Crowd {
         });
         let thread = told.await?;
         let crowd = Self { shared, stop, running: Some(running), thread };
-        if let Some(core) = crowd.shared.spec.core {
+        if let Some(core) = crowd.shared.plan.core {
             let task = crowd.thread.rsplit('/').next().unwrap_or_default();
             let pinning = ["--cpu-list", "--pid", &core.to_string(), task].map(str::to_owned);
             tokio::process::Command::new("taskset").args(pinning).output().await?;

@@ -43,7 +43,7 @@ mod stage;
 mod storm;
 mod weight;
 mod window;
-mod wire;
+mod websocket;
 mod work;
 
 use live::Live;

@@ -1,20 +1,21 @@
 //! One connection of a crowd: what it does, and what it has counted.
 //!
-//! Owns the counters and the coming back. Called by the crowd, whose thread it runs on. Invariant: a counter has one
-//! writer; whoever has been sent away comes back with full jitter and not before the server's hint. Deliberately keeps
-//! nothing of what it reads but the revision it would show.
+//! Runs on the crowd's thread; a counter has one writer. Whoever has been sent away comes back with the delays of the
+//! project's own client. Of what it reads it keeps only the revision it would show.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use milepost::backoff::Backoff;
+use milepost::client::reconnect::{reconnect_backoff, reconnect_delay};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::client::{Client, End};
 use crate::codec;
 use crate::codec::Kind;
-use crate::crowd::{After, Note, Noting, Spec};
+use crate::crowd::{After, CrowdPlan, Note, Noting};
 use crate::{Fault, bare};
 
 /// First connections that are under way at once; a storm has no such bound.
@@ -22,9 +23,6 @@ const CONNECTING_MAX: usize = 64;
 /// Loopback addresses that connections come from: each has ephemeral ports of its own, and a share of what one
 /// address may have.
 const SOURCES: usize = 50;
-/// Ceiling of the first delay before a connection is tried again, and of any.
-const BACKOFF_MS_MIN: u64 = 500;
-const BACKOFF_MS_MAX: u64 = 30_000;
 
 /// What one connection has counted.
 #[derive(Default)]
@@ -62,7 +60,7 @@ impl Member {
 
 pub struct Shared {
     pub clock: Instant,
-    pub spec: Spec,
+    pub plan: CrowdPlan,
     pub members: Vec<Vec<Member>>,
     /// The latest update to the first connection.
     sample: Mutex<Vec<u8>>,
@@ -73,15 +71,15 @@ pub struct Shared {
 
 impl Shared {
     /// Of a crowd that is yet to connect.
-    pub fn new(spec: Spec) -> Self {
-        let members = spec.groups.iter().map(|group| (0..group.count).map(|_| Member::default()).collect());
+    pub fn new(plan: CrowdPlan) -> Self {
+        let members = plan.groups.iter().map(|group| (0..group.count).map(|_| Member::default()).collect());
         Self {
             clock: Instant::now(),
             members: members.collect(),
             sample: Mutex::default(),
             fault: Mutex::default(),
             gate: Semaphore::new(CONNECTING_MAX),
-            spec,
+            plan,
         }
     }
 
@@ -95,7 +93,7 @@ impl Shared {
         held(&self.fault).clone()
     }
 
-    fn note(&self, fault: impl FnOnce() -> String) {
+    fn record_fault(&self, fault: impl FnOnce() -> String) {
         held(&self.fault).get_or_insert_with(fault);
     }
 }
@@ -113,26 +111,22 @@ pub fn nanoseconds(duration: Duration) -> u64 {
 pub async fn stay(shared: Arc<Shared>, group: usize, at: usize) {
     let member = &shared.members[group][at];
     let mut known = None;
-    let mut tries = 0;
+    let mut backoff = reconnect_backoff();
     let mut permit = shared.gate.acquire().await.ok();
     loop {
-        let end = attend(&shared, group, at, &mut known, &mut tries, &mut permit).await;
+        let end = attend(&shared, group, at, &mut known, &mut backoff, &mut permit).await;
         let was_here = member.here.swap(false, Ordering::Relaxed);
         let counter = if was_here { &member.ended } else { &member.refused };
         counter.fetch_add(1, Ordering::Relaxed);
         let hint = match &end {
-            End::Closed { code: 1001, reason } => reason.parse().unwrap_or(0),
-            End::Closed { .. } | End::Cut(_) => 0,
+            End::Closed { code: 1001, reason } => reason.parse().ok(),
+            End::Closed { .. } | End::Cut(_) => None,
         };
-        shared.note(|| end.to_string());
-        if was_here && shared.spec.after == After::Stay {
+        shared.record_fault(|| end.to_string());
+        if was_here && shared.plan.after == After::Stay {
             return;
         }
-        // Full jitter; the hint is a floor.
-        let ceiling = (BACKOFF_MS_MIN << tries.min(6)).min(BACKOFF_MS_MAX);
-        tries += 1;
-        let delay_ms = hint.min(BACKOFF_MS_MAX) + rand::random_range(0..=ceiling);
-        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        tokio::time::sleep(reconnect_delay(&mut backoff, rand::random(), hint)).await;
     }
 }
 
@@ -142,16 +136,16 @@ async fn attend(
     group: usize,
     at: usize,
     known: &mut Option<u64>,
-    tries: &mut u32,
+    backoff: &mut Backoff,
     permit: &mut Option<SemaphorePermit<'_>>,
 ) -> End {
-    let Spec { door, tokens, groups, .. } = &shared.spec;
+    let CrowdPlan { endpoint, tokens, groups, .. } = &shared.plan;
     let member = &shared.members[group][at];
     let source = u8::try_from(2 + at % SOURCES).unwrap_or(1);
     let from = Ipv4Addr::new(127, 0, 0, source);
     let connecting = async {
         let token = &tokens[at % tokens.len()];
-        let mut client = Client::connect(door, token, groups[group].name, from, None).await?;
+        let mut client = Client::connect(endpoint, token, groups[group].name, from, None).await?;
         for topic in &groups[group].topics {
             client.subscribe(topic, *known).await?;
         }
@@ -169,14 +163,14 @@ async fn attend(
                 if !member.here.swap(true, Ordering::Relaxed) {
                     member.answered.store(nanoseconds(shared.clock.elapsed()), Ordering::Relaxed);
                     *permit = None;
-                    *tries = 0;
+                    backoff.reset();
                 }
-                if shared.spec.after == After::ComeBack {
-                    *known = (door.codec.revision)(payload).or(*known);
+                if shared.plan.after == After::ComeBack {
+                    *known = (endpoint.codec.revision)(payload).or(*known);
                 }
                 if kind == Kind::Update {
                     if group == 0 {
-                        member.note(shared.spec.noting, payload);
+                        member.note(shared.plan.noting, payload);
                     }
                     member.updates.fetch_add(1, Ordering::Relaxed);
                     member.bytes.fetch_add(bytes as u64, Ordering::Relaxed);

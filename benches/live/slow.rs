@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Door};
+use crate::client::{Client, Endpoint};
 use crate::live::Live;
 use crate::report::load_average;
 use crate::sheet::{Sheet, decimal};
@@ -47,7 +47,7 @@ async fn rounds(stage: &Stage, server: &Server) -> Result<(), Fault> {
         Sheet::new(format!("{NORMAL} clients on one batch, beside one that reads a byte a second"));
     for _ in 0..stage.settings.rounds {
         without.extend(single::items(server, &mut normal, stage.settings.single).await?);
-        let slow = Slow::connect(&stage.door(address(server)?), &stage.tokens[0], &running.topic).await?;
+        let slow = Slow::connect(&stage.endpoint(address(server)?), &stage.tokens[0], &running.topic).await?;
         with.extend(single::items(server, &mut normal, stage.settings.single).await?);
         let seconds = slow.start.elapsed().as_secs_f64();
         sheet.add("seconds with the slow one", seconds, decimal);
@@ -77,9 +77,9 @@ struct Slow {
 }
 
 impl Slow {
-    async fn connect(door: &Door, token: &str, topic: &str) -> Result<Self, Fault> {
+    async fn connect(endpoint: &Endpoint, token: &str, topic: &str) -> Result<Self, Fault> {
         let from = Ipv4Addr::new(127, 0, 0, 99);
-        let mut client = Client::connect(door, token, "slow", from, Some(RECEIVE_BYTES)).await?;
+        let mut client = Client::connect(endpoint, token, "slow", from, Some(RECEIVE_BYTES)).await?;
         client.subscribe(topic, None).await?;
         for window in 0..WINDOWS {
             client

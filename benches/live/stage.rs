@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
-use crate::client::Door;
+use crate::client::Endpoint;
 use crate::codec;
-use crate::crowd::{After, Crowd, Group, Noting, Spec, WATCHER};
+use crate::crowd::{After, Crowd, CrowdPlan, Group, Noting, WATCHER};
 use crate::server::{Part, Server, make_token};
 use crate::{Fault, Settings};
 
@@ -88,8 +88,8 @@ impl Stage {
     }
 
     /// The way into a server, with the codec of this run.
-    pub fn door(&self, address: SocketAddr) -> Door {
-        Door { address, codec: self.settings.codec }
+    pub fn endpoint(&self, address: SocketAddr) -> Endpoint {
+        Endpoint { address, codec: self.settings.codec }
     }
 
     /// Connects `watchers` to `watched`, and `idle` to a batch that has ended.
@@ -103,9 +103,9 @@ impl Stage {
         let group =
             |name, (count, topic): (usize, &str)| Group { name, count, topics: vec![topic.to_owned()] };
         let groups = vec![group(WATCHER, watchers), group("idle", idle)];
-        let (door, tokens) = (self.door(address), Arc::clone(&self.tokens));
+        let (endpoint, tokens) = (self.endpoint(address), Arc::clone(&self.tokens));
         let (after, noting) = (After::Stay, Noting::Counts);
-        Crowd::gather(Spec { door, tokens, groups, core, after, noting }).await
+        Crowd::gather(CrowdPlan { endpoint, tokens, groups, core, after, noting }).await
     }
 
     /// Connects `count` that watch `topics`, and note what `noting` says of each update.
@@ -117,8 +117,8 @@ impl Stage {
         noting: Noting,
     ) -> Result<Crowd, Fault> {
         let groups = vec![Group { name: WATCHER, count, topics: topics.to_vec() }];
-        let (door, tokens) = (self.door(address), Arc::clone(&self.tokens));
-        Crowd::gather(Spec { door, tokens, groups, core: None, after: After::Stay, noting }).await
+        let (endpoint, tokens) = (self.endpoint(address), Arc::clone(&self.tokens));
+        Crowd::gather(CrowdPlan { endpoint, tokens, groups, core: None, after: After::Stay, noting }).await
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
-use crate::crowd::{After, Crowd, Group, Noting, Spec, WATCHER};
+use crate::crowd::{After, Crowd, CrowdPlan, Group, Noting, WATCHER};
 use crate::report::{load_average, quantile};
 use crate::sheet::{Sheet, decimal, whole};
 use crate::stage::{Run, Stage, address};
@@ -82,9 +82,9 @@ async fn gather(stage: &Stage, server: &Server, at: SocketAddr) -> Result<(Crowd
     let running = Batch::running(server, Work::Ticking).await?;
     let groups =
         vec![Group { name: WATCHER, count: stage.settings.storm, topics: vec![running.topic.clone()] }];
-    let (door, tokens) = (stage.door(at), Arc::clone(&stage.tokens));
+    let (endpoint, tokens) = (stage.endpoint(at), Arc::clone(&stage.tokens));
     let (after, noting) = (After::ComeBack, Noting::Counts);
-    let crowd = Crowd::gather(Spec { door, tokens, groups, core: None, after, noting }).await?;
+    let crowd = Crowd::gather(CrowdPlan { endpoint, tokens, groups, core: None, after, noting }).await?;
     let asking = Asking::start(at, &server.token)?;
     tokio::time::sleep(BEFORE).await;
     Ok((crowd, asking.stop().await?))

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use flate2::{Compress, Compression, FlushCompress};
 
-use crate::client::{Client, Door};
+use crate::client::{Client, Endpoint};
 use crate::codec::{CODECS, Codec, Kind};
 use crate::report::{Table, load_average, median, quantile};
 use crate::stage::{Run, Stage, address};
 use crate::work::{Batch, Work};
-use crate::{Fault, server::Server, wire};
+use crate::{Fault, server::Server, websocket};
 
 /// Updates that are looked at.
 const UPDATES: usize = 200;
@@ -44,8 +44,9 @@ pub async fn measure(stage: &Stage) -> Result<(), Fault> {
 
 async fn updates(stage: &Stage, server: &Server, codec: &'static Codec) -> Result<Vec<Vec<u8>>, Fault> {
     let running = Batch::running(server, Work::Ticking).await?;
-    let door = Door { address: address(server)?, codec };
-    let mut client = Client::connect(&door, &stage.tokens[0], "weight", Ipv4Addr::LOCALHOST, None).await?;
+    let endpoint = Endpoint { address: address(server)?, codec };
+    let mut client =
+        Client::connect(&endpoint, &stage.tokens[0], "weight", Ipv4Addr::LOCALHOST, None).await?;
     client.subscribe(&running.topic, None).await?;
     let mut updates = Vec::with_capacity(UPDATES);
     while updates.len() < UPDATES {
@@ -75,7 +76,7 @@ fn print(codec: &Codec, updates: &[Vec<u8>]) -> Result<(), Fault> {
     let plain: Vec<usize> = updates.iter().map(Vec::len).collect();
     row(codec.subprotocol, &plain, None);
     let framed: Vec<usize> =
-        updates.iter().map(|payload| wire::from_server(codec.opcode, payload).len()).collect();
+        updates.iter().map(|payload| websocket::from_server(codec.opcode, payload).len()).collect();
     row("the same with its head, on the wire", &framed, None);
     for (level, context, name) in [
         (1, Context::Fresh, "level 1, no context takeover"),

@@ -1,14 +1,15 @@
 //! One live connection, as any program would hold it.
 //!
-//! Owns reading and writing of JSON frames, as far as batches go. Called by the load. Invariant: a frame is stamped
-//! when it has been read, before it is parsed; pings are answered. Deliberately does not use the server's own types:
-//! what is measured is what a stranger gets.
+//! Frames are read and written by the project's own client, as far as batches go. A frame is stamped when it has come,
+//! before it is parsed.
 
 use std::time::{Instant, SystemTime};
 
 use futures_util::{SinkExt, StreamExt};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use milepost::client::decoder::{Encoded, Incoming, encode, read_json};
+use milepost::client::fold::Delta;
+use milepost::protocol::binary::Change;
+use milepost::protocol::{Batch, ClientFrame, Codec, Row};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -16,45 +17,6 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::Fault;
 use crate::server::Server;
-
-/// A batch as a frame tells it.
-#[derive(Debug, Deserialize)]
-pub struct BatchRow {
-    pub id: String,
-    pub name: String,
-    pub state: String,
-    pub succeeded: u64,
-    pub failed: u64,
-    pub cancelled: u64,
-}
-
-impl BatchRow {
-    /// Items that have ended.
-    pub fn ended(&self) -> u64 {
-        self.succeeded + self.failed + self.cancelled
-    }
-
-    /// Whether the batch has.
-    pub fn is_finished(&self) -> bool {
-        ["succeeded", "failed", "cancelled"].contains(&self.state.as_str())
-    }
-}
-
-#[derive(Deserialize)]
-struct Rows {
-    topic: String,
-    rows: Vec<BatchRow>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Frame {
-    Welcome(IgnoredAny),
-    Ping(IgnoredAny),
-    Snapshot(Rows),
-    Update(Rows),
-    Error { topic: Option<String>, code: String, message: String },
-}
 
 /// Rows that came, and when.
 pub struct Seen {
@@ -64,7 +26,7 @@ pub struct Seen {
     pub topic: String,
     /// True for the whole of a topic, false for a change.
     pub whole: bool,
-    pub rows: Vec<BatchRow>,
+    pub rows: Vec<Batch>,
     pub bytes: usize,
 }
 
@@ -78,7 +40,7 @@ impl Live {
     pub async fn connect(server: &Server) -> Result<Self, Fault> {
         let url = format!("{}/live", server.base.replacen("http", "ws", 1));
         let mut request = url.into_client_request()?;
-        request.headers_mut().insert("sec-websocket-protocol", "milepost.v1.json".parse()?);
+        request.headers_mut().insert("sec-websocket-protocol", Codec::Json.subprotocol().parse()?);
         request.headers_mut().insert("authorization", format!("Bearer {}", server.token).parse()?);
         let (mut socket, _answer) = connect_async(request).await?;
         if let MaybeTlsStream::Plain(stream) = socket.get_mut() {
@@ -87,18 +49,22 @@ impl Live {
         Ok(Self { socket })
     }
 
-    async fn say(&mut self, frame: serde_json::Value) -> Result<(), Fault> {
-        Ok(self.socket.send(Message::text(frame.to_string())).await?)
+    async fn send(&mut self, frame: &ClientFrame) -> Result<(), Fault> {
+        let message = match encode(frame, Codec::Json) {
+            Encoded::Text(text) => Message::text(text),
+            Encoded::Bytes(bytes) => Message::binary(bytes),
+        };
+        Ok(self.socket.send(message).await?)
     }
 
     /// Listens to `topic`.
     pub async fn subscribe(&mut self, topic: &str) -> Result<(), Fault> {
-        self.say(serde_json::json!({ "subscribe": { "topic": topic } })).await
+        self.send(&ClientFrame::Subscribe { topic: topic.to_owned(), rev: None }).await
     }
 
     /// Stops listening to `topic`.
     pub async fn unsubscribe(&mut self, topic: &str) -> Result<(), Fault> {
-        self.say(serde_json::json!({ "unsubscribe": { "topic": topic } })).await
+        self.send(&ClientFrame::Unsubscribe { topic: topic.to_owned() }).await
     }
 
     /// The next rows.
@@ -112,19 +78,34 @@ impl Live {
                 Message::Close(why) => return Err(format!("the live connection was closed: {why:?}").into()),
                 Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
             };
-            let (whole, Rows { topic, rows }) = match serde_json::from_str(&text)? {
-                Frame::Welcome(_) => continue,
-                Frame::Ping(_) => {
-                    self.say(serde_json::json!({ "pong": {} })).await?;
+            let (topic, delta) = match read_json(&text).map_err(|fault| fault.to_string())? {
+                Incoming::Welcome { .. } => continue,
+                Incoming::Ping => {
+                    self.send(&ClientFrame::Pong {}).await?;
                     continue;
                 }
-                Frame::Snapshot(rows) => (true, rows),
-                Frame::Update(rows) => (false, rows),
-                Frame::Error { topic, code, message } => {
-                    return Err(format!("{}: {code}: {message}", topic.unwrap_or_default()).into());
+                Incoming::Rows { topic, delta } => (topic, delta),
+                Incoming::Refused { topic, code, message } => {
+                    let topic = topic.map(|topic| topic.to_string()).unwrap_or_default();
+                    return Err(format!("{topic}: {}: {message}", code.as_str()).into());
                 }
             };
+            let (whole, rows) = match delta {
+                Delta::Snapshot { rows, .. } => (true, rows),
+                Delta::Update { changes, .. } => (false, changes.into_iter().filter_map(whole_row).collect()),
+            };
+            let batch = |row| if let Row::Batch(batch) = row { Some(*batch) } else { None };
+            let rows = rows.into_iter().filter_map(batch).collect();
+            let topic = topic.to_string();
             return Ok(Seen { at, wall_ms, topic, whole, rows, bytes: text.len() });
         }
+    }
+}
+
+/// JSON tells whole rows only.
+fn whole_row(change: Change) -> Option<Row> {
+    match change {
+        Change::Whole(row) => Some(row),
+        Change::Part { .. } => None,
     }
 }

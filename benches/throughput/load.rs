@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use milepost::protocol::Timestamp;
+use milepost::protocol::{BatchState, Timestamp};
 use serde_json::{Value, json};
 
 use crate::Fault;
@@ -116,13 +116,13 @@ async fn watch(mut live: Live, name: &str, items: u64) -> Result<Watched, Fault>
         if followed.is_none() {
             live.subscribe(&format!("batch/{}", row.id)).await?;
             live.unsubscribe("batches").await?;
-            followed = Some(row.id.clone());
+            followed = Some(row.id);
         }
         if row.ended() > 0 {
             first_end.get_or_insert(seen.at);
         }
-        if row.is_finished() {
-            if row.state != "succeeded" || row.succeeded != items {
+        if row.state.is_finished() {
+            if row.state != BatchState::Succeeded || row.succeeded != items {
                 return Err(format!("{items} items were expected to succeed: {row:?}").into());
             }
             let first_end = first_end.unwrap_or(seen.at);

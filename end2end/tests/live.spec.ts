@@ -41,16 +41,23 @@ test("where nothing gets through the page reads itself anew while something runs
   await signIn(page);
   await block(page, ["socket", "events", "poll"]);
   const batch = await server.api("POST", "/batches", { task: "demo", params: { duration_ms: 40 }, items: { count: 2000 } });
-  await page.goto(`${server.url}/batches/${batch.id}`);
+  const address = `${server.url}/batches/${batch.id}`;
+  // Before a page reloads itself it asks whether it can be had.
+  let asked = 0;
+  page.on("request", (request) => { if (request.resourceType() === "fetch" && request.url() === address) asked += 1; });
   let reads = 0;
   page.on("load", () => { reads += 1; });
-  await expect.poll(() => reads, { timeout: 30_000 }).toBeGreaterThan(1);
+  await page.clock.install();
+  await page.goto(address);
+  await expect.poll(() => reads, { timeout: 30_000 }).toBeGreaterThan(2);
   await expect(page.locator(".number-succeeded .count")).toHaveText("2,000", { timeout: 60_000 });
-  // Once nothing goes on, nothing is read anew.
   await expect(page).toHaveTitle(/finished|succeeded/);
-  const before = reads;
-  await page.waitForTimeout(7_000);
-  expect(reads - before).toBeLessThanOrEqual(1);
+  // Once nothing goes on, nothing is read anew: a minute of the page's own time goes by at once.
+  await expect(page.locator("html")).toHaveAttribute("data-alive", "");
+  const before = asked;
+  expect(before).toBeGreaterThan(0);
+  await page.clock.runFor(60_000);
+  expect(asked).toBe(before);
 });
 
 test("a cut network is told after five seconds, and afterwards what was missed", async ({ page, server }) => {
@@ -206,7 +213,9 @@ test("five hundred navigations leave nothing behind", async ({ page, server, sig
   await expect.poll(() => [...ear.topics]).toEqual(["batches"]);
   await expect(page.locator("html")).toHaveAttribute("data-live", "socket 1 1");
   expect(after.heap - before.heap).toBeLessThan(1_000_000);
-  expect(after.program - before.program).toBeLessThanOrEqual(1_048_576);
+  // What is lost lies in the frameworks: 320 B a navigation, 131,072 B in the 411 between the two looks. Memory grows by
+  // pages of 65,536 B, so that one more may be what was just missing at the first look.
+  expect(after.program - before.program).toBeLessThanOrEqual(131_072 + 65_536);
   expect(after.nodes).toBeLessThan(before.nodes * 1.2 + 200);
   expect(after.listeners).toBeLessThan(before.listeners * 1.2 + 20);
 });

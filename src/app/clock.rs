@@ -15,12 +15,12 @@ const TICK: Duration = Duration::from_secs(1);
 
 /// The time by this browser's clock; none on the server and before the first tick.
 #[derive(Clone, Copy)]
-pub struct Clock(pub ReadSignal<Option<Timestamp>>);
+pub struct PageClock(pub ReadSignal<Option<Timestamp>>);
 
 /// Starts the clock for everything below.
 pub fn provide_clock() {
     let (now, set_now) = signal(None);
-    provide_context(Clock(now));
+    provide_context(PageClock(now));
     Effect::new(move |_| {
         set_now.set(Some(browser_now()));
         if let Ok(handle) = set_interval_with_handle(move || set_now.set(Some(browser_now())), TICK) {
@@ -32,13 +32,13 @@ pub fn provide_clock() {
 /// The time now; none on the server and before the first tick. Tracks.
 #[must_use]
 pub fn now() -> Option<Timestamp> {
-    use_context::<Clock>().and_then(|clock| clock.0.get())
+    use_context::<PageClock>().and_then(|clock| clock.0.get())
 }
 
 /// The signal behind [`now`].
 #[must_use]
 pub fn use_clock() -> Signal<Option<Timestamp>> {
-    use_context::<Clock>().map_or_else(|| Signal::stored(None), |clock| clock.0.into())
+    use_context::<PageClock>().map_or_else(|| Signal::stored(None), |clock| clock.0.into())
 }
 
 /// Whole milliseconds; in the browser only.

@@ -11,8 +11,8 @@ use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
 
 use super::clock::provide_clock;
-use super::live::LiveClient;
-use super::page_header::{Header, provide_signed_in};
+use super::live::provide_live_client;
+use super::page_header::{Header, provide_current_user};
 use super::pages::{
     BatchPage, BatchesPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage, NotFoundPage,
 };
@@ -23,8 +23,8 @@ use super::upload::Upload;
 pub fn App() -> impl IntoView {
     provide_meta_context();
     provide_clock();
-    provide_signed_in();
-    LiveClient::provide();
+    provide_current_user();
+    provide_live_client();
     Upload::provide();
     view! {
         <Router>

@@ -83,15 +83,15 @@ enum Command {
                       Exit code: 0 all succeeded, 2 some failed, 3 cancelled, 4 lost contact for good, 130 Ctrl-C (the \
                       batch goes on), 1 anything else"
     )]
-    Watch(watch::Watch),
+    Watch(watch::WatchArgs),
     /// Brings the database's schema up to date; `serve` does so by itself.
     #[command(after_help = "Example:\n  milepost migrate --database sqlite://data/milepost.db")]
-    Migrate(Place),
+    Migrate(InstallationArgs),
 }
 
 /// Where the installation is: the same for every command.
 #[derive(Debug, Args)]
-struct Place {
+struct InstallationArgs {
     /// Settings; by default ./milepost.toml, if it is there.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -103,7 +103,7 @@ struct Place {
     data: Option<String>,
 }
 
-impl Place {
+impl InstallationArgs {
     fn sources(&self) -> Sources {
         let mut flags = Vec::new();
         for (flag, table, key, value) in
@@ -194,7 +194,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
             let tasks = tasks::registry(&config)?;
             Ok(server::run(&config, tasks).await?)
         }
-        Command::Watch(watch) => return watch::watch(watch).await,
+        Command::Watch(args) => return watch::watch(args).await,
         Command::User { command } => people::user(command).await,
         Command::Token { command } => people::token(command).await,
         Command::Task { command } => tasks::task(command).await,

@@ -7,7 +7,7 @@ use std::io::{Read as _, Write as _};
 
 use clap::{Subcommand, ValueEnum};
 
-use super::{CliError, Place};
+use super::{CliError, InstallationArgs};
 use crate::protocol::{ApiError, PersonRole};
 use crate::server;
 use crate::service::{Caller, People};
@@ -45,7 +45,7 @@ pub(super) enum UserCommand {
     )]
     Add {
         #[command(flatten)]
-        place: Place,
+        place: InstallationArgs,
         /// Name to sign in with.
         name: String,
         /// What they may do.
@@ -57,12 +57,12 @@ pub(super) enum UserCommand {
     },
     /// Lists people: name, role, disabled or not, when they were added.
     #[command(after_help = "Example:\n  milepost user list")]
-    List(Place),
+    List(InstallationArgs),
     /// Disables a person: their logins and tokens end.
     #[command(after_help = "Example:\n  milepost user disable ada")]
     Disable {
         #[command(flatten)]
-        place: Place,
+        place: InstallationArgs,
         /// Name of the person.
         name: String,
     },
@@ -76,7 +76,7 @@ pub(super) enum TokenCommand {
     )]
     Create {
         #[command(flatten)]
-        place: Place,
+        place: InstallationArgs,
         /// Name of the token, unique.
         #[arg(long)]
         name: String,
@@ -86,12 +86,12 @@ pub(super) enum TokenCommand {
     },
     /// Lists tokens: name, role, person, when made, when last used.
     #[command(after_help = "Example:\n  milepost token list")]
-    List(Place),
+    List(InstallationArgs),
     /// Takes a token away; what uses it is turned away within a second.
     #[command(after_help = "Example:\n  milepost token revoke ci")]
     Revoke {
         #[command(flatten)]
-        place: Place,
+        place: InstallationArgs,
         /// Name of the token.
         name: String,
     },
@@ -99,7 +99,7 @@ pub(super) enum TokenCommand {
 
 /// Opens the desk, does `work` with it and closes the store again, whatever came of it.
 async fn at_the_desk<T>(
-    place: &Place,
+    place: &InstallationArgs,
     work: impl AsyncFnOnce(&People, &Caller) -> Result<T, ApiError>,
 ) -> Result<T, CliError> {
     let store: Store = server::open_store_beside(&place.read()?).await?;

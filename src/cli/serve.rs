@@ -5,14 +5,14 @@
 
 use clap::Args;
 
-use super::Place;
+use super::InstallationArgs;
 use crate::config::Sources;
 
 /// Flags of `serve`.
 #[derive(Debug, Args)]
 pub(super) struct Serve {
     #[command(flatten)]
-    place: Place,
+    place: InstallationArgs,
     /// Address and port; port 0 = any free one. By default 127.0.0.1:3000.
     #[arg(long, value_name = "ADDR")]
     listen: Option<String>,

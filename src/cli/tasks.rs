@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{CliError, Place};
+use super::{CliError, InstallationArgs};
 use crate::config::{Config, ConfigError, RunConfig, TaskConfig};
 use crate::protocol::{BatchId, InputKind, Json, Seq};
 use crate::tasks::command::title_of;
@@ -28,7 +28,7 @@ const LINES_WAITING_MAX: usize = 10_000;
 pub(super) enum TaskCommand {
     /// Lists what can be run: name, input, title.
     #[command(after_help = "Example:\n  milepost task list")]
-    List(Place),
+    List(InstallationArgs),
     /// Runs sample items here and now, without a server, and shows what the page would show.
     #[command(
         after_help = "Example:\n  milepost task check thumbnail --input photo.jpg --param width=640\n  \
@@ -40,7 +40,7 @@ pub(super) enum TaskCommand {
 #[derive(Debug, Args)]
 pub(super) struct Check {
     #[command(flatten)]
-    place: Place,
+    place: InstallationArgs,
     /// Name of the task.
     name: String,
     /// A sample: a file's path, a line, or a record as a JSON object; may be given several times.

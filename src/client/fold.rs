@@ -1,8 +1,8 @@
-//! What is shown of one topic, folded from frames: the law "newest wins, per key".
+//! What is shown of one topic, folded from frames: the newest row wins, per key.
 //!
-//! Owns the fold. Called by the topics' signals, with what came since the last animation frame. Invariant: a row is
-//! never replaced by an older one (by its own `rev`; an equal one replaces, for progress alone does not raise it),
-//! whatever the order and number of frames. Deliberately pure: it knows neither signals nor sockets.
+//! The only fold of the project: pages, `milepost watch`, tests and benches show what it holds. A row is never replaced
+//! by an older one (by its own `rev`; an equal one replaces, for progress alone does not raise it), whatever the order
+//! and number of frames. The one exception is a snapshot of a server whose history was set back.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -41,7 +41,7 @@ pub enum Delta {
     },
 }
 
-/// What a fold changed: what signals must be told.
+/// What a fold changed: what those who show the rows must update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changes<K> {
     /// Rows that are new or differ.
@@ -56,7 +56,7 @@ pub struct Changes<K> {
 
 /// What is shown of one topic.
 #[derive(Clone, Debug)]
-pub struct Shown<R: LiveRow> {
+pub struct TopicView<R: LiveRow> {
     rev: Rev,
     /// True once the server has answered for what is shown: from then on parts of rows fit what is here.
     answered: bool,
@@ -69,7 +69,7 @@ pub struct Shown<R: LiveRow> {
     head: Option<R>,
 }
 
-impl<R: LiveRow> Shown<R> {
+impl<R: LiveRow> TopicView<R> {
     /// What the page brought with it, as of `rev` (0: not known).
     #[must_use]
     pub fn new(rev: Rev, initial: Vec<R>, listing: Listing) -> Self {
@@ -299,38 +299,35 @@ mod tests {
 
     #[test]
     fn the_newest_row_is_shown_and_equal_revisions_replace() {
-        let mut shown = Shown::new(5, vec![cell(0, 5, 5)], Listing::Whole);
-        assert!(shown.apply(update(4, &[cell(0, 4, 4)], &[])).touched.is_empty());
-        assert_eq!(shown.row(&0), Some(&cell(0, 5, 5)));
-        assert_eq!(shown.apply(update(5, &[cell(0, 6, 5)], &[])).touched, [0]);
-        assert!(
-            shown.apply(update(6, &[cell(0, 6, 5)], &[])).touched.is_empty(),
-            "an equal row tells nobody"
-        );
-        assert_eq!((shown.rev(), shown.row(&0).unwrap().succeeded), (6, 6));
+        let mut view = TopicView::new(5, vec![cell(0, 5, 5)], Listing::Whole);
+        assert!(view.apply(update(4, &[cell(0, 4, 4)], &[])).touched.is_empty());
+        assert_eq!(view.row(&0), Some(&cell(0, 5, 5)));
+        assert_eq!(view.apply(update(5, &[cell(0, 6, 5)], &[])).touched, [0]);
+        assert!(view.apply(update(6, &[cell(0, 6, 5)], &[])).touched.is_empty(), "an equal row tells nobody");
+        assert_eq!((view.rev(), view.row(&0).unwrap().succeeded), (6, 6));
     }
 
     #[test]
     fn rows_come_in_order_and_one_change_touches_one_row() {
-        let mut shown = Shown::new(1, vec![cell(1, 0, 1), cell(3, 0, 1)], Listing::Whole);
-        let changes = shown.apply(update(2, &[cell(2, 0, 2)], &[]));
+        let mut view = TopicView::new(1, vec![cell(1, 0, 1), cell(3, 0, 1)], Listing::Whole);
+        let changes = view.apply(update(2, &[cell(2, 0, 2)], &[]));
         assert!(changes.reordered && changes.touched == [2]);
-        assert_eq!(shown.order(), [1, 2, 3]);
-        let changes = shown.apply(update(3, &[cell(2, 1, 3)], &[]));
+        assert_eq!(view.order(), [1, 2, 3]);
+        let changes = view.apply(update(3, &[cell(2, 1, 3)], &[]));
         assert!(!changes.reordered && changes.touched == [2]);
-        let changes = shown.apply(update(4, &[], &[1]));
-        assert_eq!((changes.removed.as_slice(), shown.order()), ([1].as_slice(), [2, 3].as_slice()));
-        assert!(shown.apply(update(1, &[], &[2])).removed.is_empty(), "an older frame takes nothing away");
+        let changes = view.apply(update(4, &[], &[1]));
+        assert_eq!((changes.removed.as_slice(), view.order()), ([1].as_slice(), [2, 3].as_slice()));
+        assert!(view.apply(update(1, &[], &[2])).removed.is_empty(), "an older frame takes nothing away");
     }
 
     #[test]
     fn a_snapshot_replaces_and_a_set_back_server_is_believed() {
-        let mut shown = Shown::new(5, vec![cell(0, 5, 5), cell(1, 5, 5)], Listing::Whole);
-        let changes = shown.apply(snapshot(6, &[cell(0, 4, 4), cell(2, 6, 6)]));
-        assert_eq!((changes.removed.as_slice(), shown.order()), ([1].as_slice(), [0, 2].as_slice()));
-        assert_eq!(shown.row(&0), Some(&cell(0, 5, 5)), "a newer row is kept");
-        shown.apply(snapshot(2, &[cell(0, 1, 1)]));
-        assert_eq!((shown.row(&0), shown.order(), shown.rev()), (Some(&cell(0, 1, 1)), [0].as_slice(), 2));
+        let mut view = TopicView::new(5, vec![cell(0, 5, 5), cell(1, 5, 5)], Listing::Whole);
+        let changes = view.apply(snapshot(6, &[cell(0, 4, 4), cell(2, 6, 6)]));
+        assert_eq!((changes.removed.as_slice(), view.order()), ([1].as_slice(), [0, 2].as_slice()));
+        assert_eq!(view.row(&0), Some(&cell(0, 5, 5)), "a newer row is kept");
+        view.apply(snapshot(2, &[cell(0, 1, 1)]));
+        assert_eq!((view.row(&0), view.order(), view.rev()), (Some(&cell(0, 1, 1)), [0].as_slice(), 2));
     }
 
     #[test]
@@ -339,40 +336,40 @@ mod tests {
             let row = cell(at, succeeded, rev);
             Delta::Update { rev, changes: vec![Change::Part { row: Row::Cell(row), which: 1 }], gone: vec![] }
         };
-        let mut shown = Shown::new(5, vec![cell(0, 5, 5)], Listing::Whole);
-        assert!(shown.apply(part(7, 7, 0)).touched.is_empty(), "what is shown may be older than it fits");
-        assert_eq!((shown.row(&0).unwrap().succeeded, shown.rev()), (5, 7));
-        shown.apply(update(5, &[], &[]));
-        assert_eq!(shown.apply(part(8, 8, 0)).touched, [0]);
-        let row = shown.row(&0).unwrap();
+        let mut view = TopicView::new(5, vec![cell(0, 5, 5)], Listing::Whole);
+        assert!(view.apply(part(7, 7, 0)).touched.is_empty(), "what is shown may be older than it fits");
+        assert_eq!((view.row(&0).unwrap().succeeded, view.rev()), (5, 7));
+        view.apply(update(5, &[], &[]));
+        assert_eq!(view.apply(part(8, 8, 0)).touched, [0]);
+        let row = view.row(&0).unwrap();
         assert_eq!((row.succeeded, row.last, row.rev), (8, 9, 8), "the other members stay");
         assert_eq!(cell(0, 8, 8).differing(row), 0);
-        let changes = shown.apply(part(9, 9, 3));
-        assert!(changes.torn && shown.rev() == 0, "a part of what is not shown: all is asked for anew");
-        shown.apply(snapshot(9, &[cell(0, 9, 9), cell(3, 9, 9)]));
-        assert_eq!((shown.order().len(), shown.rev()), (2, 9));
+        let changes = view.apply(part(9, 9, 3));
+        assert!(changes.torn && view.rev() == 0, "a part of what is not shown: all is asked for anew");
+        view.apply(snapshot(9, &[cell(0, 9, 9), cell(3, 9, 9)]));
+        assert_eq!((view.order().len(), view.rev()), (2, 9));
     }
 
     #[test]
     fn a_pinned_list_counts_what_comes_above_it() {
-        let mut shown = Shown::new(0, vec![cell(3, 0, 1), cell(5, 0, 1)], Listing::Pinned);
-        let changes = shown.apply(snapshot(9, &[cell(1, 0, 1), cell(5, 1, 2), cell(7, 0, 1)]));
-        assert_eq!((shown.order(), shown.unseen().count()), ([3, 5].as_slice(), 1));
+        let mut view = TopicView::new(0, vec![cell(3, 0, 1), cell(5, 0, 1)], Listing::Pinned);
+        let changes = view.apply(snapshot(9, &[cell(1, 0, 1), cell(5, 1, 2), cell(7, 0, 1)]));
+        assert_eq!((view.order(), view.unseen().count()), ([3, 5].as_slice(), 1));
         assert_eq!((changes.touched.as_slice(), changes.reordered), ([5].as_slice(), false));
         let part = Change::Part { row: Row::Cell(cell(1, 4, 9)), which: 1 };
-        shown.apply(Delta::Update { rev: 9, changes: vec![part], gone: vec![] });
-        assert_eq!(shown.unseen().map(|row| row.succeeded).collect::<Vec<_>>(), [4], "it is kept true");
-        shown.apply(update(10, &[], &[3, 1]));
-        assert_eq!((shown.order(), shown.unseen().count()), ([3, 5].as_slice(), 0));
+        view.apply(Delta::Update { rev: 9, changes: vec![part], gone: vec![] });
+        assert_eq!(view.unseen().map(|row| row.succeeded).collect::<Vec<_>>(), [4], "it is kept true");
+        view.apply(update(10, &[], &[3, 1]));
+        assert_eq!((view.order(), view.unseen().count()), ([3, 5].as_slice(), 0));
     }
 
     #[test]
     fn a_moved_window_drops_what_it_no_longer_shows() {
-        let mut shown = Shown::new(7, vec![cell(1, 0, 1), cell(2, 0, 1)], Listing::Whole);
-        shown.forget_rev();
-        let changes = shown.retain(|at| *at > 1);
+        let mut view = TopicView::new(7, vec![cell(1, 0, 1), cell(2, 0, 1)], Listing::Whole);
+        view.forget_rev();
+        let changes = view.retain(|at| *at > 1);
         assert_eq!(
-            (changes.removed.as_slice(), shown.order(), shown.rev()),
+            (changes.removed.as_slice(), view.order(), view.rev()),
             ([1].as_slice(), [2].as_slice(), 0)
         );
     }
@@ -386,18 +383,18 @@ mod tests {
             picks in prop::collection::vec(any::<prop::sample::Index>(), 0..40),
         ) {
             let cells: Vec<StripCell> = rows.iter().map(|(at, rev)| cell(*at, *rev, *rev)).collect();
-            let mut shown = Shown::<StripCell>::new(0, Vec::new(), Listing::Whole);
+            let mut view = TopicView::<StripCell>::new(0, Vec::new(), Listing::Whole);
             for one in cells.iter().rev().chain(picks.iter().filter(|_| !cells.is_empty()).map(|pick| pick.get(&cells))) {
-                shown.apply(update(one.rev, std::slice::from_ref(one), &[]));
+                view.apply(update(one.rev, std::slice::from_ref(one), &[]));
             }
             let mut newest: HashMap<u32, u64> = HashMap::new();
             for (at, rev) in rows {
                 let held = newest.entry(at).or_default();
                 *held = (*held).max(rev);
             }
-            prop_assert_eq!(shown.order().len(), newest.len());
+            prop_assert_eq!(view.order().len(), newest.len());
             for (at, rev) in newest {
-                prop_assert_eq!(shown.row(&at).map(|row| row.succeeded), Some(rev));
+                prop_assert_eq!(view.row(&at).map(|row| row.succeeded), Some(rev));
             }
         }
     }

@@ -1,7 +1,6 @@
 //! The kinds of rows that can be live: key, revision, place in the list.
 //!
-//! Owns how each kind stands in its topic. Called by the merge and the topics. Invariant: equal keys are one row.
-//! Deliberately knows neither signals nor frames.
+//! Rows with equal keys are one row, at two moments.
 
 use std::cmp::Ordering;
 use std::hash::Hash;

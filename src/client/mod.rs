@@ -1,14 +1,21 @@
-//! A live client without a transport: what is shown is folded from frames, whoever carries them.
+//! A live client without a transport: everything but the socket, the timer and the drawing.
 //!
 //! ```text
-//! fold, live_row     newest wins, per key      backoff, transport_choice   when and how to try again
-//! words              numbers, times and states as people read them
+//! decoder          frames of either codec, read           fold, live_row     the newest row per key
+//! subscriptions    what to ask for, from which revision   reconnect          when to try again
+//! connection       the connection of a tab as a state machine, with transport_choice; event_queue feeds it
+//! words            numbers, times and states as people read them
 //! ```
 //!
-//! Used by the pages, by `milepost watch`, by the tests and by the benches. Pure: no clock, no socket, no browser.
+//! Used by the pages, by `milepost watch`, by the tests and by the benches. No clock, no socket, no browser: whoever uses
+//! it brings the time and the randomness.
 
-pub mod backoff;
+pub mod connection;
+pub mod decoder;
+pub mod event_queue;
 pub mod fold;
 pub mod live_row;
+pub mod reconnect;
+pub mod subscriptions;
 pub mod transport_choice;
 pub mod words;

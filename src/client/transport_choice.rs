@@ -1,12 +1,15 @@
-//! Which way frames come: the socket, else events, else a poll, else the page that reads itself anew.
+//! Which transport frames come by: the socket, else events, else a poll, else the page that reloads itself.
 //!
-//! Owns the way of a tab and when another one is tried. Called by the tab. Invariant: a way is given up only where the
-//! server answers by HTTP while the way does not open: a server that is away is waited for, not worked around; and a
-//! lesser way is left for the socket again from time to time. Deliberately pure: no clock, no browser.
+//! A transport is given up only where the server answers by HTTP while the transport does not open: a server that is
+//! away is waited for, not worked around. From a lesser transport the socket is tried again from time to time.
 
-/// A way, best first.
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+
+/// A transport, best first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Way {
+pub enum Transport {
     /// WebSocket.
     #[default]
     Socket,
@@ -14,11 +17,11 @@ pub enum Way {
     Events,
     /// Asking again and again.
     Poll,
-    /// The whole page, read anew.
+    /// The whole page, reloaded.
     Page,
 }
 
-impl Way {
+impl Transport {
     /// Its name, for tests and people who look into the page.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -30,10 +33,10 @@ impl Way {
         }
     }
 
-    /// The way by that name.
+    /// The transport of that name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Socket, Self::Events, Self::Poll, Self::Page].into_iter().find(|way| way.name() == name)
+        [Self::Socket, Self::Events, Self::Poll, Self::Page].into_iter().find(|known| known.name() == name)
     }
 
     fn next(self) -> Self {
@@ -45,48 +48,51 @@ impl Way {
     }
 }
 
-/// Tries of one way in a row that may fail to open.
+/// Tries of one transport in a row that may fail to open.
 const FAILED_MAX: u32 = 2;
-/// Until the socket is tried again from a lesser way, in milliseconds; doubles each time it does not open.
-const CLIMB_MS_MIN: f64 = 60_000.0;
-/// At most.
-const CLIMB_MS_MAX: f64 = 900_000.0;
+/// Until the socket is tried again from a lesser transport; doubles each time it does not open, up to the second figure.
+const CLIMB_FIRST: Duration = Duration::from_secs(60);
+const CLIMB_MAX: Duration = Duration::from_secs(900);
 
-/// The way of a tab.
+/// The transport of a tab, and when another one is tried.
 #[derive(Clone, Copy, Debug)]
-pub struct Ways {
-    way: Way,
-    /// Tries of this way in a row that did not open.
+pub struct TransportChoice {
+    transport: Transport,
+    /// Tries of this transport in a row that did not open.
     failed: u32,
-    /// The way to come back to where the socket does not open after all.
-    tried_from: Option<Way>,
-    climb_ms: f64,
+    /// The transport to come back to where the socket does not open after all.
+    tried_from: Option<Transport>,
+    climb: Backoff,
+    /// Until the next climb.
+    climb_after: Duration,
 }
 
-impl Default for Ways {
+impl Default for TransportChoice {
     fn default() -> Self {
-        Self { way: Way::Socket, failed: 0, tried_from: None, climb_ms: CLIMB_MS_MIN }
+        let mut climb = Backoff::new(CLIMB_FIRST, CLIMB_MAX);
+        let climb_after = climb.next_delay();
+        Self { transport: Transport::Socket, failed: 0, tried_from: None, climb, climb_after }
     }
 }
 
-impl Ways {
-    /// As after a page that had to read itself anew: the socket gets one try, then it is that way again.
+impl TransportChoice {
+    /// As after a page that had to reload itself: the socket gets one try, then it is that transport again.
     #[must_use]
-    pub fn once_more_from(way: Way) -> Self {
-        let tried_from = (way != Way::Socket).then_some(way);
+    pub fn once_more_from(transport: Transport) -> Self {
+        let tried_from = (transport != Transport::Socket).then_some(transport);
         Self { tried_from, ..Self::default() }
     }
 
-    /// The way to go.
+    /// The transport to use.
     #[must_use]
-    pub fn now(&self) -> Way {
-        self.way
+    pub fn now(&self) -> Transport {
+        self.transport
     }
 
-    /// Milliseconds after which [`Ways::climb`] is due, where this is not the socket.
+    /// After how long [`TransportChoice::climb`] is due, where this is not the socket.
     #[must_use]
-    pub fn climb_ms(&self) -> Option<f64> {
-        (self.way != Way::Socket).then_some(self.climb_ms)
+    pub fn climb_after(&self) -> Option<Duration> {
+        (self.transport != Transport::Socket).then_some(self.climb_after)
     }
 
     /// True where the last try only looked whether the socket opens by now.
@@ -95,40 +101,41 @@ impl Ways {
         self.tried_from.is_some()
     }
 
-    /// The way has brought its first frame.
+    /// The transport has brought its first frame.
     pub fn opened(&mut self) {
         self.failed = 0;
         self.tried_from = None;
-        if self.way == Way::Socket {
-            self.climb_ms = CLIMB_MS_MIN;
+        if self.transport == Transport::Socket {
+            self.climb.reset();
+            self.climb_after = self.climb.next_delay();
         }
     }
 
-    /// The way did not open. True where it is worth asking whether the server answers at all: then
-    /// [`Ways::server_answers`] says so.
+    /// The transport did not open. True where it is worth asking whether the server answers at all: then
+    /// [`TransportChoice::server_answers`] says so.
     pub fn failed(&mut self) -> bool {
-        if let Some(way) = self.tried_from.take() {
-            self.way = way;
+        if let Some(transport) = self.tried_from.take() {
+            self.transport = transport;
             self.failed = 0;
-            self.climb_ms = (self.climb_ms * 2.0).min(CLIMB_MS_MAX);
+            self.climb_after = self.climb.next_delay();
             return false;
         }
         self.failed = self.failed.saturating_add(1);
-        self.failed >= FAILED_MAX && self.way != Way::Page
+        self.failed >= FAILED_MAX && self.transport != Transport::Page
     }
 
-    /// The server answers although the way did not open: another way.
+    /// The server answers although the transport did not open: the next one.
     pub fn server_answers(&mut self) {
         if self.failed >= FAILED_MAX {
-            self.way = self.way.next();
+            self.transport = self.transport.next();
             self.failed = 0;
         }
     }
 
     /// Looks whether the socket opens by now.
     pub fn climb(&mut self) {
-        if self.way != Way::Socket {
-            self.tried_from = Some(std::mem::take(&mut self.way));
+        if self.transport != Transport::Socket {
+            self.tried_from = Some(std::mem::take(&mut self.transport));
         }
     }
 }
@@ -139,59 +146,59 @@ mod tests {
 
     #[test]
     fn a_server_that_is_away_is_waited_for() {
-        let mut ways = Ways::default();
+        let mut choice = TransportChoice::default();
         for _ in 0..20 {
-            ways.failed();
+            choice.failed();
         }
-        assert_eq!(ways.now(), Way::Socket);
+        assert_eq!(choice.now(), Transport::Socket);
     }
 
     #[test]
     fn two_failures_lead_on_where_the_server_answers() {
-        let mut ways = Ways::default();
-        for way in [Way::Socket, Way::Events, Way::Poll] {
-            assert_eq!(ways.now(), way);
-            assert!(!ways.failed() && ways.failed(), "the second failure asks");
-            ways.server_answers();
+        let mut choice = TransportChoice::default();
+        for transport in [Transport::Socket, Transport::Events, Transport::Poll] {
+            assert_eq!(choice.now(), transport);
+            assert!(!choice.failed() && choice.failed(), "the second failure asks");
+            choice.server_answers();
         }
-        assert_eq!(ways.now(), Way::Page);
-        assert!(!ways.failed() && !ways.failed(), "there is nothing below");
+        assert_eq!(choice.now(), Transport::Page);
+        assert!(!choice.failed() && !choice.failed(), "there is nothing below");
     }
 
     #[test]
     fn one_that_opened_in_between_counts_from_the_start() {
-        let mut ways = Ways::default();
-        ways.failed();
-        ways.opened();
-        assert!(!ways.failed());
-        ways.server_answers();
-        assert_eq!(ways.now(), Way::Socket);
+        let mut choice = TransportChoice::default();
+        choice.failed();
+        choice.opened();
+        assert!(!choice.failed());
+        choice.server_answers();
+        assert_eq!(choice.now(), Transport::Socket);
     }
 
     #[test]
-    fn the_socket_is_tried_again_and_the_lesser_way_kept_meanwhile() {
-        let mut ways = Ways::default();
-        ways.failed();
-        ways.failed();
-        ways.server_answers();
-        ways.opened();
-        assert_eq!(ways.climb_ms(), Some(60_000.0));
-        ways.climb();
-        assert!(ways.now() == Way::Socket && ways.is_climbing());
-        assert!(!ways.failed());
-        assert_eq!((ways.now(), ways.climb_ms()), (Way::Events, Some(120_000.0)));
-        ways.climb();
-        ways.opened();
-        assert_eq!((ways.now(), ways.climb_ms()), (Way::Socket, None));
+    fn the_socket_is_tried_again_and_the_lesser_transport_kept_meanwhile() {
+        let mut choice = TransportChoice::default();
+        choice.failed();
+        choice.failed();
+        choice.server_answers();
+        choice.opened();
+        assert_eq!(choice.climb_after(), Some(CLIMB_FIRST));
+        choice.climb();
+        assert!(choice.now() == Transport::Socket && choice.is_climbing());
+        assert!(!choice.failed());
+        assert_eq!((choice.now(), choice.climb_after()), (Transport::Events, Some(2 * CLIMB_FIRST)));
+        choice.climb();
+        choice.opened();
+        assert_eq!((choice.now(), choice.climb_after()), (Transport::Socket, None));
     }
 
     #[test]
-    fn a_page_that_read_itself_anew_tries_once() {
-        let mut ways = Ways::once_more_from(Way::Page);
-        assert_eq!(ways.now(), Way::Socket);
-        ways.failed();
-        assert_eq!(ways.now(), Way::Page);
-        assert_eq!(Ways::once_more_from(Way::Socket).now(), Way::Socket);
-        assert_eq!(Way::parse("events"), Some(Way::Events));
+    fn a_page_that_reloaded_itself_tries_once() {
+        let mut choice = TransportChoice::once_more_from(Transport::Page);
+        assert_eq!(choice.now(), Transport::Socket);
+        choice.failed();
+        assert_eq!(choice.now(), Transport::Page);
+        assert_eq!(TransportChoice::once_more_from(Transport::Socket).now(), Transport::Socket);
+        assert_eq!(Transport::parse("events"), Some(Transport::Events));
     }
 }

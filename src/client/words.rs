@@ -1,7 +1,7 @@
 //! Numbers, times and states as words and figures.
 //!
-//! Owns every textual form that people read. Called by pages and components. Invariant: pure, the same text on
-//! both sides of hydration, no clock and no locale. Deliberately knows no markup.
+//! Every form that people read, in pages and in a terminal. No clock and no locale, so that both sides of hydration
+//! print the same text; no markup.
 
 use std::borrow::Cow;
 

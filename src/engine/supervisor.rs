@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::health::{Health, log_break};
+use crate::backoff::Backoff;
 use crate::fault::Loop;
 
 /// Pause before a loop is started again: doubles up to the second figure.
@@ -105,13 +106,13 @@ impl Loops {
     {
         let (health, stop) = (Arc::clone(&self.health), self.stop.clone());
         self.tracker.spawn(async move {
-            let mut pause = AGAIN_FIRST;
+            let mut backoff = Backoff::new(AGAIN_FIRST, AGAIN_MAX);
             loop {
                 let mut running = pin!(AssertUnwindSafe(counted(which, begin())).catch_unwind());
                 let ended = tokio::select! {
                     ended = &mut running => ended,
                     () = tokio::time::sleep(WELL) => {
-                        pause = AGAIN_FIRST;
+                        backoff.reset();
                         health.runs_well(which);
                         running.await
                     }
@@ -121,14 +122,13 @@ impl Loops {
                     return;
                 }
                 log_break(which, &"it panicked");
-                if pause > AGAIN_FIRST {
+                if backoff.has_failed() {
                     health.stumbles(which);
                 }
                 tokio::select! {
-                    () = tokio::time::sleep(pause) => {}
+                    () = tokio::time::sleep(backoff.next_delay()) => {}
                     () = stop.cancelled() => return,
                 }
-                pause = (pause * 2).min(AGAIN_MAX);
             }
         });
     }

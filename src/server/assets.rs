@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::{Embed, EmbeddedFile};
 use serde::Deserialize;
 
-use crate::app::Assets;
+use crate::app::shell::Assets;
 
 #[derive(Embed)]
 #[folder = "target/site"]

@@ -24,7 +24,7 @@ use super::gate::{
 use super::pages::{answers, page_faults, refusal_page, render};
 use super::state::{AppState, Limits};
 use super::{api, assets, health, live};
-use crate::app::FAULTS_PATH;
+use crate::app::shell::FAULTS_PATH;
 use crate::protocol::ApiError;
 use crate::service::Caller;
 

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 
 use super::cluster::Cluster;
-use super::support::socket::LiveClient;
+use super::support::live_client::LiveClient;
 use super::support::{TestServer, id, number};
 
 /// Slots of a test's server.

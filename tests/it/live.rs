@@ -1,18 +1,17 @@
-//! The live connection, by a client written from SURFACE §5 alone.
-//!
-//! Owns no code. Invariant under test: what a client that keeps the newest row per key shows is the truth, in every
-//! frame, over a cut and over a restart.
+//! The live connection: what a client that keeps the newest row per key shows is the truth, in every frame, over a cut and
+//! over a restart.
 
 use serde_json::json;
 
-use super::support::socket::{Known, LiveClient};
+use super::support::known_topic::KnownTopic;
+use super::support::live_client::LiveClient;
 use super::support::{TestServer, id, number};
 
-fn batch_of(known: &Known) -> Option<&serde_json::Value> {
+fn batch_of(known: &KnownTopic) -> Option<&serde_json::Value> {
     known.rows.values().next()
 }
 
-fn finished(known: &Known) -> bool {
+fn finished(known: &KnownTopic) -> bool {
     batch_of(known).is_some_and(|row| !row["finished_at"].is_null())
 }
 
@@ -36,13 +35,13 @@ async fn a_batch_is_watched_to_its_end() {
         assert_eq!(row[member], truth[member], "{member}");
     }
     let failed = number(&truth, "failed");
-    let sum = |known: &Known, name: &str| known.rows.values().map(|row| number(row, name)).sum::<u64>();
+    let sum = |known: &KnownTopic, name: &str| known.rows.values().map(|row| number(row, name)).sum::<u64>();
     client.until(&format!("{topic}/families"), |known| sum(known, "count") == failed).await;
     let cells = client
         .until(&format!("{topic}/strip"), |known| sum(known, "succeeded") + sum(known, "failed") == 2_000)
         .await;
     assert_eq!(sum(&cells, "failed"), failed);
-    let ended = |known: &Known| {
+    let ended = |known: &KnownTopic| {
         known.rows.len() == 100
             && known.rows.values().all(|row| row["state"] == "succeeded" || row["state"] == "failed")
     };
@@ -138,7 +137,7 @@ async fn a_reader_that_stalls_is_not_waited_for_and_misses_nothing() {
     for window in 0..8 {
         let (from, to) = (window * 500 + 1, (window + 1) * 500);
         let ended =
-            |known: &Known| known.rows.values().filter(|row| row["state"] == "succeeded").count() == 500;
+            |known: &KnownTopic| known.rows.values().filter(|row| row["state"] == "succeeded").count() == 500;
         client.until(&format!("{topic}/items/{from}-{to}"), ended).await;
     }
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::support::frames::Heard;
-use super::support::socket::LiveClient;
-use super::support::wire::{Wire, bearer, head};
+use super::support::live_client::LiveClient;
+use super::support::raw_frames::RawMessage;
+use super::support::raw_websocket::{RawWebSocket, bearer, head};
 use super::support::{TestServer, id, number, send};
 
 /// Within this a connection ends that may no longer be.
@@ -19,28 +19,28 @@ const GRACE: Duration = Duration::from_secs(3);
 const UNKNOWN: &str = "0198a7b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b";
 
 /// A live connection with these headers, after its welcome.
-async fn enter(server: &TestServer, headers: &str) -> Wire {
-    let mut wire = Wire::dial(server).await;
+async fn enter(server: &TestServer, headers: &str) -> RawWebSocket {
+    let mut wire = RawWebSocket::dial(server).await;
     let (status, answer) = wire.ask(&head(server.authority(), headers)).await;
     assert_eq!(status, 101, "{answer}");
-    let first = wire.hear().await;
-    assert!(matches!(&first, Heard::Text(text) if text.starts_with("{\"welcome\":")), "{first:?}");
+    let first = wire.receive().await;
+    assert!(matches!(&first, RawMessage::Text(text) if text.starts_with("{\"welcome\":")), "{first:?}");
     wire
 }
 
 /// It is told to sign in, soon; and whoever tries again, too.
-async fn is_cut_off(server: &TestServer, mut wire: Wire, headers: &str) {
+async fn is_cut_off(server: &TestServer, mut wire: RawWebSocket, headers: &str) {
     let begun = Instant::now();
     let end = wire.exchange(&[], |_heard| false).await;
     let waited = begun.elapsed();
-    assert!(matches!(end, Heard::Close { code: Some(4401), .. }), "{end:?}");
+    assert!(matches!(end, RawMessage::Close { code: Some(4401), .. }), "{end:?}");
     assert!(waited < SOON + GRACE, "{waited:?}");
     wire.part().await;
-    let mut again = Wire::dial(server).await;
+    let mut again = RawWebSocket::dial(server).await;
     let (status, answer) = again.ask(&head(server.authority(), headers)).await;
     assert_eq!(status, 101, "so that a page can tell: {answer}");
-    let end = again.hear().await;
-    assert!(matches!(end, Heard::Close { code: Some(4401), .. }), "{end:?}");
+    let end = again.receive().await;
+    assert!(matches!(end, RawMessage::Close { code: Some(4401), .. }), "{end:?}");
     again.part().await;
 }
 
@@ -67,9 +67,9 @@ async fn a_right_that_is_taken_away_takes_the_connection() {
     is_cut_off(&server, wire, &headers).await;
 
     // Another browser of the same person is still signed in, until the person is disabled.
-    let words = super::support::frames::text(r#"{"subscribe":{"topic":"nodes"}}"#);
-    let answer = other_wire.exchange(&words, |heard| matches!(heard, Heard::Text(_))).await;
-    assert!(matches!(answer, Heard::Text(_)), "{answer:?}");
+    let words = super::support::raw_frames::text(r#"{"subscribe":{"topic":"nodes"}}"#);
+    let answer = other_wire.exchange(&words, |heard| matches!(heard, RawMessage::Text(_))).await;
+    assert!(matches!(answer, RawMessage::Text(_)), "{answer:?}");
     assert!(server.runs(&["user", "disable", "bob", "--data", "data"], &[]).await);
     is_cut_off(&server, other_wire, &other).await;
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the batches that run meanwhile and what is done to them. Invariant under test: after quiet, what was built from
 //! frames alone equals the answers of the API member by member, over cuts, a kill and a restart; in every frame on the
-//! way sums hold, and no `rev` goes back. Deliberately knows no code of the server.
+//! way sums hold, and no `rev` goes back. The clients are the project's own, without a browser.
 
 use std::time::{Duration, Instant};
 
@@ -10,9 +10,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::support::follower::{Figures, Follower, Way, Witness};
+use super::support::follower::{Figures, Follower, FollowerSettings, Witness};
+use super::support::known_topic::KnownTopic;
 use super::support::proxy::{Proxy, bad, calm};
-use super::support::socket::Known;
 use super::support::{PATIENCE, TestServer, id, number, times};
 
 const CLIENTS: u64 = 6;
@@ -128,7 +128,7 @@ async fn truth(server: &TestServer, topic: &str) -> Vec<Value> {
 }
 
 /// What is wrong in what is shown.
-async fn difference(server: &TestServer, topic: &str, known: &Known) -> Option<String> {
+async fn difference(server: &TestServer, topic: &str, known: &KnownTopic) -> Option<String> {
     if let Some(batch) = topic.strip_prefix("batch/").and_then(|rest| rest.strip_suffix("/strip")) {
         let batch = server.get(&format!("/batches/{batch}")).await.ok();
         let sum = |state: &str| known.rows.values().map(|cell| number(cell, state)).sum::<u64>();
@@ -207,15 +207,15 @@ async fn whatever_is_cut_off_the_truth_is_shown_in_the_end() {
     let proxy = Proxy::start(server.authority(), calm()).await;
     let (_address, address) = watch::channel(proxy.address.clone());
     let witness = Witness::default();
-    let way = |seed| Way {
+    let settings = |seed| FollowerSettings {
         address: address.clone(),
         token: server.token.clone(),
         // Sooner than documented: what is looked for happens at the cuts.
-        delay_ms_max: 200,
+        delay_max: Duration::from_millis(200),
         seed,
         witness: witness.clone(),
     };
-    let clients: Vec<Follower> = (0..CLIENTS).map(|seed| Follower::start(way(seed))).collect();
+    let clients: Vec<Follower> = (0..CLIENTS).map(|seed| Follower::start(settings(seed))).collect();
     let rounds = times(2);
     for at in 0..rounds {
         round(&mut server, &proxy, &clients, at).await;

@@ -15,10 +15,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::support::frames::{CONTINUATION, Frame, Heard, PING, TEXT, text};
+use super::support::known_topic::KnownTopic;
+use super::support::live_client::LiveClient;
 use super::support::process::{MIB, resident_bytes, sockets};
-use super::support::socket::{Known, LiveClient};
-use super::support::wire::Wire;
+use super::support::raw_frames::{CONTINUATION, Frame, PING, RawMessage, TEXT, text};
+use super::support::raw_websocket::RawWebSocket;
 use super::support::{PATIENCE, TestServer, id, number};
 use cases::Case;
 
@@ -33,7 +34,7 @@ const GROWTH_MAX: u64 = 20 * MIB;
 struct Healthy {
     batch: Value,
     ended: watch::Receiver<u64>,
-    running: JoinHandle<Known>,
+    running: JoinHandle<KnownTopic>,
 }
 
 impl Healthy {
@@ -91,13 +92,13 @@ async fn play(server: &TestServer, case: &Case) -> Option<String> {
 }
 
 async fn converse(server: &TestServer, (name, bytes, expected): &Case) -> Option<String> {
-    let mut wire = Wire::open(server).await;
+    let mut wire = RawWebSocket::open(server).await;
     let heard = wire.exchange(bytes, |heard| expected.is_answer(heard)).await;
     let mut fault = None;
     if expected.is_answer(&heard) {
         // It lives: the longest of pings is answered by itself.
         let ping = vec![b'p'; 125];
-        let pong = Heard::Pong(ping.clone());
+        let pong = RawMessage::Pong(ping.clone());
         let after = wire.exchange(&Frame::of(PING).carrying(&ping), |heard| *heard == pong).await;
         if after != pong {
             fault = Some(format!("{name}: was answered, then {after:?} instead of a pong"));
@@ -113,7 +114,7 @@ async fn converse(server: &TestServer, (name, bytes, expected): &Case) -> Option
 async fn whatever_is_said_is_answered_and_disturbs_nobody() {
     let server = TestServer::start().await;
     let healthy = Healthy::start(&server).await;
-    Wire::open(&server).await.part().await;
+    RawWebSocket::open(&server).await.part().await;
     healthy.moves().await;
     let (resident, open) = (resident_bytes(&server), sockets(&server));
     let cases = cases::all();
@@ -143,17 +144,17 @@ async fn leaves_without_a_word(server: &TestServer) {
     let half = &text(r#"{"subscribe":{"topic":"batches"}}"#)[..9];
     for said in [&[][..], half, &half[..1]] {
         for _time in 0..5 {
-            let mut wire = Wire::open(server).await;
+            let mut wire = RawWebSocket::open(server).await;
             wire.send(said).await;
             drop(wire);
-            let mut wire = Wire::open(server).await;
+            let mut wire = RawWebSocket::open(server).await;
             wire.send(said).await;
             wire.reset();
         }
     }
-    drop(Wire::dial(server).await);
-    Wire::dial(server).await.reset();
-    let mut wire = Wire::dial(server).await;
+    drop(RawWebSocket::dial(server).await);
+    RawWebSocket::dial(server).await.reset();
+    let mut wire = RawWebSocket::dial(server).await;
     wire.send(b"GET /live HTTP/1.1\r\nHost").await;
     wire.reset();
 }
@@ -171,7 +172,7 @@ async fn settles(server: &TestServer, before: usize) {
 async fn one_subscription_too_many_is_an_error_and_no_end() {
     let server = TestServer::start().await;
     let batch = server.demo(300, json!({})).await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawWebSocket::open(&server).await;
     // 80 a second: what may be said, and no faster.
     let mut pace = tokio::time::interval(Duration::from_millis(250));
     let mut refused = Vec::new();
@@ -179,11 +180,12 @@ async fn one_subscription_too_many_is_an_error_and_no_end() {
         pace.tick().await;
         for at in first..(first + 20).min(202) {
             let topic = format!("item/{}/{at}", id(&batch));
-            let answers = |heard: &Heard| matches!(heard, Heard::Text(text) if text.contains(&topic));
+            let answers =
+                |heard: &RawMessage| matches!(heard, RawMessage::Text(text) if text.contains(&topic));
             let words = json!({"subscribe": {"topic": topic}}).to_string();
             match wire.exchange(&text(&words), answers).await {
-                Heard::Text(answer) if answer.contains("\"snapshot\"") => {}
-                Heard::Text(answer) => refused.push((at, answer)),
+                RawMessage::Text(answer) if answer.contains("\"snapshot\"") => {}
+                RawMessage::Text(answer) => refused.push((at, answer)),
                 other => panic!("{at}: {other:?}"),
             }
         }
@@ -195,8 +197,8 @@ async fn one_subscription_too_many_is_an_error_and_no_end() {
     let words = [json!({"unsubscribe": {"topic": first}}), json!({"subscribe": {"topic": last}})];
     let bytes: Vec<u8> = words.iter().flat_map(|words| text(&words.to_string())).collect();
     let room =
-        wire.exchange(&bytes, |heard| matches!(heard, Heard::Text(text) if text.contains(&last))).await;
-    assert!(matches!(&room, Heard::Text(text) if text.contains("\"snapshot\"")), "{room:?}");
+        wire.exchange(&bytes, |heard| matches!(heard, RawMessage::Text(text) if text.contains(&last))).await;
+    assert!(matches!(&room, RawMessage::Text(text) if text.contains("\"snapshot\"")), "{room:?}");
     wire.part().await;
 }
 
@@ -221,15 +223,15 @@ async fn whoever_stops_in_the_middle_is_let_go() {
         ("listens and answers no ping", whole.clone()),
     ];
     let stopping = stream::iter(&stops).map(async |(name, bytes)| {
-        let mut wire = Wire::open(&server).await;
+        let mut wire = RawWebSocket::open(&server).await;
         let end = wire.exchange(bytes, |_heard| false).await;
         wire.part().await;
-        let told = matches!(&end, Heard::Close { code: Some(4408), .. });
+        let told = matches!(&end, RawMessage::Close { code: Some(4408), .. });
         (!told).then(|| format!("{name}: {end:?}"))
     });
     let greeting = async {
         // The server ends it, with an answer or without, after at most the 15 s that a head may take.
-        let mut wire = Wire::dial(&server).await;
+        let mut wire = RawWebSocket::dial(&server).await;
         let (status, answer) = wire.ask("GET /live HTTP/1.1\r\nHost: half").await;
         assert!(status == 0 || (400..500).contains(&status), "{answer}");
     };

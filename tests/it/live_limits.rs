@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::net::TcpSocket;
 
-use super::support::frames::Heard;
-use super::support::wire::{Wire, bearer, head};
+use super::support::raw_frames::RawMessage;
+use super::support::raw_websocket::{RawWebSocket, bearer, head};
 use super::support::{PATIENCE, TestServer};
 
 /// More than are told so by a close at once.
@@ -18,7 +18,7 @@ const CROWD: usize = 300;
 
 /// How a try to come in was answered.
 enum Door {
-    In(Wire),
+    In(RawWebSocket),
     /// After the upgrade, by a close.
     Closed(Option<u16>),
     /// Before the upgrade, by a problem.
@@ -40,7 +40,7 @@ impl Door {
     }
 
     #[track_caller]
-    fn wire(self) -> Wire {
+    fn wire(self) -> RawWebSocket {
         match self {
             Self::In(wire) => wire,
             Self::Closed(code) => panic!("closed with {code:?}"),
@@ -51,23 +51,23 @@ impl Door {
 
 /// Tries to come in.
 async fn knock(server: &TestServer, token: &str) -> Door {
-    knock_over(Wire::dial(server).await, server, token).await
+    knock_over(RawWebSocket::dial(server).await, server, token).await
 }
 
-async fn knock_over(wire: Wire, server: &TestServer, token: &str) -> Door {
+async fn knock_over(wire: RawWebSocket, server: &TestServer, token: &str) -> Door {
     knock_with(wire, server, &bearer(token)).await
 }
 
 /// As [`knock`], with these headers.
-async fn knock_with(mut wire: Wire, server: &TestServer, headers: &str) -> Door {
+async fn knock_with(mut wire: RawWebSocket, server: &TestServer, headers: &str) -> Door {
     let (status, answer) = wire.ask(&head(server.authority(), headers)).await;
     if status == 101 {
-        return match wire.hear().await {
-            Heard::Text(first) => {
+        return match wire.receive().await {
+            RawMessage::Text(first) => {
                 assert!(first.starts_with("{\"welcome\":"), "{first}");
                 Door::In(wire)
             }
-            Heard::Close { code, reason } => {
+            RawMessage::Close { code, reason } => {
                 assert!(!reason.is_empty(), "why, in words");
                 wire.part().await;
                 Door::Closed(code)
@@ -82,7 +82,7 @@ async fn knock_with(mut wire: Wire, server: &TestServer, headers: &str) -> Door 
 }
 
 /// Comes in as soon as there is a place; how long that took.
-async fn waits(server: &TestServer, token: &str) -> Wire {
+async fn waits(server: &TestServer, token: &str) -> RawWebSocket {
     let begun = Instant::now();
     loop {
         let door = knock(server, token).await;
@@ -95,7 +95,11 @@ async fn waits(server: &TestServer, token: &str) -> Wire {
 }
 
 /// Frees one place after the other, by all ways to go, and takes each again.
-async fn frees_and_takes(server: &TestServer, token: &str, mut places: Vec<Wire>) -> Vec<Wire> {
+async fn frees_and_takes(
+    server: &TestServer,
+    token: &str,
+    mut places: Vec<RawWebSocket>,
+) -> Vec<RawWebSocket> {
     for way in 0..9 {
         assert!(knock(server, token).await.is_too_many(), "all are taken");
         let gone = places.remove(0);
@@ -143,9 +147,9 @@ async fn a_crowd_that_finds_no_place_is_told_so_and_disturbs_nobody() {
     assert!(doors.iter().all(Door::is_too_many), "each is told");
     let closed = doors.iter().filter(|door| matches!(door, Door::Closed(_))).count();
     println!("{CROWD} too many: {closed} by a close, the others before the upgrade");
-    let words = super::support::frames::text(r#"{"subscribe":{"topic":"nodes"}}"#);
-    let answer = inside.exchange(&words, |heard| matches!(heard, Heard::Text(_))).await;
-    assert!(matches!(&answer, Heard::Text(text) if text.contains("snapshot")), "{answer:?}");
+    let words = super::support::raw_frames::text(r#"{"subscribe":{"topic":"nodes"}}"#);
+    let answer = inside.exchange(&words, |heard| matches!(heard, RawMessage::Text(_))).await;
+    assert!(matches!(&answer, RawMessage::Text(text) if text.contains("snapshot")), "{answer:?}");
     inside.part().await;
     waits(&server, &server.token).await;
 }
@@ -163,7 +167,7 @@ async fn an_address_has_so_many_places() {
     }
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let elsewhere = Wire::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
+    let elsewhere = RawWebSocket::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
     let _elsewhere = knock_over(elsewhere, &server, &server.token).await.wire();
     frees_and_takes(&server, &other, places).await;
 }
@@ -179,10 +183,10 @@ async fn behind_a_proxy_that_is_believed_the_address_is_the_one_it_names() {
     let mut places = Vec::new();
     // What stands before the last hop was said by the client itself.
     for client in ["203.0.113.7", "10.1.1.1, 203.0.113.7", "203.0.113.8", "2001:db8::1", "2001:db8::2"] {
-        places.push(knock_with(Wire::dial(&server).await, &server, &named(client)).await.wire());
+        places.push(knock_with(RawWebSocket::dial(&server).await, &server, &named(client)).await.wire());
     }
     for client in ["203.0.113.7", "198.51.100.1, 203.0.113.7", "2001:db8::3"] {
-        let door = knock_with(Wire::dial(&server).await, &server, &named(client)).await;
+        let door = knock_with(RawWebSocket::dial(&server).await, &server, &named(client)).await;
         assert!(door.is_too_many(), "{client}");
     }
     // Who is no proxy is taken for where it comes from, whatever it says.
@@ -190,7 +194,7 @@ async fn behind_a_proxy_that_is_believed_the_address_is_the_one_it_names() {
     for client in ["203.0.113.20", "203.0.113.21", "203.0.113.22"] {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-        let wire = Wire::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
+        let wire = RawWebSocket::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
         others.push(knock_with(wire, &server, &named(client)).await);
     }
     assert_eq!(others.iter().map(Door::is_in).collect::<Vec<_>>(), [true, true, false]);

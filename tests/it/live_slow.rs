@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
 
-use super::support::follower::{Follower, Way, Witness};
-use super::support::frames::{Heard, text};
+use super::support::follower::{Follower, FollowerSettings, Witness};
+use super::support::known_topic::{KnownTopic, topic_of};
+use super::support::live_client::LiveClient;
 use super::support::process::{MIB, resident_bytes};
-use super::support::socket::{Known, LiveClient, topic_of};
-use super::support::wire::{Wire, bearer, head};
+use super::support::raw_frames::{RawMessage, text};
+use super::support::raw_websocket::{RawWebSocket, bearer, head};
 use super::support::{TestServer, id, number};
 
 /// Clients that read as fast as they can.
@@ -59,27 +60,27 @@ fn is_finished(row: &Value) -> bool {
 }
 
 /// Takes all as it comes, until the end of the batch: how many bytes a client is told that is not slow.
-async fn reads_all(mut wire: Wire, topics: Vec<String>) -> u64 {
+async fn reads_all(mut wire: RawWebSocket, topics: Vec<String>) -> u64 {
     subscribe(&mut wire, &topics).await;
     let end = format!(r#"{{"update":{{"topic":"{}","#, topics.last().unwrap());
     loop {
-        let Heard::Text(words) = wire.hear().await else { panic!("it ends") };
+        let RawMessage::Text(words) = wire.receive().await else { panic!("it ends") };
         if words.starts_with(&end) && words.contains(r#""state":"succeeded""#) {
             return wire.received();
         }
     }
 }
 
-async fn subscribe(wire: &mut Wire, topics: &[String]) {
+async fn subscribe(wire: &mut RawWebSocket, topics: &[String]) {
     for topic in topics {
         wire.send(&text(&json!({"subscribe": {"topic": topic}}).to_string())).await;
     }
 }
 
-async fn slow(server: &TestServer, topics: &[String]) -> Wire {
+async fn slow(server: &TestServer, topics: &[String]) -> RawWebSocket {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(RECEIVE_BYTES).unwrap();
-    let mut wire = Wire::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
+    let mut wire = RawWebSocket::over(socket.connect(server.authority().parse().unwrap()).await.unwrap());
     let (status, answer) = wire.ask(&head(server.authority(), &bearer(&server.token))).await;
     assert_eq!(status, 101, "{answer}");
     subscribe(&mut wire, topics).await;
@@ -92,10 +93,10 @@ async fn a_slow_reader_costs_nobody_anything_and_gets_the_newest() {
     let batch = busy_batch(&server).await;
     let (topics, topic) = (topics(&batch), format!("batch/{}", id(&batch)));
     let (_address, address) = watch::channel(server.authority().to_owned());
-    let way = |seed| Way {
+    let way = |seed| FollowerSettings {
         address: address.clone(),
         token: server.token.clone(),
-        delay_ms_max: 0,
+        delay_max: Duration::from_millis(0),
         seed,
         witness: Witness::default(),
     };
@@ -105,7 +106,7 @@ async fn a_slow_reader_costs_nobody_anything_and_gets_the_newest() {
         client.until(&topic, |_any| true).await.expect("an answer");
     }
     let mut wire = slow(&server, &topics).await;
-    let reading = tokio::spawn(reads_all(Wire::open(&server).await, topics.clone()));
+    let reading = tokio::spawn(reads_all(RawWebSocket::open(&server).await, topics.clone()));
     let resident = resident_bytes(&server);
 
     server.post(&format!("/batches/{}/resume", id(&batch))).await.ok();
@@ -167,20 +168,20 @@ async fn who_reads_nothing_keeps_nobody_from_the_database() {
 }
 
 /// Reads on normally until the newest is shown; how many bytes that took.
-async fn catches_up(wire: &mut Wire, topics: &[String], truth: &Value) -> u64 {
-    let mut known = HashMap::<String, Known>::new();
+async fn catches_up(wire: &mut RawWebSocket, topics: &[String], truth: &Value) -> u64 {
+    let mut known = HashMap::<String, KnownTopic>::new();
     let begun = wire.received();
     while !shows(&known, topics, truth) {
-        let Heard::Text(words) = wire.hear().await else { panic!("it ends") };
+        let RawMessage::Text(words) = wire.receive().await else { panic!("it ends") };
         let frame: Value = serde_json::from_str(&words).unwrap();
         if let Some(topic) = topic_of(&frame) {
-            known.entry(topic.to_owned()).or_default().take(&frame);
+            known.entry(topic.to_owned()).or_default().receive(&words, &frame);
         }
     }
     wire.received() - begun
 }
 
-fn shows(known: &HashMap<String, Known>, topics: &[String], truth: &Value) -> bool {
+fn shows(known: &HashMap<String, KnownTopic>, topics: &[String], truth: &Value) -> bool {
     topics.iter().all(|topic| {
         let Some(known) = known.get(topic) else { return false };
         match topic.split('/').nth(2) {

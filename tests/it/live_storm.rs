@@ -1,21 +1,20 @@
 //! All clients at once: a server that goes away in order, and everybody who comes back.
 //!
 //! Owns the crowd. Invariant under test: everybody is told when to come back, not all at the same time; everybody comes
-//! back by the documented delays and shows the truth. Deliberately knows no code of the server.
+//! back by the documented delays and shows the truth. The clients are the project's own, without a browser.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use milepost::client::reconnect::RECONNECT_MAX;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::support::follower::{Figures, Follower, Way, Witness};
+use super::support::follower::{Figures, Follower, FollowerSettings, Witness};
 use super::support::{TestServer, id};
 
 /// The benchmark has more.
 const CLIENTS: u64 = 200;
-/// Longest delay before a try, as documented.
-const DELAY_MS_MAX: u64 = 30_000;
 /// Hints lie at least so far apart: they are spread over 3 s and more.
 const SPREAD_MS_MIN: u64 = 1_000;
 
@@ -32,14 +31,14 @@ async fn everybody_is_told_when_to_come_back_and_does() {
     let topics = [topic.clone(), format!("{topic}/strip"), format!("{topic}/families"), "batches".to_owned()];
     let (aim, address) = watch::channel(server.authority().to_owned());
     let witness = Witness::default();
-    let way = |seed| Way {
+    let settings = |seed| FollowerSettings {
         address: address.clone(),
         token: server.token.clone(),
-        delay_ms_max: DELAY_MS_MAX,
+        delay_max: RECONNECT_MAX,
         seed,
         witness: witness.clone(),
     };
-    let clients: Vec<Follower> = (0..CLIENTS).map(|seed| Follower::start(way(seed))).collect();
+    let clients: Vec<Follower> = (0..CLIENTS).map(|seed| Follower::start(settings(seed))).collect();
     for client in &clients {
         client.follow(topics.clone());
     }
@@ -70,7 +69,7 @@ async fn everybody_is_told_when_to_come_back_and_does() {
         for member in ["state", "total", "succeeded", "failed", "finished_at"] {
             assert_eq!(row[member], truth[member], "{member}");
         }
-        let families = |known: &super::support::socket::Known| {
+        let families = |known: &super::support::known_topic::KnownTopic| {
             known.rows.values().map(|row| row["count"].as_u64().unwrap()).sum::<u64>() == truth["failed"]
         };
         client.until(&format!("{topic}/families"), families).await.expect("and its failures");
@@ -91,5 +90,5 @@ async fn everybody_is_told_when_to_come_back_and_does() {
     assert!(all.ends.keys().all(|end| expected.contains(&end.as_str())), "{:?}", all.ends);
     assert_eq!(hints.len() as u64, CLIENTS);
     assert!(most - least > SPREAD_MS_MIN && different > 10, "not all at once: {hints:?}");
-    assert!(back < Duration::from_millis(DELAY_MS_MAX), "within the longest delay");
+    assert!(back < RECONNECT_MAX, "within the longest delay");
 }

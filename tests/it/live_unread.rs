@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::support::live_client::LiveClient;
 use super::support::plain::Plain;
 use super::support::process::{MIB, figure, resident_bytes};
-use super::support::socket::LiveClient;
 use super::support::{PATIENCE, TestServer, id, send};
 
 /// Items of the batch, and bytes of each.

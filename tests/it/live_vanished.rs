@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::support::follower::{Follower, Way, Witness};
-use super::support::frames::Heard;
+use super::support::follower::{Follower, FollowerSettings, Witness};
+use super::support::live_client::LiveClient;
 use super::support::process::figure;
 use super::support::proxy::{Proxy, calm};
-use super::support::socket::LiveClient;
-use super::support::wire::{Wire, bearer, head};
+use super::support::raw_frames::RawMessage;
+use super::support::raw_websocket::{RawWebSocket, bearer, head};
 use super::support::{PATIENCE, TestServer, id};
 
 const PING: Duration = Duration::from_secs(1);
@@ -37,8 +37,13 @@ async fn who_has_vanished_is_let_go_and_makes_room() {
     // Whoever stays reads and answers pings all along.
     let staying = tokio::spawn(async move { while stays.next().await.is_some() {} });
     let (_address, address) = watch::channel(proxy.address.clone());
-    let way =
-        Way { address, token: server.token.clone(), delay_ms_max: 0, seed: 1, witness: Witness::default() };
+    let way = FollowerSettings {
+        address,
+        token: server.token.clone(),
+        delay_max: Duration::from_millis(0),
+        seed: 1,
+        witness: Witness::default(),
+    };
     let vanishes = Follower::start(way);
     vanishes.follow([topic.clone()]);
     // Well beyond twice the ping: it answers, so it is let be.
@@ -83,9 +88,10 @@ async fn sessions(server: &TestServer) -> Option<f64> {
 
 /// True where there was room for one more, which leaves at once.
 async fn comes_in(server: &TestServer) -> bool {
-    let mut wire = Wire::dial(server).await;
+    let mut wire = RawWebSocket::dial(server).await;
     let (status, _answer) = wire.ask(&head(server.authority(), &bearer(&server.token))).await;
-    let is_in = status == 101 && matches!(wire.hear().await, Heard::Text(first) if first.contains("welcome"));
+    let is_in =
+        status == 101 && matches!(wire.receive().await, RawMessage::Text(first) if first.contains("welcome"));
     if is_in {
         wire.part().await;
     }
@@ -95,17 +101,17 @@ async fn comes_in(server: &TestServer) -> bool {
 #[tokio::test]
 async fn who_answers_no_ping_is_told_so() {
     let server = two_places().await;
-    let mut wire = Wire::open(&server).await;
+    let mut wire = RawWebSocket::open(&server).await;
     let begun = Instant::now();
     // Reading is not enough.
     let end = loop {
-        match wire.hear().await {
-            Heard::Text(_ping) => {}
+        match wire.receive().await {
+            RawMessage::Text(_ping) => {}
             end => break end,
         }
     };
     let waited = begun.elapsed();
-    assert!(matches!(&end, Heard::Close { code: Some(4408), reason } if !reason.is_empty()), "{end:?}");
+    assert!(matches!(&end, RawMessage::Close { code: Some(4408), reason } if !reason.is_empty()), "{end:?}");
     assert!(waited > PING && waited < PING * 2 + BIT, "{waited:?}");
     wire.part().await;
 }

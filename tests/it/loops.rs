@@ -10,8 +10,8 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::cluster::Cluster;
-use super::support::socket::LiveClient;
-use super::support::wire::{Wire, bearer, head};
+use super::support::live_client::LiveClient;
+use super::support::raw_websocket::{RawWebSocket, bearer, head};
 use super::support::{PATIENCE, Reply, TestServer, id, send};
 
 /// Sessions of one topic that are served together, from this number on.
@@ -123,7 +123,7 @@ async fn windows_move_on_after_their_loop_broke() {
     let batch = server.demo(20, json!({"duration_ms": 50})).await;
     let topic = format!("batch/{}/items/1-20", id(&batch));
     client.subscribe(&topic, None).await;
-    let all = |known: &super::support::socket::Known| {
+    let all = |known: &super::support::known_topic::KnownTopic| {
         known.rows.len() == 20 && known.rows.values().all(|row| row["state"] == "succeeded")
     };
     client.until(&topic, all).await;
@@ -147,12 +147,12 @@ async fn a_right_is_taken_away_after_the_loop_that_looks_broke() {
     server.kill().await;
     assert!(server.spawn_with(&[("FAILPOINTS", &breaks(Loop::Guests, 2))]).await);
     logged(&server, "a loop broke name=\"guests\"").await;
-    let mut wire = Wire::dial(&server).await;
+    let mut wire = RawWebSocket::dial(&server).await;
     let (status, answer) = wire.ask(&head(server.authority(), &bearer(&token))).await;
     assert_eq!(status, 101, "{answer}");
     assert!(server.runs(&["token", "revoke", "short", "--data", "data"], &[]).await);
     let end = wire.exchange(&[], |_heard| false).await;
-    let close = super::support::frames::Heard::Close { code: Some(4401), reason: String::new() };
+    let close = super::support::raw_frames::RawMessage::Close { code: Some(4401), reason: String::new() };
     assert_eq!(std::mem::discriminant(&end), std::mem::discriminant(&close), "{end:?}");
     wire.part().await;
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::cluster::{Cluster, Stop};
 use super::support::ledger::{Auditor, Figures, Ledger, Plan, percentile, plan};
-use super::support::socket::LiveClient;
+use super::support::live_client::LiveClient;
 use super::support::{PATIENCE, TestServer, id, number, times};
 
 /// A lost node is missed after this and one look.
@@ -219,7 +219,7 @@ async fn what_a_worker_does_is_live_on_a_web_node() {
     live.until(&topic, |known| known.snapshots > 0).await;
     let _worker = web.beside("worker", "worker").await;
     let key = batch["id"].to_string();
-    let of = |known: &super::support::socket::Known, state: &str| {
+    let of = |known: &super::support::known_topic::KnownTopic, state: &str| {
         known.rows.get(&key).and_then(|row| row[state].as_u64()).unwrap_or(0)
     };
     live.until(&topic, |known| (1..60).contains(&of(known, "succeeded"))).await;

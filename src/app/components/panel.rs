@@ -6,7 +6,7 @@
 use leptos::prelude::*;
 
 use crate::app::live::{LiveRow, LiveRows};
-use crate::app::page_header::SignedIn;
+use crate::app::page_header::CurrentUser;
 use crate::client::words;
 use crate::protocol::ApiError;
 
@@ -28,17 +28,15 @@ where
 {
     // Read here and now, not awaited: a view that was awaited is put into the page a tick later, and where the
     // panel went away in that tick it would look at signals that went with it.
-    let signed_in = use_context::<SignedIn>();
+    let current_user = use_context::<CurrentUser>();
     let waits = move || {
         // Read, not only tracked: a `Transition` waits for what is read below it.
         resource.with(|_| ());
-        if let Some(SignedIn(me)) = signed_in {
-            me.with(|_| ());
-        }
+        drop(current_user.map(CurrentUser::get));
     };
     let shown = move || {
         let loaded = resource.get();
-        let known = signed_in.is_none_or(|SignedIn(me)| me.get().is_some());
+        let known = current_user.is_none_or(|user| user.get().is_some());
         loaded.filter(|_| known).map(|loaded| {
             let content = match loaded {
                 Ok(value) => show(value),

@@ -1,10 +1,13 @@
-//! The live client: one connection per tab, topics as signals.
-//!
-//! Owns the connection of a tab, its subscriptions and what is merged from frames. Called by pages and components.
-//! Invariant: the newest row per key is what is shown; equal on both sides of hydration. Deliberately knows no page.
+//! Topics as signals, over the one live connection of a tab.
 //!
 //! ```text
-//! LiveClient::provide() -> LiveClient      once, in the root component (starts in the browser, in an Effect)
+//! live_client  the connection, as pages see it      observers  who reads which topic
+//! topics       what pages hold                      feed       the signals of one topic, and the fold behind them
+//! queue        events on their way to the tab's driver, `browser::live_tab`
+//! ```
+//!
+//! ```text
+//! provide_live_client()                    once, in the root component (starts in the browser, in an Effect)
 //! use_live() -> LiveClient                 anywhere below
 //!   .state() -> Signal<ConnectionState>    for the chip       .retry_now()   its button "now"
 //!   .away() -> Signal<Option<Timestamp>>   since when there is no contact, for the banner
@@ -26,18 +29,26 @@
 //! `LiveOne` and `LiveRows` are `Copy`. All of it can be called while the server renders: the signals then hold the
 //! initial values and nothing else happens. Cleanup is by the owner of the caller.
 
-pub mod subscriptions;
-pub mod topics;
+mod feed;
+mod live_client;
+pub mod observers;
+pub mod queue;
+mod topics;
 
-#[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
-#[path = "no_tab.rs"]
-mod tab;
-#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
-mod tab;
+use leptos::prelude::{Effect, provide_context};
 
-pub use self::subscriptions::{ConnectionState, LiveClient, use_live};
-pub use crate::client::live_row::LiveRow;
-pub use topics::{
+pub use self::live_client::{LiveClient, use_live};
+pub use self::topics::{
     LiveOne, LiveRows, use_batch, use_batches, use_families, use_item, use_listed_batches, use_nodes,
     use_strip, use_window,
 };
+use super::browser;
+pub use crate::client::connection::ConnectionState;
+pub use crate::client::live_row::LiveRow;
+
+/// Puts a live client into the context of the root component, and opens its connection once that stands in a browser.
+pub fn provide_live_client() {
+    let client = LiveClient::detached();
+    provide_context(client.clone());
+    Effect::new(move |_| browser::live_tab::start(&client));
+}

@@ -1,139 +1,20 @@
 //! Topics as signals: what pages and components hold.
 //!
-//! Owns the signals of what is shown and their registration with the connection. Called by pages and components,
-//! under their owner. Invariant: one row's change touches that row's signal only; the list of keys changes only when
-//! rows come, go or move. Deliberately knows no layout.
+//! Every function observes its topic for as long as the owner of its caller lives.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use leptos::prelude::*;
 
-use super::subscriptions::{Listener, LiveClient, use_live};
-use crate::client::fold::{Changes, Delta, Listing, Shown};
+use super::feed::Feed;
+use super::live_client::{LiveClient, use_live};
+use super::observers::{Observation, TopicObserver};
+use crate::client::fold::Listing;
 use crate::client::live_row::LiveRow;
 use crate::protocol::{
     Batch, BatchId, ErrorCode, Family, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemRow, LogPart, Node,
     Rev, Seq, StripCell, Topic,
 };
-
-/// The signals of one topic, and what is shown of it.
-struct Feed<R: LiveRow> {
-    shown: Mutex<Shown<R>>,
-    /// Made when somebody looks at the row; goes with it.
-    rows: Mutex<HashMap<R::Key, ArcRwSignal<R>>>,
-    order: ArcRwSignal<Vec<R::Key>>,
-    version: ArcRwSignal<u64>,
-    unseen: ArcRwSignal<usize>,
-    gone: ArcRwSignal<bool>,
-    /// Why the topic cannot be had, while it cannot.
-    refused: ArcRwSignal<Option<ErrorCode>>,
-    /// Which rows that are not listed would be, were the list read now.
-    belongs: Box<dyn Fn(&R) -> bool + Send + Sync>,
-}
-
-impl<R: LiveRow> Feed<R> {
-    fn new(rev: Rev, initial: Vec<R>, listing: Listing) -> Arc<Self> {
-        Self::counting(rev, initial, listing, |_| true)
-    }
-
-    fn counting(
-        rev: Rev,
-        initial: Vec<R>,
-        listing: Listing,
-        belongs: impl Fn(&R) -> bool + Send + Sync + 'static,
-    ) -> Arc<Self> {
-        let shown = Shown::new(rev, initial, listing);
-        let order = ArcRwSignal::new(shown.order().to_vec());
-        Arc::new(Self {
-            shown: Mutex::new(shown),
-            rows: Mutex::default(),
-            order,
-            version: ArcRwSignal::new(0),
-            unseen: ArcRwSignal::new(0),
-            gone: ArcRwSignal::new(false),
-            refused: ArcRwSignal::new(None),
-            belongs: Box::new(belongs),
-        })
-    }
-
-    fn shown(&self) -> MutexGuard<'_, Shown<R>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn rows(&self) -> MutexGuard<'_, HashMap<R::Key, ArcRwSignal<R>>> {
-        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn row(&self, key: &R::Key) -> Option<ArcRwSignal<R>> {
-        let row = self.shown().row(key)?.clone();
-        Some(self.rows().entry(key.clone()).or_insert_with(|| ArcRwSignal::new(row)).clone())
-    }
-
-    /// Folds with `fold`, then tells the signals: no lock is held while one is set. False where what came did not fit.
-    fn change(&self, fold: impl FnOnce(&mut Shown<R>) -> Changes<R::Key>) -> bool {
-        let mut shown = self.shown();
-        let changes = fold(&mut shown);
-        let mut told = Vec::new();
-        {
-            let mut rows = self.rows();
-            for key in &changes.removed {
-                rows.remove(key);
-            }
-            for key in &changes.touched {
-                if let (Some(signal), Some(row)) = (rows.get(key), shown.row(key)) {
-                    told.push((signal.clone(), row.clone()));
-                }
-            }
-        }
-        let order = changes.reordered.then(|| shown.order().to_vec());
-        let unseen = shown.unseen().filter(|row| (self.belongs)(row)).count();
-        drop(shown);
-        for (signal, row) in told {
-            signal.set(row);
-        }
-        if let Some(order) = order
-            && self.order.with_untracked(|held| *held != order)
-        {
-            self.order.set(order);
-        }
-        if self.unseen.get_untracked() != unseen {
-            self.unseen.set(unseen);
-        }
-        if !changes.removed.is_empty() {
-            self.gone.set(true);
-        }
-        if !(changes.touched.is_empty() && changes.removed.is_empty()) {
-            self.version.update(|version| *version += 1);
-        }
-        !changes.torn
-    }
-}
-
-impl<R: LiveRow> Listener for Feed<R> {
-    fn rev(&self) -> Option<Rev> {
-        Some(self.shown().rev()).filter(|rev| *rev > 0)
-    }
-
-    fn unfinished(&self) -> bool {
-        self.shown().unfinished()
-    }
-
-    fn take(&self, delta: Delta) -> bool {
-        if self.refused.get_untracked().is_some() {
-            self.refused.set(None);
-        }
-        self.change(|shown| shown.apply(delta))
-    }
-
-    fn refuse(&self, code: ErrorCode) {
-        if code == ErrorCode::NotFound {
-            self.gone.set(true);
-        } else {
-            self.refused.set(Some(code));
-        }
-    }
-}
 
 /// One live row.
 pub struct LiveOne<R: LiveRow> {
@@ -156,7 +37,7 @@ pub struct LiveRows<R: LiveRow> {
     pub order: Signal<Vec<R::Key>>,
     /// Rows of the topic that came above a pinned list and belong to it; always 0 for a whole one.
     pub unseen: Signal<usize>,
-    /// Why these rows are not live, while they are not; [`LiveRows::retry`] asks anew.
+    /// Why these rows are not live, while they are not; [`LiveRows::retry`] tries again.
     pub refused: Signal<Option<ErrorCode>>,
     version: Signal<u64>,
     feed: StoredValue<Arc<Feed<R>>>,
@@ -197,12 +78,12 @@ impl<R: LiveRow> LiveRows<R> {
         shown.unseen().filter(|row| (feed.belongs)(row)).cloned().collect()
     }
 
-    /// Asks for the topic anew.
+    /// Subscribes to the topic again.
     pub fn retry(&self) {
         if let (Some(client), Some(topic)) =
             (self.client.try_get_value(), self.topic.try_get_value().flatten())
         {
-            client.ask_anew(topic);
+            client.resubscribe(topic);
         }
     }
 
@@ -219,7 +100,7 @@ impl<R: LiveRow> LiveRows<R> {
     }
 }
 
-/// Listens to `topic` for as long as the owner lives, and to another one when it changes; `moved` is told before.
+/// Observes `topic` for as long as the owner lives, and another one when it changes; `moved` is called before.
 /// In the browser only: an effect does not run while the server renders.
 fn follow<R: LiveRow>(
     feed: Arc<Feed<R>>,
@@ -228,19 +109,19 @@ fn follow<R: LiveRow>(
 ) {
     let client = use_live();
     let leaving = client.clone();
-    let ticket = Arc::new(Mutex::new(None::<(Topic, u64)>));
-    let last = Arc::clone(&ticket);
+    let observation = Arc::new(Mutex::new(None::<Observation>));
+    let last = Arc::clone(&observation);
     Effect::new(move |_| {
         let topic = topic();
-        let mut ticket = ticket.lock().unwrap_or_else(PoisonError::into_inner);
-        if ticket.is_some_and(|(held, _)| held == topic) {
+        let mut observation = observation.lock().unwrap_or_else(PoisonError::into_inner);
+        if observation.is_some_and(|held| held.topic == topic) {
             return;
         }
-        if let Some(old) = ticket.take() {
+        if let Some(old) = observation.take() {
             client.leave(old);
             moved(&feed, topic);
         }
-        *ticket = Some(client.join(topic, Arc::clone(&feed) as Arc<dyn Listener>));
+        *observation = Some(client.join(topic, Arc::clone(&feed) as Arc<dyn TopicObserver>));
     });
     on_cleanup(move || {
         if let Some(old) = last.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -259,10 +140,10 @@ fn one<R: LiveRow>(topic: Topic, rev: Rev, initial: R) -> LiveOne<R> {
 }
 
 fn many<R: LiveRow>(topic: Topic, rev: Rev, initial: Vec<R>) -> LiveRows<R> {
-    listen(topic, Feed::new(rev, initial, Listing::Whole))
+    observe(topic, Feed::new(rev, initial, Listing::Whole))
 }
 
-fn listen<R: LiveRow>(topic: Topic, feed: Arc<Feed<R>>) -> LiveRows<R> {
+fn observe<R: LiveRow>(topic: Topic, feed: Arc<Feed<R>>) -> LiveRows<R> {
     let rows = LiveRows::of(&feed);
     rows.topic.set_value(Some(topic));
     follow(feed, move || topic, |_, _| ());
@@ -298,7 +179,7 @@ pub fn use_listed_batches(
     initial: Vec<Batch>,
     belongs: impl Fn(&Batch) -> bool + Send + Sync + 'static,
 ) -> LiveRows<Batch> {
-    listen(Topic::Batches, Feed::counting(0, initial, Listing::Pinned, belongs))
+    observe(Topic::Batches, Feed::counting(0, initial, Listing::Pinned, belongs))
 }
 
 /// The items of a window (both ends included, at most 500), which may move.

@@ -71,7 +71,7 @@ pub fn BatchesPage() -> impl IntoView {
             </div>
             {panel(batches, move |page| {
                 let asked = query.get_untracked();
-                list(page, &asked, me(), act, News { noticed: noticed.get_value(), refresh })
+                list(page, &asked, me(), act, UnseenNotice { noticed: noticed.get_value(), refresh })
             })}
         </section>
     }
@@ -129,7 +129,7 @@ fn list(
     query: &BatchQuery,
     me: Option<Me>,
     act: ServerAction<ActOn>,
-    news: News,
+    news: UnseenNotice,
 ) -> AnyView {
     let running = page.batches.iter().any(|batch| !batch.state.is_finished());
     let plain = *query == BatchQuery::default();
@@ -177,14 +177,14 @@ fn list_part(batches: &[Batch]) -> Option<u64> {
 
 /// Batches that came after the list was read.
 #[derive(Clone, Copy)]
-struct News {
+struct UnseenNotice {
     /// Number of the newest that somebody has asked for already: it is told no more, should the list not show it.
     noticed: u64,
     /// Reads the list anew, with the newest number that was told.
     refresh: Callback<u64>,
 }
 
-impl News {
+impl UnseenNotice {
     /// Which batches would stand on the list of `query`, were it read now.
     fn belongs(self, query: &BatchQuery) -> impl Fn(&Batch) -> bool + Send + Sync + 'static {
         let query = query.clone();
@@ -197,7 +197,7 @@ impl News {
     }
 }
 
-fn unseen_chip(rows: LiveRows<Batch>, news: News) -> impl IntoView {
+fn unseen_chip(rows: LiveRows<Batch>, news: UnseenNotice) -> impl IntoView {
     view! {
         <div class="unseen" role="status">
             <Show when=move || rows.unseen.get() != 0>
@@ -209,7 +209,7 @@ fn unseen_chip(rows: LiveRows<Batch>, news: News) -> impl IntoView {
     }
 }
 
-fn nothing_found(query: &BatchQuery, news: News) -> AnyView {
+fn nothing_found(query: &BatchQuery, news: UnseenNotice) -> AnyView {
     titled(|| "Batches".into());
     let rows = use_listed_batches(Vec::new(), news.belongs(query));
     view! {
@@ -220,7 +220,7 @@ fn nothing_found(query: &BatchQuery, news: News) -> AnyView {
 }
 
 /// Nothing yet: one sentence, a place to drop files, and a demonstration. A first batch by others appears by itself.
-fn empty(news: News) -> AnyView {
+fn empty(news: UnseenNotice) -> AnyView {
     let demo = ServerAction::<RunDemo>::new();
     let rows = use_listed_batches(Vec::new(), |_| true);
     let navigate = use_navigate();

@@ -17,19 +17,19 @@ use crate::protocol::{Batch, BatchId, ItemQuery, ItemState, Seq};
 
 /// Where a key leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum ItemStep {
     Previous,
     Next,
     NextFailed,
     Batch,
 }
 
-fn way(key: &str) -> Option<Way> {
+fn way(key: &str) -> Option<ItemStep> {
     match key {
-        "k" | "ArrowLeft" => Some(Way::Previous),
-        "j" | "ArrowRight" => Some(Way::Next),
-        "f" => Some(Way::NextFailed),
-        "b" => Some(Way::Batch),
+        "k" | "ArrowLeft" => Some(ItemStep::Previous),
+        "j" | "ArrowRight" => Some(ItemStep::Next),
+        "f" => Some(ItemStep::NextFailed),
+        "b" => Some(ItemStep::Batch),
         _ => None,
     }
 }
@@ -47,14 +47,14 @@ pub fn ways(batch: &Batch, seq: Seq) -> impl IntoView + use<> {
     let (id, total, any_failed) = (batch.id, batch.total, batch.failed > 0);
     let none_left = RwSignal::new(false);
     let navigate = use_navigate();
-    let go = move |way: Way| {
+    let go = move |way: ItemStep| {
         let to = |address: String| navigate(&address, NavigateOptions::default());
         match way {
-            Way::Previous if seq > 1 => to(item(id, seq - 1)),
-            Way::Next if seq < total => to(item(id, seq + 1)),
-            Way::Batch => to(format!("/batches/{id}?from={seq}")),
-            Way::NextFailed if any_failed => next_failed(id, seq, none_left, navigate.clone()),
-            Way::Previous | Way::Next | Way::NextFailed => {}
+            ItemStep::Previous if seq > 1 => to(item(id, seq - 1)),
+            ItemStep::Next if seq < total => to(item(id, seq + 1)),
+            ItemStep::Batch => to(format!("/batches/{id}?from={seq}")),
+            ItemStep::NextFailed if any_failed => next_failed(id, seq, none_left, navigate.clone()),
+            ItemStep::Previous | ItemStep::Next | ItemStep::NextFailed => {}
         }
     };
     let by_click = go.clone();
@@ -76,7 +76,7 @@ pub fn ways(batch: &Batch, seq: Seq) -> impl IntoView + use<> {
         let href = format!("/batches/{id}?state=failed&after={seq}");
         let click = move |event: MouseEvent| {
             event.prevent_default();
-            by_click(Way::NextFailed);
+            by_click(ItemStep::NextFailed);
         };
         view! { <a class="button" href=href on:click=click>"Next failed"</a> }
     });
@@ -129,9 +129,9 @@ mod tests {
 
     #[test]
     fn keys_lead_on() {
-        assert_eq!(way("j"), Some(Way::Next));
-        assert_eq!(way("ArrowLeft"), Some(Way::Previous));
-        assert_eq!(way("f"), Some(Way::NextFailed));
+        assert_eq!(way("j"), Some(ItemStep::Next));
+        assert_eq!(way("ArrowLeft"), Some(ItemStep::Previous));
+        assert_eq!(way("f"), Some(ItemStep::NextFailed));
         assert_eq!(way("x"), None);
     }
 }

@@ -1,21 +1,23 @@
 //! Follows one batch to its end over as many connections as it takes.
 //!
-//! Owns the time: when a connection is dead, when the next is tried, when it is given up. Called by [`super::watch`],
-//! and fit for whoever else waits for a batch. Invariant: what is told of the batch never goes back; pauses and restarts are
-//! not ends. Deliberately prints nothing: it tells what happens, and the caller shows it.
+//! Keeps the time: when a connection is dead, when the next is tried, when it is given up. Pauses and restarts are not
+//! ends. It prints nothing: it reports what happens, and the caller shows it.
 
 use std::io;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::socket::{End, Socket};
-use super::told::{Heard, Told, Wanted};
+use super::socket::{ConnectionEnd, Socket};
+use super::watched_batch::{BatchName, FrameOutcome, WatchedBatch};
+use crate::backoff::Backoff;
 use crate::cli::CliError;
 use crate::cli::reach::Server;
-use crate::client::backoff::Backoff;
+use crate::client::decoder::Incoming;
+use crate::client::reconnect::{reconnect_backoff, reconnect_delay};
+use crate::client::subscriptions::Subscriptions;
 use crate::client::words;
-use crate::protocol::{Batch, ClientFrame, ServerFrame, Topic};
+use crate::protocol::{Batch, ClientFrame};
 
 /// How long a connection may take until the server's welcome.
 const WELCOME_MAX: Duration = Duration::from_secs(10);
@@ -28,7 +30,7 @@ const PING_MS: (u64, u64) = (1_000, 3_600_000);
 
 /// What happens while a batch is followed.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum News<'a> {
+pub(super) enum WatchEvent<'a> {
     /// A state of the batch, newer than the one before.
     Row(&'a Batch),
     /// Contact was lost, or a try has failed.
@@ -38,7 +40,7 @@ pub(super) enum News<'a> {
         /// Until the next try.
         wait: Duration,
     },
-    /// So long yet until the next try; told once a second.
+    /// So long yet until the next try; reported once a second.
     Waits(Duration),
     /// A try is under way.
     Tries,
@@ -46,41 +48,42 @@ pub(super) enum News<'a> {
     Back,
 }
 
-/// Follows `wanted` until it has finished, and gives its last state, which has been told as well.
+/// Follows the batch of this name until it has finished, and returns its last state, which has been reported as well.
 ///
 /// # Errors
 /// [`CliError::Unfollowed`] where there is nothing to follow, or no right to; [`CliError::LostContact`] after `patience`
-/// without contact; what `tell` answers. Dropping it closes the connection; a name that is being looked up is not waited
+/// without contact; what `report` answers. Dropping it closes the connection; a name that is being looked up is not waited
 /// for.
 pub(super) async fn follow(
     server: &Server,
-    wanted: Wanted,
+    name: BatchName,
     patience: Duration,
-    tell: impl FnMut(News<'_>) -> io::Result<()>,
+    report: impl FnMut(WatchEvent<'_>) -> io::Result<()>,
 ) -> Result<Batch, CliError> {
     let away = Some(Instant::now());
     let mut follower = Follower {
         server,
-        told: Told::new(wanted),
+        watched: WatchedBatch::new(name),
+        subscriptions: Subscriptions::default(),
         patience,
-        backoff: Backoff::default(),
+        backoff: reconnect_backoff(),
         away,
-        known: Known::Never,
-        tell,
+        contact: ServerContact::Never,
+        report,
     };
     loop {
-        (follower.tell)(News::Tries)?;
+        (follower.report)(WatchEvent::Tries)?;
         match follower.stay().await {
             Ok(batch) => return Ok(batch),
-            Err(Break::Told(error)) => return Err(error.into()),
-            Err(Break::End(end)) => follower.wait(end).await?,
+            Err(Break::Unshown(error)) => return Err(error.into()),
+            Err(Break::ConnectionEnd(end)) => follower.wait(end).await?,
         }
     }
 }
 
 /// Whether this server has ever answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+enum ServerContact {
     Never,
     Answered,
 }
@@ -88,63 +91,66 @@ enum Known {
 /// Why one connection is over.
 enum Break {
     /// It has ended.
-    End(End),
-    /// What was told could not be shown.
-    Told(io::Error),
+    ConnectionEnd(ConnectionEnd),
+    /// What was reported could not be shown.
+    Unshown(io::Error),
 }
 
-impl From<End> for Break {
-    fn from(end: End) -> Self {
-        Self::End(end)
+impl From<ConnectionEnd> for Break {
+    fn from(end: ConnectionEnd) -> Self {
+        Self::ConnectionEnd(end)
     }
 }
 
 impl From<io::Error> for Break {
     fn from(error: io::Error) -> Self {
-        Self::Told(error)
+        Self::Unshown(error)
     }
 }
 
 struct Follower<'a, T> {
     server: &'a Server,
-    told: Told,
+    watched: WatchedBatch,
+    /// Of the present connection.
+    subscriptions: Subscriptions,
     patience: Duration,
     backoff: Backoff,
     /// Since when there is no contact.
     away: Option<Instant>,
-    known: Known,
-    tell: T,
+    contact: ServerContact,
+    report: T,
 }
 
-impl<T: FnMut(News<'_>) -> io::Result<()>> Follower<'_, T> {
+impl<T: FnMut(WatchEvent<'_>) -> io::Result<()>> Follower<'_, T> {
     /// One connection, to its end or to that of the batch.
     async fn stay(&mut self) -> Result<Batch, Break> {
         let mut due = self.due(WELCOME_MAX);
-        let late = |_elapsed| End::lost("the server does not answer");
+        let late = |_elapsed| ConnectionEnd::lost("the server does not answer");
         let mut socket = timeout_at(due, Socket::open(self.server)).await.map_err(late)??;
         let mut silence_max = WELCOME_MAX;
+        self.subscriptions.reset();
         loop {
             // Frames first: after a sleep of this process they have waited, not been missing.
             let Ok(next) = timeout_at(due, socket.next()).await else {
-                return Err(End::lost("nothing was heard of the server").into());
+                return Err(ConnectionEnd::lost("nothing was heard of the server").into());
             };
             match next {
                 Ok(None) => {}
-                Ok(Some(ServerFrame::Welcome { ping_ms, .. })) => {
+                Ok(Some(Incoming::Welcome { ping_ms, .. })) => {
                     silence_max = Duration::from_millis(ping_ms.clamp(PING_MS.0, PING_MS.1) * 5 / 2);
-                    self.say(&mut socket, &self.told.ask()).await?;
+                    self.subscribe(&mut socket).await?;
                     due = self.due(ANSWER_MAX);
                 }
-                Ok(Some(ServerFrame::Ping)) => self.say(&mut socket, &ClientFrame::Pong {}).await?,
+                Ok(Some(Incoming::Ping)) => send(&mut socket, &ClientFrame::Pong {}).await?,
                 Ok(Some(frame)) => {
-                    if let Some(batch) = self.take(&mut socket, frame).await? {
-                        // Late: it finds out by itself.
-                        let _told = timeout(CLOSE_MAX, socket.close()).await;
+                    if let Some(batch) = self.receive(&mut socket, frame).await? {
+                        // Late: the server finds out by itself.
+                        let _closed = timeout(CLOSE_MAX, socket.close()).await;
                         return Ok(batch);
                     }
                 }
                 Err(end) => {
-                    let _told = timeout(CLOSE_MAX, socket.close()).await;
+                    let _closed = timeout(CLOSE_MAX, socket.close()).await;
                     return Err(end.into());
                 }
             }
@@ -154,43 +160,43 @@ impl<T: FnMut(News<'_>) -> io::Result<()>> Follower<'_, T> {
         }
     }
 
-    /// Takes what a frame says of the batch; gives it once it has finished.
-    async fn take(&mut self, socket: &mut Socket, frame: ServerFrame) -> Result<Option<Batch>, Break> {
-        match self.told.hear(frame) {
-            Heard::Nothing => return Ok(None),
-            Heard::Found => {
-                let topic = Topic::Batches.to_string();
-                self.say(socket, &ClientFrame::Unsubscribe { topic }).await?;
-                self.say(socket, &self.told.ask()).await?;
+    /// Takes what a frame says of the batch; returns it once it has finished.
+    async fn receive(&mut self, socket: &mut Socket, frame: Incoming) -> Result<Option<Batch>, Break> {
+        match self.watched.receive(frame) {
+            FrameOutcome::Unrelated => return Ok(None),
+            FrameOutcome::Found => {
+                self.subscribe(socket).await?;
                 return Ok(None);
             }
-            Heard::NotNow(why) => return Err(End::lost(why).into()),
-            Heard::Over(why) => return Err(End::Stop(why).into()),
-            Heard::Current => self.answered()?,
-            Heard::Newer => {
+            FrameOutcome::NotNow(why) => return Err(ConnectionEnd::lost(why).into()),
+            FrameOutcome::Over(why) => return Err(ConnectionEnd::Stop(why).into()),
+            FrameOutcome::Current => self.answered()?,
+            FrameOutcome::Newer => {
                 self.answered()?;
-                if let Some(row) = self.told.row() {
-                    (self.tell)(News::Row(row))?;
+                if let Some(row) = self.watched.row() {
+                    (self.report)(WatchEvent::Row(row))?;
                 }
             }
         }
-        Ok(self.told.row().filter(|row| row.state.is_finished()).cloned())
+        Ok(self.watched.row().filter(|row| row.state.is_finished()).cloned())
     }
 
     /// There is contact: the server has said how the batch stands.
     fn answered(&mut self) -> io::Result<()> {
         self.backoff.reset();
-        let was_known = std::mem::replace(&mut self.known, Known::Answered);
-        match (self.away.take(), was_known) {
-            (Some(_), Known::Answered) => (self.tell)(News::Back),
-            (Some(_), Known::Never) | (None, _) => Ok(()),
+        let before = std::mem::replace(&mut self.contact, ServerContact::Answered);
+        match (self.away.take(), before) {
+            (Some(_), ServerContact::Answered) => (self.report)(WatchEvent::Back),
+            (Some(_), ServerContact::Never) | (None, _) => Ok(()),
         }
     }
 
-    async fn say(&self, socket: &mut Socket, frame: &ClientFrame) -> Result<(), End> {
-        timeout(ANSWER_MAX, socket.say(frame))
-            .await
-            .unwrap_or_else(|_full| Err(End::lost("the server takes nothing")))
+    /// Asks for what is wanted, where the connection does not bring it yet.
+    async fn subscribe(&mut self, socket: &mut Socket) -> Result<(), ConnectionEnd> {
+        for frame in self.subscriptions.request(&self.watched.wanted()) {
+            send(socket, &frame).await?;
+        }
+        Ok(())
     }
 
     /// In `bound`, or when it is given up if that is sooner.
@@ -200,18 +206,19 @@ impl<T: FnMut(News<'_>) -> io::Result<()>> Follower<'_, T> {
     }
 
     /// Waits for the next try, if there is one.
-    async fn wait(&mut self, end: End) -> Result<(), CliError> {
+    async fn wait(&mut self, end: ConnectionEnd) -> Result<(), CliError> {
         let (reason, hint_ms) = match end {
-            End::Lost { reason, hint_ms } => (reason, hint_ms),
-            End::StopAtFirst(reason) if self.known == Known::Answered => (reason, None),
-            End::Stop(why) | End::StopAtFirst(why) => return Err(CliError::Unfollowed(why)),
+            ConnectionEnd::Lost { reason, hint_ms } => (reason, hint_ms),
+            ConnectionEnd::StopAtFirst(reason) if self.contact == ServerContact::Answered => (reason, None),
+            ConnectionEnd::Stop(why) | ConnectionEnd::StopAtFirst(why) => {
+                return Err(CliError::Unfollowed(why));
+            }
         };
         let away = *self.away.get_or_insert_with(Instant::now);
         let given_up = away + self.patience;
-        let delay = self.backoff.next_ms(rand::random(), hint_ms);
-        let next = Instant::now() + Duration::from_millis(delay.into());
+        let next = Instant::now() + reconnect_delay(&mut self.backoff, rand::random(), hint_ms);
         if Instant::now() < given_up {
-            (self.tell)(News::Lost {
+            (self.report)(WatchEvent::Lost {
                 reason: &reason,
                 wait: next.saturating_duration_since(Instant::now()),
             })?;
@@ -225,8 +232,14 @@ impl<T: FnMut(News<'_>) -> io::Result<()>> Follower<'_, T> {
             if now >= next {
                 return Ok(());
             }
-            (self.tell)(News::Waits(next - now))?;
+            (self.report)(WatchEvent::Waits(next - now))?;
             sleep_until(next.min(given_up).min(now + Duration::from_secs(1))).await;
         }
     }
+}
+
+/// Sends a frame, in time.
+async fn send(socket: &mut Socket, frame: &ClientFrame) -> Result<(), ConnectionEnd> {
+    let sent = timeout(ANSWER_MAX, socket.send(frame)).await;
+    sent.unwrap_or_else(|_full| Err(ConnectionEnd::lost("the server takes nothing")))
 }

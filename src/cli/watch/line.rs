@@ -1,7 +1,7 @@
 //! A batch as one line, drawn to a width.
 //!
-//! Owns what is left out first where a line is narrow. Called by [`super::show`]. Invariant: pure; a line never reaches
-//! the last column, and nothing a name holds can move the cursor. Deliberately knows no terminal.
+//! Where it is narrow, what matters least is left out first. A line never reaches the last column, and nothing a name
+//! holds can move the cursor.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(super) enum Contact {
 
 /// Where a piece stands in the line; the order is that of the line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
+enum LinePart {
     Number,
     Name,
     Bar,
@@ -54,7 +54,7 @@ enum Place {
     Reason,
 }
 
-impl Place {
+impl LinePart {
     /// Columns between it and what stands before it.
     fn gap(self) -> usize {
         match self {
@@ -89,13 +89,13 @@ impl Place {
 
 /// Pieces of a line, and the columns that are left.
 struct Pieces {
-    taken: Vec<(Place, String)>,
+    taken: Vec<(LinePart, String)>,
     left: usize,
 }
 
 impl Pieces {
-    /// Takes a piece if it fits.
-    fn take(&mut self, place: Place, text: String) {
+    /// Adds a piece if it fits.
+    fn add(&mut self, place: LinePart, text: String) {
         let columns = place.gap() + columns(&text);
         if !text.is_empty() && columns <= self.left {
             self.left -= columns;
@@ -104,7 +104,7 @@ impl Pieces {
     }
 
     /// Puts a longer text where a piece is, if it fits.
-    fn lengthen(&mut self, place: Place, text: String) {
+    fn lengthen(&mut self, place: LinePart, text: String) {
         if let Some((_, held)) = self.taken.iter_mut().find(|(taken, _)| *taken == place) {
             let more = columns(&text).saturating_sub(columns(held));
             if more <= self.left {
@@ -120,7 +120,7 @@ impl Pieces {
         for (place, text) in self.taken {
             let gap = if line.is_empty() { 0 } else { place.gap() };
             line.push_str(&" ".repeat(gap));
-            line.push_str(&if place == Place::Bar {
+            line.push_str(&if place == LinePart::Bar {
                 bar.to_owned()
             } else {
                 inked(&text, place.colour(), ink)
@@ -133,34 +133,35 @@ impl Pieces {
 /// The batch at a terminal `width` columns wide: what matters most stays where not all fits.
 pub(super) fn drawn(batch: &Batch, contact: &Contact, width: usize, ink: Ink) -> String {
     let mut pieces = Pieces { taken: Vec::new(), left: width.saturating_sub(FREE_COLUMNS) };
-    pieces.take(Place::Number, format!("#{}", batch.number));
+    pieces.add(LinePart::Number, format!("#{}", batch.number));
     let notice = notice(contact);
     if !notice.is_empty() {
-        pieces.take(Place::Notice, format!("{notice:<NOTICE_COLUMNS$}"));
+        pieces.add(LinePart::Notice, format!("{notice:<NOTICE_COLUMNS$}"));
     }
     let (ended, total) = (words::thousands(batch.ended()), words::thousands(batch.total));
-    pieces.take(Place::Counts, format!("{ended:>digits$}/{total}", digits = total.len()));
+    pieces.add(LinePart::Counts, format!("{ended:>digits$}/{total}", digits = total.len()));
     let figure = |text: String| format!("{text:>FIGURE_COLUMNS$}");
-    pieces.take(Place::Percent, words::percent(batch).map(figure).unwrap_or_default());
+    pieces.add(LinePart::Percent, words::percent(batch).map(figure).unwrap_or_default());
     let stands = *contact == Contact::Held && !batch.state.hands_out() && !batch.state.is_finished();
     if stands {
-        pieces.take(Place::Outlook, batch.state.as_str().to_owned());
+        pieces.add(LinePart::Outlook, batch.state.as_str().to_owned());
     }
-    pieces.take(Place::Bar, " ".repeat(BAR_CELLS_MIN));
-    pieces.take(Place::Failures, failures(batch).unwrap_or_default());
+    pieces.add(LinePart::Bar, " ".repeat(BAR_CELLS_MIN));
+    pieces.add(LinePart::Failures, failures(batch).unwrap_or_default());
     match contact {
-        Contact::Held if stands => pieces.lengthen(Place::Outlook, outlook(batch)),
+        Contact::Held if stands => pieces.lengthen(LinePart::Outlook, outlook(batch)),
         Contact::Held => {
-            pieces.take(Place::Outlook, outlook(batch));
-            pieces.take(Place::Rate, batch.rate_per_s.map(words::rate).map(figure).unwrap_or_default());
+            pieces.add(LinePart::Outlook, outlook(batch));
+            pieces.add(LinePart::Rate, batch.rate_per_s.map(words::rate).map(figure).unwrap_or_default());
         }
-        Contact::Waits { reason, .. } => pieces.take(Place::Reason, format!("({})", plain(reason))),
+        Contact::Waits { reason, .. } => pieces.add(LinePart::Reason, format!("({})", plain(reason))),
         Contact::Tries => {}
     }
     let first = pieces.left.min(NAME_COLUMNS_FIRST).max(pieces.left / 2);
-    if let Some(columns) = first.checked_sub(Place::Name.gap()).filter(|columns| *columns >= NAME_COLUMNS_MIN)
+    if let Some(columns) =
+        first.checked_sub(LinePart::Name.gap()).filter(|columns| *columns >= NAME_COLUMNS_MIN)
     {
-        pieces.take(Place::Name, shortened(&plain(&batch.name), columns));
+        pieces.add(LinePart::Name, shortened(&plain(&batch.name), columns));
     }
     let cells = (BAR_CELLS_MIN + pieces.left).min(BAR_CELLS_MAX);
     pieces.print(ink, &bar(batch, cells, ink))

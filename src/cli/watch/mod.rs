@@ -1,12 +1,13 @@
 //! `milepost watch`: a batch in the terminal, to its end.
 //!
 //! ```text
-//! follow   over as many connections as it takes     socket   one connection     told   what was said of the batch
-//! show     terminal, log or program                 line     one line to a width, of bar, columns and words
+//! follow   over as many connections as it takes   socket      one connection   watched_batch  the batch and its newest row
+//! show     terminal, log or program               line        one line to a width, of bar, columns and words
+//!                                                 sentences   a line of a log
 //! ```
 //!
-//! Owns the flags and what each end is as an exit code. Called by [`super::run`]. Invariant: watching changes nothing:
-//! the batch goes on whatever becomes of this process. Deliberately needs no settings and no database of a server.
+//! Watching changes nothing: the batch goes on whatever becomes of this process. It needs no settings and no database of
+//! a server. Rows, requests and delays are those of [`crate::client`].
 
 mod bar;
 mod columns;
@@ -14,7 +15,7 @@ mod follow;
 mod line;
 mod show;
 mod socket;
-mod told;
+mod watched_batch;
 mod sentences;
 
 use std::process::ExitCode;
@@ -24,17 +25,17 @@ use clap::Args;
 
 use self::follow::follow;
 use self::show::Show;
-use self::told::Wanted;
+use self::watched_batch::BatchName;
 use super::reach::Reach;
 use super::{CliError, EXIT_CANCELLED, EXIT_FAILED, EXIT_INTERRUPTED};
 use crate::protocol::{Batch, BatchState};
 
 /// Flags of `watch`.
 #[derive(Debug, Args)]
-pub(super) struct Watch {
+pub(super) struct WatchArgs {
     /// Id of the batch, or its number: 128, or '#128' in quotes.
     #[arg(value_name = "BATCH")]
-    batch: Wanted,
+    batch: BatchName,
     #[command(flatten)]
     reach: Reach,
     /// Writes each state of the batch to standard output as one JSON object per line, and the rest to standard error.
@@ -49,12 +50,12 @@ pub(super) struct Watch {
 ///
 /// # Errors
 /// As [`follow`].
-pub(super) async fn watch(watch: Watch) -> Result<ExitCode, CliError> {
-    let server = watch.reach.server()?;
-    let mut show = if watch.json { Show::Rows } else { Show::fit(&server.url.to_string()) };
-    let patience = Duration::from_secs(watch.give_up.into());
+pub(super) async fn watch(args: WatchArgs) -> Result<ExitCode, CliError> {
+    let server = args.reach.server()?;
+    let mut show = if args.json { Show::Rows } else { Show::fit(&server.url.to_string()) };
+    let patience = Duration::from_secs(args.give_up.into());
     let followed = tokio::select! {
-        followed = follow(&server, watch.batch, patience, |news| show.take(news)) => Some(followed),
+        followed = follow(&server, args.batch, patience, |event| show.receive(event)) => Some(followed),
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             None
@@ -82,7 +83,7 @@ fn exit_code(batch: &Batch) -> ExitCode {
         BatchState::Succeeded => ExitCode::SUCCESS,
         BatchState::Failed => ExitCode::from(EXIT_FAILED),
         BatchState::Cancelled => ExitCode::from(EXIT_CANCELLED),
-        // Has not finished, and so is never asked of.
+        // Not finished: never asked for.
         BatchState::Scheduled
         | BatchState::Pending
         | BatchState::Running

@@ -9,7 +9,7 @@ use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::bar::Ink;
-use super::follow::News;
+use super::follow::WatchEvent;
 use super::line::{self, Contact};
 use super::sentences;
 use crate::client::words::per_mille;
@@ -48,25 +48,25 @@ impl Show {
     ///
     /// # Errors
     /// If standard output or standard error takes nothing.
-    pub(super) fn take(&mut self, news: News<'_>) -> io::Result<()> {
+    pub(super) fn receive(&mut self, event: WatchEvent<'_>) -> io::Result<()> {
         match self {
             Self::Drawn(drawn) => {
-                drawn.take(news);
+                drawn.receive(event);
                 Ok(())
             }
             Self::Calm(calm) => {
-                say(news)?;
-                match news {
-                    News::Row(batch) if calm.is_due(batch) => {
+                report(event)?;
+                match event {
+                    WatchEvent::Row(batch) if calm.is_due(batch) => {
                         writeln!(io::stdout(), "{}", sentences::calm(batch))
                     }
                     _ => Ok(()),
                 }
             }
             Self::Rows => {
-                say(news)?;
-                match news {
-                    News::Row(batch) => {
+                report(event)?;
+                match event {
+                    WatchEvent::Row(batch) => {
                         writeln!(io::stdout(), "{}", Row::Batch(Box::new(batch.clone())).to_json())
                     }
                     _ => Ok(()),
@@ -78,7 +78,7 @@ impl Show {
     /// Sums up a batch that has finished.
     ///
     /// # Errors
-    /// As [`Show::take`].
+    /// As [`Show::receive`].
     pub(super) fn end(self, batch: &Batch) -> io::Result<()> {
         match self {
             Self::Drawn(drawn) => {
@@ -98,12 +98,12 @@ impl Show {
     }
 }
 
-/// Says on standard error how the connection stands, where standard output is not for people's eyes alone.
-fn say(news: News<'_>) -> io::Result<()> {
-    match news {
-        News::Lost { reason, wait } => writeln!(io::stderr(), "{}", sentences::lost(reason, wait)),
-        News::Back => writeln!(io::stderr(), "connected again"),
-        News::Row(_) | News::Waits(_) | News::Tries => Ok(()),
+/// Reports on standard error how the connection stands, where standard output is not for people's eyes alone.
+fn report(event: WatchEvent<'_>) -> io::Result<()> {
+    match event {
+        WatchEvent::Lost { reason, wait } => writeln!(io::stderr(), "{}", sentences::lost(reason, wait)),
+        WatchEvent::Back => writeln!(io::stderr(), "connected again"),
+        WatchEvent::Row(_) | WatchEvent::Waits(_) | WatchEvent::Tries => Ok(()),
     }
 }
 
@@ -117,20 +117,22 @@ pub(super) struct Drawn {
 }
 
 impl Drawn {
-    fn take(&mut self, news: News<'_>) {
-        match news {
-            News::Row(batch) => {
+    fn receive(&mut self, event: WatchEvent<'_>) {
+        match event {
+            WatchEvent::Row(batch) => {
                 self.batch = Some(batch.clone());
                 self.contact = Contact::Held;
             }
-            News::Lost { reason, wait } => self.contact = Contact::Waits { wait, reason: reason.to_owned() },
-            News::Waits(left) => {
+            WatchEvent::Lost { reason, wait } => {
+                self.contact = Contact::Waits { wait, reason: reason.to_owned() }
+            }
+            WatchEvent::Waits(left) => {
                 if let Contact::Waits { wait, .. } = &mut self.contact {
                     *wait = left;
                 }
             }
-            News::Tries => self.contact = Contact::Tries,
-            News::Back => self.contact = Contact::Held,
+            WatchEvent::Tries => self.contact = Contact::Tries,
+            WatchEvent::Back => self.contact = Contact::Held,
         }
         let line = match &self.batch {
             Some(batch) => line::drawn(batch, &self.contact, width(), self.ink),
@@ -148,8 +150,8 @@ fn width() -> usize {
 /// Which rows are worth a line in a log.
 #[derive(Debug, Default)]
 pub(super) struct Calm {
-    /// Most steps that were told, and how the batch stood last.
-    told: Option<(u64, Gait)>,
+    /// Most steps that were written, and how the batch stood last.
+    written: Option<(u64, Gait)>,
 }
 
 /// How a batch stands, as far as a log should say.
@@ -169,10 +171,10 @@ impl Calm {
         }
         let step = per_mille(batch.ended(), batch.total).unwrap_or(0) / STEP_PER_MILLE;
         let gait = if batch.state.hands_out() { Gait::Goes } else { Gait::Stands };
-        let due = self.told.is_none_or(|(most, last)| step > most || gait != last);
+        let due = self.written.is_none_or(|(most, last)| step > most || gait != last);
         if due {
-            let most = self.told.map_or(step, |(most, _)| most.max(step));
-            self.told = Some((most, gait));
+            let most = self.written.map_or(step, |(most, _)| most.max(step));
+            self.written = Some((most, gait));
         }
         due
     }

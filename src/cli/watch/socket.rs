@@ -1,7 +1,7 @@
-//! One live connection to a server: opened, spoken on, and its end in words.
+//! One live connection to a server: opened, used, and its end in words.
 //!
-//! Owns the socket. Called by [`super::follow`]. Invariant: whatever ends a connection is either worth another try or
-//! is not, and says why in words fit for a person. Deliberately keeps no time and knows no batch.
+//! Whatever ends a connection is either worth another try or is not, and says why in words fit for a person. The caller
+//! keeps the time.
 
 use std::net::ToSocketAddrs as _;
 
@@ -16,8 +16,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
 
 use crate::cli::reach::{Server, ServerUrl};
+use crate::client::decoder::{Incoming, read_json};
 use crate::protocol::frame::SUBPROTOCOL_JSON;
-use crate::protocol::{ClientFrame, CloseCode, ServerFrame};
+use crate::protocol::{ClientFrame, CloseCode};
 
 /// Bytes of one frame from the server; the list of batches is the longest. A longer one ends the connection.
 const FRAME_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -26,7 +27,7 @@ const READ_BUFFER_BYTES: usize = 16 * 1024;
 
 /// Why a connection has ended, or was not made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ConnectionEnd {
     /// Worth another try.
     Lost {
         /// Why.
@@ -40,7 +41,7 @@ pub(super) enum End {
     StopAtFirst(String),
 }
 
-impl End {
+impl ConnectionEnd {
     pub(super) fn lost(reason: impl Into<String>) -> Self {
         Self::Lost { reason: reason.into(), hint_ms: None }
     }
@@ -68,11 +69,14 @@ impl Socket {
     ///
     /// # Errors
     /// Why it was not made.
-    pub(super) async fn open(server: &Server) -> Result<Self, End> {
+    pub(super) async fn open(server: &Server) -> Result<Self, ConnectionEnd> {
         // Already there: as good.
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let mut request =
-            server.url.live().into_client_request().map_err(|error| End::Stop(error.to_string()))?;
+        let mut request = server
+            .url
+            .live()
+            .into_client_request()
+            .map_err(|error| ConnectionEnd::Stop(error.to_string()))?;
         request.headers_mut().insert(header::AUTHORIZATION, server.bearer.clone());
         let protocol = HeaderValue::from_static(SUBPROTOCOL_JSON);
         request.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
@@ -88,11 +92,11 @@ impl Socket {
         }
     }
 
-    /// Says a frame.
+    /// Sends a frame.
     ///
     /// # Errors
     /// If the connection has broken.
-    pub(super) async fn say(&mut self, frame: &ClientFrame) -> Result<(), End> {
+    pub(super) async fn send(&mut self, frame: &ClientFrame) -> Result<(), ConnectionEnd> {
         let text = serde_json::to_string(frame).expect("frames hold only text and numbers");
         self.stream.send(Message::text(text)).await.map_err(|error| broken(&error))
     }
@@ -101,7 +105,7 @@ impl Socket {
     ///
     /// # Errors
     /// How the connection has ended.
-    pub(super) async fn next(&mut self) -> Result<Option<ServerFrame>, End> {
+    pub(super) async fn next(&mut self) -> Result<Option<Incoming>, ConnectionEnd> {
         match self.stream.next().await {
             Some(Ok(Message::Text(text))) => read(&text).map(Some),
             Some(Ok(Message::Binary(_))) => Err(not_understood()),
@@ -109,66 +113,67 @@ impl Socket {
             // Answered by the library.
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(None),
             Some(Err(error)) => Err(broken(&error)),
-            None => Err(End::lost("the connection has ended")),
+            None => Err(ConnectionEnd::lost("the connection has ended")),
         }
     }
 
     /// Says goodbye, so that the server need not find out. The caller bounds it.
     pub(super) async fn close(mut self) {
         // Gone already: nobody is left to tell.
-        let _told = self.stream.close(None).await;
+        let _closed = self.stream.close(None).await;
     }
 }
 
 /// Connects to the first address that takes it.
-async fn dial(url: &ServerUrl) -> Result<TcpStream, End> {
-    let unreached = |error: std::io::Error| End::lost(error.to_string());
+async fn dial(url: &ServerUrl) -> Result<TcpStream, ConnectionEnd> {
+    let unreached = |error: std::io::Error| ConnectionEnd::lost(error.to_string());
     let place = (url.host().to_owned(), url.port());
-    let (told, found) = oneshot::channel();
+    let (answer, found) = oneshot::channel();
     // Not on the runtime's own threads: those are waited for at the end, and a name may take the system half a minute.
     std::thread::spawn(move || {
         // Nobody waits any more: as good.
-        let _heard = told.send(place.to_socket_addrs().map(Vec::from_iter));
+        let _received = answer.send(place.to_socket_addrs().map(Vec::from_iter));
     });
-    let addresses = found.await.map_err(|_panicked| End::lost("the name could not be looked up"))?;
+    let addresses =
+        found.await.map_err(|_panicked| ConnectionEnd::lost("the name could not be looked up"))?;
     let tcp = TcpStream::connect(addresses.map_err(unreached)?.as_slice()).await.map_err(unreached)?;
     tcp.set_nodelay(true).map_err(unreached)?;
     Ok(tcp)
 }
 
-fn read(text: &str) -> Result<ServerFrame, End> {
-    ServerFrame::from_json(text).map_err(|_fault| not_understood())
+fn read(text: &str) -> Result<Incoming, ConnectionEnd> {
+    read_json(text).map_err(|_fault| not_understood())
 }
 
-fn not_understood() -> End {
+fn not_understood() -> ConnectionEnd {
     let version = env!("CARGO_PKG_VERSION");
-    End::Stop(format!(
+    ConnectionEnd::Stop(format!(
         "the server says what milepost {version} does not understand: use the server's own version"
     ))
 }
 
-fn broken(error: &Error) -> End {
+fn broken(error: &Error) -> ConnectionEnd {
     match error {
-        Error::Io(error) => End::lost(error.to_string()),
-        error => End::lost(error.to_string()),
+        Error::Io(error) => ConnectionEnd::lost(error.to_string()),
+        error => ConnectionEnd::lost(error.to_string()),
     }
 }
 
 /// What an answer other than the upgrade means.
-fn refused(url: &ServerUrl, response: &Response) -> End {
+fn refused(url: &ServerUrl, response: &Response) -> ConnectionEnd {
     let status = response.status();
     let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok());
     match (status, to) {
-        (StatusCode::UNAUTHORIZED, _) => End::token_not_valid(),
-        (StatusCode::FORBIDDEN, _) => End::not_allowed(),
-        (_, Some(to)) if status.is_redirection() => {
-            End::StopAtFirst(format!("{url} redirects to {to}: give --url the address that is meant"))
-        }
+        (StatusCode::UNAUTHORIZED, _) => ConnectionEnd::token_not_valid(),
+        (StatusCode::FORBIDDEN, _) => ConnectionEnd::not_allowed(),
+        (_, Some(to)) if status.is_redirection() => ConnectionEnd::StopAtFirst(format!(
+            "{url} redirects to {to}: give --url the address that is meant"
+        )),
         (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS, _) => {
-            End::lost(format!("the answer was {status}"))
+            ConnectionEnd::lost(format!("the answer was {status}"))
         }
-        _ if status.is_server_error() => End::lost(format!("the answer was {status}")),
-        _ => End::StopAtFirst(format!(
+        _ if status.is_server_error() => ConnectionEnd::lost(format!("the answer was {status}")),
+        _ => ConnectionEnd::StopAtFirst(format!(
             "{url} has no live connection (the answer was {status}): give --url the address of a Milepost server that \
              serves pages"
         )),
@@ -176,17 +181,17 @@ fn refused(url: &ServerUrl, response: &Response) -> End {
 }
 
 /// What a close means.
-fn closed(frame: Option<&CloseFrame>) -> End {
-    let Some(frame) = frame else { return End::lost("the server has closed the connection") };
+fn closed(frame: Option<&CloseFrame>) -> ConnectionEnd {
+    let Some(frame) = frame else { return ConnectionEnd::lost("the server has closed the connection") };
     let code = u16::from(frame.code);
     if code == CloseCode::NotSignedIn.number() {
-        End::token_not_valid()
+        ConnectionEnd::token_not_valid()
     } else if code == CloseCode::NotAllowed.number() {
-        End::not_allowed()
+        ConnectionEnd::not_allowed()
     } else if code == CloseCode::GoingAway.number() {
-        End::Lost { reason: "the server goes away".to_owned(), hint_ms: frame.reason.parse().ok() }
+        ConnectionEnd::Lost { reason: "the server goes away".to_owned(), hint_ms: frame.reason.parse().ok() }
     } else {
-        End::lost(format!("the server has closed the connection: {code} {}", frame.reason))
+        ConnectionEnd::lost(format!("the server has closed the connection: {code} {}", frame.reason))
     }
 }
 
@@ -194,7 +199,7 @@ fn closed(frame: Option<&CloseFrame>) -> End {
 mod tests {
     use super::*;
 
-    fn close(code: CloseCode, reason: &str) -> End {
+    fn close(code: CloseCode, reason: &str) -> ConnectionEnd {
         let frame = CloseFrame { code: code.number().into(), reason: reason.to_owned().into() };
         closed(Some(&frame))
     }
@@ -202,19 +207,22 @@ mod tests {
     #[test]
     fn closes_are_told_apart() {
         assert!(
-            matches!(close(CloseCode::NotSignedIn, "x"), End::Stop(why) if why.starts_with("the token is not valid"))
+            matches!(close(CloseCode::NotSignedIn, "x"), ConnectionEnd::Stop(why) if why.starts_with("the token is not valid"))
         );
         assert!(
-            matches!(close(CloseCode::NotAllowed, "x"), End::Stop(why) if why.contains("not allowed here"))
+            matches!(close(CloseCode::NotAllowed, "x"), ConnectionEnd::Stop(why) if why.contains("not allowed here"))
         );
         let hint = |reason: &str| match close(CloseCode::GoingAway, reason) {
-            End::Lost { hint_ms, .. } => hint_ms,
-            End::Stop(why) | End::StopAtFirst(why) => panic!("{why}"),
+            ConnectionEnd::Lost { hint_ms, .. } => hint_ms,
+            ConnectionEnd::Stop(why) | ConnectionEnd::StopAtFirst(why) => panic!("{why}"),
         };
         assert_eq!((hint("2500"), hint("later")), (Some(2_500), None));
         let code = CloseCode::NoPong;
-        assert_eq!(close(code, "no pong"), End::lost("the server has closed the connection: 4408 no pong"));
-        assert!(matches!(closed(None), End::Lost { hint_ms: None, .. }));
+        assert_eq!(
+            close(code, "no pong"),
+            ConnectionEnd::lost("the server has closed the connection: 4408 no pong")
+        );
+        assert!(matches!(closed(None), ConnectionEnd::Lost { hint_ms: None, .. }));
     }
 
     #[test]
@@ -225,22 +233,26 @@ mod tests {
                 http::Response::builder().status(status).header("location", "https://m.example/live");
             refused(&url, &response.body(None).unwrap())
         };
-        assert!(matches!(of(StatusCode::UNAUTHORIZED), End::Stop(why) if why.contains("not valid")));
-        assert!(matches!(of(StatusCode::FORBIDDEN), End::Stop(why) if why.contains("not allowed")));
         assert!(
-            matches!(of(StatusCode::PERMANENT_REDIRECT), End::StopAtFirst(why) if why.contains("https://m"))
+            matches!(of(StatusCode::UNAUTHORIZED), ConnectionEnd::Stop(why) if why.contains("not valid"))
         );
-        assert!(matches!(of(StatusCode::NOT_FOUND), End::StopAtFirst(why) if why.contains("404 Not Found")));
+        assert!(matches!(of(StatusCode::FORBIDDEN), ConnectionEnd::Stop(why) if why.contains("not allowed")));
+        assert!(
+            matches!(of(StatusCode::PERMANENT_REDIRECT), ConnectionEnd::StopAtFirst(why) if why.contains("https://m"))
+        );
+        assert!(
+            matches!(of(StatusCode::NOT_FOUND), ConnectionEnd::StopAtFirst(why) if why.contains("404 Not Found"))
+        );
         for status in
             [StatusCode::SERVICE_UNAVAILABLE, StatusCode::BAD_GATEWAY, StatusCode::TOO_MANY_REQUESTS]
         {
-            assert!(matches!(of(status), End::Lost { .. }), "{status}");
+            assert!(matches!(of(status), ConnectionEnd::Lost { .. }), "{status}");
         }
     }
 
     #[test]
     fn what_is_no_frame_is_not_waited_on() {
-        assert_eq!(read(r#"{"ping":{}}"#), Ok(ServerFrame::Ping));
-        assert!(matches!(read(r#"{"shrug":{}}"#), Err(End::Stop(_))));
+        assert_eq!(read(r#"{"ping":{}}"#), Ok(Incoming::Ping));
+        assert!(matches!(read(r#"{"shrug":{}}"#), Err(ConnectionEnd::Stop(_))));
     }
 }

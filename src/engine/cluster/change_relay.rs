@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::hints::{Received, Urgency, print_hint};
+use crate::backoff::Backoff;
 use crate::engine::dispatch::Dispatcher;
 use crate::engine::flow::CommitObserver;
 use crate::engine::liveness::Liveness;
@@ -148,26 +149,25 @@ impl ChangeRelay {
     /// Receives hints of others until the engine stops; where the connection breaks, makes another.
     pub async fn receive_loop(self: Arc<Self>) {
         let stop = self.loops.stop_token();
-        let mut pause = AGAIN_FIRST;
+        let mut backoff = Backoff::new(AGAIN_FIRST, AGAIN_MAX);
         loop {
             let ended = tokio::select! {
-                ended = self.receive(&mut pause) => ended,
+                ended = self.receive(&mut backoff) => ended,
                 () = stop.cancelled() => return,
             };
             if let Err(error) = ended {
                 tracing::debug!(%error, "hints of other nodes do not arrive");
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff.next_delay()) => {}
                 () = stop.cancelled() => return,
             }
-            pause = (pause * 2).min(AGAIN_MAX);
         }
     }
 
-    async fn receive(&self, pause: &mut Duration) -> Result<(), StoreError> {
+    async fn receive(&self, backoff: &mut Backoff) -> Result<(), StoreError> {
         let Some(mut hints) = self.store.hints().await? else { return Ok(()) };
-        *pause = AGAIN_FIRST;
+        backoff.reset();
         // What was sent before this connection was there, nobody repeats.
         self.outbox.received().all = true;
         self.outbox.came.notify_one();

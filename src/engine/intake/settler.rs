@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use tokio::sync::oneshot;
 
 use super::settlement::{ClaimedKey, Empty, Settlement, SettlementQueue, Waiting, known};
+use crate::backoff::Backoff;
 use crate::engine::EngineError;
 use crate::engine::acts::Acts;
 use crate::engine::supervisor::Loops;
@@ -156,11 +157,11 @@ impl Settler {
     /// Settles what waits until the engine stops.
     pub async fn run(self: Arc<Self>) {
         let stop = self.loops.stop_token();
-        let mut pause = AGAIN_MIN;
+        let mut backoff = Backoff::new(AGAIN_MIN, AGAIN_MAX);
         loop {
             let waiting = self.queue.take();
             if waiting.is_empty() {
-                pause = AGAIN_MIN;
+                backoff.reset();
                 tokio::select! {
                     () = self.queue.added.notified() => {}
                     () = stop.cancelled() => return,
@@ -171,14 +172,16 @@ impl Settler {
             let tries = futures_util::stream::iter(waiting).map(|waiting| self.try_again(waiting));
             let left: Vec<Waiting> =
                 tries.buffer_unordered(AT_ONCE).filter_map(std::future::ready).collect().await;
-            pause = if left.len() < before { AGAIN_MIN } else { (pause * 2).min(AGAIN_MAX) };
+            if left.len() < before {
+                backoff.reset();
+            }
             let done = left.is_empty();
             self.queue.put_back(left);
             if done {
                 continue;
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff.next_delay()) => {}
                 // The next start ends it, or another node.
                 () = stop.cancelled() => return,
             }

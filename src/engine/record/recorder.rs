@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::audit::AuditQueue;
 use super::report_collector::{Group, ReportCollector};
+use crate::backoff::Backoff;
 use crate::engine::dispatch::{Dispatcher, Disposition, REFRESH};
 use crate::engine::liveness::Liveness;
 use crate::engine::publisher::Publisher;
@@ -117,7 +118,7 @@ impl Recorder {
     /// stops.
     async fn commit(&self, group: &Group) -> Option<(Recorded, u64)> {
         let (stop, health) = (self.loops.stop_token(), self.loops.health());
-        let mut pause = AGAIN_FIRST;
+        let mut backoff = Backoff::new(AGAIN_FIRST, AGAIN_MAX);
         for tries in 1.. {
             match self.store.record(&self.liveness.node(), &group.reports).await {
                 Ok(recorded) => {
@@ -134,10 +135,9 @@ impl Recorder {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff.next_delay()) => {}
                 () = stop.cancelled() => return None,
             }
-            pause = (pause * 2).min(AGAIN_MAX);
         }
         None
     }
@@ -145,14 +145,13 @@ impl Recorder {
     /// Returns when all that was recorded survives a power cut, however long it takes; false where the engine stops first.
     async fn synced(&self) -> bool {
         let stop = self.loops.stop_token();
-        let mut pause = AGAIN_FIRST;
+        let mut backoff = Backoff::new(AGAIN_FIRST, AGAIN_MAX);
         while let Err(error) = self.store.sync().await {
             self.loops.health().trouble("the end of a batch may not survive a power cut", &error);
             tokio::select! {
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(backoff.next_delay()) => {}
                 () = stop.cancelled() => return false,
             }
-            pause = (pause * 2).min(AGAIN_MAX);
         }
         true
     }

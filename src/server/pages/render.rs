@@ -15,7 +15,8 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
 
-use crate::app::{App, Assets, shell};
+use crate::app::App;
+use crate::app::shell::{Assets, shell};
 use crate::server::assets;
 use crate::server::gate::page_policy;
 use crate::server::state::AppState;

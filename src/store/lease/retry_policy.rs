@@ -2,6 +2,7 @@
 //!
 //! The delay before attempt n+1 lies between half and all of base × 2^(n-1), held to its maximum. Knows no clock.
 
+use crate::backoff::exponential_ms;
 use crate::protocol::{Options, Timestamp};
 
 /// Base of the delay where a batch says nothing.
@@ -59,8 +60,7 @@ impl RetryPolicy {
     /// The longest delay after attempt `attempt`.
     #[must_use]
     pub fn longest_ms(&self, attempt: u32) -> u64 {
-        let doublings = attempt.saturating_sub(1).min(63);
-        self.base_ms.saturating_mul(1_u64 << doublings).min(self.max_ms).min(DELAY_MS_MAX)
+        exponential_ms(self.base_ms, attempt.saturating_sub(1), self.max_ms.min(DELAY_MS_MAX))
     }
 
     /// When the attempt after `attempt`, which ended at `now`, may start.

@@ -18,6 +18,7 @@ use super::folders::Folders;
 use super::one_shot::{not_started, shown};
 use super::worker::{Answer, Worker};
 use super::{Environment, files, interpret};
+use crate::backoff::Backoff;
 use crate::protocol::Json;
 
 /// Processes that are tried for one item where each is gone before it takes the item.
@@ -37,20 +38,26 @@ pub(crate) struct Pool {
 }
 
 /// Held for moments only.
-#[derive(Default)]
 struct State {
     idle: Vec<Worker>,
-    /// Processes that died in a row before they had answered anything.
-    young_deaths: u32,
+    /// Counts processes that died in a row before they had answered anything.
+    backoff: Backoff,
     not_before: Option<Instant>,
     is_closed: bool,
+}
+
+impl State {
+    const fn new() -> Self {
+        let backoff = Backoff::new(BACK_OFF, BACK_OFF_MAX);
+        Self { idle: Vec::new(), backoff, not_before: None, is_closed: false }
+    }
 }
 
 impl Pool {
     /// A pool of at most `processes`, none of which is started yet.
     pub fn new(task: String, argv: Vec<OsString>, environment: Environment, processes: u32) -> Self {
         let turns = Semaphore::new(usize::try_from(processes).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
-        Self { task, argv, environment, turns, state: Mutex::default() }
+        Self { task, argv, environment, turns, state: Mutex::new(State::new()) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,7 +128,8 @@ impl Pool {
             Answer::Result(..) | Answer::Error(_) => {
                 let is_usable = worker.is_usable();
                 let mut state = self.state();
-                (state.young_deaths, state.not_before) = (0, None);
+                state.backoff.reset();
+                state.not_before = None;
                 if is_usable && !state.is_closed {
                     state.idle.push(worker);
                 }
@@ -139,9 +147,7 @@ impl Pool {
 
     fn back_off(&self) {
         let mut state = self.state();
-        let pause = BACK_OFF.saturating_mul(1 << state.young_deaths.min(16)).min(BACK_OFF_MAX);
-        state.young_deaths += 1;
-        state.not_before = Some(Instant::now() + pause);
+        state.not_before = Some(Instant::now() + state.backoff.next_delay());
     }
 
     /// Lets the idle ones finish, and starts to keep none.

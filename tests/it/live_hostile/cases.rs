@@ -3,8 +3,8 @@
 //! Owns the bytes. Used by [`super`]. Invariant: each case is said on a fresh connection that was welcomed. Deliberately
 //! knows the protocol by RFC 6455 and docs/protocol.md only.
 
-use super::super::support::frames::{
-    BINARY, CLOSE, CONTINUATION, Frame, Heard, PING, PONG, TEXT, close, text,
+use super::super::support::raw_frames::{
+    BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, RawMessage, TEXT, close, text,
 };
 
 /// Bytes of one message at most, by default.
@@ -27,21 +27,23 @@ pub enum Expected {
 
 impl Expected {
     /// True for the answer after which nothing more is waited for.
-    pub fn is_answer(self, heard: &Heard) -> bool {
+    pub fn is_answer(self, heard: &RawMessage) -> bool {
         match (self, heard) {
-            (Self::Answered(words) | Self::Either(words, _), Heard::Text(text)) => text.contains(words),
+            (Self::Answered(words) | Self::Either(words, _), RawMessage::Text(text)) => text.contains(words),
             _ => false,
         }
     }
 
     /// True for the end that must come.
-    pub fn is_end(self, heard: &Heard) -> bool {
+    pub fn is_end(self, heard: &RawMessage) -> bool {
         match (self, heard) {
-            (Self::Closed(codes) | Self::Either(_, codes), Heard::Close { code, .. }) => {
+            (Self::Closed(codes) | Self::Either(_, codes), RawMessage::Close { code, .. }) => {
                 code.is_some_and(|code| codes.contains(&code))
             }
-            (Self::Parted(codes), Heard::Close { code, .. }) => code.is_none_or(|code| codes.contains(&code)),
-            (Self::Parted(_), Heard::Fin | Heard::Reset) => true,
+            (Self::Parted(codes), RawMessage::Close { code, .. }) => {
+                code.is_none_or(|code| codes.contains(&code))
+            }
+            (Self::Parted(_), RawMessage::Fin | RawMessage::Reset) => true,
             _ => false,
         }
     }

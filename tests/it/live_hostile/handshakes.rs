@@ -4,7 +4,7 @@
 //! 4xx. Deliberately knows no code of the server.
 
 use super::super::support::TestServer;
-use super::super::support::wire::{Wire, bearer, head};
+use super::super::support::raw_websocket::{RawWebSocket, bearer, head};
 use super::none;
 
 #[tokio::test]
@@ -27,13 +27,13 @@ async fn handshakes_that_are_none_are_refused() {
         ("a head of 1 MiB", good.replace("Host:", &format!("X: {}\r\nHost:", "a".repeat(1024 * 1024))), 0),
         ("noise", "\u{1}\u{2}\u{3}\r\n\r\n".to_owned(), 400),
     ] {
-        let mut wire = Wire::dial(&server).await;
+        let mut wire = RawWebSocket::dial(&server).await;
         let (status, answer) = wire.ask(&head).await;
         if status == 101 || !(least..500).contains(&status) {
             faults.push(format!("{name}: {status} {answer:?}"));
         }
     }
     // And the good one is.
-    Wire::open(&server).await.part().await;
+    RawWebSocket::open(&server).await.part().await;
     none(faults);
 }

@@ -1,30 +1,31 @@
 //! A client that comes back: what it wants, what it shows, and how often it was cut off.
 //!
-//! Owns that over all its connections, each of which its tab makes. Used by the tests of bad networks and restarts.
-//! Invariant: what it shows comes from frames alone, the newest row per key. Deliberately asks the API nothing.
+//! For the tests of bad networks and restarts. [`FollowerTask`] makes its connections; what it shows comes from frames
+//! alone, and the API is asked nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 use super::PATIENCE;
-use super::socket::Known;
-use super::tab::Tab;
+use super::follower_task::FollowerTask;
+use super::known_topic::KnownTopic;
 
 /// Messages that may be sent at once.
 const TOPICS_MAX: usize = 90;
 
 /// Where and how it connects.
 #[derive(Clone)]
-pub struct Way {
+pub struct FollowerSettings {
     /// Host and port; looked at before each try.
     pub address: watch::Receiver<String>,
     pub token: String,
-    /// Longest delay before a try: 30,000 as documented.
-    pub delay_ms_max: u64,
+    /// Longest delay before a try: 30 s as documented.
+    pub delay_max: Duration,
     pub seed: u64,
     pub witness: Witness,
 }
@@ -38,12 +39,12 @@ type Moment = (String, u64);
 
 impl Witness {
     /// Compares a batch with all others of its `rev`.
-    pub fn hear(&self, batch: &Value) {
+    pub fn record(&self, batch: &Value) {
         let names = ["total", "pending", "running", "retrying", "succeeded", "failed", "cancelled", "state"];
         let counts: Vec<Value> = names.iter().map(|name| batch[*name].clone()).collect();
         let key = (batch["id"].to_string(), batch["rev"].as_u64().unwrap());
-        let mut heard = self.0.lock().unwrap();
-        assert_eq!(heard.entry(key).or_insert_with(|| counts.clone()), &counts, "of one rev: {batch}");
+        let mut recorded = self.0.lock().unwrap();
+        assert_eq!(recorded.entry(key).or_insert_with(|| counts.clone()), &counts, "of one rev: {batch}");
     }
 }
 
@@ -79,11 +80,11 @@ impl Figures {
     }
 }
 
-/// What a follower and its tab share. Held for an instant, never across an await.
+/// What a follower and its task share. Held for an instant, never across an await.
 #[derive(Default)]
 pub struct State {
     pub wanted: BTreeSet<String>,
-    pub known: HashMap<String, Known>,
+    pub known: HashMap<String, KnownTopic>,
     pub figures: Figures,
 }
 
@@ -91,17 +92,17 @@ pub struct State {
 pub struct Follower {
     state: Arc<Mutex<State>>,
     wanted: Arc<Notify>,
-    heard: watch::Receiver<u64>,
+    received: watch::Receiver<u64>,
     running: JoinHandle<()>,
 }
 
 impl Follower {
     /// Begins, listening to nothing.
-    pub fn start(way: Way) -> Self {
+    pub fn start(settings: FollowerSettings) -> Self {
         let (state, wanted) = (Arc::<Mutex<State>>::default(), Arc::new(Notify::new()));
-        let (told, heard) = watch::channel(0);
-        let tab = Tab { way, state: Arc::clone(&state), wanted: Arc::clone(&wanted), told };
-        Self { state, wanted, heard, running: tokio::spawn(tab.run()) }
+        let (count, received) = watch::channel(0);
+        let task = FollowerTask { settings, state: Arc::clone(&state), wanted: Arc::clone(&wanted), count };
+        Self { state, wanted, received, running: tokio::spawn(task.run()) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -119,7 +120,7 @@ impl Follower {
     }
 
     /// What is shown of `topic`.
-    pub fn known(&self, topic: &str) -> Option<Known> {
+    pub fn known(&self, topic: &str) -> Option<KnownTopic> {
         self.state().known.get(topic).cloned()
     }
 
@@ -128,16 +129,16 @@ impl Follower {
     }
 
     /// Waits until `done` says so of what is shown of `topic`; none if that never comes.
-    pub async fn until(&self, topic: &str, mut done: impl FnMut(&Known) -> bool) -> Option<Known> {
-        let mut heard = self.heard.clone();
+    pub async fn until(&self, topic: &str, mut done: impl FnMut(&KnownTopic) -> bool) -> Option<KnownTopic> {
+        let mut received = self.received.clone();
         let waiting = async {
             loop {
-                heard.mark_unchanged();
+                received.mark_unchanged();
                 if let Some(known) = self.known(topic).filter(|known| done(known)) {
                     return Some(known);
                 }
                 // An error: it has failed in a check of its own.
-                heard.changed().await.ok()?;
+                received.changed().await.ok()?;
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.ok().flatten()

@@ -3,19 +3,20 @@
 //! Owns the child process, its folder and its clients. Used by every test here. Invariant: the folder outlives a killed
 //! server, so that a test may start it again on the same data. Deliberately knows only what SURFACE.md says.
 
-pub mod forwarder;
 pub mod bounds;
 pub mod follower;
-pub mod frames;
+pub mod follower_task;
+pub mod forwarder;
+pub mod known_topic;
 pub mod ledger;
+pub mod live_client;
 pub mod people;
 pub mod plain;
 pub mod process;
 pub mod proxy;
 pub mod raw;
-pub mod socket;
-pub mod tab;
-pub mod wire;
+pub mod raw_frames;
+pub mod raw_websocket;
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;

@@ -17,12 +17,12 @@ const SEQ_ASKED_MAX: Seq = 1 << 53;
 
 /// What the URL asks for: a position, or a filter.
 #[derive(Clone, Debug, PartialEq)]
-enum Asked {
+enum ItemsRequest {
     From(Seq),
     Filter(ItemQuery),
 }
 
-fn asked(query: &ParamsMap) -> Asked {
+fn asked(query: &ParamsMap) -> ItemsRequest {
     let text = |key: &str| query.get(key).filter(|text| !text.is_empty());
     // An address may name any number: what is beyond every batch is its end.
     let number =
@@ -35,9 +35,9 @@ fn asked(query: &ParamsMap) -> Asked {
         limit: None,
     };
     if filter.state.is_some() || filter.family.is_some() || filter.q.is_some() {
-        Asked::Filter(filter)
+        ItemsRequest::Filter(filter)
     } else {
-        Asked::From(number("from").unwrap_or(1).max(1))
+        ItemsRequest::From(number("from").unwrap_or(1).max(1))
     }
 }
 
@@ -46,8 +46,8 @@ pub fn items_panel(scene: Scene) -> AnyView {
     let url = use_query_map();
     let asked = Memo::new(move |_| url.with(asked));
     let position = move || match asked.get() {
-        Asked::From(from) => items_window::window_panel(scene, from),
-        Asked::Filter(query) => items_filtered::filtered_panel(scene, query),
+        ItemsRequest::From(from) => items_window::window_panel(scene, from),
+        ItemsRequest::Filter(query) => items_filtered::filtered_panel(scene, query),
     };
     view! {
         {move || filter_row(scene, &asked.get())}
@@ -56,10 +56,10 @@ pub fn items_panel(scene: Scene) -> AnyView {
     .into_any()
 }
 
-fn filter_row(scene: Scene, asked: &Asked) -> AnyView {
+fn filter_row(scene: Scene, asked: &ItemsRequest) -> AnyView {
     let (state, q, family) = match asked {
-        Asked::Filter(query) => (query.state, query.q.clone(), query.family.clone()),
-        Asked::From(_) => (None, None, None),
+        ItemsRequest::Filter(query) => (query.state, query.q.clone(), query.family.clone()),
+        ItemsRequest::From(_) => (None, None, None),
     };
     let options: Vec<_> = ItemState::ALL
         .into_iter()
@@ -75,7 +75,7 @@ fn filter_row(scene: Scene, asked: &Asked) -> AnyView {
             <span class="hint">"of one family"</span>
         }
     });
-    let filtered = matches!(asked, Asked::Filter(_));
+    let filtered = matches!(asked, ItemsRequest::Filter(_));
     let all = filtered.then(|| view! { <a class="button button-quiet" href=here.clone()>"Show all"</a> });
     let go = (!filtered).then(|| {
         view! {

@@ -33,12 +33,12 @@ fn width(rows: &[StripCell], total: u64) -> u64 {
 }
 
 /// The looks of all cells of a batch of `total` items.
-fn looks_of(rows: &[StripCell], total: u64) -> Vec<Look> {
+fn looks_of(rows: &[StripCell], total: u64) -> Vec<CellLook> {
     let count = total.div_ceil(width(rows, total)).min(CELLS_MAX);
-    let mut looks = vec![Look::Open; usize::try_from(count).unwrap_or(0)];
+    let mut looks = vec![CellLook::Open; usize::try_from(count).unwrap_or(0)];
     for row in rows {
         if let Some(look) = usize::try_from(row.cell).ok().and_then(|at| looks.get_mut(at)) {
-            *look = Look::of(row);
+            *look = CellLook::of(row);
         }
     }
     looks
@@ -63,7 +63,7 @@ fn cell_of(rows: &[StripCell], total: u64, at: usize) -> Option<StripCell> {
 
 /// How a cell looks: failures show whatever else is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+enum CellLook {
     Open,
     SomeSucceeded,
     Succeeded,
@@ -72,7 +72,7 @@ enum Look {
     Cancelled,
 }
 
-impl Look {
+impl CellLook {
     const ALL: [(Self, &'static str); 6] = [
         (Self::Open, "cell"),
         (Self::SomeSucceeded, "cell cell-some-succeeded"),
@@ -96,7 +96,7 @@ impl Look {
 }
 
 /// The path of all cells of one look; neighbours are one stroke.
-fn path(looks: &[Look], wanted: Look) -> String {
+fn path(looks: &[CellLook], wanted: CellLook) -> String {
     let mut text = String::new();
     for (row, cells) in looks.chunks(CELLS_PER_ROW).enumerate() {
         let mut at = 0;
@@ -140,7 +140,7 @@ fn drawing(scene: Scene, initial: (u64, Vec<StripCell>)) -> AnyView {
         }
     };
     let point = move |event: MouseEvent| pointed.set(find(&event));
-    let paths = Look::ALL.map(|(look, class)| {
+    let paths = CellLook::ALL.map(|(look, class)| {
         view! { <path class=class d=move || looks.with(|looks| path(looks, look))></path> }
     });
     view! {
@@ -206,7 +206,7 @@ mod tests {
         };
         let rows = [row(0, 4), row(2, 1)];
         let looks = looks_of(&rows, 15);
-        assert_eq!(looks, [Look::Succeeded, Look::Open, Look::SomeSucceeded, Look::Open]);
+        assert_eq!(looks, [CellLook::Succeeded, CellLook::Open, CellLook::SomeSucceeded, CellLook::Open]);
         let open = cell_of(&rows, 15, 3).expect("a cell");
         assert_eq!((open.first, open.last, open.succeeded), (13, 15, 0));
         assert_eq!(looks_of(&[], 4_000).len(), 1_000);
@@ -215,11 +215,11 @@ mod tests {
 
     #[test]
     fn neighbours_are_one_stroke() {
-        let looks = [Look::Succeeded, Look::Succeeded, Look::Failed, Look::Succeeded];
-        assert_eq!(path(&looks, Look::Succeeded), "M0 0h19v9h-19zM30 0h9v9h-9z");
-        assert_eq!(path(&looks, Look::Failed), "M20 0h9v9h-9z");
-        assert_eq!(path(&looks, Look::Open), "");
-        let long = [Look::Open; 130];
-        assert_eq!(path(&long, Look::Open), "M0 0h1279v9h-1279zM0 10h19v9h-19z");
+        let looks = [CellLook::Succeeded, CellLook::Succeeded, CellLook::Failed, CellLook::Succeeded];
+        assert_eq!(path(&looks, CellLook::Succeeded), "M0 0h19v9h-19zM30 0h9v9h-9z");
+        assert_eq!(path(&looks, CellLook::Failed), "M20 0h9v9h-9z");
+        assert_eq!(path(&looks, CellLook::Open), "");
+        let long = [CellLook::Open; 130];
+        assert_eq!(path(&long, CellLook::Open), "M0 0h1279v9h-1279zM0 10h19v9h-19z");
     }
 }

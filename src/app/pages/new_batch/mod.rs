@@ -22,7 +22,7 @@ use leptos_router::hooks::{use_navigate, use_query_map};
 use super::title::titled;
 use crate::app::actions::{SubmitForm, load_tasks};
 use crate::app::components::{ParamsForm, empty_panel, flash, panel, param_fields};
-use crate::app::upload::{self, Phase, What, use_upload};
+use crate::app::upload::{self, UploadContent, UploadPhase, use_upload};
 use crate::client::words;
 use crate::protocol::{ApiError, InputKind, TaskInfo, TaskPage};
 
@@ -40,13 +40,13 @@ pub fn NewBatchPage() -> impl IntoView {
     }
 }
 
-/// What the last post without scripts was refused for: the router hands it on from the address.
+/// UploadContent the last post without scripts was refused for: the router hands it on from the address.
 fn refused() -> Option<ApiError> {
     let error = use_context::<leptos::server::ServerActionError>()?;
     (error.path() == SubmitForm::PATH).then(|| ServerFnUrlError::<ApiError>::decode_err(error.err()))
 }
 
-/// What: one card a task, each a link, so that it works without scripts.
+/// UploadContent: one card a task, each a link, so that it works without scripts.
 fn choose(page: TaskPage) -> AnyView {
     if page.tasks.is_empty() {
         return empty_panel("No task is declared: ask whoever runs this installation.");
@@ -77,7 +77,7 @@ fn choose(page: TaskPage) -> AnyView {
     let cards: Vec<_> = tasks.with_value(|tasks| tasks.iter().map(card).collect());
     view! {
         <section class="part">
-            <h2><span class="part-number">"1"</span> " What"</h2>
+            <h2><span class="part-number">"1"</span> " UploadContent"</h2>
             <nav class="cards" aria-label="Task">{cards}</nav>
         </section>
         {move || chosen.get().map(|task| TaskForm(TaskFormProps { task }))}
@@ -112,11 +112,11 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
             return;
         }
         if input == InputKind::File && held.entries.with_untracked(Vec::is_empty) {
-            held.phase.set(Phase::Refused("Choose or drop at least one file.".into()));
+            held.phase.set(UploadPhase::Refused("Choose or drop at least one file.".into()));
             return;
         }
         let navigate = navigate.clone();
-        let what = if input == InputKind::File { What::Queue } else { What::Form };
+        let what = if input == InputKind::File { UploadContent::Queue } else { UploadContent::Form };
         upload::send(held, form, what, move |batch| {
             navigate(&format!("/batches/{batch}"), NavigateOptions::default());
         });
@@ -147,17 +147,17 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
     }
 }
 
-fn phase_words(phase: &Phase, done: usize, files: usize, sent: u64) -> AnyView {
+fn phase_words(phase: &UploadPhase, done: usize, files: usize, sent: u64) -> AnyView {
     match phase {
-        Phase::Idle => ().into_any(),
-        Phase::Sending if files == 0 => view! { <span class="hint">{format!("Sent {}", words::bytes(sent))}</span> }.into_any(),
-        Phase::Sending => {
+        UploadPhase::Idle => ().into_any(),
+        UploadPhase::Sending if files == 0 => view! { <span class="hint">{format!("Sent {}", words::bytes(sent))}</span> }.into_any(),
+        UploadPhase::Sending => {
             let words = format!("{} of {} sent", words::thousands(done as u64), words::counted(files as u64, "file"));
             view! { <span class="hint">{words}</span> }.into_any()
         }
-        Phase::Waiting { seconds } => {
+        UploadPhase::Waiting { seconds } => {
             view! { <span class="hint">{format!("No contact. Goes on by itself in {seconds} s; nothing is sent twice.")}</span> }.into_any()
         }
-        Phase::Refused(reason) => view! { <span class="flash" role="alert">{words::shown(reason)}</span> }.into_any(),
+        UploadPhase::Refused(reason) => view! { <span class="flash" role="alert">{words::shown(reason)}</span> }.into_any(),
     }
 }

@@ -5,7 +5,7 @@
 
 use leptos::prelude::*;
 
-use crate::app::upload::{self, Entry, FILES_MAX, Upload};
+use crate::app::upload::{self, FILES_MAX, QueuedFile, Upload};
 use crate::client::words;
 
 /// Files shown; the rest is counted.
@@ -51,7 +51,7 @@ pub fn queue(held: Upload) -> impl IntoView {
 
 fn row(held: Upload, at: usize) -> impl IntoView {
     let entry = held.entries.with_untracked(|entries| entries.get(at).cloned());
-    let Entry { name, bytes } = entry.unwrap_or(Entry { name: String::new(), bytes: 0 });
+    let QueuedFile { name, bytes } = entry.unwrap_or(QueuedFile { name: String::new(), bytes: 0 });
     let percent = Memo::new(move |_| held.percent_of(at));
     view! {
         <li class="queue-row">

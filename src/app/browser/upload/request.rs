@@ -11,14 +11,14 @@ use wasm_bindgen_futures::JsFuture;
 use web_sys::{FormData, ProgressEvent, XmlHttpRequest};
 
 /// What came back.
-pub struct Answer {
+pub struct UploadAnswer {
     /// HTTP status; 0 without an answer.
     pub status: u16,
     /// The body, if it is JSON.
     pub body: Value,
 }
 
-impl Answer {
+impl UploadAnswer {
     /// True where trying again later may help.
     pub fn is_passing(&self) -> bool {
         matches!(self.status, 0 | 429 | 502 | 503 | 504)
@@ -39,7 +39,7 @@ pub async fn send(
     address: &str,
     form: Option<&FormData>,
     sent: impl Fn(f64) + 'static,
-) -> Result<Answer, JsValue> {
+) -> Result<UploadAnswer, JsValue> {
     let request = XmlHttpRequest::new()?;
     request.open(method, address)?;
     request.set_request_header("Accept", "application/json")?;
@@ -55,5 +55,5 @@ pub async fn send(
     JsFuture::from(ended).await?;
     let text = request.response_text()?.unwrap_or_default();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Ok(Answer { status: request.status()?, body })
+    Ok(UploadAnswer { status: request.status()?, body })
 }

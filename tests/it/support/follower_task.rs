@@ -1,13 +1,18 @@
-//! The connections of a follower, one after the other, written from docs/protocol.md alone.
+//! The connections of a follower, one after the other.
 //!
-//! Owns the socket. Run by the follower. Invariant: it names the `rev` it shows when it comes back, waits as documented,
-//! and checks in every frame what is promised of every frame. Deliberately keeps nothing over a cut but what is shown.
+//! What it asks for, how long it waits and what it shows is the project's client. The answers are checked on their own:
+//! who names a revision that is current gets no row, and who names none gets a snapshot.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
+use milepost::backoff::Backoff;
+use milepost::client::decoder::{Encoded, encode};
+use milepost::client::reconnect::{RECONNECT_FIRST, reconnect_delay};
+use milepost::client::subscriptions::{Subscriptions, WantedTopics};
+use milepost::protocol::{ClientFrame, Codec};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use serde_json::{Value, json};
@@ -18,60 +23,57 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::PATIENCE;
-use super::follower::{State, Way};
-use super::socket::topic_of;
+use super::follower::{FollowerSettings, State};
+use super::known_topic::topic_of;
 
-/// Longest delay before a try, at first; it doubles with every failed one.
-const DELAY_MS_MIN: u64 = 500;
 /// A connection that does not come about is given up.
 const CONNECT_MAX: Duration = Duration::from_secs(5);
 
 /// The task of a follower.
-pub struct Tab {
-    pub way: Way,
+pub struct FollowerTask {
+    pub settings: FollowerSettings,
     pub state: Arc<Mutex<State>>,
     /// What is wanted has changed.
     pub wanted: Arc<Notify>,
-    /// Counts what was learnt.
-    pub told: watch::Sender<u64>,
+    /// Counts frames that were received.
+    pub count: watch::Sender<u64>,
 }
 
 type Socket = WebSocketStream<TcpStream>;
 
-impl Tab {
+impl FollowerTask {
     /// Comes back for ever.
     pub async fn run(self) {
-        let mut random = StdRng::seed_from_u64(self.way.seed);
-        let mut tries = 0;
+        let mut random = StdRng::seed_from_u64(self.settings.seed);
+        let delay_max = self.settings.delay_max;
+        let mut backoff = Backoff::new(RECONNECT_FIRST.min(delay_max), delay_max);
         loop {
-            let (mut end, mut hint_ms) = ("not connected".to_owned(), 0);
+            let (mut end, mut hint_ms) = ("not connected".to_owned(), None);
             if let Some(socket) = self.connect().await {
                 // Welcomed: the next delay starts small again.
-                tries = 0;
+                backoff.reset();
                 end = self.listen(socket).await;
             }
             {
                 let figures = &mut self.state.lock().unwrap().figures;
                 if let Some(hint) = end.strip_prefix("1001 ") {
                     figures.hints.push(hint.to_owned());
-                    hint_ms = hint.parse().expect("milliseconds");
+                    hint_ms = Some(hint.parse().expect("milliseconds"));
                 }
                 let end = end.split(' ').next().filter(|code| code.parse::<u16>().is_ok()).unwrap_or(&end);
                 *figures.ends.entry(end.to_owned()).or_default() += 1;
             }
-            let ceiling = (DELAY_MS_MIN << tries.min(6)).min(self.way.delay_ms_max);
-            tries += 1;
-            tokio::time::sleep(Duration::from_millis(hint_ms + random.random_range(0..=ceiling))).await;
+            tokio::time::sleep(reconnect_delay(&mut backoff, random.random(), hint_ms)).await;
         }
     }
 
     /// A connection that was welcomed.
     async fn connect(&self) -> Option<Socket> {
         let connecting = async {
-            let address = self.way.address.borrow().clone();
+            let address = self.settings.address.borrow().clone();
             let stream = TcpStream::connect(&address).await.ok()?;
             let mut request = format!("ws://{address}/live").into_client_request().unwrap();
-            let bearer = format!("Bearer {}", self.way.token);
+            let bearer = format!("Bearer {}", self.settings.token);
             request.headers_mut().insert("authorization", bearer.parse().unwrap());
             request.headers_mut().insert("sec-websocket-protocol", "milepost.v1.json".parse().unwrap());
             let (mut socket, _response) = client_async(request, stream).await.ok()?;
@@ -88,13 +90,17 @@ impl Tab {
     async fn listen(&self, mut socket: Socket) -> String {
         // Topics that were asked for, with the `rev` that was named, until they are answered.
         let mut asked: HashMap<String, Option<u64>> = HashMap::new();
-        let mut subscribed = BTreeSet::new();
+        let mut subscriptions = Subscriptions::default();
         self.wanted.notify_one();
         loop {
             let message = tokio::select! {
                 () = self.wanted.notified() => {
-                    for frame in self.ask(&mut subscribed, &mut asked) {
-                        if socket.send(Message::text(frame.to_string())).await.is_err() {
+                    for frame in subscriptions.request(&self.wanted()) {
+                        if let ClientFrame::Subscribe { topic, rev } = &frame {
+                            asked.insert(topic.clone(), *rev);
+                        }
+                        let Encoded::Text(text) = encode(&frame, Codec::Json) else { unreachable!("JSON is text") };
+                        if socket.send(Message::text(text)).await.is_err() {
                             break;
                         }
                     }
@@ -112,7 +118,7 @@ impl Tab {
                         // An outage of the moment: "try again", it says.
                         return "busy".to_owned();
                     } else {
-                        self.learn(&frame, &mut asked);
+                        self.receive(&text, &frame, &mut asked);
                     }
                 }
                 Some(Ok(Message::Close(Some(close)))) => {
@@ -125,26 +131,16 @@ impl Tab {
         }
     }
 
-    /// What is to be said so that all that is wanted is subscribed, and nothing else.
-    fn ask(&self, subscribed: &mut BTreeSet<String>, asked: &mut HashMap<String, Option<u64>>) -> Vec<Value> {
+    /// What is wanted, with the revision that is shown of each topic.
+    fn wanted(&self) -> WantedTopics {
         let state = self.state.lock().unwrap();
-        let mut frames = Vec::new();
-        for topic in subscribed.difference(&state.wanted) {
-            frames.push(json!({"unsubscribe": {"topic": topic}}));
-        }
-        for topic in state.wanted.difference(subscribed) {
+        WantedTopics::all(state.wanted.iter().map(|topic| {
             let rev = state.known.get(topic).map(|known| known.rev);
-            asked.insert(topic.clone(), rev);
-            frames.push(match rev {
-                Some(rev) => json!({"subscribe": {"topic": topic, "rev": rev}}),
-                None => json!({"subscribe": {"topic": topic}}),
-            });
-        }
-        subscribed.clone_from(&state.wanted);
-        frames
+            (topic.parse().expect("a topic"), rev)
+        }))
     }
 
-    fn learn(&self, frame: &Value, asked: &mut HashMap<String, Option<u64>>) {
+    fn receive(&self, text: &str, frame: &Value, asked: &mut HashMap<String, Option<u64>>) {
         let mut state = self.state.lock().unwrap();
         let State { wanted, known, figures } = &mut *state;
         figures.frames += 1;
@@ -167,11 +163,11 @@ impl Tab {
                 figures.resumed += 1;
             }
         }
-        known.entry(topic.to_owned()).or_default().take(frame);
+        known.entry(topic.to_owned()).or_default().receive(text, frame);
         let rows = frame.get("snapshot").unwrap_or(&frame["update"])["rows"].as_array();
         for batch in rows.into_iter().flatten().filter(|row| row.get("total").is_some()) {
-            self.way.witness.hear(batch);
+            self.settings.witness.record(batch);
         }
-        self.told.send_modify(|frames| *frames += 1);
+        self.count.send_modify(|frames| *frames += 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Frames of RFC 6455 by hand: what is sent down to the single bit, and what came.
 //!
-//! Owns the bytes of one connection that were not read yet. Called by the wire. Invariant: what the server sends is
-//! held to the RFC, frame by frame; what a test sends is held to nothing. Deliberately knows no socket.
+//! Independent of the project's client and of any library, on purpose: what the server sends is held to the RFC, frame by
+//! frame, and what a test sends is held to nothing.
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
@@ -87,7 +87,7 @@ pub fn close(code: u16, reason: &[u8]) -> Vec<u8> {
 
 /// What came.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum RawMessage {
     Text(String),
     Pong(Vec<u8>),
     Close {
@@ -99,7 +99,7 @@ pub enum Heard {
     Reset,
 }
 
-impl Heard {
+impl RawMessage {
     pub fn is_end(&self) -> bool {
         !matches!(self, Self::Text(_) | Self::Pong(_))
     }
@@ -116,16 +116,16 @@ pub struct Inbox {
 
 impl Inbox {
     /// Reads what is there; something where the connection has ended.
-    pub async fn read(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> Option<Heard> {
+    pub async fn read(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> Option<RawMessage> {
         let mut buffer = [0; 16 * 1024];
         match reader.read(&mut buffer).await {
-            Ok(0) => Some(Heard::Fin),
+            Ok(0) => Some(RawMessage::Fin),
             Ok(count) => {
                 self.unread.extend_from_slice(&buffer[..count]);
                 self.received += count as u64;
                 None
             }
-            Err(_reset) => Some(Heard::Reset),
+            Err(_reset) => Some(RawMessage::Reset),
         }
     }
 
@@ -144,7 +144,7 @@ impl Inbox {
     }
 
     /// The next thing that comes; an answered ping is none. Cancel-safe.
-    pub async fn hear(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> Heard {
+    pub async fn receive(&mut self, reader: &mut (impl AsyncRead + Unpin)) -> RawMessage {
         loop {
             while let Some((fin, opcode, payload)) = self.frame() {
                 if let Some(heard) = self.take(fin, opcode, payload) {
@@ -181,14 +181,14 @@ impl Inbox {
         Some((first & 0x80 != 0, first & 0x0f, payload))
     }
 
-    fn take(&mut self, fin: bool, opcode: u8, payload: Vec<u8>) -> Option<Heard> {
+    fn take(&mut self, fin: bool, opcode: u8, payload: Vec<u8>) -> Option<RawMessage> {
         match opcode {
             TEXT | CONTINUATION => {
                 assert_eq!(opcode == CONTINUATION, self.begun.is_some(), "messages one after the other");
                 let mut message = self.begun.take().unwrap_or_default();
                 message.extend(payload);
                 if fin {
-                    return Some(Heard::Text(String::from_utf8(message).expect("text is UTF-8")));
+                    return Some(RawMessage::Text(String::from_utf8(message).expect("text is UTF-8")));
                 }
                 self.begun = Some(message);
                 None
@@ -196,12 +196,12 @@ impl Inbox {
             CLOSE | PING | PONG => {
                 assert!(fin && payload.len() <= 125, "control frames are whole and short");
                 match opcode {
-                    PONG => Some(Heard::Pong(payload)),
+                    PONG => Some(RawMessage::Pong(payload)),
                     CLOSE => {
                         assert_ne!(payload.len(), 1, "half a code");
                         let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
                         let reason = String::from_utf8(payload.get(2..).unwrap_or_default().to_vec());
-                        Some(Heard::Close { code, reason: reason.expect("a reason is UTF-8") })
+                        Some(RawMessage::Close { code, reason: reason.expect("a reason is UTF-8") })
                     }
                     _ => None,
                 }

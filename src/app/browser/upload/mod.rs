@@ -1,10 +1,13 @@
 //! Uploads in the browser: drops, inputs, groups, and going on after a cut.
 //!
-//! Owns the files themselves (they cannot leave this thread) and the loop that sends them. Called by the frame and
-//! by New batch. Invariant: `entries` and the files here are the same in number and order. Deliberately never
-//! holds a file's bytes: the browser streams them.
+//! The files themselves cannot leave this thread: they are here, and `Upload::entries` lists them in the same number and
+//! order. Their bytes are never held: the browser streams them.
+
+mod folders;
+mod request;
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use gloo_timers::future::TimeoutFuture;
 use leptos::ev;
@@ -16,9 +19,9 @@ use leptos::web_sys::js_sys::Reflect;
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DragEvent, File, FileList, FormData, HtmlFormElement, HtmlInputElement};
 
-use super::folders;
-use super::request::{self, Answer};
-use super::{Entry, FILES_MAX, Phase, Upload, What};
+use self::request::UploadAnswer;
+use crate::app::upload::{FILES_MAX, QueuedFile, Upload, UploadContent, UploadPhase};
+use crate::backoff::Backoff;
 
 /// Files in one request: a cut costs one group.
 const GROUP_FILES_MAX: usize = 64;
@@ -26,8 +29,9 @@ const GROUP_FILES_MAX: usize = 64;
 const GROUP_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of a CSV that are looked at before the start.
 const HEAD_BYTES: f64 = 65_536.0;
-/// Longest wait before another try, in seconds.
-const WAIT_SECONDS_MAX: u32 = 30;
+/// Wait before another try after the first failure, and the longest.
+const WAIT_FIRST: Duration = Duration::from_secs(1);
+const WAIT_MAX: Duration = Duration::from_secs(30);
 
 thread_local! {
     static FILES: RefCell<Vec<(File, String)>> = const { RefCell::new(Vec::new()) };
@@ -52,7 +56,7 @@ fn take(upload: Upload, files: impl Iterator<Item = (File, String)>) -> bool {
             if held.len() >= FILES_MAX {
                 return false;
             }
-            entries.push(Entry { name: name.clone(), bytes: bytes_of(&file) });
+            entries.push(QueuedFile { name: name.clone(), bytes: bytes_of(&file) });
             held.push((file, name));
         }
         true
@@ -140,7 +144,7 @@ pub fn clear(upload: Upload) {
     upload.done.set(0);
     upload.left_out.set(false);
     upload.sent_bytes.set(0);
-    upload.phase.set(Phase::Idle);
+    upload.phase.set(UploadPhase::Idle);
 }
 
 /// The first bytes of the file chosen in an input, as text.
@@ -155,19 +159,24 @@ pub fn csv_head(event: &Event, then: impl FnOnce(String) + 'static) {
 }
 
 /// Sends the form; `arrived` is told the batch's id.
-pub fn send(upload: Upload, form: HtmlFormElement, what: What, arrived: impl FnOnce(String) + 'static) {
-    upload.phase.set(Phase::Sending);
+pub fn send(
+    upload: Upload,
+    form: HtmlFormElement,
+    content: UploadContent,
+    arrived: impl FnOnce(String) + 'static,
+) {
+    upload.phase.set(UploadPhase::Sending);
     spawn_local(async move {
-        let sent = match what {
-            What::Queue => send_queue(upload, &form).await,
-            What::Form => send_form(upload, &form).await,
+        let sent = match content {
+            UploadContent::Queue => send_queue(upload, &form).await,
+            UploadContent::Form => send_form(upload, &form).await,
         };
         match sent {
             Ok(batch) => {
                 clear(upload);
                 arrived(batch);
             }
-            Err(reason) => upload.phase.set(Phase::Refused(reason)),
+            Err(reason) => upload.phase.set(UploadPhase::Refused(reason)),
         }
     });
 }
@@ -191,7 +200,7 @@ fn whole(bytes: f64) -> u64 {
     bytes as u64
 }
 
-fn created(answer: &Answer) -> Result<String, String> {
+fn created(answer: &UploadAnswer) -> Result<String, String> {
     match (answer.status, answer.body["id"].as_str()) {
         (200 | 201, Some(id)) => Ok(id.to_owned()),
         (0, _) => Err("No contact with the server. Nothing was submitted; try again.".to_owned()),
@@ -206,7 +215,7 @@ async fn send_queue(upload: Upload, form: &HtmlFormElement) -> Result<String, St
     data.append_with_str("option.open", "true").map_err(unexpected)?;
     let answer = request::send("POST", "/api/v1/batches", Some(&data), |_| ()).await.map_err(unexpected)?;
     let batch = created(&answer)?;
-    let mut waited = 0;
+    let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX);
     while upload.done.get_untracked() < FILES.with_borrow(Vec::len) {
         let first = upload.done.get_untracked();
         let (group, count) = next_group(first).map_err(unexpected)?;
@@ -219,12 +228,12 @@ async fn send_queue(upload: Upload, form: &HtmlFormElement) -> Result<String, St
         upload.sent_bytes.set(0);
         match answer.status {
             200..=299 => {
-                waited = 0;
+                backoff.reset();
                 upload.done.set(first + count);
             }
             409 if answer.body["total"].is_u64() => upload.done.set(total(&answer)),
             _ if answer.is_passing() => {
-                waited = pause(upload, waited).await;
+                pause(upload, backoff.next_delay()).await;
                 ask_total(upload, &batch).await?;
             }
             _ => return Err(answer.reason()),
@@ -234,7 +243,7 @@ async fn send_queue(upload: Upload, form: &HtmlFormElement) -> Result<String, St
     Ok(batch)
 }
 
-fn total(answer: &Answer) -> usize {
+fn total(answer: &UploadAnswer) -> usize {
     answer.body["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
 }
 
@@ -255,15 +264,14 @@ fn next_group(first: usize) -> Result<(FormData, usize), JsValue> {
     })
 }
 
-/// Waits longer each time; the page counts down.
-async fn pause(upload: Upload, waited: u32) -> u32 {
-    let seconds = (waited * 2).clamp(1, WAIT_SECONDS_MAX);
+/// Waits for `delay`, a number of whole seconds; the page counts down.
+async fn pause(upload: Upload, delay: Duration) {
+    let seconds = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
     for left in (1..=seconds).rev() {
-        upload.phase.set(Phase::Waiting { seconds: left });
+        upload.phase.set(UploadPhase::Waiting { seconds: left });
         TimeoutFuture::new(1_000).await;
     }
-    upload.phase.set(Phase::Sending);
-    seconds
+    upload.phase.set(UploadPhase::Sending);
 }
 
 /// Where to go on, as the server says it; no answer leaves it to the next try.
@@ -281,13 +289,13 @@ async fn ask_total(upload: Upload, batch: &str) -> Result<(), String> {
 }
 
 async fn seal(upload: Upload, batch: &str) -> Result<(), String> {
-    let mut waited = 0;
+    let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX);
     loop {
         let address = format!("/api/v1/batches/{batch}/seal");
         let answer = request::send("POST", &address, None, |_| ()).await.map_err(unexpected)?;
         match answer.status {
             200..=299 => return Ok(()),
-            _ if answer.is_passing() => waited = pause(upload, waited).await,
+            _ if answer.is_passing() => pause(upload, backoff.next_delay()).await,
             _ => return Err(answer.reason()),
         }
     }

@@ -1,18 +1,18 @@
 //! A WebSocket client by hand.
 //!
-//! Owns a TCP connection. Used by tests that say what no client library says. Invariant: exactly the bytes that a test
-//! names are sent. Deliberately knows no topic.
+//! For tests that send what no client library sends: exactly the bytes that a test names go out. Independent of the
+//! project's client on purpose.
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use super::frames::{Heard, Inbox, close};
+use super::raw_frames::{Inbox, RawMessage, close};
 use super::{PATIENCE, TestServer};
 
 /// The key of RFC 6455, 1.3, and the answer to it.
 const KEY: (&str, &str) = ("dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// One connection.
-pub struct Wire {
+pub struct RawWebSocket {
     pub socket: TcpStream,
     inbox: Inbox,
 }
@@ -26,7 +26,7 @@ pub fn head(authority: &str, more: &str) -> String {
     )
 }
 
-impl Wire {
+impl RawWebSocket {
     /// A connection on which nothing was said.
     pub async fn dial(server: &TestServer) -> Self {
         Self::over(TcpStream::connect(server.authority()).await.unwrap())
@@ -71,13 +71,13 @@ impl Wire {
     }
 
     /// The next thing that comes. Cancel-safe.
-    pub async fn hear(&mut self) -> Heard {
-        let heard = self.inbox.hear(&mut self.socket);
+    pub async fn receive(&mut self) -> RawMessage {
+        let heard = self.inbox.receive(&mut self.socket);
         tokio::time::timeout(PATIENCE, heard).await.expect("the server says something, or goes")
     }
 
     /// Sends `bytes` while it reads, until `enough` says so of what came, or the connection ends.
-    pub async fn exchange(&mut self, bytes: &[u8], enough: impl Fn(&Heard) -> bool) -> Heard {
+    pub async fn exchange(&mut self, bytes: &[u8], enough: impl Fn(&RawMessage) -> bool) -> RawMessage {
         let (mut reader, mut writer) = self.socket.split();
         let sending = async {
             let _refused = writer.write_all(bytes).await;
@@ -85,7 +85,7 @@ impl Wire {
         };
         let hearing = async {
             loop {
-                let heard = self.inbox.hear(&mut reader).await;
+                let heard = self.inbox.receive(&mut reader).await;
                 if heard.is_end() || enough(&heard) {
                     return heard;
                 }

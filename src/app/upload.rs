@@ -1,32 +1,21 @@
 //! Files on their way from this tab to the server.
 //!
-//! Owns the queue, its progress, and going on after a cut. Called by the frame (drops) and by New batch. Invariant:
-//! a file is sent once; after any cut the server's total says where to go on. Deliberately touches the network
-//! only in `browser`: elsewhere the same calls do nothing.
+//! The queue and its progress, filled by drops on any page and by New batch. A file is sent once; after any cut the
+//! server's total says where to go on. Sending is `browser::upload`; while the server renders it does nothing.
 //!
 //! With scripts a batch of files is made open, filled in groups, and sealed: each group is one request, so that a
 //! cut costs one group. Anything else is the form itself, posted as it stands.
 
 use leptos::prelude::*;
 
-#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
-mod browser;
-#[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
-#[path = "nowhere.rs"]
-mod browser;
-#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
-mod folders;
-#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
-mod request;
-
-pub use browser::{accept_drops, clear, csv_head, send, take_input};
+pub use super::browser::upload::{accept_drops, clear, csv_head, send, take_input};
 
 /// Files held by one tab; more are left out, and the page says so.
 pub const FILES_MAX: usize = 200_000;
 
 /// What a form's items are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum UploadContent {
     /// The queue's files.
     Queue,
     /// What the form itself holds.
@@ -35,7 +24,7 @@ pub enum What {
 
 /// A file in the queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct QueuedFile {
     /// Name as it will be called: with its folder, if it came with one.
     pub name: String,
     /// Size.
@@ -44,7 +33,7 @@ pub struct Entry {
 
 /// How far the sending is.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum Phase {
+pub enum UploadPhase {
     /// Nothing is being sent.
     #[default]
     Idle,
@@ -63,9 +52,9 @@ pub enum Phase {
 #[derive(Clone, Copy)]
 pub struct Upload {
     /// Files in order; item n is the n-th.
-    pub entries: RwSignal<Vec<Entry>>,
+    pub entries: RwSignal<Vec<QueuedFile>>,
     /// How far the sending is.
-    pub phase: RwSignal<Phase>,
+    pub phase: RwSignal<UploadPhase>,
     /// Files that the server has.
     pub done: RwSignal<usize>,
     /// True once files were left out: there are more than [`FILES_MAX`].
@@ -83,7 +72,7 @@ impl Upload {
     fn empty() -> Self {
         Self {
             entries: RwSignal::new(Vec::new()),
-            phase: RwSignal::new(Phase::Idle),
+            phase: RwSignal::new(UploadPhase::Idle),
             done: RwSignal::new(0),
             left_out: RwSignal::new(false),
             sent_bytes: RwSignal::new(0),
@@ -93,7 +82,7 @@ impl Upload {
     /// True while something is being sent.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.phase.with(|phase| matches!(phase, Phase::Sending | Phase::Waiting { .. }))
+        self.phase.with(|phase| matches!(phase, UploadPhase::Sending | UploadPhase::Waiting { .. }))
     }
 
     /// Percent of file `at` that the server has or is being sent.

@@ -1,9 +1,9 @@
-//! A live client written from SURFACE.md alone.
+//! A live client that a test steers frame by frame.
 //!
-//! Owns a WebSocket and what it has learnt: the newest row per key and topic. Used by the live tests. Invariant: it
-//! checks in every frame what is promised of every frame. Deliberately shares no code with the server.
+//! What it sends and how it connects is written from `docs/protocol.md`, not with the project's types: a test may send what
+//! the project's own client would not. What it shows is folded and checked by [`KnownTopic`].
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -12,54 +12,14 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-use super::{PATIENCE, TestServer, assert_sums};
-
-/// A topic as this client knows it.
-#[derive(Clone, Debug, Default)]
-pub struct Known {
-    pub rev: u64,
-    pub rows: BTreeMap<String, Value>,
-    pub snapshots: u32,
-    pub updates: u32,
-}
-
-/// The topic of a frame that carries rows.
-pub fn topic_of(frame: &Value) -> Option<&str> {
-    ["snapshot", "update"].iter().find_map(|kind| frame[*kind]["topic"].as_str())
-}
-
-impl Known {
-    /// Takes what a snapshot or update says, and checks in it what is promised of every frame.
-    pub fn take(&mut self, frame: &Value) {
-        let whole = frame.get("snapshot");
-        let body = whole.unwrap_or(&frame["update"]);
-        let rev = body["rev"].as_u64().unwrap();
-        assert!(rev >= self.rev, "rev went back from {}: {body}", self.rev);
-        self.rev = rev;
-        // A snapshot replaces all; what it shows again is no older.
-        let replaced = if whole.is_some() { std::mem::take(&mut self.rows) } else { BTreeMap::new() };
-        *(if whole.is_some() { &mut self.snapshots } else { &mut self.updates }) += 1;
-        for row in body["rows"].as_array().unwrap() {
-            if row.get("total").is_some() {
-                assert_sums(row);
-            }
-            let key = ["id", "seq", "cell"].iter().find_map(|name| row.get(*name)).unwrap().to_string();
-            if let Some(held) = self.rows.get(&key).or_else(|| replaced.get(&key)) {
-                assert!(row["rev"].as_u64() >= held["rev"].as_u64(), "{row} came after {held}");
-            }
-            self.rows.insert(key, row.clone());
-        }
-        for gone in body["gone"].as_array().into_iter().flatten() {
-            self.rows.remove(&gone.to_string());
-        }
-    }
-}
+use super::known_topic::{KnownTopic, topic_of};
+use super::{PATIENCE, TestServer};
 
 /// One live connection.
 pub struct LiveClient {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     pub welcome: Value,
-    pub topics: HashMap<String, Known>,
+    pub topics: HashMap<String, KnownTopic>,
 }
 
 impl LiveClient {
@@ -108,7 +68,7 @@ impl LiveClient {
                         self.send(&json!({"pong": {}})).await;
                         continue;
                     }
-                    self.learn(&frame);
+                    self.receive(&text, &frame);
                     return Some(frame);
                 }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
@@ -118,7 +78,7 @@ impl LiveClient {
     }
 
     /// Reads on until `done` says so of what is known of `topic`.
-    pub async fn until(&mut self, topic: &str, done: impl Fn(&Known) -> bool) -> Known {
+    pub async fn until(&mut self, topic: &str, done: impl Fn(&KnownTopic) -> bool) -> KnownTopic {
         let reading = async {
             loop {
                 if let Some(known) = self.topics.get(topic).filter(|known| done(known)) {
@@ -134,10 +94,9 @@ impl LiveClient {
         }
     }
 
-    /// Takes what a frame says: newest row per key.
-    fn learn(&mut self, frame: &Value) {
+    fn receive(&mut self, text: &str, frame: &Value) {
         if let Some(topic) = topic_of(frame) {
-            self.topics.entry(topic.to_owned()).or_default().take(frame);
+            self.topics.entry(topic.to_owned()).or_default().receive(text, frame);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The WebSocket by hand: the handshake, and the heads of frames.
 //!
-//! Owns the bytes on the wire, of both sides. Called by the connections and by the bare server. Invariant: a frame is
-//! handed on only when it is whole; nothing is copied to read it. Deliberately knows no extension, no fragment and no
-//! fault of the other side beyond what it must to stop: what is measured is the server, not this.
+//! For both sides: the connections and the bare server. A frame is handed on only when it is whole, and nothing is copied
+//! to read it. No extension, no fragment and no fault of the other side is known beyond what it takes to stop: what is
+//! measured is the server, not this.
 
 /// Opcode of a frame that closes.
 pub const CLOSE: u8 = 8;

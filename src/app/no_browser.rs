@@ -1,0 +1,42 @@
+//! The browser's place while the server renders: the same functions as in `browser/`, which do nothing.
+
+/// Would say that the program has panicked.
+pub fn panicked(_message: &str) {}
+
+/// The live connection of a tab.
+pub mod live_tab {
+    use crate::app::live::LiveClient;
+
+    /// Would open the connection.
+    pub fn start(_client: &LiveClient) {}
+}
+
+/// Uploads.
+pub mod upload {
+    use leptos::ev::Event;
+    use leptos::prelude::RwSignal;
+    use leptos::web_sys::HtmlFormElement;
+
+    use crate::app::upload::{Upload, UploadContent};
+
+    /// Would take files dropped on the page.
+    pub fn accept_drops(_upload: Upload, _over: RwSignal<bool>, _dropped: impl Fn() + 'static) {}
+
+    /// Would take files chosen in an input.
+    pub fn take_input(_upload: Upload, _event: &Event) {}
+
+    /// Would forget the queue.
+    pub fn clear(_upload: Upload) {}
+
+    /// Would read the first bytes of the file chosen in an input, as text.
+    pub fn csv_head(_event: &Event, _then: impl FnOnce(String) + 'static) {}
+
+    /// Would send the form.
+    pub fn send(
+        _upload: Upload,
+        _form: HtmlFormElement,
+        _content: UploadContent,
+        _arrived: impl FnOnce(String) + 'static,
+    ) {
+    }
+}
