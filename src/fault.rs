@@ -7,7 +7,7 @@
 //! ```text
 //! FAILPOINTS='claim.committed=3*off->return(abort)'    the process ends when it comes there for the fourth time
 //! FAILPOINTS='commit.after=10%return(error)'           one in ten answers is lost; sleep(50) and delay(50) wait
-//! FAILPOINTS='loop.mirror=9*off->1*panic'              this loop breaks at its tenth turn
+//! FAILPOINTS='loop.window_feed=9*off->1*panic'              this loop breaks at its tenth turn
 //! ```
 
 use std::io;
@@ -126,7 +126,7 @@ pub enum Loop {
     /// Adds up what has ended.
     Audit,
     /// Says that the node lives.
-    Beat,
+    Heartbeat,
     /// Asks for work.
     Claim,
     /// Looks whether the clock was set.
@@ -134,21 +134,21 @@ pub enum Loop {
     /// Looks for room while the disk is full.
     Disk,
     /// Shows elsewhere how far items are.
-    Glimpse,
+    RemoteProgress,
     /// Looks whose login still holds.
-    Guests,
+    Revocation,
     /// Reads what other nodes have changed.
-    Hear,
+    RelayRead,
     /// Sends where many hear the same.
-    Herald,
+    Broadcaster,
     /// Listens to hints of other nodes.
-    Listen,
+    RelayReceive,
     /// Reads inputs ahead.
-    Load,
+    InputLoader,
     /// Looks whether the others have their turn.
-    Look,
+    Watchdog,
     /// Reads windows that are looked at.
-    Mirror,
+    WindowFeed,
     /// Takes back what lost nodes held.
     Reclaim,
     /// Commits what has ended.
@@ -158,15 +158,15 @@ pub enum Loop {
     /// Does what is owed to batches.
     Settle,
     /// Shows the nodes.
-    Show,
+    Membership,
     /// Runs items.
     Slot,
     /// Goes on with acts.
     Steps,
     /// Gives hints to other nodes.
-    Tell,
+    RelaySend,
     /// Deletes what is old.
-    Tidy,
+    Retention,
     /// Releases topics at their tick.
     Timer,
     /// Counts the turns that the others get.
@@ -178,27 +178,27 @@ impl Loop {
     pub const ALL: [Self; 25] = [
         Self::Accept,
         Self::Audit,
-        Self::Beat,
+        Self::Heartbeat,
         Self::Claim,
         Self::Clock,
         Self::Disk,
-        Self::Glimpse,
-        Self::Guests,
-        Self::Hear,
-        Self::Herald,
-        Self::Listen,
-        Self::Load,
-        Self::Look,
-        Self::Mirror,
+        Self::RemoteProgress,
+        Self::Revocation,
+        Self::RelayRead,
+        Self::Broadcaster,
+        Self::RelayReceive,
+        Self::InputLoader,
+        Self::Watchdog,
+        Self::WindowFeed,
         Self::Reclaim,
         Self::Record,
         Self::Schedule,
         Self::Settle,
-        Self::Show,
+        Self::Membership,
         Self::Slot,
         Self::Steps,
-        Self::Tell,
-        Self::Tidy,
+        Self::RelaySend,
+        Self::Retention,
         Self::Timer,
         Self::Turns,
     ];
@@ -209,27 +209,27 @@ impl Loop {
         match self {
             Self::Accept => "loop.accept",
             Self::Audit => "loop.audit",
-            Self::Beat => "loop.beat",
+            Self::Heartbeat => "loop.heartbeat",
             Self::Claim => "loop.claim",
             Self::Clock => "loop.clock",
             Self::Disk => "loop.disk",
-            Self::Glimpse => "loop.glimpse",
-            Self::Guests => "loop.guests",
-            Self::Hear => "loop.hear",
-            Self::Herald => "loop.herald",
-            Self::Listen => "loop.listen",
-            Self::Load => "loop.load",
-            Self::Look => "loop.look",
-            Self::Mirror => "loop.mirror",
+            Self::RemoteProgress => "loop.remote_progress",
+            Self::Revocation => "loop.revocation",
+            Self::RelayRead => "loop.relay_read",
+            Self::Broadcaster => "loop.broadcaster",
+            Self::RelayReceive => "loop.relay_receive",
+            Self::InputLoader => "loop.input_loader",
+            Self::Watchdog => "loop.watchdog",
+            Self::WindowFeed => "loop.window_feed",
             Self::Reclaim => "loop.reclaim",
             Self::Record => "loop.record",
             Self::Schedule => "loop.schedule",
             Self::Settle => "loop.settle",
-            Self::Show => "loop.show",
+            Self::Membership => "loop.membership",
             Self::Slot => "loop.slot",
             Self::Steps => "loop.steps",
-            Self::Tell => "loop.tell",
-            Self::Tidy => "loop.tidy",
+            Self::RelaySend => "loop.relay_send",
+            Self::Retention => "loop.retention",
             Self::Timer => "loop.timer",
             Self::Turns => "loop.turns",
         }

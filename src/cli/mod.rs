@@ -200,7 +200,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Task { command } => tasks::task(command).await,
         Command::Migrate(place) => {
             let config = place.read()?;
-            server::open_store_beside(&config).await?.close_beside().await;
+            server::open_store_parallel(&config).await?.close_parallel().await;
             println!("the schema of {} is up to date", config.database_url());
             Ok(())
         }

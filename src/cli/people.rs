@@ -102,9 +102,9 @@ async fn at_the_desk<T>(
     place: &InstallationArgs,
     work: impl AsyncFnOnce(&People, &Caller) -> Result<T, ApiError>,
 ) -> Result<T, CliError> {
-    let store: Store = server::open_store_beside(&place.read()?).await?;
+    let store: Store = server::open_store_parallel(&place.read()?).await?;
     let done = work(&People::new(store.clone()), &Caller::local()).await;
-    store.close_beside().await;
+    store.close_parallel().await;
     Ok(done?)
 }
 

@@ -63,7 +63,7 @@ impl Health {
     /// Something below does not work: the node is not ready until it does; a broken invariant makes that final.
     pub fn trouble(&self, what: &str, error: &StoreError) {
         let reason = format!("{what}: {error}");
-        self.store.note_full(error);
+        self.store.record_full(error);
         if matches!(error, StoreError::Invariant(_)) {
             tracing::error!(%error, what, "claiming stops");
             self.break_down(reason);

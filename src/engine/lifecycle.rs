@@ -117,13 +117,13 @@ impl Stages {
         } else {
             self.recover_alone(&recovery).await?;
             store.node_started(&self.membership.record()).await?;
-            loops.watch(Loop::Beat, heartbeat.run());
+            loops.watch(Loop::Heartbeat, heartbeat.run());
         }
         let turns = Arc::default();
         start_watchdog(&turns, loops.clone())?;
         loops.watch(Loop::Turns, turn_loop(turns, loops.clone()));
         loops.watch(Loop::Clock, clock_loop(recovery, loops.clone()));
-        loops.watch(Loop::Show, Arc::clone(&self.membership).publish_loop(self.hub.clone()));
+        loops.watch(Loop::Membership, Arc::clone(&self.membership).publish_loop(self.hub.clone()));
         loops.watch(Loop::Audit, audit_loop(store.clone(), Arc::clone(&others.audits), loops.clone()));
         self.start_acts();
         if options.role != Role::Web {
@@ -136,7 +136,7 @@ impl Stages {
         let store = &self.membership.store;
         let mut recovered = recovery.take_all_back().await;
         if let Err(error) = &recovered
-            && store.note_full(error)
+            && store.record_full(error)
         {
             recovered = recovery.take_all_back().await;
         }
@@ -162,16 +162,16 @@ impl Stages {
             liveness: Arc::clone(liveness),
             loops: loops.clone(),
         });
-        loops.watch(Loop::Tell, Arc::clone(&relay).send_loop());
-        loops.watch(Loop::Listen, Arc::clone(&relay).receive_loop());
-        loops.watch(Loop::Hear, relay.read_loop());
+        loops.watch(Loop::RelaySend, Arc::clone(&relay).send_loop());
+        loops.watch(Loop::RelayReceive, Arc::clone(&relay).receive_loop());
+        loops.watch(Loop::RelayRead, relay.read_loop());
     }
 
     fn start_acts(&self) {
         let (loops, acts) = (self.loops(), &self.acts);
         loops.watch(Loop::Schedule, schedule_loop(Arc::clone(acts), loops.clone()));
         let days = self.membership.options.retention_days;
-        loops.watch(Loop::Tidy, Retention { acts: Arc::clone(acts), days, loops: loops.clone() }.run());
+        loops.watch(Loop::Retention, Retention { acts: Arc::clone(acts), days, loops: loops.clone() }.run());
         loops.watch(Loop::Disk, disk_loop(Arc::clone(acts), loops.clone()));
         let follow_ups = FollowUps { acts: Arc::clone(acts), validator: Arc::clone(&self.intake.validator) };
         loops.watch(Loop::Steps, StepLoop { acts: Arc::clone(acts), follow_ups, loops: loops.clone() }.run());
@@ -196,7 +196,7 @@ impl Stages {
         loops.watch(Loop::Record, recorder.run());
         let loader =
             InputLoader { store: store.clone(), dispatcher: Arc::clone(dispatcher), loops: loops.clone() };
-        loops.watch(Loop::Load, loader.run());
+        loops.watch(Loop::InputLoader, loader.run());
         for at in 0..usize::try_from(dispatcher.slots.count()).unwrap_or(0) {
             let (store, dispatcher) = (store.clone(), Arc::clone(dispatcher));
             loops.watch(Loop::Slot, SlotLoop { store, dispatcher, loops: loops.clone(), at }.run());
@@ -209,7 +209,7 @@ impl Stages {
                 liveness: Arc::clone(liveness),
                 loops: loops.clone(),
             };
-            loops.watch(Loop::Glimpse, progress.run());
+            loops.watch(Loop::RemoteProgress, progress.run());
         }
         let claims = ClaimLoop {
             store: store.clone(),

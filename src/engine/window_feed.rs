@@ -18,7 +18,7 @@ use crate::fault::Loop;
 use crate::hub::{Audience, Hub, LookedAt};
 use crate::protocol::limits::WINDOW_ITEMS_MAX;
 use crate::protocol::{BatchId, ItemLive, ItemProgress, ItemRow, ItemState, LogPart, Rev, Row, Seq, Topic};
-use crate::store::{BatchRecord, Glimpse, SeqRange, Store, StoreError};
+use crate::store::{BatchRecord, ProgressRecord, SeqRange, Store, StoreError};
 use crate::tasks::WorkCell;
 
 /// Batches that are read at once.
@@ -49,7 +49,7 @@ impl WindowFeed {
     /// Feeds until the loops stop.
     pub fn start(self, loops: &Loops) {
         let (feed, stop) = (Arc::new(self), loops.stop_token());
-        loops.keep(Loop::Mirror, move || {
+        loops.keep(Loop::WindowFeed, move || {
             let (feed, stop) = (Arc::clone(&feed), stop.clone());
             async move {
                 tokio::select! {
@@ -86,7 +86,7 @@ struct View {
     /// When other nodes were last told that this is looked at.
     watched_at: Option<Instant>,
     /// How far items are that run on other nodes.
-    elsewhere: HashMap<Seq, Glimpse>,
+    elsewhere: HashMap<Seq, ProgressRecord>,
     windows: HashMap<(Seq, Seq), WindowView>,
     items: HashMap<Seq, ItemView>,
 }
@@ -155,7 +155,7 @@ impl WindowFeed {
         view: &mut View,
         now: Instant,
     ) -> Result<(), StoreError> {
-        self.glimpse(batch, looked, view, now).await?;
+        self.exchange_progress(batch, looked, view, now).await?;
         let View { windows, items, elsewhere, .. } = view;
         windows.retain(|window, _| looked.windows.contains(window));
         for (from, to) in &looked.windows {
@@ -172,7 +172,7 @@ impl WindowFeed {
     }
 
     /// Tells other nodes what is looked at, and reads how far it is there.
-    async fn glimpse(
+    async fn exchange_progress(
         &self,
         batch: &BatchRecord,
         looked: &LookedAt,
@@ -193,8 +193,10 @@ impl WindowFeed {
             }
         }
         for range in ranges {
-            let found = self.store.glimpses(batch.key, range).await?;
-            view.elsewhere.extend(found.into_iter().map(|glimpse| (glimpse.seq, glimpse)));
+            let found = self.store.remote_progress(batch.key, range).await?;
+            view.elsewhere.extend(
+                found.into_iter().map(|progress_elsewhere| (progress_elsewhere.seq, progress_elsewhere)),
+            );
         }
         Ok(())
     }
@@ -205,10 +207,10 @@ impl WindowFeed {
         from: Seq,
         to: Seq,
         window: &mut WindowView,
-        elsewhere: &HashMap<Seq, Glimpse>,
+        elsewhere: &HashMap<Seq, ProgressRecord>,
     ) -> Result<(), StoreError> {
         let topic = Topic::Items { batch: batch.id, from, to };
-        let told = self.hub.told_rev(topic);
+        let told = self.hub.published_rev(topic);
         if told == 0 {
             return Ok(());
         }
@@ -251,12 +253,12 @@ impl WindowFeed {
         &self,
         batch: BatchId,
         row: &mut ItemRow,
-        elsewhere: &HashMap<Seq, Glimpse>,
+        elsewhere: &HashMap<Seq, ProgressRecord>,
     ) -> Option<u64> {
         let Some(cell) = work_cell(&self.dispatcher, batch, row.seq) else {
-            let glimpse = elsewhere.get(&row.seq)?;
-            row.progress.clone_from(&glimpse.progress);
-            return Some(glimpse.reports);
+            let progress_elsewhere = elsewhere.get(&row.seq)?;
+            row.progress.clone_from(&progress_elsewhere.progress);
+            return Some(progress_elsewhere.reports);
         };
         let reports = cell.reports();
         row.progress = cell.progress().map(|(fraction, note)| ItemProgress::new(fraction, note));
@@ -268,21 +270,23 @@ impl WindowFeed {
         batch: &BatchRecord,
         seq: Seq,
         sent: &mut ItemView,
-        elsewhere: &HashMap<Seq, Glimpse>,
+        elsewhere: &HashMap<Seq, ProgressRecord>,
         now: Instant,
     ) -> Result<(), StoreError> {
         let topic = Topic::Item { batch: batch.id, seq };
-        let told_rev = self.hub.told_rev(topic);
-        if told_rev == 0 || sent.due.is_some_and(|due| due > now) {
+        let published_rev = self.hub.published_rev(topic);
+        if published_rev == 0 || sent.due.is_some_and(|due| due > now) {
             return Ok(());
         }
         let cell = work_cell(&self.dispatcher, batch.id, seq);
-        let glimpse = elsewhere.get(&seq);
-        let reports = match (&cell, glimpse) {
+        let progress_elsewhere = elsewhere.get(&seq);
+        let reports = match (&cell, progress_elsewhere) {
             (Some(cell), _) => cell.reports(),
-            (None, glimpse) => glimpse.map_or(0, |glimpse| glimpse.reports),
+            (None, progress_elsewhere) => {
+                progress_elsewhere.map_or(0, |progress_elsewhere| progress_elsewhere.reports)
+            }
         };
-        if batch.rev <= told_rev && reports == sent.reports {
+        if batch.rev <= published_rev && reports == sent.reports {
             return Ok(());
         }
         let item = match self.store.item(batch, seq).await {
@@ -292,7 +296,9 @@ impl WindowFeed {
         };
         let (mut row, mut log) = (item.row, LogPart { from: 0, text: item.log });
         if row.state == ItemState::Running && self.lay_progress(batch.id, &mut row, elsewhere).is_some() {
-            let elsewhere = glimpse.and_then(|glimpse| glimpse.log.clone()).map(|text| (0, text));
+            let elsewhere = progress_elsewhere
+                .and_then(|progress_elsewhere| progress_elsewhere.log.clone())
+                .map(|text| (0, text));
             if let Some((from, text)) = cell.map(|cell| cell.log()).or(elsewhere) {
                 log = LogPart { from, text };
             }

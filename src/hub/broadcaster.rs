@@ -1,4 +1,4 @@
-//! The thread that sends updates of topics with many listeners.
+//! The thread that sends updates of topics with many subscribers.
 //!
 //! Waking thousands of tasks costs as much as the writes they would do, so one thread writes for all of them. It is a thread
 //! and no task, since on a machine that is busy with work one task among many would get too small a share for thousands of
@@ -20,14 +20,14 @@ use crate::fault::Loop;
 const SERVED_AT_ONCE: usize = 64;
 
 /// The thread. It ends when this is dropped.
-pub struct Herald {
+pub struct Broadcaster {
     shared: Arc<Shared>,
 }
 
 struct Shared {
     tempo: Arc<Tempo>,
     waiting: Mutex<Waiting>,
-    bell: Condvar,
+    wake_signal: Condvar,
 }
 
 #[derive(Default)]
@@ -37,13 +37,13 @@ struct Waiting {
     over: bool,
 }
 
-impl Herald {
+impl Broadcaster {
     /// Starts the thread; none where the system gives none: then sessions are woken to send by themselves.
     pub fn start(tempo: Arc<Tempo>) -> Option<Self> {
-        let shared = Arc::new(Shared { tempo, waiting: Mutex::default(), bell: Condvar::new() });
+        let shared = Arc::new(Shared { tempo, waiting: Mutex::default(), wake_signal: Condvar::new() });
         let served = Arc::clone(&shared);
         let started =
-            std::thread::Builder::new().name("milepost-herald".to_owned()).spawn(move || served.run());
+            std::thread::Builder::new().name("milepost-broadcaster".to_owned()).spawn(move || served.run());
         match started {
             Ok(_detached) => Some(Self { shared }),
             Err(error) => {
@@ -53,19 +53,19 @@ impl Herald {
         }
     }
 
-    /// Sends every listener of `channel` what it lacks, in the thread's next turn.
+    /// Sends every subscriber of `channel` what it lacks, in the thread's next turn.
     pub fn serve(&self, channel: &Arc<Channel>) {
         if channel.queue() {
             self.shared.waiting().channels.push_back(Arc::clone(channel));
-            self.shared.bell.notify_one();
+            self.shared.wake_signal.notify_one();
         }
     }
 }
 
-impl Drop for Herald {
+impl Drop for Broadcaster {
     fn drop(&mut self) {
         self.shared.waiting().over = true;
-        self.shared.bell.notify_one();
+        self.shared.wake_signal.notify_one();
     }
 }
 
@@ -81,9 +81,9 @@ impl Shared {
             // From here on another release has it served once more.
             channel.unqueue();
             let begun = Instant::now();
-            for some in channel.listeners().chunks(SERVED_AT_ONCE) {
+            for some in channel.subscribers().chunks(SERVED_AT_ONCE) {
                 let serve = || {
-                    Loop::Herald.turn();
+                    Loop::Broadcaster.turn();
                     let now = Instant::now();
                     ready.clear();
                     ready.extend((0..some.len()).filter(|at| !some[*at].is_full()));
@@ -91,7 +91,9 @@ impl Shared {
                     ready.iter().for_each(|at| some[*at].flush());
                 };
                 if catch_unwind(AssertUnwindSafe(serve)).is_err() {
-                    tracing::error!("some who hear a topic could not be served, and wake by themselves");
+                    tracing::error!(
+                        "some who add_channel a topic could not be served, and wake by themselves"
+                    );
                     frames.clear();
                     ring(some);
                 }
@@ -110,7 +112,7 @@ impl Shared {
             if let Some(channel) = waiting.channels.pop_front() {
                 return Some(channel);
             }
-            waiting = self.bell.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = self.wake_signal.wait(waiting).unwrap_or_else(PoisonError::into_inner);
         }
     }
 }

@@ -16,13 +16,13 @@ pub const KEPT_MAX: usize = 2 * LISTED_BATCHES_MAX;
 
 /// Finished batches by number, newest last.
 #[derive(Debug, Default)]
-pub struct Listed {
+pub struct FinishedList {
     everyone: BTreeMap<u64, BatchId>,
     /// By owner: private ones. Bounded by the owners of private batches that were heard of.
     private: HashMap<String, BTreeMap<u64, BatchId>>,
 }
 
-impl Listed {
+impl FinishedList {
     /// Takes a batch as it stands now; answers the one that no viewer can have in the list any more.
     pub fn take(&mut self, batch: &Batch, audience: &Audience) -> Option<Key> {
         let numbers = match audience {

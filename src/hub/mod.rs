@@ -1,24 +1,23 @@
-//! Who hears what: topics, sessions, pace.
+//! Who is sent what: topics, sessions, pace.
 //!
 //! ```text
-//! topics    newest row per key of a topic that somebody hears; frames shared by all who stand alike
-//! held      one such row: what of it changed when
-//! listed    which finished batches are still in the topic `batches`
-//! session   one connection, as its task holds it: subscribe, answer, pace
-//! listener  the same, as whoever tells it sees it: what it hears, how far it has been told
-//! pace      at most one release per topic and tick, the first at once
-//! tempo     how long the tick is: it follows what sending costs
-//! herald    the thread that sends where many hear the same
-//! wire_frame  a message with its WebSocket head, made once for all connections
+//! channel          a topic with subscribers: the newest row per key, and frames shared by all who stand alike
+//! retained_row     one such row, and what of it changed when      finished_list   ends that the topic `batches` shows
+//! session          one connection, as its task holds it           subscriber      the same, as a channel sees it
+//! pace, tempo      how often a session wants updates, and how long the tick is
+//! release_timer    one release per topic and tick                 broadcaster     sends where there are many subscribers
+//! wire_frame       a message with its WebSocket head, made once for all connections
 //! ```
+//!
 //! The engine publishes what is committed, the service makes snapshots, the server holds sessions. Memory is bounded by the
-//! rows that somebody sees, whatever the speed of publishers and listeners; nobody waits for a slow one; `rev` never goes back
+//! rows that somebody sees, whatever the speed of publishers and subscribers; nobody waits for a slow one; `rev` never goes back
 //! on a topic. No table is queried here, and no socket is known but as an [`Outlet`].
 
 mod broadcaster;
 mod channel;
 mod finished_list;
 mod pace;
+mod release_timer;
 mod retained_row;
 mod session;
 mod subscriber;
@@ -39,19 +38,19 @@ use tokio::time::Instant;
 use self::channel::{Channel, Due};
 pub use self::subscriber::Outlet;
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
-use pace::Timer;
-pub use session::{Answer, Refused, Session, Turn};
+use release_timer::ReleaseTimer;
+pub use session::{Refused, Session, SubscribeAnswer, Turn};
 use tempo::Tempo;
 pub use wire_frame::WireFrame;
 
 /// Longest tick, where nobody says otherwise.
 pub const TICK_DEFAULT: Duration = Duration::from_millis(100);
 
-/// Sessions of a topic whose tasks are woken to send; where there are more, the herald sends for all of them:
+/// Sessions of a topic whose tasks are woken to send; where there are more, the broadcaster sends for all of them:
 /// waking a task costs as much as the write that it is woken for.
 const RUNG_MAX: usize = 32;
 
-/// Who may hear a row of the topic `batches`.
+/// Who may receive a row of the topic `batches`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Audience {
     /// Every signed-in caller.
@@ -81,7 +80,7 @@ struct Inner {
     channels: RwLock<Channels>,
     /// Last revision given on the topics that belong to no batch.
     clock_rev: AtomicU64,
-    timer: Mutex<Option<Timer>>,
+    timer: Mutex<Option<ReleaseTimer>>,
 }
 
 /// The topics that somebody hears, each with a number of its own.
@@ -151,7 +150,7 @@ impl Hub {
     fn publish_at(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, gone: &[Key], now: Instant) {
         let Some(channel) = self.channel(topic) else { return };
         let due = channel.publish(|| self.topic_rev(topic, rev), rows, gone, now, self.inner.tempo.tick());
-        self.see_to(due, &channel);
+        self.schedule(due, &channel);
     }
 
     /// Takes `rows` as all that `topic`, one of a batch, has of the keys `0..keys` as of `rev`: rows of other keys among
@@ -166,18 +165,18 @@ impl Hub {
     fn replace_at(&self, topic: Topic, rev: Rev, rows: Vec<(Row, Audience)>, keys: u64, now: Instant) {
         let Some(channel) = self.channel(topic) else { return };
         let due = channel.replace(rev, rows, keys, now, self.inner.tempo.tick());
-        self.see_to(due, &channel);
+        self.schedule(due, &channel);
     }
 
-    /// Wakes who is to be woken: a few at once, many are served by the herald, so that no publisher spends its
+    /// Wakes who is to be woken: a few at once, many are served by the broadcaster, so that no publisher spends its
     /// time on them.
-    fn see_to(&self, due: Due, channel: &Arc<Channel>) {
+    fn schedule(&self, due: Due, channel: &Arc<Channel>) {
         match due {
             Due::Later => {}
             Due::At(at) => self.with_timer(|timer| timer.release_at(at, channel)),
             Due::Now => {
-                let listeners = channel.listeners();
-                self.with_timer(|timer| timer.wake(channel, &listeners));
+                let subscribers = channel.subscribers();
+                self.with_timer(|timer| timer.wake(channel, &subscribers));
             }
         }
     }
@@ -190,7 +189,7 @@ impl Hub {
 
     /// Revision up to which `topic` has been told to somebody; 0: nobody has been answered.
     #[must_use]
-    pub fn told_rev(&self, topic: Topic) -> Rev {
+    pub fn published_rev(&self, topic: Topic) -> Rev {
         self.channel(topic).map_or(0, |channel| channel.rev())
     }
 
@@ -233,7 +232,7 @@ impl Hub {
 
     /// Batches of which somebody listens to anything.
     #[must_use]
-    pub fn heard_batches(&self) -> BTreeSet<BatchId> {
+    pub fn subscribed_batches(&self) -> BTreeSet<BatchId> {
         self.channels().by_topic.keys().filter_map(|topic| topic.batch()).collect()
     }
 
@@ -264,7 +263,7 @@ impl Hub {
     }
 
     /// There is a timer wherever there was a session, and without one nobody hears.
-    fn with_timer(&self, act: impl FnOnce(&Timer)) {
+    fn with_timer(&self, act: impl FnOnce(&ReleaseTimer)) {
         if let Some(timer) = self.timer().as_ref() {
             act(timer);
         }
@@ -282,7 +281,7 @@ impl Hub {
         self.inner.channels.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn timer(&self) -> MutexGuard<'_, Option<Timer>> {
+    fn timer(&self) -> MutexGuard<'_, Option<ReleaseTimer>> {
         self.inner.timer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,8 +1,6 @@
-//! One row that the hub holds: its newest state, and when each of its members last changed.
+//! One row that a channel retains: its newest state, and when each of its members last changed.
 //!
-//! Owns what a session lacks of one row, whatever it was told last: all of it, or the members that changed since.
-//! Called by the topics. Invariant: what [`Held::since`] gives, laid over what was told up to there, is the row.
-//! Deliberately knows no session and no codec's bytes.
+//! What [`RetainedRow::since`] gives, laid over what a session was sent up to there, is the row. Knows no codec's bytes.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -16,14 +14,14 @@ use crate::protocol::{Rev, Row};
 const LOG_ENDS_MAX: usize = 64;
 
 /// A row, or that there is none any more.
-pub struct Held {
+pub struct RetainedRow {
     /// Version of the channel at its last change.
     pub version: u64,
     /// Revision at which it was written.
     pub rev: Rev,
     /// None: gone.
     pub row: Option<Row>,
-    /// Who may hear it.
+    /// Who may receive it.
     pub audience: Audience,
     /// Version at which it came, came back, or changed its audience: who knows less lacks all of it.
     whole_at: u64,
@@ -35,7 +33,7 @@ pub struct Held {
     log_ends: VecDeque<(u64, u64)>,
 }
 
-impl Held {
+impl RetainedRow {
     /// A row that has come.
     pub fn came(version: u64, row: Row, audience: Audience) -> Self {
         let mut held = Self {
@@ -48,7 +46,7 @@ impl Held {
             log_ends: VecDeque::new(),
             row: None,
         };
-        held.note_log(version, &row);
+        held.record_log(version, &row);
         held.row = Some(row);
         held
     }
@@ -76,13 +74,13 @@ impl Held {
                 *changed = version;
             }
         }
-        self.note_log(version, &row);
+        self.record_log(version, &row);
         (self.version, self.rev, self.json) = (version, row.rev(), None);
         self.row = Some(row);
     }
 
     /// Remembers where the log ends at this version; a log that is not the old one further on begins anew.
-    fn note_log(&mut self, version: u64, row: &Row) {
+    fn record_log(&mut self, version: u64, row: &Row) {
         let Row::ItemLive(item) = row else { return };
         let goes_on = matches!(&self.row, Some(Row::ItemLive(held)) if held.log.goes_on_as(&item.log));
         if !goes_on {

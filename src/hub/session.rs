@@ -1,4 +1,4 @@
-//! One connection, as its own task holds it: what it wants to hear, and how that is answered.
+//! One connection, as its own task holds it: what it wants to receive, and how that is answered.
 //!
 //! A topic is registered before the store is read for its answer, and nothing of it is sent until then. Who may listen to
 //! what is not checked here: the caller asks the service before it answers.
@@ -8,9 +8,10 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::channel::{Answered, Asked};
-use super::pace::{Pace, Timer};
-use super::subscriber::{Listener, Outlet};
+use super::channel::{SnapshotAnswer, SnapshotRequest};
+use super::pace::Pace;
+use super::release_timer::ReleaseTimer;
+use super::subscriber::{Outlet, Subscriber};
 use super::wire_frame::WireFrame;
 use super::{Audience, Hub};
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
@@ -30,7 +31,7 @@ pub enum Refused {
 
 /// How a subscribe is answered.
 #[derive(Debug)]
-pub enum Answer {
+pub enum SubscribeAnswer {
     /// With this; it has left already where the session has an outlet.
     Frame(WireFrame),
     /// Not yet: read the rows and answer with them.
@@ -53,7 +54,7 @@ pub struct Turn {
 /// One connection. Dropping it ends its subscriptions.
 pub struct Session {
     hub: Hub,
-    listener: Arc<Listener>,
+    subscriber: Arc<Subscriber>,
 }
 
 impl Hub {
@@ -68,12 +69,12 @@ impl Hub {
     #[must_use]
     pub fn session_to(&self, viewer: Viewer, codec: Codec, outlet: Option<Arc<dyn Outlet>>) -> Session {
         let mut timer = self.timer();
-        if !timer.as_ref().is_some_and(Timer::runs) {
-            *timer = Some(Timer::start(Arc::clone(&self.inner.tempo)));
+        if !timer.as_ref().is_some_and(ReleaseTimer::runs) {
+            *timer = Some(ReleaseTimer::start(Arc::clone(&self.inner.tempo)));
         }
         drop(timer);
         let tempo = Arc::clone(&self.inner.tempo);
-        Session { hub: self.clone(), listener: Arc::new(Listener::new(viewer, codec, tempo, outlet)) }
+        Session { hub: self.clone(), subscriber: Arc::new(Subscriber::new(viewer, codec, tempo, outlet)) }
     }
 }
 
@@ -84,7 +85,7 @@ impl Session {
     /// # Errors
     /// [`Refused::TooMany`].
     pub fn subscribe(&mut self, topic: Topic) -> Result<(), Refused> {
-        let mut state = self.listener.state();
+        let mut state = self.subscriber.state();
         if let Some(heard) = state.of(topic) {
             heard.answered = false;
             return Ok(());
@@ -94,9 +95,9 @@ impl Session {
         }
         let mut channels = self.hub.channels_mut();
         let channel = channels.open(topic);
-        let seen = channel.join(&self.listener);
+        let seen = channel.join(&self.subscriber);
         drop(channels);
-        state.hear(channel, seen);
+        state.add_channel(channel, seen);
         Ok(())
     }
 
@@ -108,7 +109,7 @@ impl Session {
         known: Option<Rev>,
         rev: Rev,
         rows: Option<Vec<(Row, Audience)>>,
-    ) -> Answer {
+    ) -> SubscribeAnswer {
         self.answer_at(topic, known, rev, rows, Instant::now())
     }
 
@@ -119,34 +120,34 @@ impl Session {
         rev: Rev,
         rows: Option<Vec<(Row, Audience)>>,
         now: Instant,
-    ) -> Answer {
-        let mut state = self.listener.state();
-        let Some(heard) = state.of(topic) else { return Answer::Unheard };
+    ) -> SubscribeAnswer {
+        let mut state = self.subscriber.state();
+        let Some(heard) = state.of(topic) else { return SubscribeAnswer::Unheard };
         let rev = || self.hub.topic_rev(topic, rev);
-        let (viewer, codec) = (&self.listener.viewer, self.listener.codec);
-        let tick = self.listener.tempo.tick();
-        let asked = Asked { since: heard.seen, known, viewer, codec, now, tick };
+        let (viewer, codec) = (&self.subscriber.viewer, self.subscriber.codec);
+        let tick = self.subscriber.tempo.tick();
+        let asked = SnapshotRequest { since: heard.seen, known, viewer, codec, now, tick };
         match heard.channel.answer(asked, rev, rows) {
-            Answered::Frame { frame, to, due } => {
+            SnapshotAnswer::Frame { frame, to, due } => {
                 heard.seen = to;
                 heard.answered = true;
                 heard.told_at = None;
                 let channel = Arc::clone(&heard.channel);
                 // Before the state is given back: no update may leave ahead of its answer.
-                if let Some(outlet) = &self.listener.outlet {
+                if let Some(outlet) = &self.subscriber.outlet {
                     outlet.send(std::slice::from_ref(&frame));
                 }
                 drop(state);
-                self.hub.see_to(due, &channel);
-                Answer::Frame(frame)
+                self.hub.schedule(due, &channel);
+                SubscribeAnswer::Frame(frame)
             }
-            Answered::Again => Answer::Again,
+            SnapshotAnswer::Again => SubscribeAnswer::Again,
         }
     }
 
     /// Stops hearing `topic`: it was refused, or is no longer wanted.
     pub fn unsubscribe(&mut self, topic: Topic) {
-        let mut state = self.listener.state();
+        let mut state = self.subscriber.state();
         let Some(at) = state.heard.iter().position(|heard| heard.channel.topic == topic) else { return };
         state.heard.swap_remove(at);
         drop(state);
@@ -155,8 +156,8 @@ impl Session {
 
     /// True while `topic` is heard.
     #[must_use]
-    pub fn hears(&self, topic: Topic) -> bool {
-        self.listener.state().of(topic).is_some()
+    pub fn is_subscribed(&self, topic: Topic) -> bool {
+        self.subscriber.state().of(topic).is_some()
     }
 
     /// Asks for `hz` updates a second and topic; held to the tick, 0 = none.
@@ -164,34 +165,34 @@ impl Session {
     /// # Errors
     /// [`Refused::BadPace`].
     pub fn set_pace(&mut self, hz: f64) -> Result<(), Refused> {
-        let pace = Pace::from_hz(hz, self.listener.tempo.shortest()).ok_or(Refused::BadPace)?;
-        self.listener.state().pace = pace;
+        let pace = Pace::from_hz(hz, self.subscriber.tempo.shortest()).ok_or(Refused::BadPace)?;
+        self.subscriber.state().pace = pace;
         Ok(())
     }
 
     /// What is rung when something may be new.
     #[must_use]
-    pub fn bell(&self) -> Arc<Notify> {
-        Arc::clone(&self.listener.bell)
+    pub fn wake_signal(&self) -> Arc<Notify> {
+        Arc::clone(&self.subscriber.wake_signal)
     }
 
     /// What to write now: at most one frame per topic and tick, and no more often than the pace. With an outlet it is
     /// sent, unless that is full: then there is nothing to do until there is room.
     pub fn turn(&mut self, now: Instant) -> Turn {
         let mut turn = Turn::default();
-        let mut state = self.listener.state();
-        match &self.listener.outlet {
+        let mut state = self.subscriber.state();
+        match &self.subscriber.outlet {
             Some(outlet) if outlet.is_full() => return turn,
             Some(outlet) => {
                 let begun = Instant::now();
-                turn.next = state.tell(&self.listener, now, &mut turn.frames);
+                turn.next = state.collect(&self.subscriber, now, &mut turn.frames);
                 if !turn.frames.is_empty() {
                     outlet.send(&turn.frames);
-                    self.listener.tempo.spent(begun, Instant::now());
+                    self.subscriber.tempo.spent(begun, Instant::now());
                 }
                 turn.frames.clear();
             }
-            None => turn.next = state.tell(&self.listener, now, &mut turn.frames),
+            None => turn.next = state.collect(&self.subscriber, now, &mut turn.frames),
         }
         turn.ask = std::mem::take(&mut state.ask);
         turn
@@ -200,7 +201,7 @@ impl Session {
     fn leave(&self, topics: &[Topic]) {
         let mut channels = self.hub.channels_mut();
         for topic in topics {
-            if channels.by_topic.get(topic).is_some_and(|channel| channel.leave(self.listener.id())) {
+            if channels.by_topic.get(topic).is_some_and(|channel| channel.leave(self.subscriber.id())) {
                 channels.close(*topic);
             }
         }
@@ -209,7 +210,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let heard = std::mem::take(&mut self.listener.state().heard);
+        let heard = std::mem::take(&mut self.subscriber.state().heard);
         let topics: Vec<Topic> = heard.iter().map(|heard| heard.channel.topic).collect();
         self.leave(&topics);
     }

@@ -1,6 +1,6 @@
 //! One connection as the hub sees it: its subscriptions, and how much of each it has been sent.
 //!
-//! Its session uses it, and so does the herald where many listen to the same topic: then frames go straight to the outlet and
+//! Its session uses it, and so does the broadcaster where many listen to the same topic: then frames go straight to the outlet and
 //! no task is woken. A subscription costs a few words whatever happens while its connection is slow: it is sent the newest
 //! state or nothing.
 
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::channel::{Channel, Early, Told};
+use super::channel::{Channel, Delivery, Early};
 use super::pace::Pace;
 use super::tempo::Tempo;
 use super::wire_frame::WireFrame;
@@ -42,22 +42,22 @@ pub trait Outlet: Send + Sync {
     }
 }
 
-/// What the connection's task and the herald share of a session.
-pub struct Listener {
+/// What the connection's task and the broadcaster share of a session.
+pub struct Subscriber {
     id: u64,
     pub viewer: Viewer,
     pub codec: Codec,
     pub tempo: Arc<Tempo>,
-    pub bell: Arc<Notify>,
+    pub wake_signal: Arc<Notify>,
     pub outlet: Option<Arc<dyn Outlet>>,
-    state: Mutex<State>,
+    state: Mutex<SubscriberState>,
 }
 
 /// What it hears, and how.
-pub struct State {
+pub struct SubscriberState {
     /// One a topic; at most [`SUBSCRIPTIONS_MAX`](crate::protocol::limits::SUBSCRIPTIONS_MAX). Mostly a few: a list
     /// is smaller than a map.
-    pub heard: Vec<Heard>,
+    pub heard: Vec<ChannelPosition>,
     pub pace: Pace,
     /// Topics that fell behind, for the connection's task to read. Bounded by what is heard.
     pub ask: Vec<Topic>,
@@ -66,7 +66,7 @@ pub struct State {
 }
 
 /// One subscription.
-pub struct Heard {
+pub struct ChannelPosition {
     pub channel: Arc<Channel>,
     /// Version of the channel up to which this session has been told; before the answer: from which it hears.
     pub seen: u64,
@@ -74,7 +74,7 @@ pub struct Heard {
     pub told_at: Option<Instant>,
 }
 
-impl Listener {
+impl Subscriber {
     /// One that hears nothing yet.
     pub fn new(viewer: Viewer, codec: Codec, tempo: Arc<Tempo>, outlet: Option<Arc<dyn Outlet>>) -> Self {
         Self {
@@ -82,9 +82,9 @@ impl Listener {
             viewer,
             codec,
             tempo,
-            bell: Arc::new(Notify::new()),
+            wake_signal: Arc::new(Notify::new()),
             outlet,
-            state: Mutex::new(State {
+            state: Mutex::new(SubscriberState {
                 heard: Vec::with_capacity(HEARD_AT_FIRST),
                 pace: Pace::Tick,
                 ask: Vec::new(),
@@ -98,13 +98,13 @@ impl Listener {
         self.id
     }
 
-    pub fn state(&self) -> MutexGuard<'_, State> {
+    pub fn state(&self) -> MutexGuard<'_, SubscriberState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wakes the connection's task.
     pub fn ring(&self) {
-        self.bell.notify_one();
+        self.wake_signal.notify_one();
     }
 
     /// True while its outlet takes nothing new.
@@ -113,7 +113,7 @@ impl Listener {
     }
 
     /// Puts what is due into the outlet of a session that keeps the tick and has room; any other is woken, or waits for
-    /// room by itself. True where there is something to [`Listener::flush`]. `frames` is room to work in.
+    /// room by itself. True where there is something to [`Subscriber::flush`]. `frames` is room to work in.
     pub fn prepare(&self, now: Instant, frames: &mut Vec<WireFrame>) -> bool {
         let Some(outlet) = &self.outlet else {
             self.ring();
@@ -128,7 +128,7 @@ impl Listener {
             return false;
         }
         frames.clear();
-        let next = state.tell(self, now, frames);
+        let next = state.collect(self, now, frames);
         // Before the state is given back: no answer may leave ahead of an update that is older.
         outlet.put(frames);
         if next.is_some() || !state.ask.is_empty() {
@@ -148,29 +148,29 @@ impl Listener {
     }
 }
 
-impl State {
+impl SubscriberState {
     /// The subscription to `topic`.
-    pub fn of(&mut self, topic: Topic) -> Option<&mut Heard> {
+    pub fn of(&mut self, topic: Topic) -> Option<&mut ChannelPosition> {
         self.heard.iter_mut().find(|heard| heard.channel.topic == topic)
     }
 
     /// Hears `channel` from `seen` on. Nothing of it is told before the answer.
-    pub fn hear(&mut self, channel: Arc<Channel>, seen: u64) {
-        self.heard.push(Heard { channel, seen, answered: false, told_at: None });
+    pub fn add_channel(&mut self, channel: Arc<Channel>, seen: u64) {
+        self.heard.push(ChannelPosition { channel, seen, answered: false, told_at: None });
     }
 
     /// Appends what is due, up to [`TURN_BYTES_MAX`]; answers when to look again.
-    pub fn tell(
+    pub fn collect(
         &mut self,
-        listener: &Listener,
+        subscriber: &Subscriber,
         now: Instant,
         frames: &mut Vec<WireFrame>,
     ) -> Option<Instant> {
         let (every, early) = match self.pace {
             // Half a tick: releases keep the tick among themselves; this only holds back one that comes right after
             // a late write.
-            Pace::Tick => (listener.tempo.tick() / 2, Early::No),
-            Pace::Every(every) => (every.max(listener.tempo.tick()), Early::Yes),
+            Pace::Tick => (subscriber.tempo.tick() / 2, Early::No),
+            Pace::Every(every) => (every.max(subscriber.tempo.tick()), Early::Yes),
             Pace::Never => return None,
         };
         let mut next: Option<Instant> = None;
@@ -182,7 +182,7 @@ impl State {
                 return Some(now);
             }
             let heard = &mut self.heard[at];
-            if !heard.answered || !heard.channel.has_news(heard.seen, early) {
+            if !heard.answered || !heard.channel.has_changes(heard.seen, early) {
                 continue;
             }
             let due = heard.told_at.map_or(now, |at| at + every);
@@ -190,9 +190,9 @@ impl State {
                 next = Some(next.map_or(due, |next| next.min(due)));
                 continue;
             }
-            match heard.channel.tell(heard.seen, &listener.viewer, listener.codec) {
-                Told::Nothing => {}
-                Told::Frame { frame, to } => {
+            match heard.channel.changes_since(heard.seen, &subscriber.viewer, subscriber.codec) {
+                Delivery::Nothing => {}
+                Delivery::Frame { frame, to } => {
                     heard.seen = to;
                     if let Some(frame) = frame {
                         heard.told_at = Some(now);
@@ -200,7 +200,7 @@ impl State {
                         frames.push(frame);
                     }
                 }
-                Told::Stale => {
+                Delivery::Stale => {
                     heard.answered = false;
                     self.ask.push(heard.channel.topic);
                 }

@@ -103,7 +103,7 @@ impl World {
     ) -> WireFrame {
         session.subscribe(topic).unwrap();
         match session.answer_at(topic, None, rev, Some(rows), self.now) {
-            Answer::Frame(frame) => frame,
+            SubscribeAnswer::Frame(frame) => frame,
             other => panic!("{other:?}"),
         }
     }
@@ -117,7 +117,7 @@ impl World {
         rows: Option<Vec<(Row, Audience)>>,
     ) -> ServerFrame {
         match session.answer_at(topic, known, rev, rows, self.now) {
-            Answer::Frame(frame) => read(&frame),
+            SubscribeAnswer::Frame(frame) => read(&frame),
             other => panic!("{other:?}"),
         }
     }
@@ -205,14 +205,14 @@ async fn first_change_goes_at_once_then_at_the_tick() {
     let mut session = world.hub.session(viewer("ada"), Codec::Json);
     world.join(&mut session, strip(), 1, vec![cell(0, 0, 1)]);
     world.publish(strip(), 2, vec![cell(0, 1, 2)], &[]);
-    session.bell().notified().await;
+    session.wake_signal().notified().await;
     assert_eq!(world.frames(&mut session).len(), 1, "at once");
     for rev in 3..50 {
         world.publish(strip(), rev, vec![cell(0, rev, rev), cell(1, rev, rev)], &[]);
         assert_eq!(world.frames(&mut session).len(), 0);
     }
     world.advance(TICK);
-    session.bell().notified().await;
+    session.wake_signal().notified().await;
     let told = world.frames(&mut session);
     let [ServerFrame::Update { rev, rows, .. }] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((*rev, rows.len()), (49, 2), "47 publishes, one frame of two rows");
@@ -339,12 +339,12 @@ async fn a_page_that_is_up_to_date_gets_no_rows() {
     session.subscribe(strip()).unwrap();
     let frame = world.answer(&mut session, strip(), Some(7), 7, None);
     assert_eq!(frame, ServerFrame::Update { topic: strip(), rev: 7, rows: vec![], gone: vec![] });
-    assert_eq!(world.hub.told_rev(strip()), 7);
+    assert_eq!(world.hub.published_rev(strip()), 7);
     world.publish(strip(), 8, vec![cell(0, 1, 8)], &[]);
     assert_eq!(world.frames(&mut session).len(), 1);
     let mut late = world.hub.session(viewer("ada"), Codec::Json);
     late.subscribe(strip()).unwrap();
-    assert!(matches!(late.answer(strip(), Some(7), 7, None), Answer::Again));
+    assert!(matches!(late.answer(strip(), Some(7), 7, None), SubscribeAnswer::Again));
     let frame = world.answer(&mut late, strip(), Some(9), 8, Some(vec![cell(0, 1, 8)]));
     assert!(matches!(frame, ServerFrame::Snapshot { rev: 8, .. }), "a rev above the server's");
     let mut listed = world.hub.session(viewer("ada"), Codec::Json);
@@ -372,7 +372,7 @@ async fn nothing_is_missed_between_subscribe_and_answer() {
     world.advance(TICK);
     let mut other = Client::default();
     world.frames(&mut early).into_iter().for_each(|frame| other.take(frame));
-    assert!(other.rows.contains_key(&Key::Number(5)), "what one was answered, all hear");
+    assert!(other.rows.contains_key(&Key::Number(5)), "what one was answered, all add_channel");
 }
 
 #[tokio::test]

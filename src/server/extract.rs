@@ -32,9 +32,9 @@ impl<S: Sync> FromRequestParts<S> for Who {
 }
 
 /// The named parts of the path.
-pub struct Place(HashMap<String, String>);
+pub struct PathParams(HashMap<String, String>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Place {
+impl<S: Send + Sync> FromRequestParts<S> for PathParams {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -45,7 +45,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Place {
     }
 }
 
-impl Place {
+impl PathParams {
     /// `{id}` as a batch.
     pub fn batch(&self) -> Result<BatchId, ApiError> {
         read("id", self.text("id"))
@@ -133,9 +133,9 @@ impl QueryParams {
 }
 
 /// A JSON body of a known shape; no body at all is `None`.
-pub struct Told<T>(pub Option<T>);
+pub struct JsonBody<T>(pub Option<T>);
 
-impl<T: DeserializeOwned> FromRequest<AppState> for Told<T> {
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {

@@ -37,8 +37,8 @@ use tokio_util::task::TaskTracker;
 
 pub use state::AppState;
 
-use self::gate::{Guests, watch_guests};
-use self::live::{FrameBudget, PlaceLimits, Places, ReadShare, TopicBudget};
+use self::gate::{Revocations, watch_revocations};
+use self::live::{FrameBudget, PermitLimits, Permits, ReadShare, TopicBudget};
 use self::lock::{FolderLock, LockError};
 use self::state::{Limits, LiveOptions, Site};
 use self::transport::TrustedProxies;
@@ -122,9 +122,9 @@ fn is_shared(url: &str) -> bool {
 ///
 /// # Errors
 /// If the database is of a kind that is not supported, or cannot be opened.
-pub async fn open_store_beside(config: &Config) -> Result<Store, StartError> {
+pub async fn open_store_parallel(config: &Config) -> Result<Store, StartError> {
     let (url, options) = store_options(config)?;
-    Store::open_beside(options).await.map_err(|source| StartError::Database { url, source })
+    Store::open_parallel(options).await.map_err(|source| StartError::Database { url, source })
 }
 
 fn store_options(config: &Config) -> Result<(String, StoreOptions), StartError> {
@@ -229,7 +229,7 @@ async fn run_with(
     let (stop, tracker) = (state.stop.clone(), state.tracker.clone());
     let routes = if serves {
         engine.feed_windows();
-        keep_watching_guests(&engine, &state);
+        keep_watching_revocations(&engine, &state);
         router::router(state)
     } else {
         router::probes(state)
@@ -276,11 +276,11 @@ async fn until_stopped(signals: &mut Signals, accepting: &mut JoinHandle<()>) ->
 }
 
 /// Looks whose login still holds, for as long as the server lives.
-fn keep_watching_guests(engine: &Engine, state: &AppState) {
-    let watched = (state.guests.clone(), state.service.clone(), state.stop.clone());
-    engine.keep(Loop::Guests, move || {
-        let (guests, service, stop) = watched.clone();
-        watch_guests(guests, service, stop)
+fn keep_watching_revocations(engine: &Engine, state: &AppState) {
+    let watched = (state.revocations.clone(), state.service.clone(), state.stop.clone());
+    engine.keep(Loop::Revocation, move || {
+        let (revocations, service, stop) = watched.clone();
+        watch_revocations(revocations, service, stop)
     });
 }
 
@@ -350,13 +350,13 @@ fn state(config: &Config, service: Service) -> AppState {
             build: assets::addresses().build.into(),
             message_bytes_max: live.message_bytes_max,
         },
-        places: Arc::new(Places::new(PlaceLimits {
+        places: Arc::new(Permits::new(PermitLimits {
             all_max: live.connections_max,
             per_person_max: live.connections_per_user_max,
             per_address_max: live.connections_per_address_max,
         })),
-        guests: Guests::default(),
-        downloads: Arc::new(Places::new(PlaceLimits {
+        revocations: Revocations::default(),
+        downloads: Arc::new(Permits::new(PermitLimits {
             all_max: results::DOWNLOADS_MAX,
             per_person_max: results::DOWNLOADS_PER_PERSON_MAX,
             per_address_max: Some(usize::MAX),

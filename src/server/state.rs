@@ -12,10 +12,10 @@ use leptos::config::LeptosOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::gate::Guests;
 use super::gate::LoginRateLimit;
+use super::gate::Revocations;
 use super::health::Readiness;
-use super::live::{FrameBudget, Places, ReadShare, TopicBudget};
+use super::live::{FrameBudget, Permits, ReadShare, TopicBudget};
 use super::pages::PageFaults;
 use super::transport::TrustedProxies;
 use crate::service::Service;
@@ -30,11 +30,11 @@ pub struct AppState {
     /// How the live connection is run.
     pub live: LiveOptions,
     /// Live connections that are open, and their bounds.
-    pub places: Arc<Places>,
-    /// Whose connections, uploads and downloads are under way.
-    pub guests: Guests,
+    pub places: Arc<Permits>,
+    /// ReclaimScope connections, uploads and downloads are under way.
+    pub revocations: Revocations,
     /// Downloads that are under way, and their bounds.
-    pub downloads: Arc<Places>,
+    pub downloads: Arc<Permits>,
     /// Reads for live connections, shared fairly among callers.
     pub reads: ReadShare,
     /// Bytes that wait for live connections to take them.

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-use super::gate::{Guests, watch_guests};
+use super::gate::{Revocations, watch_revocations};
 use super::{engine_options, open_store, router, state};
 use crate::config::Config;
 use crate::engine::Engine;
@@ -235,10 +235,10 @@ async fn many_are_sent_away_in_one_round() {
         let token = house.people.create_token(&me, &format!("t{at}"), PersonRole::Viewer).await.unwrap();
         callers.push(house.people.by_token(&token).await.unwrap().unwrap());
     }
-    let guests = Guests::default();
+    let revocations = Revocations::default();
     let stays: Vec<_> = callers
         .iter()
-        .flat_map(|caller| (0..CROWD.1).map(|_| guests.arrive(caller)).collect::<Vec<_>>())
+        .flat_map(|caller| (0..CROWD.1).map(|_| revocations.arrive(caller)).collect::<Vec<_>>())
         .collect();
     assert!(house.people.gone(&callers).await.is_empty());
     for at in (1..CROWD.0).step_by(2) {
@@ -252,7 +252,7 @@ async fn many_are_sent_away_in_one_round() {
     assert_eq!(gone.len(), CROWD.0 / 2 + 1);
     let stop = tokio_util::sync::CancellationToken::new();
     let begun = std::time::Instant::now();
-    let watching = tokio::spawn(watch_guests(guests.clone(), house.service.clone(), stop.clone()));
+    let watching = tokio::spawn(watch_revocations(revocations.clone(), house.service.clone(), stop.clone()));
     let should_go = |at: usize| at / CROWD.1 % 2 == 1 || at / CROWD.1 == 0;
     for stay in stays.iter().enumerate().filter(|(at, _)| should_go(*at)).map(|(_, stay)| stay) {
         stay.gone().cancelled().await;

@@ -210,15 +210,15 @@ impl Store {
 
     /// Takes note of an error that says that the disk is full, wherever it came up. True where room was given free, so
     /// that doing it once more may help.
-    pub fn note_full(&self, error: &StoreError) -> bool {
+    pub fn record_full(&self, error: &StoreError) -> bool {
         // Of a Postgres server's disk this machine's says nothing.
         let here = !(self.is_shared() && matches!(error, StoreError::DiskFull));
         error.is_disk_full() && here && self.inner.disk.found_full()
     }
 
-    /// As [`Store::note_full`], of an answer.
+    /// As [`Store::record_full`], of an answer.
     pub(super) fn gives_reserve<T>(&self, answer: &Result<T, StoreError>) -> bool {
-        answer.as_ref().is_err_and(|error| self.note_full(error))
+        answer.as_ref().is_err_and(|error| self.record_full(error))
     }
 
     /// Does what must be possible on a full disk; where it found no room and the reserve has given some, does it once more.

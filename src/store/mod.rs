@@ -37,9 +37,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use self::acts::Followed;
-pub use self::cluster::Glimpse;
-pub use self::files::{Draft, Stored, Vault};
-pub use self::lease::{Claim, ClaimRequest, LOST, POISON, RetryPolicy, RunnableTasks, Whose};
+pub use self::cluster::ProgressRecord;
+pub use self::files::{Draft, FileStore, Stored};
+pub use self::lease::{Claim, ClaimRequest, LOST, POISON, ReclaimScope, RetryPolicy, RunnableTasks};
 pub use self::read::{Hints, Since, Standing};
 pub use self::tape::{PLAIN_COLUMN, STRIP_CELLS_MAX};
 pub use clock::{Clock, Moment, Uptime};
@@ -74,7 +74,7 @@ pub struct Store {
 
 struct Inner {
     backend: Backend,
-    vault: Vault,
+    file_store: FileStore,
     disk: Disk,
     clocks: Clocks,
     ages: Mutex<FileAges>,
@@ -113,7 +113,7 @@ impl Store {
 
     /// Connects and applies migrations: what every process does, whether it runs the tape or not.
     async fn connect(options: StoreOptions, clock: Option<Clock>, disk: Disk) -> Result<Self, StoreError> {
-        let vault = Vault::open(&options.files).await?;
+        let file_store = FileStore::open(&options.files).await?;
         let backend = Backend::connect(&options.url, options.readers, options.writers).await?;
         let clocks = match clock {
             Some(clock) => Clocks::of_caller(clock),
@@ -122,7 +122,7 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 backend,
-                vault,
+                file_store,
                 disk,
                 clocks,
                 ages: Mutex::new(FileAges::new()),
@@ -227,8 +227,8 @@ impl Store {
 
     /// File contents.
     #[must_use]
-    pub fn vault(&self) -> &Vault {
-        &self.inner.vault
+    pub fn file_store(&self) -> &FileStore {
+        &self.inner.file_store
     }
 
     /// A cheap round trip through the writer: proves that commits are possible.

@@ -9,17 +9,17 @@ use super::error::StoreError;
 use super::{Store, StoreOptions};
 
 impl Store {
-    /// Connects and applies migrations, and nothing else. To be closed by [`Store::close_beside`].
+    /// Connects and applies migrations, and nothing else. To be closed by [`Store::close_parallel`].
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub async fn open_beside(options: StoreOptions) -> Result<Self, StoreError> {
+    pub async fn open_parallel(options: StoreOptions) -> Result<Self, StoreError> {
         let disk = Disk::beside(&options.files);
         Self::connect(options, None, disk).await
     }
 
     /// Closes all connections of a store that was opened beside.
-    pub async fn close_beside(&self) {
+    pub async fn close_parallel(&self) {
         self.inner.backend.close().await;
     }
 }

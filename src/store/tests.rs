@@ -157,7 +157,7 @@ impl Bench {
                  VALUES ($1, 'a', 'all', '0', 1, 0, 'up', 0, 0)";
             run(writer, text, vec![node.0.clone().into()]).await.unwrap();
         }
-        self.store.reclaim(Whose::OfTheGone, POLICY).await.unwrap()
+        self.store.reclaim(ReclaimScope::Gone, POLICY).await.unwrap()
     }
 
     /// Takes all steps of the acts on a batch that are under way; how many.

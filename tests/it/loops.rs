@@ -62,22 +62,24 @@ enum Dealt {
 fn dealt(which: Loop) -> Dealt {
     match which {
         Loop::Audit
-        | Loop::Beat
+        | Loop::Heartbeat
         | Loop::Claim
         | Loop::Clock
         | Loop::Disk
-        | Loop::Load
-        | Loop::Look
+        | Loop::InputLoader
+        | Loop::Watchdog
         | Loop::Record
         | Loop::Schedule
         | Loop::Settle
-        | Loop::Show
+        | Loop::Membership
         | Loop::Slot
         | Loop::Steps
-        | Loop::Tidy
+        | Loop::Retention
         | Loop::Turns => Dealt::NotReady,
-        Loop::Glimpse | Loop::Hear | Loop::Listen | Loop::Reclaim | Loop::Tell => Dealt::NotReadyWhereShared,
-        Loop::Guests | Loop::Herald | Loop::Mirror | Loop::Timer => Dealt::GoesOn,
+        Loop::RemoteProgress | Loop::RelayRead | Loop::RelayReceive | Loop::Reclaim | Loop::RelaySend => {
+            Dealt::NotReadyWhereShared
+        }
+        Loop::Revocation | Loop::Broadcaster | Loop::WindowFeed | Loop::Timer => Dealt::GoesOn,
         Loop::Accept => Dealt::Ends,
     }
 }
@@ -117,7 +119,7 @@ async fn a_loop_that_breaks_makes_the_node_not_ready_on_postgres() {
 async fn windows_move_on_after_their_loop_broke() {
     let mut server = TestServer::start().await;
     server.kill().await;
-    assert!(server.spawn_with(&[("FAILPOINTS", &breaks(Loop::Mirror, 5))]).await);
+    assert!(server.spawn_with(&[("FAILPOINTS", &breaks(Loop::WindowFeed, 5))]).await);
     logged(&server, "a loop broke name=\"mirror\"").await;
     let mut client = LiveClient::connect(&server).await;
     let batch = server.demo(20, json!({"duration_ms": 50})).await;
@@ -134,8 +136,8 @@ async fn windows_move_on_after_their_loop_broke() {
 async fn a_loop_that_breaks_again_and_again_makes_the_node_not_ready() {
     let mut server = TestServer::start().await;
     server.kill().await;
-    assert!(server.spawn_with(&[("FAILPOINTS", "loop.mirror=panic")]).await);
-    unready(&server, Loop::Mirror).await;
+    assert!(server.spawn_with(&[("FAILPOINTS", "loop.window_feed=panic")]).await);
+    unready(&server, Loop::WindowFeed).await;
     let broken = server.log().matches("a loop broke name=\"mirror\"").count();
     assert!(broken < 20, "{broken} times, without a pause");
 }
@@ -145,7 +147,7 @@ async fn a_right_is_taken_away_after_the_loop_that_looks_broke() {
     let mut server = TestServer::start().await;
     let token = server.make_token("short", "viewer").await;
     server.kill().await;
-    assert!(server.spawn_with(&[("FAILPOINTS", &breaks(Loop::Guests, 2))]).await);
+    assert!(server.spawn_with(&[("FAILPOINTS", &breaks(Loop::Revocation, 2))]).await);
     logged(&server, "a loop broke name=\"guests\"").await;
     let mut wire = RawWebSocket::dial(&server).await;
     let (status, answer) = wire.ask(&head(server.authority(), &bearer(&token))).await;
@@ -184,7 +186,7 @@ async fn frames_go_on_after_the_timer_broke() {
 
 #[tokio::test]
 async fn frames_go_on_after_the_herald_broke() {
-    all_hear(Loop::Herald, MANY).await;
+    all_hear(Loop::Broadcaster, MANY).await;
 }
 
 #[tokio::test]

@@ -201,7 +201,7 @@ impl ChangeRelay {
                 self.compare(received, first).await
             } else {
                 let list = self.hub.is_watched(Topic::Batches);
-                let watched = self.hub.heard_batches();
+                let watched = self.hub.subscribed_batches();
                 let batches = received.batches.into_keys().filter(|batch| list || watched.contains(batch));
                 self.read(batches.collect()).await
             };
@@ -222,7 +222,7 @@ impl ChangeRelay {
 
     /// Compares all that moves or is looked at with what was published, and reads what differs.
     async fn compare(&self, received: Received, first: bool) -> Result<(), StoreError> {
-        let watched = self.hub.heard_batches();
+        let watched = self.hub.subscribed_batches();
         let list = self.hub.is_watched(Topic::Batches);
         let asked: Vec<BatchId> = watched.iter().copied().collect();
         let standings = self.store.standings(&asked).await?;

@@ -37,9 +37,9 @@ impl Heartbeat {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let beats = move || {
             let membership = Arc::clone(&self.membership);
-            let beats = counted(Loop::Beat, self.run());
+            let beats = counted(Loop::Heartbeat, self.run());
             if catch_unwind(AssertUnwindSafe(|| runtime.block_on(beats))).is_err() {
-                membership.loops.health().broke(Loop::Beat, &"it panicked");
+                membership.loops.health().broke(Loop::Heartbeat, &"it panicked");
                 membership.dispatcher.fence("the thread that beats broke");
             }
         };

@@ -12,7 +12,7 @@ use crate::engine::acts::Acts;
 use crate::engine::liveness::Liveness;
 use crate::engine::supervisor::Loops;
 use crate::engine::{CUT_OFF, EngineError, EngineOptions};
-use crate::store::{RetryPolicy, Store, StoreError, Whose};
+use crate::store::{ReclaimScope, RetryPolicy, Store, StoreError};
 
 /// The recovery of leases.
 pub struct LeaseRecovery {
@@ -49,7 +49,7 @@ impl LeaseRecovery {
     /// batches whose bodies stopped coming with it, open ones included: nobody was told of them.
     pub async fn take_all_back(&self) -> Result<(), StoreError> {
         let store = self.store();
-        let taken_back = store.reclaim(Whose::Everybodys, self.policy()).await?;
+        let taken_back = store.reclaim(ReclaimScope::All, self.policy()).await?;
         if !taken_back.is_empty() {
             tracing::info!(batches = taken_back.len(), "took back what an earlier process had in hand");
         }
@@ -88,7 +88,7 @@ impl LeaseRecovery {
         for node in store.expel(lease).await? {
             tracing::warn!(node = node.0, "a node has not beaten for too long: it is taken for lost");
         }
-        let taken_back = store.reclaim(Whose::OfTheGone, self.policy()).await?;
+        let taken_back = store.reclaim(ReclaimScope::Gone, self.policy()).await?;
         if !taken_back.is_empty() {
             tracing::info!(batches = taken_back.len(), "took back what lost nodes had in hand");
             for change in &taken_back {
@@ -96,7 +96,7 @@ impl LeaseRecovery {
             }
             dispatcher.work_arrived();
         }
-        store.forget_glimpses().await?;
+        store.expire_remote_progress().await?;
         for batch in store.intakes_of_the_gone().await? {
             match self.acts.cancel_because(batch, Some(CUT_OFF.to_owned())).await {
                 // Another node was quicker.

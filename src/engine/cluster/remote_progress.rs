@@ -12,7 +12,7 @@ use crate::engine::liveness::Liveness;
 use crate::engine::supervisor::Loops;
 use crate::hub::Hub;
 use crate::protocol::{ItemProgress, Seq};
-use crate::store::{BatchKey, Glimpse, SeqRange, Store, StoreError};
+use crate::store::{BatchKey, ProgressRecord, SeqRange, Store, StoreError};
 
 /// How often it is asked what others look at.
 const ASK_INTERVAL: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl RemoteProgress {
         let node = self.liveness.node();
         if written.asked_at.is_none_or(|at| at.elapsed() >= ASK_INTERVAL) {
             written.asked_at = Some(Instant::now());
-            written.watches = self.store.watches_of_others(&node).await?;
+            written.watches = self.store.ranges_watched_elsewhere(&node).await?;
         }
         let mut now = HashMap::new();
         let mut changed = Vec::new();
@@ -73,7 +73,7 @@ impl RemoteProgress {
             }
             // The log is long: only the page of the item itself shows it.
             let alone = looks().any(|range| range == SeqRange::one(seq));
-            changed.push(Glimpse {
+            changed.push(ProgressRecord {
                 batch,
                 seq,
                 reports,

@@ -35,7 +35,7 @@ pub fn start_watchdog(turns: &Arc<AtomicU64>, loops: Loops) -> Result<(), Engine
     let health = Arc::clone(loops.health());
     let looks = move || {
         if catch_unwind(AssertUnwindSafe(|| look(&turns, &loops))).is_err() {
-            health.broke(Loop::Look, &"it panicked");
+            health.broke(Loop::Watchdog, &"it panicked");
         }
     };
     let made = std::thread::Builder::new().name("milepost-look".to_owned()).spawn(looks);
@@ -46,7 +46,7 @@ fn look(turns: &Weak<AtomicU64>, loops: &Loops) {
     let stop = loops.stop_token();
     let (mut seen, mut still) = (0, 0);
     loop {
-        Loop::Look.turn();
+        Loop::Watchdog.turn();
         let until = Instant::now() + LOOK_INTERVAL;
         while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
             std::thread::park_timeout(left);

@@ -110,7 +110,7 @@ impl ClaimLoop {
             // The leases of who this node was are for others to take back: what ran of them has spent an attempt.
             return false;
         }
-        match self.store.return_strays(&node, &self.dispatcher.held()).await {
+        match self.store.return_orphaned_leases(&node, &self.dispatcher.held()).await {
             Ok(changes) => {
                 for change in &changes {
                     let batch = change.batch.key;
@@ -222,7 +222,7 @@ impl ClaimLoop {
         if !self.loops.health().may_claim() || !self.dispatcher.has_room() {
             return (TURN_INTERVAL_MIN, Claimed::Enough);
         }
-        let first = match self.store.whose_turn(&self.runnable()).await {
+        let first = match self.store.next_batch(&self.runnable()).await {
             Ok(Some(first)) if !self.dispatcher.works_on(first) => first,
             Ok(_) => return (TURN_INTERVAL_MIN, Claimed::Enough),
             Err(error) => {

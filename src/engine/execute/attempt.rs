@@ -81,7 +81,7 @@ fn prepare(store: &Store, chunk: &Chunk, input: InputRecord) -> Result<Item, Tas
         InputKind::File => {
             let file: FileInput = serde_json::from_str(input.json.as_str())
                 .map_err(|fault| TaskError::input("input", format!("The input is no file: {fault}")))?;
-            let path = store.vault().path(&file.key);
+            let path = store.file_store().path(&file.key);
             ItemInput::File { name: file.name, path, bytes: file.bytes, media_type: file.media_type }
         }
     };
@@ -211,7 +211,7 @@ async fn keep_files(
         return (verdict, kept);
     }
     for (name, path) in left {
-        match store.vault().adopt(&path, &name).await {
+        match store.file_store().adopt(&path, &name).await {
             Ok(stored) => kept.push(FileRecord {
                 key: stored.key,
                 seq,
@@ -222,7 +222,7 @@ async fn keep_files(
             Err(fault) => {
                 let message = format!("Its file {name} could not be kept: {fault}");
                 // Where the disk is full nothing more is started, so that what is left is not tried in vain.
-                store.note_full(&StoreError::Io(fault));
+                store.record_full(&StoreError::Io(fault));
                 return (Verdict::Failed(TaskError::passing("files", message)), Vec::new());
             }
         }

@@ -72,7 +72,7 @@ impl IntakeStage {
 
     /// Nobody is told of a batch whose creation was not answered: where it was made all the same, it goes.
     fn forget_unanswered(&self, id: BatchId, error: &StoreError) {
-        self.acts.store.note_full(error);
+        self.acts.store.record_full(error);
         if !error.is_refusal() && !error.is_disk_full() {
             self.settler.settle_later(Settlement::Forget(id, Instant::now()));
         }
@@ -113,7 +113,7 @@ impl IntakeStage {
             let store = &stage.acts.store;
             let made = store.create_under(new, key.as_ref()).await;
             let batch = made.inspect_err(|error| {
-                store.note_full(error);
+                store.record_full(error);
             })?;
             stage.keep(&batch, prepared);
             publish_grown(&stage.acts, &batch, &batch);

@@ -194,7 +194,7 @@ impl Settler {
         let (left, outcome) = match attempt(&self.acts, &settlement).await {
             Tried::Later(error) => {
                 if error.is_disk_full() {
-                    self.acts.store.note_full(&error);
+                    self.acts.store.record_full(&error);
                 }
                 self.loops.health().trouble("a batch cannot be settled", &error);
                 return Some(Waiting { settlement, key, answer });

@@ -73,7 +73,7 @@ async fn a_full_disk_takes_nothing_new_and_ends_what_there_is() {
     let store = bench.store.clone();
     let full = tokio::spawn(async move {
         loop {
-            store.note_full(&StoreError::DiskFull);
+            store.record_full(&StoreError::DiskFull);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
@@ -192,7 +192,7 @@ async fn files_come_in_and_results_go_out() {
     let mut intake = begin(&bench.engine, new).await.unwrap();
     assert!(matches!(intake.push(&Json::string("x")).await, Err(EngineError::Invalid { .. })));
     for number in 1..=1_030 {
-        let mut draft = bench.store.vault().draft().await.unwrap();
+        let mut draft = bench.store.file_store().draft().await.unwrap();
         draft.write(format!("file {number}").as_bytes()).await.unwrap();
         let stored = draft.keep("a.txt").await.unwrap();
         intake.push_file(&format!("in/{number}.txt"), stored).await.unwrap();
@@ -203,6 +203,6 @@ async fn files_come_in_and_results_go_out() {
     let item = bench.store.item(&ended, 1_030).await.unwrap();
     assert_eq!(item.row.result.unwrap().display_text(), "in/1030.txt 9 file 1030");
     let file = bench.store.item_file(&ended, 7, "in/7.txt").await.unwrap();
-    assert_eq!(std::fs::read(bench.store.vault().path(&file.key)).unwrap(), b"file 7");
+    assert_eq!(std::fs::read(bench.store.file_store().path(&file.key)).unwrap(), b"file 7");
     bench.engine.drain().await;
 }

@@ -192,7 +192,7 @@ async fn a_web_node_shows_what_another_commits() {
     }
     let ended = site.ended(&batch).await;
     for topic in topics {
-        holds("the last revision", async || site.b.hub.told_rev(topic) == ended.rev).await;
+        holds("the last revision", async || site.b.hub.published_rev(topic) == ended.rev).await;
     }
     assert_eq!(site.b.counts.runs.load(Ordering::Relaxed), 0, "a web node runs nothing");
     drop(session);
@@ -235,12 +235,12 @@ async fn what_runs_on_one_node_is_glimpsed_on_another() {
     let (store, node) = (&site.b.store, site.b.engine.node());
     let range = SeqRange { first: 1, last: 40 };
     assert!(
-        store.glimpses(batch.key, range).await.unwrap().is_empty(),
+        store.remote_progress(batch.key, range).await.unwrap().is_empty(),
         "nothing is shown where nobody looks"
     );
     holds("a glimpse", async || {
         store.watch(&node, batch.key, range).await.unwrap();
-        let seen = store.glimpses(batch.key, range).await.unwrap();
+        let seen = store.remote_progress(batch.key, range).await.unwrap();
         seen.iter().any(|glimpse| glimpse.progress.as_ref().is_some_and(|shown| shown.fraction > 0.4))
     })
     .await;

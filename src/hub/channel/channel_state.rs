@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Due, Listeners};
+use super::{Due, Subscribers};
 use crate::hub::Audience;
 use crate::hub::WireFrame;
-use crate::hub::finished_list::Listed;
-use crate::hub::retained_row::Held;
+use crate::hub::finished_list::FinishedList;
+use crate::hub::retained_row::RetainedRow;
 use crate::protocol::{Codec, Key, Rev, Row, Topic};
 use crate::store::Viewer;
 
@@ -28,32 +28,32 @@ pub const SHARED_BYTES_MAX: usize = 256 * 1024;
 
 /// What the lock of a topic holds.
 #[derive(Default)]
-pub struct State {
+pub struct ChannelState {
     pub rev: Rev,
     /// Grows with every change of any row.
     pub version: u64,
-    /// Up to here sessions may tell; follows `version` at most once a tick.
+    /// Up to here sessions may send; follows `version` at most once a tick.
     pub released: u64,
     pub released_at: Option<Instant>,
     /// True while the timer holds a release of this topic.
     pub waiting: bool,
     /// Who has been told less than this lacks something that is no longer here.
     pub floor: u64,
-    pub rows: HashMap<Key, Held>,
+    pub rows: HashMap<Key, RetainedRow>,
     pub log: BTreeMap<u64, Key>,
     pub gone: usize,
     /// Revision of the last rows that were all there were: a row as old that is not among them was replaced.
     replaced: Rev,
     /// True while a session may show rows that were never here: it was answered by what its page showed.
     pub unread: bool,
-    pub listed: Listed,
-    pub listeners: Listeners,
+    pub listed: FinishedList,
+    pub subscribers: Subscribers,
     /// At most [`SHARED_KEPT_MAX`], newest last.
-    pub shared: VecDeque<Shared>,
+    pub shared: VecDeque<SharedFrames>,
 }
 
 /// A frame that others may need as well.
-pub struct Shared {
+pub struct SharedFrames {
     pub codec: Codec,
     /// For whom: none = for every viewer.
     pub viewer: Option<Viewer>,
@@ -75,7 +75,7 @@ pub fn class(viewer: &Viewer) -> Viewer {
     if viewer.sees_all { Viewer { name: String::new(), sees_all: true } } else { viewer.clone() }
 }
 
-impl State {
+impl ChannelState {
     /// Takes a row, unless a newer one is there or it is of before all rows were replaced.
     pub fn put(&mut self, topic: Topic, row: Row, audience: Audience) {
         let key = row.key();
@@ -108,7 +108,7 @@ impl State {
                 held.replace(version, row, audience, which);
             }
             _ => {
-                self.rows.insert(key, Held::came(version, row, audience));
+                self.rows.insert(key, RetainedRow::came(version, row, audience));
             }
         }
         if let Some(key) = dropped {
@@ -134,7 +134,7 @@ impl State {
         self.version += 1;
         self.log.insert(self.version, key.clone());
         self.gone += 1;
-        if let Some(old) = self.rows.insert(key.clone(), Held::left(self.version, rev, audience)) {
+        if let Some(old) = self.rows.insert(key.clone(), RetainedRow::left(self.version, rev, audience)) {
             self.log.remove(&old.version);
         }
         while self.gone > GONE_KEPT_MAX {
@@ -202,7 +202,7 @@ impl State {
         }
     }
 
-    /// Lets sessions tell all that has changed.
+    /// Lets sessions send all that has changed.
     pub fn release(&mut self, now: Instant) {
         self.released = self.version;
         self.released_at = Some(now);

@@ -6,28 +6,28 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::channel_state::{SHARED_BYTES_MAX, SHARED_KEPT_MAX, Shared, State, class, visible};
-use super::{Channel, Told};
+use super::channel_state::{ChannelState, SHARED_BYTES_MAX, SHARED_KEPT_MAX, SharedFrames, class, visible};
+use super::{Channel, Delivery};
 use crate::hub::Audience;
 use crate::hub::WireFrame;
 use crate::hub::finished_list::KEPT_MAX;
-use crate::hub::retained_row::Held;
+use crate::hub::retained_row::RetainedRow;
 use crate::protocol::frame::rows_json;
 use crate::protocol::limits::LISTED_BATCHES_MAX;
 use crate::protocol::{Codec, Key, Row, Whole, binary};
 use crate::store::Viewer;
 
-impl State {
+impl ChannelState {
     /// What `viewer`, who stands at `seen`, lacks: made anew, and kept for others who stand there.
-    pub fn tell(&mut self, channel: &Channel, seen: u64, viewer: &Viewer, codec: Codec) -> Told {
+    pub fn changes_since(&mut self, channel: &Channel, seen: u64, viewer: &Viewer, codec: Codec) -> Delivery {
         let to = self.version;
         let keys: Vec<Key> = self.log.range(seen + 1..).map(|(_, key)| key.clone()).collect();
         if keys.is_empty() {
-            return if to > seen { Told::Frame { frame: None, to } } else { Told::Nothing };
+            return if to > seen { Delivery::Frame { frame: None, to } } else { Delivery::Nothing };
         }
-        let ends = keys.iter().filter(|key| self.rows.get(*key).is_some_and(Held::ended)).count();
+        let ends = keys.iter().filter(|key| self.rows.get(*key).is_some_and(RetainedRow::ended)).count();
         if ends > KEPT_MAX - LISTED_BATCHES_MAX {
-            return Told::Stale;
+            return Delivery::Stale;
         }
         let mut gone = if ends > 0 { self.listed.beyond(viewer, ends) } else { Vec::new() };
         let mut uniform = ends == 0 || self.listed.is_uniform();
@@ -41,20 +41,20 @@ impl State {
             if held.row.is_some() { here.push(key) } else { gone.push(key) }
         }
         if here.is_empty() && gone.is_empty() {
-            return Told::Frame { frame: None, to };
+            return Delivery::Frame { frame: None, to };
         }
         let frame = self.update(channel, seen, &here, &gone, codec);
         if self.shared.len() >= SHARED_KEPT_MAX {
             self.shared.pop_front();
         }
         let viewer = (!uniform).then(|| class(viewer));
-        self.shared.push_back(Shared { codec, viewer, from: seen, to, frame: frame.clone() });
+        self.shared.push_back(SharedFrames { codec, viewer, from: seen, to, frame: frame.clone() });
         let bytes =
-            |shared: &VecDeque<Shared>| shared.iter().map(|shared| shared.frame.bytes()).sum::<usize>();
+            |shared: &VecDeque<SharedFrames>| shared.iter().map(|shared| shared.frame.bytes()).sum::<usize>();
         while self.shared.len() > 1 && bytes(&self.shared) > SHARED_BYTES_MAX {
             self.shared.pop_front();
         }
-        Told::Frame { frame: Some(frame), to }
+        Delivery::Frame { frame: Some(frame), to }
     }
 
     fn update(

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::channel_state::{State, class};
+use self::channel_state::{ChannelState, class};
 use super::Audience;
-use super::subscriber::Listener;
+use super::subscriber::Subscriber;
 use super::wire_frame::WireFrame;
 use crate::protocol::frame::rows_json;
 use crate::protocol::{Codec, Key, Rev, Row, Topic, Whole, binary};
@@ -33,27 +33,27 @@ pub struct Channel {
     released: AtomicU64,
     /// True while it waits to be served.
     queued: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<ChannelState>,
 }
 
-/// Who hears. Shared with whoever wakes them, so that no lock of the topic is held meanwhile.
-pub type Listeners = Arc<Vec<Arc<Listener>>>;
+/// The subscribers, shared with whoever wakes them, so that no lock of the topic is held meanwhile.
+pub type Subscribers = Arc<Vec<Arc<Subscriber>>>;
 
 /// Wakes all of them.
-pub fn ring(listeners: &[Arc<Listener>]) {
-    listeners.iter().for_each(|session| session.ring());
+pub fn ring(subscribers: &[Arc<Subscriber>]) {
+    subscribers.iter().for_each(|session| session.ring());
 }
 
 /// What a session is told of a topic.
 #[derive(Debug)]
-pub enum Told {
+pub enum Delivery {
     /// It knows all.
     Nothing,
     /// This, after which it stands at `to`; without a frame, nothing of it was for this viewer.
     Frame {
         /// The update.
         frame: Option<WireFrame>,
-        /// Version to tell from next.
+        /// Version to send from next.
         to: u64,
     },
     /// It has missed too much: it needs a snapshot.
@@ -68,28 +68,28 @@ impl Channel {
         Arc::new(Self { topic, number, version, released, queued, state: Mutex::default() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ChannelState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Shows how far the state is to those who look without its lock. Called before that is given back.
-    fn show(&self, state: &State) {
+    fn show(&self, state: &ChannelState) {
         self.version.store(state.version, Ordering::Release);
         self.released.store(state.released, Ordering::Release);
     }
 
     /// Adds a session; answers the version from which it hears.
-    pub fn join(&self, session: &Arc<Listener>) -> u64 {
+    pub fn join(&self, session: &Arc<Subscriber>) -> u64 {
         let mut state = self.state();
-        Arc::make_mut(&mut state.listeners).push(Arc::clone(session));
+        Arc::make_mut(&mut state.subscribers).push(Arc::clone(session));
         state.version
     }
 
     /// Removes a session; true if nobody is left.
     pub fn leave(&self, session: u64) -> bool {
         let mut state = self.state();
-        Arc::make_mut(&mut state.listeners).retain(|held| held.id() != session);
-        state.listeners.is_empty()
+        Arc::make_mut(&mut state.subscribers).retain(|held| held.id() != session);
+        state.subscribers.is_empty()
     }
 
     /// Takes rows. `rev` is asked under the lock, so that revisions are in the order of changes.
@@ -132,12 +132,12 @@ impl Channel {
         due
     }
 
-    /// Lets sessions tell what has changed; answers whom to wake.
-    pub fn release(&self, now: Instant) -> Listeners {
+    /// Lets sessions send what has changed; answers whom to wake.
+    pub fn release(&self, now: Instant) -> Subscribers {
         let mut state = self.state();
         state.release(now);
         self.show(&state);
-        Arc::clone(&state.listeners)
+        Arc::clone(&state.subscribers)
     }
 
     /// Notes that it waits to be served; false where it does already.
@@ -151,12 +151,12 @@ impl Channel {
     }
 
     /// Who is woken when something is told.
-    pub fn listeners(&self) -> Listeners {
-        Arc::clone(&self.state().listeners)
+    pub fn subscribers(&self) -> Subscribers {
+        Arc::clone(&self.state().subscribers)
     }
 
-    /// True where a session that stands at `seen` has something to hear: at the tick, or (`early`) before it.
-    pub fn has_news(&self, seen: u64, early: Early) -> bool {
+    /// True where a session that stands at `seen` has something to receive: at the tick, or (`early`) before it.
+    pub fn has_changes(&self, seen: u64, early: Early) -> bool {
         let at = match early {
             Early::No => &self.released,
             Early::Yes => &self.version,
@@ -165,10 +165,10 @@ impl Channel {
     }
 
     /// What `viewer`, who stands at `seen`, lacks.
-    pub fn tell(&self, seen: u64, viewer: &Viewer, codec: Codec) -> Told {
+    pub fn changes_since(&self, seen: u64, viewer: &Viewer, codec: Codec) -> Delivery {
         let mut state = self.state();
         if seen < state.floor {
-            return Told::Stale;
+            return Delivery::Stale;
         }
         let released = state.released;
         let alike = state.shared.iter().rev().find(|shared| {
@@ -178,35 +178,35 @@ impl Channel {
                 && shared.viewer.as_ref().is_none_or(|of| *of == class(viewer))
         });
         if let Some(shared) = alike {
-            return Told::Frame { frame: Some(shared.frame.clone()), to: shared.to };
+            return Delivery::Frame { frame: Some(shared.frame.clone()), to: shared.to };
         }
-        state.tell(self, seen, viewer, codec)
+        state.changes_since(self, seen, viewer, codec)
     }
 
     /// The answer to a subscribe: `rows` as read from the store after `since`, with what was published meanwhile.
     /// `known`: what the page shows already. The rows are kept as if published: so a later publish of the same says
-    /// nothing, and others who lack them hear of them now.
+    /// nothing, and others who lack them are sent them now.
     pub fn answer(
         &self,
-        asked: Asked<'_>,
+        asked: SnapshotRequest<'_>,
         rev: impl FnOnce() -> Rev,
         rows: Option<Vec<(Row, Audience)>>,
-    ) -> Answered {
-        let Asked { since, known, viewer, codec, now, tick } = asked;
+    ) -> SnapshotAnswer {
+        let SnapshotRequest { since, known, viewer, codec, now, tick } = asked;
         let mut state = self.state();
         let rev = rev();
         let Some(rows) = rows else {
             if rev < state.rev {
-                return Answered::Again;
+                return SnapshotAnswer::Again;
             }
             state.rev = rev;
             state.unread = true;
-            return Answered::Frame { frame: self.current(codec, rev), to: since, due: Due::Later };
+            return SnapshotAnswer::Frame { frame: self.current(codec, rev), to: since, due: Due::Later };
         };
         state.rev = state.rev.max(rev);
         let keys = state.merge(self.topic, since, rows, viewer);
         let to = state.version;
-        if state.listeners.len() == 1 {
+        if state.subscribers.len() == 1 {
             // Nobody else lacks these rows, and an answer is no update: the next change still goes at once.
             state.released = to;
         }
@@ -217,7 +217,7 @@ impl Channel {
         };
         let due = state.due(now, tick);
         self.show(&state);
-        Answered::Frame { frame, to, due }
+        SnapshotAnswer::Frame { frame, to, due }
     }
 
     /// The answer to a page that shows all there is.
@@ -238,7 +238,7 @@ impl Channel {
 
 /// A subscribe that is to be answered.
 #[derive(Clone, Copy)]
-pub struct Asked<'a> {
+pub struct SnapshotRequest<'a> {
     /// Version of the channel when it came.
     pub since: u64,
     /// What the page shows already.
@@ -253,7 +253,7 @@ pub struct Asked<'a> {
     pub tick: Duration,
 }
 
-/// When sessions hear of a change.
+/// When sessions are sent a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// Now: wake them.
@@ -266,12 +266,12 @@ pub enum Due {
 
 /// How a subscribe was answered.
 #[derive(Debug)]
-pub enum Answered {
+pub enum SnapshotAnswer {
     /// By this, after which the session stands at `to`.
     Frame {
         /// Snapshot, or an update without rows.
         frame: WireFrame,
-        /// Version to tell from next.
+        /// Version to send from next.
         to: u64,
         /// When others must be told of what this answer brought up.
         due: Due,

@@ -11,7 +11,7 @@ use crate::protocol::{
     ItemQuery, ItemState, LogPart, NodePage,
 };
 use crate::server::AppState;
-use crate::server::extract::{Place, QueryParams, Who};
+use crate::server::extract::{PathParams, QueryParams, Who};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -44,7 +44,7 @@ pub async fn batches(
 }
 
 /// `GET /batches/{id}`
-pub async fn batch(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<Batch> {
+pub async fn batch(State(state): State<AppState>, Who(caller): Who, place: PathParams) -> Answer<Batch> {
     state.service.batch(&caller, place.batch()?).await.map(Json)
 }
 
@@ -52,7 +52,7 @@ pub async fn batch(State(state): State<AppState>, Who(caller): Who, place: Place
 pub async fn items(
     State(state): State<AppState>,
     Who(caller): Who,
-    place: Place,
+    place: PathParams,
     params: QueryParams,
 ) -> Answer<ItemPage> {
     let words = "pending, running, retrying, succeeded, failed, cancelled";
@@ -67,7 +67,7 @@ pub async fn items(
 }
 
 /// `GET /batches/{id}/items/{seq}`
-pub async fn item(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<ItemDetail> {
+pub async fn item(State(state): State<AppState>, Who(caller): Who, place: PathParams) -> Answer<ItemDetail> {
     state.service.item(&caller, place.batch()?, place.seq()?).await.map(Json)
 }
 
@@ -75,7 +75,7 @@ pub async fn item(State(state): State<AppState>, Who(caller): Who, place: Place)
 pub async fn log(
     State(state): State<AppState>,
     Who(caller): Who,
-    place: Place,
+    place: PathParams,
     params: QueryParams,
 ) -> Answer<LogPart> {
     let (batch, seq) = (place.batch()?, place.seq()?);
@@ -84,7 +84,11 @@ pub async fn log(
 }
 
 /// `GET /batches/{id}/families`
-pub async fn families(State(state): State<AppState>, Who(caller): Who, place: Place) -> Answer<FamilyPage> {
+pub async fn families(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: PathParams,
+) -> Answer<FamilyPage> {
     state.service.families(&caller, place.batch()?).await.map(Json)
 }
 

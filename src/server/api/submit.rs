@@ -22,7 +22,7 @@ use crate::formats::stream::{ItemStream, StreamFormat};
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
 use crate::server::AppState;
 use crate::server::extract::{
-    Place, QueryParams, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
+    PathParams, QueryParams, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
 };
 use crate::service::submit::{Addition, IdempotencyKey, Submission, Submitted};
 
@@ -57,7 +57,7 @@ pub async fn create(
 pub async fn append(
     State(state): State<AppState>,
     Who(caller): Who,
-    place: Place,
+    place: PathParams,
     params: QueryParams,
     request: Request,
 ) -> Result<Json<Batch>, ApiError> {

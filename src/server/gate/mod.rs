@@ -15,5 +15,5 @@ pub use self::auth::{
 pub use self::bodies::{paced, read_or_close};
 pub use self::limits::{guard_forms, harden, one_host, page_policy, refuse_large};
 pub use self::login_rate_limit::LoginRateLimit;
-pub use self::revocation::{Guests, Stay, watch_guests};
+pub use self::revocation::{RevocationGuard, Revocations, watch_revocations};
 pub use self::revocation_watch::watch;

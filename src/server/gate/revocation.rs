@@ -1,4 +1,4 @@
-//! Whose login or token still holds, for all that takes its time: live connections, uploads, downloads.
+//! ReclaimScope login or token still holds, for all that takes its time: live connections, uploads, downloads.
 //!
 //! Owns the callers that have something under way. Called by the socket, the events, and the watch over bodies and
 //! answers. Invariant: a round looks all callers up together, in a query or two for every few hundred, however many
@@ -18,11 +18,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The callers that have something under way. Bounded by the connections.
 #[derive(Clone, Default)]
-pub struct Guests {
-    inner: Arc<Mutex<HashMap<String, Guest>>>,
+pub struct Revocations {
+    inner: Arc<Mutex<HashMap<String, WatchedCaller>>>,
 }
 
-struct Guest {
+struct WatchedCaller {
     caller: Caller,
     /// Cancelled once they may no longer come in.
     gone: CancellationToken,
@@ -30,13 +30,13 @@ struct Guest {
 }
 
 /// One connection of a caller, until dropped.
-pub struct Stay {
-    guests: Guests,
+pub struct RevocationGuard {
+    revocations: Revocations,
     key: Option<String>,
     gone: CancellationToken,
 }
 
-impl Stay {
+impl RevocationGuard {
     /// Cancelled once the caller may no longer come in.
     pub fn gone(&self) -> &CancellationToken {
         &self.gone
@@ -52,18 +52,18 @@ fn key(caller: &Caller) -> Option<String> {
     }
 }
 
-impl Guests {
-    fn held(&self) -> MutexGuard<'_, HashMap<String, Guest>> {
+impl Revocations {
+    fn held(&self) -> MutexGuard<'_, HashMap<String, WatchedCaller>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A connection of `caller`.
-    pub fn arrive(&self, caller: &Caller) -> Stay {
+    pub fn arrive(&self, caller: &Caller) -> RevocationGuard {
         let Some(key) = key(caller) else {
-            return Stay { guests: self.clone(), key: None, gone: CancellationToken::new() };
+            return RevocationGuard { revocations: self.clone(), key: None, gone: CancellationToken::new() };
         };
         let mut held = self.held();
-        let guest = held.entry(key.clone()).or_insert_with(|| Guest {
+        let guest = held.entry(key.clone()).or_insert_with(|| WatchedCaller {
             caller: caller.clone(),
             gone: CancellationToken::new(),
             connections: 0,
@@ -71,7 +71,7 @@ impl Guests {
         guest.connections += 1;
         let gone = guest.gone.clone();
         drop(held);
-        Stay { guests: self.clone(), key: Some(key), gone }
+        RevocationGuard { revocations: self.clone(), key: Some(key), gone }
     }
 
     /// Looks all of them up at once, and tells those who may no longer come in.
@@ -90,10 +90,10 @@ impl Guests {
     }
 }
 
-impl Drop for Stay {
+impl Drop for RevocationGuard {
     fn drop(&mut self) {
         let Some(key) = &self.key else { return };
-        let mut held = self.guests.held();
+        let mut held = self.revocations.held();
         let Some(guest) = held.get_mut(key) else { return };
         if self.gone.is_cancelled() {
             return;
@@ -106,13 +106,13 @@ impl Drop for Stay {
 }
 
 /// Looks callers up until `stop`: at once where this process has taken a right away, and every [`LOOK_EVERY`].
-pub async fn watch_guests(guests: Guests, service: Service, stop: CancellationToken) {
+pub async fn watch_revocations(revocations: Revocations, service: Service, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = service.people().taken_away() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
         }
-        guests.look(&service).await;
+        revocations.look(&service).await;
     }
 }

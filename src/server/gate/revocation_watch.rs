@@ -1,6 +1,6 @@
 //! Bodies and answers that take their time end when whoever sends or reads them may no longer come in.
 //!
-//! Owns the layer that ties both to the signal that sockets end by ([`Guests`](crate::server::live::Guests)). Goes right after
+//! Owns the layer that ties both to the signal that sockets end by ([`Revocations`](crate::server::live::Revocations)). Goes right after
 //! the layer that knows who asks. Invariant: within about a second of a revocation, a sign-out or a disabled person, no
 //! more of a body is taken and no more of an answer leaves. A body ends in an error of the kind `PermissionDenied`, so
 //! that whoever reads it can say why; a stream of events ends by itself; any other answer breaks off, so that nobody
@@ -21,7 +21,7 @@ use http::{StatusCode, header};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
 
-use crate::server::gate::Stay;
+use crate::server::gate::RevocationGuard;
 use crate::server::state::AppState;
 use crate::server::transport::OpenConnection;
 use crate::service::Caller;
@@ -35,7 +35,7 @@ const END_MAX: Duration = Duration::from_millis(100);
 struct WatchedBody {
     body: Body,
     gone: Pin<Box<WaitForCancellationFutureOwned>>,
-    _stay: Stay,
+    _stay: RevocationGuard,
     /// Ends the watch over the connection, where there is one.
     _over: Option<DropGuard>,
 }
@@ -73,7 +73,7 @@ pub async fn watch(State(state): State<AppState>, request: Request, next: Next) 
     let request = if request.body().is_end_stream() {
         request
     } else {
-        let stay = state.guests.arrive(&caller);
+        let stay = state.revocations.arrive(&caller);
         request.map(|body| watched(body, stay, None))
     };
     let response = next.run(request).await;
@@ -81,7 +81,7 @@ pub async fn watch(State(state): State<AppState>, request: Request, next: Next) 
     if is_short || response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return response;
     }
-    let stay = state.guests.arrive(&caller);
+    let stay = state.revocations.arrive(&caller);
     // Where its reader takes nothing, an answer is not asked for more: only the connection itself can end it.
     let over = open.map(|open| cut_when_gone(open, stay.gone().clone()));
     let is_events = response
@@ -97,7 +97,7 @@ pub async fn watch(State(state): State<AppState>, request: Request, next: Next) 
     })
 }
 
-fn watched(body: Body, stay: Stay, over: Option<DropGuard>) -> Body {
+fn watched(body: Body, stay: RevocationGuard, over: Option<DropGuard>) -> Body {
     let gone = Box::pin(stay.gone().clone().cancelled_owned());
     Body::new(WatchedBody { body, gone, _stay: stay, _over: over })
 }

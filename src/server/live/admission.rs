@@ -14,7 +14,7 @@ use http::header;
 use tokio_util::sync::CancellationToken;
 
 use crate::protocol::{ApiError, ErrorCode};
-use crate::server::gate::Stay;
+use crate::server::gate::RevocationGuard;
 use crate::server::state::{AppState, OriginVerdict};
 use crate::server::transport::network;
 use crate::service::Caller;
@@ -25,7 +25,7 @@ const PER_ADDRESS_DEFAULT: usize = 1_000;
 
 /// Bounds on open connections; one more is told so by 4429.
 #[derive(Clone, Copy, Debug)]
-pub struct PlaceLimits {
+pub struct PermitLimits {
     /// In all.
     pub all_max: usize,
     /// Of one person or token.
@@ -35,8 +35,8 @@ pub struct PlaceLimits {
 }
 
 /// The open connections.
-pub struct Places {
-    limits: PlaceLimits,
+pub struct Permits {
+    limits: PermitLimits,
     /// Bounded by the limits: what has no connection is forgotten.
     taken: Mutex<Taken>,
 }
@@ -76,16 +76,16 @@ impl Full {
 }
 
 /// A place, until dropped.
-pub struct Place {
-    places: Arc<Places>,
+pub struct Permit {
+    places: Arc<Permits>,
     person: String,
     address: IpAddr,
 }
 
-impl Places {
+impl Permits {
     /// None taken.
     #[must_use]
-    pub fn new(limits: PlaceLimits) -> Self {
+    pub fn new(limits: PermitLimits) -> Self {
         Self { limits, taken: Mutex::default() }
     }
 
@@ -103,7 +103,7 @@ impl Places {
     ///
     /// # Errors
     /// Which bound it would pass.
-    pub fn take(self: &Arc<Self>, person: &str, address: IpAddr) -> Result<Place, Full> {
+    pub fn take(self: &Arc<Self>, person: &str, address: IpAddr) -> Result<Permit, Full> {
         let address = network(address.to_canonical());
         let per_address =
             self.limits.per_address_max.or((!address.is_loopback()).then_some(PER_ADDRESS_DEFAULT));
@@ -120,7 +120,7 @@ impl Places {
         taken.all += 1;
         *taken.people.entry(person.to_owned()).or_default() += 1;
         *taken.addresses.entry(address).or_default() += 1;
-        Ok(Place { places: Arc::clone(self), person: person.to_owned(), address })
+        Ok(Permit { places: Arc::clone(self), person: person.to_owned(), address })
     }
 }
 
@@ -145,7 +145,7 @@ where
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = self.places.taken();
         taken.all -= 1;
@@ -156,8 +156,8 @@ impl Drop for Place {
 
 /// A live connection that was let in, until dropped: it holds a place, and is told when its caller may no longer come in.
 pub struct Admission {
-    place: Place,
-    stay: Stay,
+    place: Permit,
+    stay: RevocationGuard,
 }
 
 /// Lets `caller` in from `address`.
@@ -166,7 +166,7 @@ pub struct Admission {
 /// Which bound the connection would pass.
 pub fn admit(state: &AppState, caller: &Caller, address: IpAddr) -> Result<Admission, Full> {
     let place = state.places.take(&caller.name, address)?;
-    Ok(Admission { place, stay: state.guests.arrive(caller) })
+    Ok(Admission { place, stay: state.revocations.arrive(caller) })
 }
 
 impl Admission {
@@ -201,8 +201,8 @@ pub fn refuse_foreign(state: &AppState, request: &Request) -> Result<(), ApiErro
 mod tests {
     use super::*;
 
-    fn places(all_max: usize, per_person_max: usize, per_address_max: Option<usize>) -> Arc<Places> {
-        Arc::new(Places::new(PlaceLimits { all_max, per_person_max, per_address_max }))
+    fn places(all_max: usize, per_person_max: usize, per_address_max: Option<usize>) -> Arc<Permits> {
+        Arc::new(Permits::new(PermitLimits { all_max, per_person_max, per_address_max }))
     }
 
     #[test]

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::admission::{Admission, admit, refuse_foreign};
 use super::frame_budget::FrameCharge;
 use super::ping_schedule::next_ping;
-use super::subscriptions::{Answered, Ear, encode};
+use super::subscriptions::{AnsweredRead, LiveSubscriptions, encode};
 use super::{hint, welcome};
 use crate::hub::WireFrame;
 use crate::protocol::limits::SUBSCRIPTIONS_MAX;
@@ -36,14 +36,14 @@ const UNGATHERED: (HeaderName, HeaderValue) =
     (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
 
 /// What the query of a fallback asks for: topics, each with the revision that is shown, and a pace.
-pub struct Wanted {
+pub struct RequestedTopics {
     /// Topics by name, at most [`SUBSCRIPTIONS_MAX`].
     pub topics: Vec<(String, Option<Rev>)>,
     /// Updates a second and topic; none: as many as there are.
     pub hz: Option<f64>,
 }
 
-impl Wanted {
+impl RequestedTopics {
     /// `topic=A&rev=5&topic=B&hz=0.2`: a `rev` belongs to the topic before it.
     fn of(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
         let mut wanted = Self { topics: Vec::new(), hz: None };
@@ -84,7 +84,7 @@ impl Wanted {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Wanted {
+impl<S: Send + Sync> FromRequestParts<S> for RequestedTopics {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
@@ -100,7 +100,7 @@ pub struct Admitted {
     /// Who.
     pub caller: Caller,
     /// What they want.
-    pub wanted: Wanted,
+    pub wanted: RequestedTopics,
     /// From where.
     pub address: std::net::IpAddr,
     /// Ends the connection.
@@ -120,7 +120,7 @@ pub async fn admitted(state: &AppState, request: Request) -> Result<Admitted, Ap
     let caller = parts.extensions.remove::<Caller>().ok_or_else(refused)?;
     let cut =
         parts.extensions.get::<Arc<OpenConnection>>().map(|open| open.cut().clone()).unwrap_or_default();
-    let wanted = Wanted::from_request_parts(&mut parts, &()).await?;
+    let wanted = RequestedTopics::from_request_parts(&mut parts, &()).await?;
     Ok(Admitted { caller, wanted, address, cut })
 }
 
@@ -134,18 +134,18 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
         Ok(admission) => admission,
         Err(full) => return full.refusal().into_response(),
     };
-    let mut ear = Ear::new(&state, caller, Codec::Json, None, cut);
+    let mut subscriptions = LiveSubscriptions::new(&state, caller, Codec::Json, None, cut);
     if let Some(hz) = wanted.hz
-        && let Err(refused) = ear.session.set_pace(hz)
+        && let Err(refused) = subscriptions.session.set_pace(hz)
     {
         return ApiError::malformed(format!("hz: {refused}.")).into_response();
     }
     let ready = VecDeque::from([encode(&welcome(&state), Codec::Json)]);
     let ping_every = Duration::from_millis(state.live.ping_ms.max(1));
     let ping_at = next_ping(Instant::now(), ping_every);
-    let telling = Telling {
+    let telling = EventStream {
         state,
-        ear,
+        subscriptions,
         admission,
         wanted: wanted.topics.into(),
         ready,
@@ -154,15 +154,15 @@ pub async fn events(State(state): State<AppState>, request: Request) -> Response
         ping_at,
         over: false,
     };
-    let mut response = Sse::new(stream::unfold(telling, Telling::next).fuse()).into_response();
+    let mut response = Sse::new(stream::unfold(telling, EventStream::next).fuse()).into_response();
     response.headers_mut().insert(UNGATHERED.0, UNGATHERED.1);
     response
 }
 
 /// A stream under way.
-struct Telling {
+struct EventStream {
     state: AppState,
-    ear: Ear,
+    subscriptions: LiveSubscriptions,
     /// Given back when the stream has ended.
     admission: Admission,
     /// Topics that have not been read yet: the next is, once the last answer was taken. Bounded by the query.
@@ -176,13 +176,13 @@ struct Telling {
     over: bool,
 }
 
-impl Telling {
+impl EventStream {
     /// The next event: called once the connection has room for it.
     async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
         if self.over {
             return None;
         }
-        let (bell, gone) = (self.ear.session.bell(), self.admission.revoked().clone());
+        let (bell, gone) = (self.subscriptions.session.wake_signal(), self.admission.revoked().clone());
         let stop = self.state.stop.clone();
         self.charge = None;
         loop {
@@ -192,7 +192,7 @@ impl Telling {
             }
             self.read_on();
             let now = Instant::now();
-            let (frames, next) = self.ear.turn(now);
+            let (frames, next) = self.subscriptions.turn(now);
             self.ready.extend(frames);
             if now >= self.ping_at {
                 self.ping_at = next_ping(now, self.ping_every);
@@ -210,13 +210,13 @@ impl Telling {
                     return Some((Ok(Event::default().retry(hint)), self));
                 }
                 () = gone.cancelled() => return None,
-                reading = self.ear.read_done(), if self.ear.is_reading() => {
-                    match self.ear.answer(reading) {
-                        Some(Answered::Told(frame, charge)) => {
+                reading = self.subscriptions.read_done(), if self.subscriptions.is_reading() => {
+                    match self.subscriptions.answer(reading) {
+                        Some(AnsweredRead::Told(frame, charge)) => {
                             self.ready.push_back(frame);
                             self.charge = Some(charge);
                         }
-                        Some(Answered::Refused(refusal)) => self.ready.push_back(refusal),
+                        Some(AnsweredRead::Refused(refusal)) => self.ready.push_back(refusal),
                         None => {}
                     }
                 }
@@ -228,11 +228,11 @@ impl Telling {
 
     /// Has the next topic read, one at a time.
     fn read_on(&mut self) {
-        self.ear.start_reads(1);
-        while !self.ear.is_reading() {
+        self.subscriptions.start_reads(1);
+        while !self.subscriptions.is_reading() {
             let Some((topic, known)) = self.wanted.pop_front() else { return };
-            self.ready.extend(self.ear.subscribe(topic, known));
-            self.ear.start_reads(1);
+            self.ready.extend(self.subscriptions.subscribe(topic, known));
+            self.subscriptions.start_reads(1);
         }
     }
 }
@@ -243,7 +243,7 @@ mod tests {
 
     fn wanted(pairs: &[(&str, &str)]) -> Result<Vec<(String, Option<Rev>)>, ErrorCode> {
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Wanted::of(pairs).map(|wanted| wanted.topics).map_err(|refusal| refusal.code)
+        RequestedTopics::of(pairs).map(|wanted| wanted.topics).map_err(|refusal| refusal.code)
     }
 
     #[test]

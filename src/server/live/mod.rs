@@ -4,8 +4,8 @@
 //! door       who may come in, and how many at once      handshake  the upgrade, and which codec
 //! wire       one socket: messages in, the goodbye       out        the way out of it: frames
 //! socket     its connection, from welcome to close      events     the same frames as Server-Sent Events
-//! ear        what a connection hears: topics read,      poll       the same frames, once
-//!            answered, told                             guests     whose login or token still holds
+//! subscriptions        what a connection hears: topics read,      poll       the same frames, once
+//!            answered, told                             revocations     whose login or token still holds
 //! pings      when they are due                          read_share     a fair share of the database
 //! frame_budget   bytes that wait to be taken            topic_budget   bytes that are kept for listeners
 //! ```
@@ -30,7 +30,7 @@ mod writer;
 
 use std::time::Duration;
 
-pub use self::admission::{Full, Place, PlaceLimits, Places};
+pub use self::admission::{Full, Permit, PermitLimits, Permits};
 pub use events::events;
 pub use frame_budget::FrameBudget;
 pub use poll::frames;

@@ -18,7 +18,7 @@ use http::header;
 use super::admission::{Admission, admit};
 use super::events::{Admitted, admitted};
 use super::frame_budget::FrameCharge;
-use super::subscriptions::{Answered, Ear, encode};
+use super::subscriptions::{AnsweredRead, LiveSubscriptions, encode};
 use super::welcome;
 use crate::hub::WireFrame;
 use crate::protocol::{Codec, Rev};
@@ -39,7 +39,7 @@ pub async fn frames(State(state): State<AppState>, request: Request) -> Response
     };
     let (fresh, shown): (Vec<_>, Vec<_>) = wanted.topics.into_iter().partition(|(_, known)| known.is_none());
     let list = List {
-        ear: Ear::new(&state, caller, Codec::Json, None, cut),
+        subscriptions: LiveSubscriptions::new(&state, caller, Codec::Json, None, cut),
         wanted: fresh.into_iter().chain(shown).collect(),
         first: Some(encode(&welcome(&state), Codec::Json)),
         bytes: 0,
@@ -54,7 +54,7 @@ pub async fn frames(State(state): State<AppState>, request: Request) -> Response
 
 /// An answer under way.
 struct List {
-    ear: Ear,
+    subscriptions: LiveSubscriptions,
     /// Bounded by the query.
     wanted: VecDeque<(String, Option<Rev>)>,
     first: Option<WireFrame>,
@@ -92,21 +92,21 @@ impl List {
     async fn next_frame(&mut self) -> Option<WireFrame> {
         while self.bytes < POLL_BYTES_MAX {
             let (name, known) = self.wanted.pop_front()?;
-            if let Some(refusal) = self.ear.subscribe(name.clone(), known) {
+            if let Some(refusal) = self.subscriptions.subscribe(name.clone(), known) {
                 return Some(refusal);
             }
-            self.ear.start_reads(1);
-            while self.ear.is_reading() {
-                let reading = self.ear.read_done().await;
-                match self.ear.answer(reading) {
-                    Some(Answered::Told(frame, charge)) => {
-                        self.ear.unsubscribe(&name);
+            self.subscriptions.start_reads(1);
+            while self.subscriptions.is_reading() {
+                let reading = self.subscriptions.read_done().await;
+                match self.subscriptions.answer(reading) {
+                    Some(AnsweredRead::Told(frame, charge)) => {
+                        self.subscriptions.unsubscribe(&name);
                         self.charge = Some(charge);
                         return Some(frame);
                     }
-                    Some(Answered::Refused(refusal)) => return Some(refusal),
+                    Some(AnsweredRead::Refused(refusal)) => return Some(refusal),
                     // It has moved on: once more.
-                    None => self.ear.start_reads(1),
+                    None => self.subscriptions.start_reads(1),
                 }
             }
         }

@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode as Librar
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::writer::{Broken, Out, Plain};
+use super::writer::{Broken, SocketWriter, WriterStream};
 use crate::hub::{Outlet as _, WireFrame};
 use crate::protocol::CloseCode;
 
@@ -34,14 +34,14 @@ const SYSTEM_BUFFER_BYTES: usize = 64 * 1024;
 const CLOSE_SECONDS_MAX: Duration = Duration::from_secs(2);
 
 /// A socket, as its own task holds it: what comes, and the goodbye.
-pub struct Wire {
-    socket: WebSocketStream<Plain>,
-    out: Arc<Out>,
+pub struct SocketReader {
+    socket: WebSocketStream<WriterStream>,
+    out: Arc<SocketWriter>,
 }
 
 /// What came.
 #[derive(Debug)]
-pub enum Came {
+pub enum Incoming {
     /// A message, in the form of the codec or not.
     Message(Message),
     /// A ping or pong of the WebSocket itself, answered here; it costs, so it counts.
@@ -50,21 +50,21 @@ pub enum Came {
     Goodbye,
 }
 
-impl Wire {
+impl SocketReader {
     /// Takes over an upgraded connection; `read` came before the upgrade was done. Messages over `message_bytes_max`
     /// are refused.
     pub async fn open(stream: TcpStream, read: Bytes, message_bytes_max: usize) -> Self {
         if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SYSTEM_BUFFER_BYTES) {
             tracing::debug!(%error, "the system keeps its own measure of buffers");
         }
-        let out = Arc::new(Out::new(stream));
+        let out = Arc::new(SocketWriter::new(stream));
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .write_buffer_size(0)
             .max_write_buffer_size(CONTROL_BUFFER_BYTES)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
-        let plain = Plain(Arc::clone(&out));
+        let plain = WriterStream(Arc::clone(&out));
         // Copied: what came is next to nothing, in a buffer of 8 KiB that would be kept as long as the connection.
         let read = read.to_vec();
         let socket = WebSocketStream::from_partially_read(plain, read, Role::Server, Some(config)).await;
@@ -72,7 +72,7 @@ impl Wire {
     }
 
     /// The way out, for frames.
-    pub fn out(&self) -> Arc<Out> {
+    pub fn out(&self) -> Arc<SocketWriter> {
         Arc::clone(&self.out)
     }
 
@@ -99,16 +99,16 @@ impl Wire {
         self.out.go_on()
     }
 
-    /// The next that comes. Not to be asked for while [`Wire::is_full`]. Cancel-safe.
+    /// The next that comes. Not to be asked for while [`SocketReader::is_full`]. Cancel-safe.
     ///
     /// # Errors
     /// Why nothing more can come.
-    pub async fn next(&mut self) -> Result<Came, Broken> {
+    pub async fn next(&mut self) -> Result<Incoming, Broken> {
         match self.socket.next().await {
             None => Err(Broken::Gone),
-            Some(Ok(Message::Close(_))) => Ok(Came::Goodbye),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Came::Control),
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => Ok(Came::Message(message)),
+            Some(Ok(Message::Close(_))) => Ok(Incoming::Goodbye),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Incoming::Control),
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => Ok(Incoming::Message(message)),
             Some(Err(error)) => Err(why(&error)),
         }
     }

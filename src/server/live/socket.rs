@@ -20,8 +20,8 @@ use super::admission::{Admission, admit, refuse_foreign};
 use super::frame_budget::FrameCharge;
 use super::handshake::Handshake;
 use super::ping_schedule::next_ping;
-use super::reader::{Came, Wire};
-use super::subscriptions::{Answered, Ear, READS_MAX, encode};
+use super::reader::{Incoming, SocketReader};
+use super::subscriptions::{AnsweredRead, LiveSubscriptions, READS_MAX, encode};
 use super::writer::Broken;
 use super::{hint, welcome};
 use crate::hub::WireFrame;
@@ -85,7 +85,7 @@ pub async fn live(State(state): State<AppState>, request: Request) -> Response {
 }
 
 /// The bare connection below the HTTP that asked for the upgrade.
-async fn upgraded(upgrade: OnUpgrade, message_bytes_max: usize) -> Option<Wire> {
+async fn upgraded(upgrade: OnUpgrade, message_bytes_max: usize) -> Option<SocketReader> {
     let upgraded = match upgrade.await {
         Ok(upgraded) => upgraded,
         Err(error) => {
@@ -96,7 +96,7 @@ async fn upgraded(upgrade: OnUpgrade, message_bytes_max: usize) -> Option<Wire> 
     match upgraded.downcast::<TokioIo<PacedStream>>() {
         Ok(parts) => {
             let stream = parts.io.into_inner().into_inner();
-            Some(Wire::open(stream, parts.read_buf, message_bytes_max).await)
+            Some(SocketReader::open(stream, parts.read_buf, message_bytes_max).await)
         }
         Err(_other) => {
             tracing::error!("an upgraded connection is not the one that was accepted");
@@ -147,14 +147,14 @@ impl From<Broken> for End {
 }
 
 /// What the wire has to say.
-enum News {
+enum SocketEvent {
     Room,
-    Came(Came),
+    Incoming(Incoming),
 }
 
 struct Connection {
-    wire: Wire,
-    ear: Ear,
+    wire: SocketReader,
+    subscriptions: LiveSubscriptions,
     /// Given back when the connection has ended.
     admission: Admission,
     stop: CancellationToken,
@@ -170,12 +170,18 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(wire: Wire, state: &AppState, caller: Caller, codec: Codec, admission: Admission) -> Self {
+    fn new(wire: SocketReader, state: &AppState, caller: Caller, codec: Codec, admission: Admission) -> Self {
         let now = Instant::now();
         let ping_every = Duration::from_millis(state.live.ping_ms.max(1));
         wire.send(&[encode(&welcome(state), codec)]);
         Self {
-            ear: Ear::new(state, caller, codec, Some(wire.out()), CancellationToken::new()),
+            subscriptions: LiveSubscriptions::new(
+                state,
+                caller,
+                codec,
+                Some(wire.out()),
+                CancellationToken::new(),
+            ),
             wire,
             admission,
             stop: state.stop.clone(),
@@ -191,9 +197,9 @@ impl Connection {
 
     async fn run(mut self) {
         let end = self.pump().await;
-        let Self { wire, ear, admission, .. } = self;
+        let Self { wire, subscriptions, admission, .. } = self;
         // Before the goodbye, which may take its time: nothing is heard any more, and another may come.
-        drop((ear, admission));
+        drop((subscriptions, admission));
         match end {
             End::Gone => {}
             End::Goodbye => wire.answer_goodbye().await,
@@ -203,9 +209,9 @@ impl Connection {
 
     async fn pump(&mut self) -> End {
         let (bell, stop, gone) =
-            (self.ear.session.bell(), self.stop.clone(), self.admission.revoked().clone());
+            (self.subscriptions.session.wake_signal(), self.stop.clone(), self.admission.revoked().clone());
         let (mut stopped, mut gone) = (pin!(stop.cancelled()), pin!(gone.cancelled()));
-        let cut = self.ear.cut().clone();
+        let cut = self.subscriptions.cut().clone();
         let mut cut = pin!(cut.cancelled());
         let mut alarm = pin!(sleep_until(self.ping_at));
         loop {
@@ -220,18 +226,18 @@ impl Connection {
                 }
                 () = &mut gone => Err(End::of(CloseCode::NotSignedIn, "signed out")),
                 () = &mut cut => Err(End::Gone),
-                news = news(&mut self.wire, self.ear.is_busy()) => match news {
-                    Ok(News::Room) => {
+                news = next_event(&mut self.wire, self.subscriptions.is_busy()) => match news {
+                    Ok(SocketEvent::Room) => {
                         self.go_on();
                         Ok(())
                     }
-                    Ok(News::Came(came)) => self.hear(came),
+                    Ok(SocketEvent::Incoming(came)) => self.receive(came),
                     Err(broken) => Err(broken.into()),
                 },
-                reading = self.ear.read_done(), if self.ear.is_reading() => {
-                    match self.ear.answer(reading) {
-                        Some(Answered::Told(_sent, charge)) => self.charges.push(charge),
-                        Some(Answered::Refused(refusal)) => self.say(refusal),
+                reading = self.subscriptions.read_done(), if self.subscriptions.is_reading() => {
+                    match self.subscriptions.answer(reading) {
+                        Some(AnsweredRead::Told(_sent, charge)) => self.charges.push(charge),
+                        Some(AnsweredRead::Refused(refusal)) => self.send_frame(refusal),
                         None => {}
                     }
                     Ok(())
@@ -256,11 +262,11 @@ impl Connection {
         let mut wake_at = pong_until;
         if !self.wire.is_full() {
             self.charges.clear();
-            self.ear.start_reads(READS_MAX);
-            let (_sent, next) = self.ear.turn(now);
+            self.subscriptions.start_reads(READS_MAX);
+            let (_sent, next) = self.subscriptions.turn(now);
             if now >= self.ping_at {
                 self.ping_at = next_ping(now, self.ping_every);
-                self.say(encode(&ServerFrame::Ping, self.codec));
+                self.send_frame(encode(&ServerFrame::Ping, self.codec));
             }
             wake_at = next.unwrap_or(wake_at).min(wake_at).min(self.ping_at);
             self.room_at = now;
@@ -285,15 +291,15 @@ impl Connection {
         }
     }
 
-    fn say(&self, frame: WireFrame) {
+    fn send_frame(&self, frame: WireFrame) {
         self.wire.send(&[frame]);
     }
 
-    fn hear(&mut self, came: Came) -> Result<(), End> {
+    fn receive(&mut self, came: Incoming) -> Result<(), End> {
         let message = match came {
-            Came::Goodbye => return Err(End::Goodbye),
-            Came::Control => return self.meter.count(Instant::now()),
-            Came::Message(message) => message,
+            Incoming::Goodbye => return Err(End::Goodbye),
+            Incoming::Control => return self.meter.count(Instant::now()),
+            Incoming::Message(message) => message,
         };
         self.meter.count(Instant::now())?;
         let frame =
@@ -307,13 +313,13 @@ impl Connection {
             };
         match frame {
             ClientFrame::Subscribe { topic, rev } => {
-                if let Some(refusal) = self.ear.subscribe(topic, rev) {
-                    self.say(refusal);
+                if let Some(refusal) = self.subscriptions.subscribe(topic, rev) {
+                    self.send_frame(refusal);
                 }
                 Ok(())
             }
             ClientFrame::Unsubscribe { topic } => {
-                self.ear.unsubscribe(&topic);
+                self.subscriptions.unsubscribe(&topic);
                 Ok(())
             }
             ClientFrame::Pong {} => {
@@ -321,7 +327,7 @@ impl Connection {
                 Ok(())
             }
             ClientFrame::Pace { hz } => {
-                let set = self.ear.session.set_pace(hz);
+                let set = self.subscriptions.session.set_pace(hz);
                 set.map_err(|refused| End::of(CloseCode::Malformed, &refused.to_string()))
             }
         }
@@ -329,14 +335,14 @@ impl Connection {
 }
 
 /// Room for what waits, or else what comes, unless the connection is busy with what came. Cancel-safe.
-async fn news(wire: &mut Wire, busy: bool) -> Result<News, Broken> {
+async fn next_event(wire: &mut SocketReader, busy: bool) -> Result<SocketEvent, Broken> {
     if wire.is_full() {
-        return wire.room().await.map(|()| News::Room);
+        return wire.room().await.map(|()| SocketEvent::Room);
     }
     if busy {
         return std::future::pending().await;
     }
-    wire.next().await.map(News::Came)
+    wire.next().await.map(SocketEvent::Incoming)
 }
 
 /// Counts messages in windows of a second.

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::frame_budget::{FrameBudget, FrameCharge};
 use super::read_share::ReadShare;
 use super::topic_budget::KeptTopics;
-use crate::hub::{Answer, Outlet, Session, Turn, WireFrame};
+use crate::hub::{Outlet, Session, SubscribeAnswer, Turn, WireFrame};
 use crate::protocol::{ApiError, Codec, ErrorCode, ItemRow, Rev, Row, ServerFrame, Topic, binary};
 use crate::server::state::AppState;
 use crate::service::live::{TopicRows, check_topic};
@@ -40,7 +40,7 @@ struct Wanted {
 }
 
 /// What a subscribe has become.
-pub struct Reading {
+pub struct TopicRead {
     wanted: Wanted,
     rows: Result<TopicRows, ApiError>,
     bytes: usize,
@@ -48,7 +48,7 @@ pub struct Reading {
 }
 
 /// How a subscribe was answered.
-pub enum Answered {
+pub enum AnsweredRead {
     /// By this, which has left where there is an outlet.
     Told(WireFrame, FrameCharge),
     /// By this refusal.
@@ -56,7 +56,7 @@ pub enum Answered {
 }
 
 /// What one connection hears.
-pub struct Ear {
+pub struct LiveSubscriptions {
     /// Its subscriptions and pace.
     pub session: Session,
     codec: Codec,
@@ -70,7 +70,7 @@ pub struct Ear {
     /// To be read once there is room: at most [`READS_MAX`] subscribes, and one more per topic that fell behind.
     waiting: VecDeque<Wanted>,
     /// At most as many as the transport lets start. They end with the connection.
-    reads: JoinSet<Reading>,
+    reads: JoinSet<TopicRead>,
 }
 
 /// A frame in a codec. Answers and updates are the hub's to write.
@@ -81,7 +81,7 @@ pub fn encode(frame: &ServerFrame, codec: Codec) -> WireFrame {
     }
 }
 
-impl Ear {
+impl LiveSubscriptions {
     /// Hears nothing yet. With an outlet, frames leave by it and not by what is answered here. `cut` ends the
     /// connection.
     pub fn new(
@@ -113,7 +113,7 @@ impl Ear {
     }
 
     /// Listens to a topic by name; answers the refusal, if it is refused at once. It is read by
-    /// [`Ear::start_reads`].
+    /// [`LiveSubscriptions::start_reads`].
     pub fn subscribe(&mut self, name: String, known: Option<Rev>) -> Option<WireFrame> {
         let Ok(topic) = name.parse::<Topic>() else {
             return Some(self.refusal(name, ApiError::not_found("topic")));
@@ -156,14 +156,14 @@ impl Ear {
         while self.reads.len() < most {
             let Some(wanted) = self.waiting.pop_front() else { return };
             // It may have been left meanwhile.
-            if self.session.hears(wanted.topic) {
+            if self.session.is_subscribed(wanted.topic) {
                 self.read(wanted);
             }
         }
     }
 
     /// The next that has been read. Pending where nothing is being read. Cancel-safe.
-    pub async fn read_done(&mut self) -> Reading {
+    pub async fn read_done(&mut self) -> TopicRead {
         loop {
             match self.reads.join_next().await {
                 Some(Ok(reading)) => return reading,
@@ -187,8 +187,8 @@ impl Ear {
 
     /// The frame that answers what has been read, or the refusal; none where it must be read again, or is no longer wanted.
     /// An answer has left already where there is an outlet.
-    pub fn answer(&mut self, reading: Reading) -> Option<Answered> {
-        let Reading { wanted, rows, bytes, charge } = reading;
+    pub fn answer(&mut self, reading: TopicRead) -> Option<AnsweredRead> {
+        let TopicRead { wanted, rows, bytes, charge } = reading;
         let topic = wanted.topic;
         let kept = rows.and_then(|rows| {
             if rows.rows.is_some() {
@@ -198,19 +198,19 @@ impl Ear {
         });
         match kept {
             Ok(TopicRows { rev, rows }) => match self.session.answer(topic, wanted.known, rev, rows) {
-                Answer::Frame(frame) => Some(Answered::Told(frame, charge)),
-                Answer::Again => {
+                SubscribeAnswer::Frame(frame) => Some(AnsweredRead::Told(frame, charge)),
+                SubscribeAnswer::Again => {
                     self.waiting.push_back(Wanted { known: None, ..wanted });
                     None
                 }
-                Answer::Unheard => {
+                SubscribeAnswer::Unheard => {
                     self.kept.drop_topic(topic);
                     None
                 }
             },
             Err(refusal) => {
                 self.forget(topic);
-                Some(Answered::Refused(self.refusal(wanted.name, refusal)))
+                Some(AnsweredRead::Refused(self.refusal(wanted.name, refusal)))
             }
         }
     }
@@ -232,7 +232,7 @@ impl Ear {
             drop(among_all);
             let bytes = rows.as_ref().map_or(0, bytes_of);
             let charge = budget.charge(&caller.name, bytes, &cut);
-            Reading { wanted, rows, bytes, charge }
+            TopicRead { wanted, rows, bytes, charge }
         });
     }
 

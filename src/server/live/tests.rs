@@ -21,7 +21,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use super::super::state::AppState;
 use super::super::{engine_options, open_store, state};
-use super::{PlaceLimits, Places};
+use super::{PermitLimits, Permits};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::hub::Hub;
@@ -300,8 +300,8 @@ async fn what_is_no_frame_closes() {
 
 #[tokio::test]
 async fn only_those_who_may_come_in_stay() {
-    let limits = PlaceLimits { all_max: 10, per_person_max: 2, per_address_max: None };
-    let house = House::open(|state| state.places = Arc::new(Places::new(limits))).await;
+    let limits = PermitLimits { all_max: 10, per_person_max: 2, per_address_max: None };
+    let house = House::open(|state| state.places = Arc::new(Permits::new(limits))).await;
     let status = |outcome: Result<Client, Error>| match outcome {
         Err(Error::Http(response)) => response.status().as_u16(),
         other => panic!("{other:?}"),

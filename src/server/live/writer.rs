@@ -37,7 +37,7 @@ const PARTS_MAX: usize = 16;
 const PARTS_KEPT_MAX: usize = 4;
 
 /// The way out of a socket.
-pub struct Out {
+pub struct SocketWriter {
     stream: TcpStream,
     left: Mutex<Left>,
     /// True while something waits in `left`; read without its lock.
@@ -53,9 +53,9 @@ struct Left {
 }
 
 /// The connection as the library reads it; what it writes (pongs, a close) goes the way of the frames, in one piece.
-pub struct Plain(pub Arc<Out>);
+pub struct WriterStream(pub Arc<SocketWriter>);
 
-impl Out {
+impl SocketWriter {
     /// Over a connection after its upgrade.
     pub fn new(stream: TcpStream) -> Self {
         let left = Left { parts: VecDeque::with_capacity(PARTS_KEPT_MAX), broken: false };
@@ -135,7 +135,7 @@ impl Out {
     }
 }
 
-impl Outlet for Out {
+impl Outlet for SocketWriter {
     fn is_full(&self) -> bool {
         self.full.load(Ordering::Acquire)
     }
@@ -151,7 +151,7 @@ impl Outlet for Out {
     }
 }
 
-impl AsyncRead for Plain {
+impl AsyncRead for WriterStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -171,7 +171,7 @@ impl AsyncRead for Plain {
     }
 }
 
-impl AsyncWrite for Plain {
+impl AsyncWrite for WriterStream {
     /// Always takes all: what the system does not take waits behind the frames.
     fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !bytes.is_empty() {
@@ -198,10 +198,10 @@ mod tests {
     use super::*;
     use crate::protocol::Codec;
 
-    async fn pair() -> (Out, TcpStream) {
+    async fn pair() -> (SocketWriter, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (Out::new(listener.accept().await.unwrap().0), client)
+        (SocketWriter::new(listener.accept().await.unwrap().0), client)
     }
 
     fn frame(bytes: usize) -> WireFrame {
@@ -241,7 +241,7 @@ mod tests {
             0,
             "the client has the end, and no part of a frame"
         );
-        let mut plain = Plain(Arc::new(out));
+        let mut plain = WriterStream(Arc::new(out));
         assert_eq!(plain.read(&mut [0; 64]).await.unwrap(), 0, "so does whoever reads");
     }
 }

@@ -72,7 +72,7 @@ async fn make(pages: Pages, mut archive: Archive) -> io::Result<()> {
         let files = rows.store().files(rows.batch(), &shown).await.map_err(io::Error::other)?;
         for file in files.into_iter().filter(|file| file.side == FileSide::Output) {
             archive.begin(&entry(file.seq, &file.row.name), Some(file.row.bytes))?;
-            archive.put_file(&rows.store().vault().path(&file.key)).await?;
+            archive.put_file(&rows.store().file_store().path(&file.key)).await?;
         }
     }
     archive.end().await

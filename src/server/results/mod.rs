@@ -25,8 +25,8 @@ use tokio_util::io::ReaderStream;
 
 use self::pages::Pages;
 use self::table::Table;
-use super::extract::{Place as PathPlace, QueryParams, Who};
-use super::live::{Full, Place};
+use super::extract::{PathParams, QueryParams, Who};
+use super::live::{Full, Permit};
 use super::state::AppState;
 use super::transport::HeldBody;
 use crate::protocol::{ApiError, ErrorCode, ItemState};
@@ -74,7 +74,7 @@ impl Format {
 pub async fn results(
     State(state): State<AppState>,
     Who(caller): Who,
-    place: PathPlace,
+    place: PathParams,
     params: QueryParams,
 ) -> Result<Response, ApiError> {
     let format = params.word("format", "csv, ndjson, zip", Format::parse)?.unwrap_or(Format::Ndjson);
@@ -96,7 +96,7 @@ pub async fn results(
 }
 
 /// A place among the downloads, until the answer has left.
-fn admit(state: &AppState, caller: &Caller) -> Result<Place, ApiError> {
+fn admit(state: &AppState, caller: &Caller) -> Result<Permit, ApiError> {
     // Bounded by person and in all: from where they come is the connection's business.
     let anywhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     state.downloads.take(&caller.name, anywhere).map_err(|full| {
@@ -153,11 +153,11 @@ fn ndjson(page: &[pages::Item]) -> Vec<u8> {
 pub async fn file(
     State(state): State<AppState>,
     Who(caller): Who,
-    place: PathPlace,
+    place: PathParams,
 ) -> Result<Response, ApiError> {
     let found = state.service.file(&caller, place.batch()?, place.seq()?, place.text("name")).await?;
     let download = admit(&state, &caller)?;
-    let path = state.service.parts().store.vault().path(&found.key);
+    let path = state.service.parts().store.file_store().path(&found.key);
     let opened = tokio::fs::File::open(path).await.map_err(StoreError::Io)?;
     let body = Body::from_stream(ReaderStream::with_capacity(opened, FILE_CHUNK_BYTES));
     let body = Body::new(HeldBody::new(body, download));

@@ -73,7 +73,7 @@ impl ItemSink for BatchSink {
     async fn begin_file(&mut self) -> Result<Draft, ApiError> {
         let store = &self.service.parts().store;
         store.has_room()?;
-        store.vault().draft().await.map_err(|fault| self.file_fault(fault))
+        store.file_store().draft().await.map_err(|fault| self.file_fault(fault))
     }
 
     async fn write_file(&mut self, file: &mut Draft, chunk: &[u8]) -> Result<(), ApiError> {
@@ -115,7 +115,7 @@ impl BatchSink {
     /// Contents could not be written.
     fn file_fault(&self, fault: std::io::Error) -> ApiError {
         let error = StoreError::Io(fault);
-        self.service.parts().store.note_full(&error);
+        self.service.parts().store.record_full(&error);
         error.into()
     }
 

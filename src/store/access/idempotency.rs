@@ -37,7 +37,7 @@ pub enum KeyClaim {
 /// A claimed key, and the request that it is to stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyBinding {
-    /// Whose key.
+    /// ReclaimScope key.
     pub caller: String,
     /// The key.
     pub key: String,

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::store::backend::{int, one, rows, run};
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, BatchKey};
-use crate::store::tape::{Again, Tape};
+use crate::store::tape::{Requeue, Tape};
 
 /// Batches with something to step, at most so many at once.
 const UNDER_WAY: &str = "SELECT id FROM batches b WHERE finished_at IS NULL AND NOT deleted AND (acts > 0 \
@@ -72,7 +72,7 @@ async fn step_first(tape: &mut Tape<'_>) -> Result<bool, StoreError> {
     let broken = |error| StoreError::Invariant(format!("act {} is not readable: {error}", row.id));
     let mut rest: Rest = serde_json::from_str(&row.request).map_err(broken)?;
     rest.after = row.after;
-    let again = Again { generation: row.generation, attempt: 1, crashes: 0, not_before: 0 };
+    let again = Requeue { generation: row.generation, attempt: 1, crashes: 0, not_before: 0 };
     let taken = rest.step(tape, again).await?;
     if rest.is_done() {
         run(tape.tx, "DELETE FROM acts WHERE id = $1", vec![row.id.into()]).await?;

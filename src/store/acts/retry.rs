@@ -15,7 +15,7 @@ use crate::store::backend::{Durability, LIST_MAX, all, by_index, count, in_keys,
 use crate::store::entity::outcomes;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, BatchKey, SeqRange};
-use crate::store::tape::{Again, ENDS_WITHIN, Ranges, Tape, meeting_any};
+use crate::store::tape::{ENDS_WITHIN, Ranges, Requeue, Tape, meeting_any};
 
 /// Columns of outcomes without their results, which leave with them and are not needed.
 const LIGHT: &str = "found.batch, found.first, found.last, found.generation, found.state, found.attempts, \
@@ -39,7 +39,7 @@ impl Store {
             return tape.unchanged();
         }
         let generation = tape.batch.generation + 1;
-        let again = Again { generation, attempt: 1, crashes: 0, not_before: 0 };
+        let again = Requeue { generation, attempt: 1, crashes: 0, not_before: 0 };
         let mut rest = Rest::of(request, tape.batch.rev);
         let taken = match &request.seqs {
             Some(seqs) => {
@@ -110,7 +110,7 @@ impl Rest {
     }
 
     /// Takes the next outcomes, of at most [`STEP_ROWS`] that are looked at. How many rows.
-    pub async fn step(&mut self, tape: &mut Tape<'_>, again: Again) -> Result<usize, StoreError> {
+    pub async fn step(&mut self, tape: &mut Tape<'_>, again: Requeue) -> Result<usize, StoreError> {
         let (mut room, mut taken) = (STEP_ROWS, 0);
         while let Some(state) = self.states.first().copied().filter(|_state| room > 0) {
             // Each by its own index; `state <> 'succeeded'` is what the one of states is made for.
@@ -161,7 +161,7 @@ async fn take_seqs(
     tape: &mut Tape<'_>,
     request: &RetryRequest,
     seqs: &[Seq],
-    again: Again,
+    again: Requeue,
 ) -> Result<usize, StoreError> {
     let chosen = choose(tape.tx, tape.batch.id, request, seqs).await?;
     let taken = chosen.len();

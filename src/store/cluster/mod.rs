@@ -3,4 +3,4 @@
 mod nodes;
 mod remote_progress;
 
-pub use self::remote_progress::Glimpse;
+pub use self::remote_progress::ProgressRecord;

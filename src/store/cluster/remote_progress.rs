@@ -20,7 +20,7 @@ const WATCHES_MAX: u32 = 1_000;
 
 /// How far an item is on the node that runs it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Glimpse {
+pub struct ProgressRecord {
     /// Of which batch.
     pub batch: BatchKey,
     /// Which item.
@@ -57,7 +57,10 @@ impl Store {
     ///
     /// # Errors
     /// Outages.
-    pub async fn watches_of_others(&self, node: &NodeId) -> Result<Vec<(BatchKey, SeqRange)>, StoreError> {
+    pub async fn ranges_watched_elsewhere(
+        &self,
+        node: &NodeId,
+    ) -> Result<Vec<(BatchKey, SeqRange)>, StoreError> {
         let text = format!(
             "SELECT DISTINCT batch, first, last FROM watches WHERE node <> $1 AND until > $2 LIMIT {WATCHES_MAX}"
         );
@@ -75,7 +78,7 @@ impl Store {
     ///
     /// # Errors
     /// Outages.
-    pub async fn show(&self, node: &NodeId, glimpses: &[Glimpse]) -> Result<(), StoreError> {
+    pub async fn show(&self, node: &NodeId, glimpses: &[ProgressRecord]) -> Result<(), StoreError> {
         let text = "INSERT INTO glimpses (batch, seq, node, reports, progress, log, at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (batch, seq) DO UPDATE SET node = excluded.node, \
              reports = excluded.reports, progress = excluded.progress, log = excluded.log, at = excluded.at";
@@ -101,7 +104,11 @@ impl Store {
     ///
     /// # Errors
     /// Outages.
-    pub async fn glimpses(&self, batch: BatchKey, range: SeqRange) -> Result<Vec<Glimpse>, StoreError> {
+    pub async fn remote_progress(
+        &self,
+        batch: BatchKey,
+        range: SeqRange,
+    ) -> Result<Vec<ProgressRecord>, StoreError> {
         let text = "SELECT seq, reports, progress, log FROM glimpses \
              WHERE batch = $1 AND seq >= $2 AND seq <= $3 AND at > $4 ORDER BY seq";
         let oldest = self.steady().plus_ms(-GLIMPSE_MS).0;
@@ -109,7 +116,7 @@ impl Store {
         let found = rows(self.inner.backend.reader(), text, values).await?;
         let read = |row: &sea_orm::QueryResult| {
             let progress: Option<String> = row.try_get_by_index(2)?;
-            Ok(Glimpse {
+            Ok(ProgressRecord {
                 batch,
                 seq: count(row.try_get_by_index(0)?)?,
                 reports: count(row.try_get_by_index(1)?)?,
@@ -124,7 +131,7 @@ impl Store {
     ///
     /// # Errors
     /// Outages.
-    pub async fn forget_glimpses(&self) -> Result<(), StoreError> {
+    pub async fn expire_remote_progress(&self) -> Result<(), StoreError> {
         let now = self.steady();
         let writer = self.inner.backend.writer();
         run(writer, "DELETE FROM watches WHERE until < $1", vec![now.0.into()]).await?;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fault::Point;
 
-/// Folder of drafts inside the vault.
+/// Folder of drafts inside the file_store.
 const DRAFTS: &str = "tmp";
 /// Bytes read at once while a file is hashed.
 const READ_BYTES: usize = 128 * 1024;
@@ -22,7 +22,7 @@ const HEAD_BYTES: usize = 8 * 1024;
 
 /// The folder of files. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Vault {
+pub struct FileStore {
     root: PathBuf,
 }
 
@@ -41,7 +41,7 @@ pub struct Draft {
 /// A file that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Key in the vault.
+    /// Key in the file_store.
     pub key: String,
     /// Size.
     pub bytes: u64,
@@ -69,7 +69,7 @@ fn guess(head: &[u8], name: &str) -> String {
     )
 }
 
-impl Vault {
+impl FileStore {
     /// Opens (and makes) the folder.
     ///
     /// # Errors
@@ -104,7 +104,7 @@ impl Vault {
         path_of(&self.root, key)
     }
 
-    /// Moves a finished file that a task left at `path` into the vault (hash, sync, rename).
+    /// Moves a finished file that a task left at `path` into the file_store (hash, sync, rename).
     ///
     /// A file on another file system is copied. The caller has made sure that it is a plain file.
     ///
@@ -272,31 +272,31 @@ mod tests {
     #[tokio::test]
     async fn drafts_are_kept_whole_or_not_at_all() {
         let folder = tempfile::tempdir().unwrap();
-        let vault = Vault::open(folder.path()).await.unwrap();
-        let mut draft = vault.draft().await.unwrap();
+        let file_store = FileStore::open(folder.path()).await.unwrap();
+        let mut draft = file_store.draft().await.unwrap();
         draft.write(b"hello ").await.unwrap();
         draft.write(b"world").await.unwrap();
         assert_eq!(draft.len(), 11);
         let stored = draft.keep("a.csv").await.unwrap();
         assert_eq!(stored.media_type, "text/csv");
         assert_eq!(stored.blake3, blake3::hash(b"hello world").to_hex().to_string());
-        assert_eq!(std::fs::read(vault.path(&stored.key)).unwrap(), b"hello world");
-        drop(vault.draft().await.unwrap());
+        assert_eq!(std::fs::read(file_store.path(&stored.key)).unwrap(), b"hello world");
+        drop(file_store.draft().await.unwrap());
         assert_eq!(std::fs::read_dir(folder.path().join(DRAFTS)).unwrap().count(), 0);
-        vault.remove(&stored.key).await.unwrap();
-        vault.remove(&stored.key).await.unwrap();
-        assert!(!vault.path(&stored.key).exists());
-        assert!(vault.path("../../etc/passwd").starts_with(folder.path()));
+        file_store.remove(&stored.key).await.unwrap();
+        file_store.remove(&stored.key).await.unwrap();
+        assert!(!file_store.path(&stored.key).exists());
+        assert!(file_store.path("../../etc/passwd").starts_with(folder.path()));
     }
 
     #[tokio::test]
     async fn adopted_files_move() {
         let folder = tempfile::tempdir().unwrap();
-        let vault = Vault::open(&folder.path().join("vault")).await.unwrap();
+        let file_store = FileStore::open(&folder.path().join("file_store")).await.unwrap();
         let left = folder.path().join("out.png");
         std::fs::write(&left, b"\x89PNG\r\n\x1a\n1234").unwrap();
-        let stored = vault.adopt(&left, "out.png").await.unwrap();
+        let stored = file_store.adopt(&left, "out.png").await.unwrap();
         assert_eq!((stored.bytes, stored.media_type.as_str()), (12, "image/png"));
-        assert!(!left.exists() && vault.path(&stored.key).exists());
+        assert!(!left.exists() && file_store.path(&stored.key).exists());
     }
 }

@@ -3,5 +3,5 @@
 mod file_store;
 mod sweep;
 
-pub use self::file_store::{Draft, Stored, Vault};
+pub use self::file_store::{Draft, FileStore, Stored};
 pub use self::sweep::SweepPlace;

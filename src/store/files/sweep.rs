@@ -64,7 +64,7 @@ impl Store {
         let mut keys: Vec<String> = Vec::with_capacity(found.len());
         for row in &found {
             let key: String = row.try_get_by_index(0)?;
-            self.inner.vault.remove(&key).await?;
+            self.inner.file_store.remove(&key).await?;
             Point::SweepBetween.pass()?;
             keys.push(key);
         }
@@ -120,7 +120,7 @@ impl Store {
             return Ok(false);
         }
         let place = *self.inner.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        let aged = self.inner.vault.aged(place.shelf, UNNAMED_AGE, place.skip, LOOKED_AT_MAX).await?;
+        let aged = self.inner.file_store.aged(place.shelf, UNNAMED_AGE, place.skip, LOOKED_AT_MAX).await?;
         let next = if aged.len() < LOOKED_AT_MAX {
             SweepPlace { shelf: place.shelf.wrapping_add(1), skip: 0 }
         } else {
@@ -143,7 +143,7 @@ impl Store {
             let named: HashSet<String> =
                 found.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
             for key in keys.iter().filter(|key| !named.contains(*key)) {
-                self.inner.vault.remove(key).await?;
+                self.inner.file_store.remove(key).await?;
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ use crate::store::clock::Moment;
 use crate::store::entity::{batches, requeue};
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, BatchKey, BatchRecord, LeaseId, SeqRange};
-use crate::store::tape::{Again, Ranges, Tape, to_record};
+use crate::store::tape::{Ranges, Requeue, Tape, to_record};
 
 /// What a node asks for.
 pub struct ClaimRequest<'a> {
@@ -111,7 +111,7 @@ struct Grant {
 /// Ranges to lease, never none.
 struct Picked {
     ranges: Ranges,
-    again: Again,
+    again: Requeue,
     slots: i64,
 }
 
@@ -255,7 +255,7 @@ async fn pick(tape: &mut Tape<'_>, grant: &Grant) -> Result<Option<Picked>, Stor
     tape.batch.next_seq = last + 1;
     Ok(Some(Picked {
         ranges: Ranges::one(SeqRange::new(count(first)?, count(last)?)),
-        again: Again { generation: tape.batch.generation, attempt: 1, crashes: 0, not_before: 0 },
+        again: Requeue { generation: tape.batch.generation, attempt: 1, crashes: 0, not_before: 0 },
         slots: grant.slots,
     }))
 }
@@ -318,7 +318,7 @@ async fn pick_waiting(
     if attempt >= 2 {
         tape.batch.retrying -= int(ranges.count());
     }
-    Ok(Picked { ranges, again: Again { generation, attempt, crashes, not_before: 0 }, slots })
+    Ok(Picked { ranges, again: Requeue { generation, attempt, crashes, not_before: 0 }, slots })
 }
 
 /// Writes the lease and moves the counters of what starts at once.

@@ -10,5 +10,5 @@ mod retry_policy;
 pub use self::claim::{Claim, ClaimRequest};
 pub use self::next_batch::RunnableTasks;
 pub use self::record::cancel;
-pub use self::recovery::{LOST, POISON, Whose};
+pub use self::recovery::{LOST, POISON, ReclaimScope};
 pub use self::retry_policy::RetryPolicy;

@@ -35,15 +35,15 @@ pub const CANDIDATES: usize = 16;
 pub const CLOCKS_APART_MS: i64 = 1_000;
 
 /// A batch in the order in which claims choose: priority, when it was last served, key.
-pub type Place = (i64, i64, i64);
+pub type TurnPosition = (i64, i64, i64);
 
 /// The first [`CANDIDATES`] batches after a place that are ready and of these tasks.
 pub async fn candidates<C: ConnectionTrait>(
     connection: &C,
     now: Timestamp,
     tasks: &RunnableTasks<'_>,
-    after: Place,
-) -> Result<Vec<Place>, StoreError> {
+    after: TurnPosition,
+) -> Result<Vec<TurnPosition>, StoreError> {
     let mut values = vec![
         now.0.into(),
         now.plus_ms(CLOCKS_APART_MS).0.into(),
@@ -70,14 +70,14 @@ pub async fn candidates<C: ConnectionTrait>(
 }
 
 /// Before all batches.
-pub const BEFORE_ALL: Place = (i64::MAX, -1, 0);
+pub const BEFORE_ALL: TurnPosition = (i64::MAX, -1, 0);
 
 impl Store {
     /// The batch that a claim for these tasks would look at first, if one is ready. Locks nothing: the claim decides.
     ///
     /// # Errors
     /// Outages.
-    pub async fn whose_turn(&self, tasks: &RunnableTasks<'_>) -> Result<Option<BatchKey>, StoreError> {
+    pub async fn next_batch(&self, tasks: &RunnableTasks<'_>) -> Result<Option<BatchKey>, StoreError> {
         let found = candidates(self.inner.backend.reader(), self.steady(), tasks, BEFORE_ALL).await?;
         Ok(found.first().map(|(_priority, _served, batch)| *batch))
     }

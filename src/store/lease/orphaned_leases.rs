@@ -11,14 +11,14 @@ use crate::store::backend::{all, int, run};
 use crate::store::entity::leases;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, LeaseId};
-use crate::store::tape::{Again, Ranges, Tape};
+use crate::store::tape::{Ranges, Requeue, Tape};
 
 impl Store {
     /// Hands back all leases of a node that are not among those it knows.
     ///
     /// # Errors
     /// Outages; what was committed before one stays.
-    pub async fn return_strays(
+    pub async fn return_orphaned_leases(
         &self,
         node: &NodeId,
         known: &[LeaseId],
@@ -66,7 +66,7 @@ async fn hand_back(tape: &mut Tape<'_>, lease: &leases::Model) -> Result<(), Sto
             continue;
         }
         let (generation, attempt, crashes) = (lease.generation, lease.attempt, lease.crashes);
-        tape.again(range, Again { generation, attempt, crashes, not_before: 0 });
+        tape.again(range, Requeue { generation, attempt, crashes, not_before: 0 });
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::store::clock::Moment;
 use crate::store::entity::leases;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, LeaseAnswer, LeaseReport, OutcomeRun, Recorded, SeqRange};
-use crate::store::tape::{Again, Columns, Ranges, Tape};
+use crate::store::tape::{Columns, Ranges, Requeue, Tape};
 
 /// What is to be done with one report.
 enum Case {
@@ -229,7 +229,7 @@ async fn apply(
             cancel(tape, range, lease.generation, i64::from(retry.attempt) - 1)?;
             continue;
         }
-        let again = Again {
+        let again = Requeue {
             generation: lease.generation,
             attempt: i64::from(retry.attempt),
             crashes: i64::from(retry.crashes),
@@ -244,7 +244,7 @@ async fn apply(
             continue;
         }
         let (generation, attempt, crashes) = (lease.generation, lease.attempt, lease.crashes);
-        tape.again(*range, Again { generation, attempt, crashes, not_before: 0 });
+        tape.again(*range, Requeue { generation, attempt, crashes, not_before: 0 });
     }
     for attempt in &report.attempts {
         tape.attempt(attempt, lease.generation, Some(&node.0));

@@ -15,7 +15,7 @@ use crate::store::backend::{Durability, all, int, rows, run};
 use crate::store::entity::leases;
 use crate::store::error::StoreError;
 use crate::store::records::{AttemptRecord, BatchChange, BatchKey, SeqRange};
-use crate::store::tape::{Again, Ranges, Tape};
+use crate::store::tape::{Ranges, Requeue, Tape};
 
 /// Family of items whose last attempt was lost: its id and its message.
 pub const LOST: (&str, &str) = ("lost", "The node or process went away while the item ran");
@@ -23,21 +23,21 @@ pub const LOST: (&str, &str) = ("lost", "The node or process went away while the
 pub const POISON: (&str, &str) =
     ("poison", "Set aside: the node or process went away each time the item ran");
 
-/// Whose leases are taken back.
+/// ReclaimScope leases are taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum ReclaimScope {
     /// All: nobody else works on this database.
-    Everybodys,
+    All,
     /// Those of nodes that are down or forgotten.
-    OfTheGone,
+    Gone,
 }
 
-impl Whose {
+impl ReclaimScope {
     /// Which leases `l` that are.
     fn condition(self) -> &'static str {
         match self {
-            Self::Everybodys => "TRUE",
-            Self::OfTheGone => "NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = l.node AND n.state <> 'down')",
+            Self::All => "TRUE",
+            Self::Gone => "NOT EXISTS (SELECT 1 FROM nodes n WHERE n.id = l.node AND n.state <> 'down')",
         }
     }
 }
@@ -47,7 +47,11 @@ impl Store {
     ///
     /// # Errors
     /// Outages; what was committed before one stays.
-    pub async fn reclaim(&self, whose: Whose, policy: RetryPolicy) -> Result<Vec<BatchChange>, StoreError> {
+    pub async fn reclaim(
+        &self,
+        whose: ReclaimScope,
+        policy: RetryPolicy,
+    ) -> Result<Vec<BatchChange>, StoreError> {
         let text = format!("SELECT DISTINCT batch FROM leases l WHERE {} ORDER BY batch", whose.condition());
         let found = rows(self.inner.backend.reader(), &text, vec![]).await?;
         let mut changes = Vec::with_capacity(found.len());
@@ -60,7 +64,7 @@ impl Store {
     async fn reclaim_batch(
         &self,
         batch: i64,
-        whose: Whose,
+        whose: ReclaimScope,
         policy: RetryPolicy,
     ) -> Result<Option<BatchChange>, StoreError> {
         let tx = self.inner.backend.write().await?;
@@ -161,7 +165,7 @@ async fn take_back(
             cancel(tape, range, lease.generation, lease.attempt - 1)?;
             continue;
         }
-        let again = Again {
+        let again = Requeue {
             generation: lease.generation,
             attempt: lease.attempt,
             crashes: lease.crashes + 1,
@@ -214,7 +218,7 @@ fn lose(
     let not_before = policy.not_before(attempt, Timestamp(tape.steady), rand::random()).0;
     tape.again(
         range,
-        Again { generation: lease.generation, attempt: lease.attempt + 1, crashes, not_before },
+        Requeue { generation: lease.generation, attempt: lease.attempt + 1, crashes, not_before },
     );
     Ok(())
 }

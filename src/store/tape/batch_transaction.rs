@@ -42,7 +42,7 @@ pub struct Tape<'t> {
 
 /// Ranges to hand out again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Again {
+pub struct Requeue {
     pub generation: i64,
     pub attempt: i64,
     pub crashes: i64,
@@ -177,7 +177,7 @@ impl<'t> Tape<'t> {
     }
 
     /// Items wait to be handed out again.
-    pub fn again(&mut self, range: SeqRange, again: Again) {
+    pub fn again(&mut self, range: SeqRange, again: Requeue) {
         if again.attempt >= 2 {
             self.batch.retrying += int(range.count());
         }

@@ -14,7 +14,7 @@ mod rows;
 mod strip_cells;
 
 pub use self::batch_row::to_record;
-pub use self::batch_transaction::{Again, TRIED_FIRST, Tape};
+pub use self::batch_transaction::{Requeue, TRIED_FIRST, Tape};
 pub use self::batches::{INSERT_BLOCKS, block_rows, initial, insert};
 pub use self::blocks::BlockCache;
 pub use self::columns::{Columns, PLAIN_COLUMN};

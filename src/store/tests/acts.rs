@@ -179,7 +179,7 @@ async fn a_budget_pauses_with_the_outcome_that_spends_it(bench: Bench) {
     bench.record("a", two).await;
     assert_eq!(bench.audited(batch.key).await.state, BatchState::Running, "the counts began anew");
     let lost =
-        bench.store.reclaim(Whose::Everybodys, RetryPolicy { attempts_max: 1, ..POLICY }).await.unwrap();
+        bench.store.reclaim(ReclaimScope::All, RetryPolicy { attempts_max: 1, ..POLICY }).await.unwrap();
     let batch = bench.audited(batch.key).await;
     assert_eq!((lost[0].batch.state, batch.reason.as_deref()), (BatchState::Paused, Some("budget")));
 }

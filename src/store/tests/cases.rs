@@ -150,9 +150,9 @@ async fn retry_makes_a_new_generation_and_keeps_the_history(bench: Bench) {
 async fn files_that_nobody_names_go_from_every_shelf(bench: Bench) {
     let mut left = Vec::new();
     for age_hours in [0, 2, 2, 2] {
-        let mut draft = bench.store.vault().draft().await.unwrap();
+        let mut draft = bench.store.file_store().draft().await.unwrap();
         draft.write(b"x").await.unwrap();
-        let path = bench.store.vault().path(&draft.keep("a.txt").await.unwrap().key);
+        let path = bench.store.file_store().path(&draft.keep("a.txt").await.unwrap().key);
         let then = std::time::SystemTime::now() - std::time::Duration::from_secs(age_hours * 3_600);
         std::fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
         left.push(path);
@@ -345,16 +345,16 @@ async fn a_lease_that_nobody_was_told_of_goes_back_unspent(bench: Bench) {
     let stray = bench.claim("a", 2, 2).await.unwrap();
     let others = bench.claim("b", 2, 2).await.unwrap();
     let node = NodeId("a".to_owned());
-    let changes = bench.store.return_strays(&node, &[known.lease]).await.unwrap();
+    let changes = bench.store.return_orphaned_leases(&node, &[known.lease]).await.unwrap();
     assert_eq!((changes.len(), changes[0].batch.running), (1, 4));
     bench.audited(batch.key).await;
     let again = bench.claim("b", 2, 2).await.unwrap();
     assert_eq!((again.hull(), again.attempt, again.crashes), (stray.hull(), 1, 0));
     assert_eq!(bench.record("a", report(&stray, 1)).await.0, LeaseAnswer::Lost);
     assert!(matches!(bench.record("b", report(&others, 1)).await.0, LeaseAnswer::Applied { .. }));
-    assert!(bench.store.return_strays(&node, &[known.lease]).await.unwrap().is_empty());
+    assert!(bench.store.return_orphaned_leases(&node, &[known.lease]).await.unwrap().is_empty());
     bench.store.cancel(batch.key, None).await.unwrap();
-    bench.store.return_strays(&node, &[]).await.unwrap();
+    bench.store.return_orphaned_leases(&node, &[]).await.unwrap();
     assert_eq!(bench.audited(batch.key).await.cancelled, 4);
 }
 

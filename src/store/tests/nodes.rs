@@ -77,13 +77,13 @@ async fn what_a_lost_node_held_is_taken_back_once(bench: Bench) {
     let lost = bench.claim("a", 2, 3).await.unwrap();
     let kept = bench.claim("b", 2, 2).await.unwrap();
     assert!(
-        bench.store.reclaim(Whose::OfTheGone, POLICY).await.unwrap().is_empty(),
+        bench.store.reclaim(ReclaimScope::Gone, POLICY).await.unwrap().is_empty(),
         "not before it is expelled"
     );
     bench.store.expel(LEASE).await.unwrap();
     let (one, two) = tokio::join!(
-        bench.store.reclaim(Whose::OfTheGone, POLICY),
-        bench.store.reclaim(Whose::OfTheGone, POLICY)
+        bench.store.reclaim(ReclaimScope::Gone, POLICY),
+        bench.store.reclaim(ReclaimScope::Gone, POLICY)
     );
     assert_eq!(one.unwrap().len() + two.unwrap().len(), 1, "two at once do it once");
     let late = LeaseReport { outcomes: vec![quick(lost.hull())], ..report(&lost, 1) };

@@ -197,7 +197,7 @@ async fn a_claim_skips_batches_of_other_tasks_in_one_query(bench: Bench) {
         CreateBatch { task: "known".to_owned(), source: Source::Generated, generated: 2, ..new_batch() };
     let known = bench.store.create(known).await.unwrap();
     let tasks = RunnableTasks::Named(vec!["other", "known"]);
-    assert_eq!(bench.store.whose_turn(&tasks).await.unwrap(), Some(known.key));
+    assert_eq!(bench.store.next_batch(&tasks).await.unwrap(), Some(known.key));
     let node = NodeId("a".to_owned());
     let request = ClaimRequest { tasks: &tasks, ..bench.request(&node, 2) };
     let (claim, sent) = bench.sent(bench.store.claim(&request)).await;
@@ -207,7 +207,7 @@ async fn a_claim_skips_batches_of_other_tasks_in_one_query(bench: Bench) {
     let (claim, sent) = bench.sent(bench.store.claim(&request)).await;
     assert!(claim.unwrap().is_none(), "what is left is of a task that is not known");
     at_most(1, &sent);
-    assert_eq!(bench.store.whose_turn(&tasks).await.unwrap(), None);
+    assert_eq!(bench.store.next_batch(&tasks).await.unwrap(), None);
     let none = RunnableTasks::Named(Vec::new());
     let request = ClaimRequest { tasks: &none, ..bench.request(&node, 2) };
     assert!(bench.store.claim(&request).await.unwrap().is_none());

@@ -121,7 +121,7 @@ async fn give_up(store: &Store, node: u64) {
     for state in ["down", "up"] {
         let text = "UPDATE nodes SET state = $2 WHERE id = $1";
         run(writer, text, vec![id.clone().into(), state.into()]).await.unwrap();
-        store.reclaim(Whose::OfTheGone, POLICY).await.unwrap();
+        store.reclaim(ReclaimScope::Gone, POLICY).await.unwrap();
     }
 }
 
@@ -158,7 +158,7 @@ async fn act(scene: Arc<Scene>, store: Store, seed: u64) {
             }
             while store.act_step(*batch).await.unwrap().is_some() {}
         }
-        store.reclaim(Whose::Everybodys, POLICY).await.unwrap();
+        store.reclaim(ReclaimScope::All, POLICY).await.unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
