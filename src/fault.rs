@@ -1,8 +1,6 @@
 //! Places where tests let things go wrong: the edges of every commit, what lies between two of them, and every loop.
 //!
-//! Owns their names. Called by the rooms at those places; tests choose by `FAILPOINTS`, as the crate `fail` reads it.
-//! Invariant: without the feature `failpoints`, which no release has, every place is nothing. Deliberately decides
-//! nothing: a place is passed, fails, waits or ends the process, as it is told.
+//! Without the feature `failpoints`, which no release has, every place is nothing.
 //!
 //! ```text
 //! FAILPOINTS='claim.committed=3*off->return(abort)'    the process ends when it comes there for the fourth time

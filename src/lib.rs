@@ -1,8 +1,6 @@
 //! Milepost runs a task over many items and shows, live, how far it has come.
 //!
 //! The rooms in reading order; each knows only rooms above it (`app` reaches `service` from server functions alone).
-//! Owns the only gates between the two targets: what people see and what crosses the wire are built for both, all
-//! else for the server. Called by `main.rs` (native) and by the browser ([`hydrate`]).
 
 /// How long to wait before the next try.
 pub mod backoff;

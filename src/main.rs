@@ -1,8 +1,8 @@
 //! The executable: reads the command line, does what it says, and prints why not.
 //!
-//! Owns the process: its runtime, its log on standard error, its exit code. Calls [`milepost::cli`]. Exit code 0 = done,
-//! 1 = not done and said why, a command line that was not understood among it. Of a batch that is watched: 0 = all
-//! succeeded, 2 = some failed, 3 = cancelled, 4 = lost contact for good, 130 = Ctrl-C.
+//! Calls [`milepost::cli`]. Exit code 0 = done, 1 = not done and said why, a command line that was not understood
+//! among it. Of a batch that is watched: 0 = all succeeded, 2 = some failed, 3 = cancelled, 4 = lost contact for
+//! good, 130 = Ctrl-C.
 
 use std::error::Error;
 use std::io::IsTerminal as _;

@@ -1,8 +1,7 @@
 //! The limit: a server that only writes. The same bytes to as many sockets as often, by one plain loop.
 //!
-//! Owns that server, both ends of it: the bench starts itself anew with `--bare`, so that the loop has a process and a
-//! processor time of its own. Where it stamps its frames, a client knows how old they are. Called by the parts. Invariant: one thread, one `write` a frame and socket, no queue; what
-//! a socket does not take at once is left out. Deliberately has no batch, no topic, no ping and no WebSocket library.
+//! Where it stamps its frames, a client knows how old they are. One thread, one `write` a frame and socket, no queue;
+//! what a socket does not take at once is left out.
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read, Write};

@@ -1,7 +1,6 @@
 //! What one core can tell: the server on one, the generator on another.
 //!
-//! Owns the cores and the ticks that are tried. Called by `main`. Invariant: the bare server is held to the same core in
-//! the same round. Deliberately measures by the runs of the fan-out.
+//! The bare server is held to the same core in the same round.
 
 use std::path::Path;
 

@@ -1,8 +1,7 @@
 //! Thousands of connections on one thread: the load generator.
 //!
-//! Owns the thread and what every connection has counted. Called by the parts. Invariant: the thread does nothing but
-//! connect, read and count, and tells the processor time it took, so that a generator at its limit is seen. Deliberately
-//! knows no server: a bare one is watched by the same code.
+//! The thread does nothing but connect, read and count, and tells the processor time it took, so that a generator at
+//! its limit is seen.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

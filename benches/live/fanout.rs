@@ -1,8 +1,7 @@
 //! One batch and everybody who watches it: Milepost and the bare server in turn.
 //!
-//! Owns a run of each, and the tables. Called by `main`; the capacity of one core is measured by the same runs. Invariant:
-//! what the engine takes without anybody watching is measured in the same run and taken off, and both are printed; the
-//! bare server sends the bytes that Milepost has just sent. Deliberately knows no codec.
+//! What the engine takes without anybody watching is measured in the same run and taken off, and both are printed;
+//! the bare server sends the bytes that Milepost has just sent.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The other half of `make bench`: the live side of a release build, beside what a bare socket could do.
 //!
-//! Owns the order of the parts. Run by `cargo bench --bench live`. Invariant: every number is measured from outside,
-//! through the public surface, and stands beside a limit measured in the same run. Deliberately judges nothing: it prints.
+//! Run by `cargo bench --bench live`. Every number is measured from outside, through the public surface, and stands
+//! beside a limit measured in the same run.
 //!
 //! ```text
 //! MILEPOST_BIN    executable to measure            BENCH_PARTS        quiet,age,fanout,capacity,memory,slow,storm,weight (all)

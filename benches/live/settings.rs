@@ -1,7 +1,6 @@
 //! What is measured, from the environment.
 //!
-//! Owns the names, defaults and bounds. Called by `main`. Invariant: as many files may be open as the system allows, and
-//! nothing is asked of the run that does not fit. Deliberately knows no part but by name.
+//! As many files may be open as the system allows, and nothing is asked of the run that does not fit.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! A table of figures that come round by round.
 //!
-//! Owns the order of rows and the values of each. Called by the parts. Invariant: a row shows the median and the spread
-//! of all its values. Deliberately knows no figure.
+//! A row shows the median and the spread of all its values.
 
 use crate::report::{Table, median, per_second, spread};
 

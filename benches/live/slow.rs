@@ -1,8 +1,6 @@
 //! One client that reads a byte a second, beside those that read all: do the others notice?
 //!
-//! Owns the rounds with it and without it. Called by `main`. Invariant: the slow one listens to the same batch as the
-//! others, and to so much more that its socket is full at once. Deliberately does not say how the server gets rid of it,
-//! only whether it did.
+//! The slow one listens to the same batch as the others, and to so much more that its socket is full at once.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;

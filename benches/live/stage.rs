@@ -1,7 +1,6 @@
 //! Where the parts play: settings, a data folder to start from, and servers on copies of it.
 //!
-//! Owns the people of a run and the settings of every server. Called by the parts. Invariant: each server starts from
-//! the same data, in a folder of its own that goes with it. Deliberately measures nothing.
+//! Each server starts from the same data, in a folder of its own that goes with it.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

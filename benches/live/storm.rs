@@ -1,8 +1,7 @@
 //! A restart, and everybody comes back at once.
 //!
-//! Owns the two runs: the server told to go, and the server killed. Called by `main`. Invariant: it starts again on the
-//! same port and data as soon as it has gone; clients come back as docs/protocol.md says, and are back when their
-//! subscribe is answered. Deliberately leaves the batch running.
+//! It starts again on the same port and data as soon as it has gone; clients come back as docs/protocol.md says, and
+//! are back when their subscribe is answered.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

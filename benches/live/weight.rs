@@ -1,7 +1,7 @@
 //! Bytes of a watched update: as it is, and as permessage-deflate would make it.
 //!
-//! Owns the compressing. Called by `main`. Invariant: updates are those that one connection got, in their order; each is
-//! compressed as RFC 7692 says: raw, flushed, without the last four bytes. Deliberately sends nothing compressed.
+//! Updates are those that one connection got, in their order; each is compressed as RFC 7692 says: raw, flushed,
+//! without the last four bytes.
 
 use std::net::Ipv4Addr;
 use std::time::Instant;

@@ -1,7 +1,6 @@
 //! A stretch of time in which nothing happens but updates: what came, and what it cost.
 //!
-//! Owns the difference between two looks at a crowd and at a process. Called by the parts. Invariant: both looks are taken
-//! together, at the start and at the end. Deliberately does not care who the server is.
+//! Both looks are taken together, at the start and at the end.
 
 use std::time::{Duration, Instant};
 

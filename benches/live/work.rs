@@ -1,7 +1,7 @@
 //! Batches that are watched: one that has ended, one that changes at every tick, one at full speed.
 //!
-//! Owns what is submitted. Called by the parts. Invariant: a batch outlasts any measurement, and one that ticks costs
-//! next to nothing, so that what is measured is the telling. Deliberately goes through the public API.
+//! A batch outlasts any measurement, and one that ticks costs next to nothing, so that what is measured is the
+//! telling.
 
 use std::time::Duration;
 

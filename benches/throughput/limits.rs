@@ -1,7 +1,7 @@
-//! What the machine could do at all: the bare driver with the same lines, the bare socket with a frame of the same size.
+//! What the machine could do at all: the bare driver with the same lines, the bare socket with a frame of the same
+//! size.
 //!
-//! Owns the limits that results are held against. Called by the plan. Invariant: same process, same disk, same minute
-//! as what is held against them. Deliberately does none of the work that makes Milepost useful.
+//! Same process, same disk, same minute as what is held against them.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! The load: a million lines in one body, and many short items.
 //!
-//! Owns the lines and what is timed. Called by the plan. Invariant: the clock starts when the first byte is handed
-//! to the connection and stops when a frame has been read. Deliberately prints nothing.
+//! The clock starts when the first byte is handed to the connection and stops when a frame has been read.
 
 use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};

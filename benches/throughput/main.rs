@@ -1,8 +1,7 @@
 //! The load generator behind `make bench`: what a release build does, beside what the machine could do at all.
 //!
-//! Owns the plan: rounds in which the bare driver and Milepost take turns, so that a busy minute hits both. Run by
-//! `cargo bench --bench throughput`. Invariant: every number is measured from outside, through the public surface,
-//! and stands beside a limit measured in the same run. Deliberately judges nothing: it prints.
+//! Run by `cargo bench --bench throughput`. Every number is measured from outside, through the public surface, and
+//! stands beside a limit measured in the same run.
 //!
 //! ```text
 //! MILEPOST_BIN    executable to measure         BENCH_ITEMS    items of a submit (1,000,000)

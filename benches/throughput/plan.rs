@@ -1,7 +1,6 @@
 //! The rounds: on each database the bare driver, then Milepost, so that a busy minute hits all of them.
 //!
-//! Owns the order and what came of it. Called by `main`. Invariant: a ratio is made of medians of the same rounds.
-//! Deliberately measures nothing itself.
+//! A ratio is made of medians of the same rounds.
 
 use std::path::Path;
 

@@ -1,7 +1,6 @@
 //! What Postgres could do at all: the bare driver with the same lines, in a cluster of this run's own.
 //!
-//! Owns the cluster, its limits and what it counts of commits. Called by the plan. Invariant: the cluster is as durable
-//! as Debian's: each commit is synced. Deliberately does none of the work that makes Milepost useful.
+//! The cluster is as durable as Debian's: each commit is synced.
 
 use std::time::{Duration, Instant};
 

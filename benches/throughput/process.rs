@@ -1,7 +1,6 @@
 //! What `/proc` tells of a process: processor time and memory.
 //!
-//! Owns the reading of it. Called by both benches, for servers and for the load generator itself. Invariant: the figures
-//! are the system's own, in seconds and bytes. Deliberately knows no server.
+//! The figures are the system's own, in seconds and bytes.
 
 use std::fmt::Display;
 

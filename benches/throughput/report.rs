@@ -1,7 +1,6 @@
 //! Medians, tables and the machine they were measured on.
 //!
-//! Owns every printed form. Called by the plan. Invariant: tables are Markdown, fit to paste. Deliberately measures
-//! nothing but the machine.
+//! Tables are Markdown, fit to paste.
 
 use std::path::Path;
 

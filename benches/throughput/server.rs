@@ -1,7 +1,6 @@
 //! A Milepost of its own: started in a fresh folder on a free port, watched through `/proc`, stopped politely.
 //!
-//! Owns the child process. Called by the plan and by the load. Invariant: no server outlives its value. Deliberately
-//! knows nothing of what is measured.
+//! No server outlives its value.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,8 +1,7 @@
 //! Single items, one at a time: from the end of each to the frames that show it.
 //!
-//! Owns what is timed of them. Called by both benches: on a quiet server with one watching socket, and beside a load
-//! with many. Invariant: an item outlives any tick, and a sample counts only where its end came as a change, so that
-//! neither the frame of its start nor a snapshot is taken for it. Deliberately prints nothing.
+//! An item outlives any tick, and a sample counts only where its end came as a change, so that neither the frame of
+//! its start nor a snapshot is taken for it.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! What time it is in the browser.
 //!
-//! Owns the one ticking clock of a tab. Called by times and by what says "stalled". Invariant: none until the
-//! page is alive, so that hydration sees what the server sent. Deliberately coarse: one tick a second.
+//! None until the page is alive, so that hydration sees what the server sent.
 
 use std::time::Duration;
 

@@ -7,8 +7,7 @@
 //! browser/        what only a browser does            bootstrap.js starts the program in the browser
 //! ```
 //!
-//! Called by server (HTML) and by the browser's entry in `lib.rs`. Invariant: the first HTML is the truth, and
-//! what hydrates is equal to it. Deliberately knows no table and no socket: data comes by [`actions`] and `live`.
+//! The first HTML is the truth, and what hydrates is equal to it.
 
 pub mod actions;
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
@@ -19,6 +18,7 @@ mod browser;
 pub mod clock;
 pub mod components;
 pub mod live;
+mod current_user;
 mod page_header;
 pub mod pages;
 pub mod routes;

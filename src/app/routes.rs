@@ -1,8 +1,6 @@
 //! The addresses of the pages, and the frame around them.
 //!
-//! Owns the route table and what is on every page. Called by the shell and by the browser's entry. Invariant:
-//! every page is rendered whole before it is sent, so that it is complete without scripts. Deliberately knows
-//! no data.
+//! Every page is rendered whole before it is sent, so that it is complete without scripts.
 
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
@@ -11,8 +9,9 @@ use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
 
 use super::clock::provide_clock;
+use super::current_user::provide_current_user;
 use super::live::provide_live_client;
-use super::page_header::{Header, provide_current_user};
+use super::page_header::Header;
 use super::pages::{
     BatchPage, BatchesPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage, NotFoundPage,
 };

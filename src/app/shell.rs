@@ -1,8 +1,6 @@
 //! The document around every page: head, scripts, style, theme.
 //!
-//! Owns everything that is not hydrated. Called by server for every page, with [`Assets`] and a nonce in
-//! context. Invariant: nothing here needs more than `script-src 'nonce-…'`, `'wasm-unsafe-eval'` and
-//! `style-src 'self'`. Deliberately does not know which page it surrounds.
+//! Nothing here needs more than `script-src 'nonce-…'`, `'wasm-unsafe-eval'` and `style-src 'self'`.
 
 use std::sync::LazyLock;
 

@@ -1,7 +1,6 @@
 //! Light or dark: what the person chose, kept in a cookie so that the first paint is right without scripts.
 //!
-//! Owns the cookie `theme`. Called by the shell (reads the request) and by the switch (writes). Invariant: no
-//! cookie means the system decides. Deliberately knows no colours.
+//! No cookie means the system decides.
 
 /// Name of the cookie; it holds no secret and is read by scripts.
 pub const COOKIE: &str = "theme";

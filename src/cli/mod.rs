@@ -6,8 +6,7 @@
 //! reach    where a server is         watch    a batch on a server, to its end
 //! ```
 //!
-//! Called by `main`. Invariant: results go to standard output and nothing else does; an error is one sentence with its
-//! causes. Deliberately holds no rules: those are in service.
+//! Results go to standard output and nothing else does; an error is one sentence with its causes.
 
 mod people;
 mod reach;

@@ -1,7 +1,6 @@
 //! `milepost user` and `milepost token`: who may come in.
 //!
-//! Owns what these commands print. Called by [`super::run`]. Invariant: a password comes by standard input only, and a
-//! token is printed alone, once. Deliberately takes no lock: these commands run before or beside a `serve`.
+//! A password comes by standard input only, and a token is printed alone, once.
 
 use std::io::{Read as _, Write as _};
 

@@ -1,7 +1,6 @@
 //! Where a server is reached, and with which token: for the commands that talk to one.
 //!
-//! Owns `--url` and `MILEPOST_TOKEN`. Called by such commands. Invariant: a token comes by the environment only and is
-//! never printed. Deliberately opens no connection and reads no settings of a server.
+//! A token comes by the environment only and is never printed.
 
 use std::fmt;
 use std::str::FromStr;

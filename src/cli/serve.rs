@@ -1,7 +1,6 @@
 //! `milepost serve`: its flags.
 //!
-//! Owns the mapping of flags to settings. Called by [`super::run`]. Invariant: a flag is a setting that wins; it takes
-//! what the setting takes. Deliberately checks no value: the settings do.
+//! A flag is a setting that wins; it takes what the setting takes.
 
 use clap::Args;
 

@@ -1,7 +1,6 @@
 //! `milepost task`: what can be run, and a try of it without a server.
 //!
-//! Owns the list of all tasks, built in and declared, and what `check` prints. Called by [`super::run`]. Invariant: a
-//! try runs the very code that the engine runs, in a folder that is gone afterwards. Deliberately touches no database.
+//! A try runs the very code that the engine runs, in a folder that is gone afterwards.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! The settings by name: table, key, what is expected, how it is taken.
 //!
-//! Owns the one list that file, environment and flags go through. Called by [`super::read`]. Invariant: `expected` is
-//! what `take` accepts. Deliberately does not know where a value came from.
+//! `expected` is what `take` accepts.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

@@ -1,8 +1,7 @@
 //! Typed settings: defaults, then `milepost.toml`, then `MILEPOST_<TABLE>_<KEY>`, then flags.
 //!
-//! Owns every setting's name, unit, default and range. Called by the command line, which passes plain values down.
-//! Invariant: a setting that is unknown, of the wrong type or out of range stops the start, and the message names
-//! the place and what was expected. Deliberately opens no database and no socket.
+//! A setting that is unknown, of the wrong type or out of range stops the start, and the message names the place and
+//! what was expected.
 
 mod error;
 mod fields;

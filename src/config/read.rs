@@ -1,7 +1,6 @@
 //! From file, environment and flags to [`Config`], in that order; the later wins.
 //!
-//! Owns the messages about settings. Called by the command line. Invariant: as [`super`]. Deliberately does not look
-//! at the environment itself: what it reads is handed in.
+//! As [`super`].
 
 use std::path::{Path, PathBuf};
 

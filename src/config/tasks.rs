@@ -1,8 +1,7 @@
 //! `[[task]]`: the operator's own tasks, as the file declares them.
 //!
-//! Owns the keys of a declaration, their types and ranges. Called by [`super::read`]. Invariant: as [`super`]; each
-//! declaration keeps its place, so that what is only found later (an unknown placeholder) names the line too.
-//! Deliberately does not know what a command line or a schema means.
+//! As [`super`]; each declaration keeps its place, so that what is only found later (an unknown placeholder) names
+//! the line too.
 
 use std::path::{Path, PathBuf};
 

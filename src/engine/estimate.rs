@@ -1,8 +1,6 @@
 //! How fast a batch goes and when it may be done.
 //!
-//! Owns the rate over the last seconds and the range of time left, per batch. Fed by the recorder with committed
-//! counts, read when a batch is shown. Invariant: only ends count, so a retry never makes a batch look faster.
-//! Deliberately pure: the caller says what time it is.
+//! Only ends count, so a retry never makes a batch look faster.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,7 +1,6 @@
 //! The engine on a real database file, with a task made for the purpose.
 //!
-//! Owns the probe task and the bench around it. Invariant: every test ends with the store's own audit. Deliberately
-//! sleeps nowhere but in polls with a limit.
+//! Every test ends with the store's own audit.
 
 mod acts;
 mod intake;

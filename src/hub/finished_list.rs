@@ -1,8 +1,6 @@
 //! Which finished batches are still in the topic `batches`: the newest ones that a viewer may see.
 //!
-//! Owns the numbers of finished batches by audience. Called by the topics. Invariant: per audience at most
-//! [`KEPT_MAX`] numbers, so that the newest [`LISTED_BATCHES_MAX`] of any viewer are all here. Deliberately holds no
-//! row.
+//! Per audience at most [`KEPT_MAX`] numbers, so that the newest [`LISTED_BATCHES_MAX`] of any viewer are all here.
 
 use std::collections::{BTreeMap, HashMap};
 

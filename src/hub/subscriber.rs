@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::channel::{Channel, Delivery, Early};
+use super::channel::{Channel, Early, SessionUpdate};
 use super::pace::Pace;
 use super::tempo::Tempo;
 use super::wire_frame::WireFrame;
@@ -191,8 +191,8 @@ impl SubscriberState {
                 continue;
             }
             match heard.channel.changes_since(heard.seen, &subscriber.viewer, subscriber.codec) {
-                Delivery::Nothing => {}
-                Delivery::Frame { frame, to } => {
+                SessionUpdate::Nothing => {}
+                SessionUpdate::Frame { frame, to } => {
                     heard.seen = to;
                     if let Some(frame) = frame {
                         heard.told_at = Some(now);
@@ -200,7 +200,7 @@ impl SubscriberState {
                         frames.push(frame);
                     }
                 }
-                Delivery::Stale => {
+                SessionUpdate::Stale => {
                     heard.answered = false;
                     self.ask.push(heard.channel.topic);
                 }

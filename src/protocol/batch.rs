@@ -1,8 +1,6 @@
 //! A batch as everybody sees it, and what is asked when one is made.
 //!
-//! Owns the wire shapes of batches, their options and their lists. Called by service, server and app.
-//! Invariant: `pending + running + retrying + succeeded + failed + cancelled = total` in every [`Batch`].
-//! Deliberately knows neither tables nor who may see what.
+//! `pending + running + retrying + succeeded + failed + cancelled = total` in every [`Batch`].
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,6 @@
 //! Frames of the live connection, in JSON: what a client says.
 //!
-//! Owns how that is read. Called by server (reads) and app/live (writes). Invariant: what is not a documented frame in full
-//! is none: no other members, no lists for objects. Deliberately knows no topic: an unreadable one is answered.
+//! What is not a documented frame in full is none: no other members, no lists for objects.
 
 use serde::{Deserialize, Serialize};
 

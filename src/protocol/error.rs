@@ -1,8 +1,6 @@
 //! What a client may learn when something cannot be done: one type, stable codes, RFC 9457 on the wire.
 //!
-//! Owns the list of codes with their status and title. Called by service (which makes them), server (which
-//! prints them) and app (which shows them). Invariant: the only error that crosses the wire. Deliberately
-//! carries no cause chain: causes are logged where they are handled.
+//! The only error that crosses the wire.
 
 use std::fmt;
 

@@ -1,7 +1,6 @@
 //! Frames of the live connection, in JSON: what the server says, and how it is read and written.
 //!
-//! Owns encode and decode of `milepost.v1.json`, and the close codes. Called by hub (writes), server (writes) and app/live
-//! (reads). Invariant: rows are absolute, by key, newest wins. Deliberately knows no socket.
+//! Rows are absolute, by key, newest wins.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,6 @@
 //! Names of things on the wire: newtypes, parsed once at the door, printed one way.
 //!
-//! Owns the textual form of every identifier. Called by every room. Invariant: `parse(print(x)) == x`.
-//! Deliberately knows nothing of where identifiers are stored or who may see what they name.
+//! `parse(print(x)) == x`.
 
 use std::fmt;
 use std::str::FromStr;

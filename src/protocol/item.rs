@@ -1,7 +1,6 @@
 //! Items, their attempts, files and families of failures as everybody sees them.
 //!
-//! Owns the wire shapes below a batch. Called by service, server and app. Invariant: every row carries the
-//! `rev` at which it was written. Deliberately does not know how ranges are stored.
+//! Every row carries the `rev` at which it was written.
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};

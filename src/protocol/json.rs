@@ -1,8 +1,8 @@
 //! JSON carried as text: parameters, inputs and results pass through unread.
 //!
-//! A value is written exactly as it came: reading one into a `serde_json::Value` rounds long numbers, so whoever shows
-//! or exports values reads [`Json::members`] and [`Json::display_text`] instead. Invariant: the text inside is always
-//! one valid JSON value.
+//! A value is written exactly as it came: reading one into a `serde_json::Value` rounds long numbers, so whoever
+//! shows or exports values reads [`Json::members`] and [`Json::display_text`] instead. The text inside is always one
+//! valid JSON value.
 
 use std::borrow::Cow;
 use std::fmt;

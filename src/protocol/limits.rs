@@ -1,7 +1,6 @@
 //! Bounds of the wire, each with its unit and what happens beyond it.
 //!
-//! Owns every number that both sides must agree on. Called by server, hub and app. Invariant: nothing that a
-//! client can grow is without a bound here or in the configuration. Deliberately holds no operator settings.
+//! Nothing that a client can grow is without a bound here or in the configuration.
 
 /// Rows of a list when the caller does not say.
 pub const PAGE_ROWS_DEFAULT: u32 = 100;

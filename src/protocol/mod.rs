@@ -7,7 +7,7 @@
 //! limits            every bound of the wire
 //! ```
 //!
-//! Called by every room. Invariant: this room knows no tokio, leptos or sea-orm, and does no input or output.
+//! This room knows no tokio, leptos or sea-orm, and does no input or output.
 
 pub mod batch;
 pub mod binary;

@@ -1,7 +1,6 @@
 //! Rows of the live connection: one kind for each topic, and their keys.
 //!
-//! Owns which rows a topic has. Called by the frames of both codecs, hub and app/live. Invariant: a row is the whole truth
-//! about its key as of its `rev`. Deliberately knows no frame.
+//! A row is the whole truth about its key as of its `rev`.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,6 @@
 //! The states of batches and items, and the table of moves between them.
 //!
-//! Owns which state may follow which. Called by the store (to refuse a move), the pages (to offer only what is
-//! allowed) and the tests. Invariant: nothing leaves an item's end within a generation. Deliberately pure: no
-//! clock, no counters.
+//! Nothing leaves an item's end within a generation.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,6 @@
 //! Tasks and nodes as everybody sees them.
 //!
-//! Owns the wire shapes of what can be run and of who runs it. Called by service, server and app. Invariant:
-//! `params` is a JSON Schema object. Deliberately does not know the code of any task.
+//! `params` is a JSON Schema object.
 
 use serde::{Deserialize, Serialize};
 

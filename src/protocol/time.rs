@@ -1,7 +1,6 @@
 //! Instants on the wire: RFC 3339 in UTC with milliseconds, from whole milliseconds inside.
 //!
-//! Owns the one textual form of a time. Called by every wire type with an `_at`. Invariant: text and number
-//! convert without loss. Deliberately has no clock: the caller says what time it is.
+//! Text and number convert without loss.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,7 +1,6 @@
 //! Topics: what a page can listen to, as text and as a value.
 //!
-//! Owns the textual form of topics and the kind of rows each carries. Called by hub, service and app/live.
-//! Invariant: `parse(print(x)) == x`. Deliberately does not know who may subscribe.
+//! `parse(print(x)) == x`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,8 +1,7 @@
 //! The site's files: embedded in release builds, read from `target/site` in debug builds.
 //!
-//! Owns how files are found, compressed and cached. Called by the router. Invariant: a name with a hash in it never
-//! changes its content and may be kept for ever; all others are asked for anew by `ETag`. Deliberately compresses
-//! nothing itself: `.br` and `.gz` lie beside the files.
+//! A name with a hash in it never changes its content and may be kept for ever; all others are asked for anew by
+//! `ETag`.
 
 use axum::body::Body;
 use axum::response::Response;

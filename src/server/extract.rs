@@ -1,7 +1,7 @@
 //! What a request says, read once at the door: caller, place, query, JSON body.
 //!
-//! Owns the extractors of the API. Used by every handler of it. Invariant: what cannot be read is `malformed` with what
-//! was expected; a readable value of another shape is `invalid`. Deliberately looks nothing up.
+//! Used by every handler of it. What cannot be read is `malformed` with what was expected; a readable value of
+//! another shape is `invalid`.
 
 use std::collections::HashMap;
 use std::fmt::Display;

@@ -1,7 +1,6 @@
 //! Whether the process is well: for load balancers, and figures for whoever is signed in.
 //!
-//! Owns `/healthz`, `/readyz`, `/metrics`. Called by the router. Invariant: what is open tells nothing but ready or
-//! a reason, and costs at most one commit a second. Deliberately measures nothing itself.
+//! What is open tells nothing but ready or a reason, and costs at most one commit a second.
 
 use std::fmt::Write as _;
 use std::sync::atomic::Ordering;

@@ -1,7 +1,6 @@
 //! One `serve` per data folder, or one per folder to work in: an OS lock that dies with the process.
 //!
-//! Owns the lock file. Called at start. Invariant: while a [`FolderLock`] lives, no other process of this kind holds
-//! the same folder. Deliberately leaves the file behind: removing it would let two hold locks on two files.
+//! Called at start. While a [`FolderLock`] lives, no other process of this kind holds the same folder.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};

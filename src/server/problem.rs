@@ -1,7 +1,6 @@
 //! Refusals as HTTP answers: RFC 9457, `application/problem+json`.
 //!
-//! Owns the one way in which an [`ApiError`] becomes a response. Used by every handler that answers programs.
-//! Invariant: status, code and `Retry-After` are the error's own. Deliberately makes no page.
+//! Used by every handler that answers programs. Status, code and `Retry-After` are the error's own.
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};

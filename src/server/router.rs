@@ -1,7 +1,6 @@
 //! Every URL on one screen, each with who may reach it.
 //!
-//! Owns the table of routes. Called by [`super::run`] and by tests. Invariant: a route is either open or for callers,
-//! and there is no third way to add one. Deliberately holds no handler.
+//! A route is either open or for callers, and there is no third way to add one.
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;

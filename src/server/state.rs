@@ -1,8 +1,6 @@
 //! What every handler may use.
 //!
-//! Owns [`AppState`]: made once at start by [`super::run`], cloned per request (a few reference counts). Invariant:
-//! plain values and handles only; nothing here changes after start but the stop token. Deliberately holds no
-//! configuration type: settings arrive as values.
+//! Plain values and handles only; nothing here changes after start but the stop token.
 
 use std::sync::Arc;
 

@@ -1,7 +1,6 @@
 //! The gate from outside: requests in, answers out, on a real database in a temporary folder.
 //!
-//! Owns the check that every door opens to whom it should. Invariant of these tests: nothing is reached but by a
-//! request. Deliberately tests no use case: those have their own.
+//! Nothing is reached but by a request.
 
 use axum::Router;
 use axum::body::Body;

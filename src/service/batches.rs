@@ -1,7 +1,6 @@
 //! Batches: listing, looking, acting, making.
 //!
-//! Owns the use cases of whole batches. Called by app, server, live and submit. Invariant: as [`super`]. An act on a
-//! batch that is already so changes nothing and answers well. Deliberately knows neither bodies nor forms.
+//! As [`super`]. An act on a batch that is already so changes nothing and answers well.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,7 @@
 //! Who is asking: a name, a role, and by what they came in.
 //!
-//! Owns [`Caller`]. Made by [`super::people`] only (and by the command line for itself); read by every use case.
-//! Invariant: a caller was known at the moment it was made; [`super::People::gone`] says whether it still
-//! is. Deliberately knows neither cookies nor headers.
+//! Made by [`super::people`] only (and by the command line for itself); read by every use case. A caller was known at
+//! the moment it was made; [`super::People::gone`] says whether it still is.
 
 use crate::protocol::PersonRole;
 use crate::store::Viewer;

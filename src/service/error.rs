@@ -1,8 +1,7 @@
 //! What went wrong below, as a client may learn it.
 //!
-//! Owns the translation of every lower error into [`ApiError`]. Called by every use case. Invariant: a cause that
-//! is not the request's fault is logged here, once (an outage once a minute), and its text never reaches a client.
-//! Deliberately knows no HTTP.
+//! A cause that is not the request's fault is logged here, once (an outage once a minute), and its text never reaches
+//! a client.
 
 use crate::engine::{EngineError, LogLimit};
 use crate::protocol::{ApiError, ErrorCode};

@@ -1,8 +1,7 @@
 //! Items, families, strip and files of a batch the caller may see.
 //!
-//! Owns the use cases below a batch. Called by app, server and live. Invariant: as [`super`]; rows are committed
-//! state, and only the progress inside an item that runs on this node is laid over them. Deliberately streams
-//! nothing: downloads are the server's.
+//! As [`super`]; rows are committed state, and only the progress inside an item that runs on this node is laid over
+//! them.
 
 use super::{Caller, Service};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WINDOW_ITEMS_MAX};

@@ -1,7 +1,7 @@
 //! The answer to a subscribe: all rows of a topic as of one moment.
 //!
-//! Owns which topics there are for a caller. Called by the live socket. Invariant: a topic that is not there and one
-//! that may not be seen answer alike; rows are what the pages of the same caller show. Deliberately knows no session.
+//! A topic that is not there and one that may not be seen answer alike; rows are what the pages of the same caller
+//! show.
 
 use super::{Action, Caller, Service, Target, may};
 use crate::hub::Audience;

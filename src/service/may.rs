@@ -1,8 +1,7 @@
 //! The one policy: caller × action × target.
 //!
-//! Owns who may do what. Called by every use case before it does anything. Invariant: what is not visible answers
-//! `not_found`, exactly as what is not there; what is visible but not allowed answers `not_allowed`. Deliberately
-//! pure: it reads no table, and no use case decides for itself.
+//! What is not visible answers `not_found`, exactly as what is not there; what is visible but not allowed answers
+//! `not_allowed`.
 
 use super::caller::Caller;
 use crate::protocol::{ApiError, ErrorCode, PersonRole};

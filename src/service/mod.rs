@@ -6,8 +6,7 @@
 //! people   sign-in, logins, tokens   password  the slow hash             secret  random codes and their hashes
 //! ```
 //!
-//! Called by app (server functions), server and cli. Invariant: every function that takes a [`Caller`] asks
-//! [`may()`] before it reads or changes anything of the object. Deliberately knows neither HTTP nor SQL.
+//! Every function that takes a [`Caller`] asks [`may()`] before it reads or changes anything of the object.
 
 mod batches;
 pub mod caller;

@@ -1,7 +1,6 @@
 //! Tasks and nodes: what can be run, and who runs it.
 //!
-//! Owns the use cases that concern the installation as a whole. Called by app, server and live. Invariant: as
-//! [`super`]. Deliberately knows no batch.
+//! As [`super`].
 
 use std::time::Duration;
 

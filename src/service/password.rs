@@ -1,7 +1,6 @@
 //! The slow hash: argon2id on threads of its own, never more than a few at once.
 //!
-//! Owns the cost of a guess. Called by [`super::people`]. Invariant: a wrong name costs what a wrong password
-//! costs, and no number of attempts holds more than [`HASHES_MAX`] × 19 MiB. Deliberately knows no person.
+//! A wrong name costs what a wrong password costs, and no number of attempts holds more than [`HASHES_MAX`] × 19 MiB.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,6 @@
 //! Who may come in: people with passwords, logins by cookie, tokens by header, the one-time link.
 //!
-//! Owns every check of a secret. Called by server (sign-in, each request), by the watch over connections
-//! ([`People::gone`]) and by the command line. Invariant: a caller is made here or nowhere; a login, token or
-//! person taken away is gone for the next request. Deliberately knows neither cookies nor headers.
+//! A caller is made here or nowhere; a login, token or person taken away is gone for the next request.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};

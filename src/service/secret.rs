@@ -1,8 +1,6 @@
 //! Random codes, and the hashes under which they are kept.
 //!
-//! Owns how long a secret is and how it is written. Called by [`super::people`]. Invariant: a secret has 256 bits
-//! of the system's randomness, and only its SHA-256 is ever stored. Deliberately slow in nothing: guessing 256
-//! bits needs no brake.
+//! A secret has 256 bits of the system's randomness, and only its SHA-256 is ever stored.
 
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;

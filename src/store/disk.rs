@@ -1,8 +1,8 @@
 //! The room on the disk: a reserve that is given up when the disk is full, and made again once there is room.
 //!
-//! Owns the reserve file and whether the disk counts as full. Called by whatever writes. Invariant: while the disk counts
-//! as full nothing new is taken, so that what the reserve gave free is left to cancels, deletes and the sweep. On
-//! Postgres, whose disk is another's business, there is no reserve; what is looked at is the folder of files.
+//! While the disk counts as full nothing new is taken, so that what the reserve gave free is left to cancels, deletes
+//! and the sweep. On Postgres, whose disk is another's business, there is no reserve; what is looked at is the folder
+//! of files.
 //!
 //! ```text
 //! room ──(a write found none: the reserve goes)──► full ──(reserve and headroom fit again)──► room

@@ -1,7 +1,6 @@
 //! What can go wrong below: each kind says whose fault it is and whether trying again helps.
 //!
-//! Owns [`StoreError`]. Called by engine and service, which translate it. Invariant: a caller can tell refusal
-//! (the request was wrong) from outage (the database was). Deliberately knows no HTTP status.
+//! A caller can tell refusal (the request was wrong) from outage (the database was).
 
 use crate::protocol::BatchState;
 

@@ -1,18 +1,15 @@
 //! Tables and queries: the tape in a database.
 //!
 //! ```text
-//! entity, migration   what is there          backend   all that differs between databases
-//! tape                one batch in one transaction, with its cells, families, columns and rows
-//! batches, claim, record, reclaim          what moves the tape, each one transaction
-//! clock               what time it is, and how much time has passed
-//! acts, retry, act_rows, budgets, follow   what people ask of it, at once or in steps, and what follows
-//! disk                the room that is left, and the reserve that is given up when there is none
-//! relay, glimpses     what others have moved, and how far what they run is
-//! inputs, items, search, listing, files, nodes, sweep, audit, people, idempotency   the rest
+//! tape      one batch in one transaction: blocks, outcomes, counters, strip cells, families
+//! lease     leases granted, reported on, taken back         acts      what people ask of a batch, at once or in steps
+//! read      items, lists, search, changes, audit            cluster   nodes, and how far what they run is
+//! access    people, logins, tokens, idempotency keys        files     file contents and their sweep
+//! records   the shapes that leave this room                 entity, migration   the rows and the schema
+//! backend   all that differs between databases              clock, disk         the time, and the room that is left
 //! ```
 //!
-//! Called by engine, service and hub's feeder. Invariants 1 to 6 of the tape hold in every committed snapshot. Entities
-//! never leave this room; records do.
+//! Invariants 1 to 6 of the tape hold in every committed snapshot. Entities never leave this room; records do.
 
 pub mod access;
 mod acts;

@@ -1,8 +1,7 @@
 //! Opening beside a running process: for commands that change who may come in, or the schema.
 //!
-//! Owns the difference between the one process that runs the tape and all others. Called by the command line.
-//! Invariant: whoever opens beside neither marks a stop as clean nor raises a revision: both belong to the process
-//! that holds the data folder. Deliberately offers no other calls: the caller keeps off the tape.
+//! Whoever opens beside neither marks a stop as clean nor raises a revision: both belong to the process that holds
+//! the data folder.
 
 use super::disk::Disk;
 use super::error::StoreError;

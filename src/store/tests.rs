@@ -1,9 +1,8 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
-//! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how many
-//! statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`.
+//! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how
+//! many statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`.
 //!
-//! Owns a store in a database of its own with a clock that tests set. Invariant: `audit` passes after every step.
-//! Deliberately uses the public face of the store only.
+//! `audit` passes after every step.
 
 mod acts;
 mod cases;

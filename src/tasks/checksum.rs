@@ -1,7 +1,7 @@
 //! The task `checksum`: two digests of a file in one pass.
 //!
-//! Owns the shape of its result. Called through the registry. Invariant: the file is read once, in a blocking
-//! thread, in bounded memory, and both digests are of exactly the bytes counted. Deliberately knows no vault.
+//! Called through the registry. The file is read once, in a blocking thread, in bounded memory, and both digests are
+//! of exactly the bytes counted.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};

@@ -1,8 +1,6 @@
 //! What a running item may use: progress, log, files, and the question whether it is still wanted.
 //!
-//! Owns the cell that task and engine share while an item runs. Called by tasks (write) and by engine (read).
-//! Invariant: reporting progress costs two atomic stores and wakes nobody; the log is bounded. Deliberately
-//! never awaits anything but the cancel.
+//! Reporting progress costs two atomic stores and wakes nobody; the log is bounded.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};

@@ -1,8 +1,6 @@
 //! The task `demo`: work that is only pretended, to try, to show and to measure Milepost.
 //!
-//! Owns the plan of what fails and how long an item takes: a function of `seq` alone, so that every run of the
-//! same batch goes the same way. Called through the registry. Invariant: with its defaults it is the no-op, which
-//! is done at the first poll. Deliberately ignores its input.
+//! Called through the registry. With its defaults it is the no-op, which is done at the first poll.
 
 use std::future::Future;
 use std::sync::Arc;

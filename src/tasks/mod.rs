@@ -6,8 +6,7 @@
 //! command   tasks that are the operator's own processes, as declared
 //! ```
 //!
-//! Called by engine (runs items) and service (lists tasks, checks parameters). Invariant: a task sees neither
-//! the database nor a socket: an item comes in, a result goes out. Deliberately knows nothing of leases or retries.
+//! A task sees neither the database nor a socket: an item comes in, a result goes out.
 
 pub mod checksum;
 pub mod command;

@@ -1,7 +1,6 @@
 //! Name → task, built once at start.
 //!
-//! Owns the list of what can be run. Called by service (lists, checks) and engine (prepares a batch). Invariant:
-//! names are unique and every schema is valid. Deliberately runs nothing.
+//! Names are unique and every schema is valid.
 
 use std::collections::BTreeMap;
 use std::path::Path;

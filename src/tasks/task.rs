@@ -1,7 +1,6 @@
 //! The trait of a task, and what goes in and comes out.
 //!
-//! Owns [`Task`] and its erased twin [`Prepared`]. Called by the registry and by every task file. Invariant:
-//! parameters are checked once per batch, never per item. Deliberately knows no engine.
+//! Parameters are checked once per batch, never per item.
 
 use std::fmt;
 use std::future::Future;

@@ -1,8 +1,7 @@
 //! A Postgres of the tests' own: made in a temporary folder, gone with the process that made it.
 //!
-//! Owns the cluster's folder, its postmaster and the watcher that ends both. Used by the tests from outside, the store's
-//! own and the bench. Invariant: nothing of it outlives the process, even one that is killed, and it never runs as root.
-//! Deliberately knows no table: it hands out fresh databases, and stops and starts.
+//! Used by the tests from outside, the store's own and the bench. Nothing of it outlives the process, even one that
+//! is killed, and it never runs as root.
 //!
 //! ```text
 //! MILEPOST_TEST_POSTGRES=off   no cluster: tests that need one say that they were skipped

@@ -1,6 +1,6 @@
 //! Acts over many items, budgets, start times and follow-up batches, asked over the API.
 //!
-//! Owns no code. Invariant under test: what an act began is finished, once, whatever is killed meanwhile.
+//! What an act began is finished, once, whatever is killed meanwhile.
 
 use std::time::Duration;
 

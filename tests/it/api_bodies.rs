@@ -1,6 +1,6 @@
 //! Streamed bodies: text, NDJSON, CSV; appends; bodies that stop in the middle.
 //!
-//! Owns no code. Invariant under test: items are what came, in order; a fault names its line and ends the batch.
+//! Items are what came, in order; a fault names its line and ends the batch.
 
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Multipart forms: files in, files out; what a plain HTML form posts.
 //!
-//! Owns no code. Invariant under test: a file is stored as it came under the name it came with, and given back as such.
+//! A file is stored as it came under the name it came with, and given back as such.
 
 use std::io::Read;
 

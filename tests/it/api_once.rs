@@ -1,6 +1,6 @@
 //! `Idempotency-Key`: one batch, however often it is sent.
 //!
-//! Owns no code. Invariant under test: SURFACE §6, over restarts too.
+//! SURFACE §6, over restarts too.
 
 use reqwest::Method;
 use serde_json::{Value, json};

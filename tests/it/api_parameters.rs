@@ -1,8 +1,7 @@
 //! Every parameter that the published document names, as the server takes it.
 //!
-//! Owns the walk over `/api/openapi.json`. Invariant under test: what the document allows is taken, what it does not
-//! allow is refused by a problem that says what was expected; so neither can change alone. Deliberately knows no name of
-//! a parameter but from the document.
+//! What the document allows is taken, what it does not allow is refused by a problem that says what was expected; so
+//! neither can change alone.
 
 use reqwest::Method;
 use serde_json::{Value, json};

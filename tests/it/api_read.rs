@@ -1,6 +1,6 @@
 //! What can be looked at and asked of a batch: the routes of SURFACE §4 that carry no items.
 //!
-//! Owns no code. Invariant under test: every answer has exactly the documented members, and its states add up.
+//! Every answer has exactly the documented members, and its states add up.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! What is refused, and how: every code of SURFACE §6 that a client can provoke.
 //!
-//! Owns no code. Invariant under test: every refusal is a problem with its stable code, unknown addresses included.
+//! Every refusal is a problem with its stable code, unknown addresses included.
 
 use reqwest::Method;
 use serde_json::json;

@@ -1,6 +1,6 @@
 //! Results as NDJSON and CSV over more than one page.
 //!
-//! Owns no code. Invariant under test: every item once, in order of `seq`, whatever the format.
+//! Every item once, in order of `seq`, whatever the format.
 
 use serde_json::json;
 

@@ -1,11 +1,10 @@
 //! The wall clock is set while work waits: ahead and back, of the machine and of the database.
 //!
-//! Owns the two ways to set it. Invariant under test: what waits comes when it was to come, not sooner and not later, and
-//! nobody is taken for lost; what is to start at a time of day starts by the clock as it then is. Deliberately never sets
-//! the clock of the machine that the tests run on.
+//! What waits comes when it was to come, not sooner and not later, and nobody is taken for lost; what is to start at
+//! a time of day starts by the clock as it then is.
 //!
-//! The machine's clock is set for the server alone, by libfaketime; its uptime goes on. The database's is set by a function
-//! that stands before Postgres' own.
+//! The machine's clock is set for the server alone, by libfaketime; its uptime goes on. The database's is set by a
+//! function that stands before Postgres' own.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

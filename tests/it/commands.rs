@@ -1,6 +1,6 @@
 //! Tasks that are the operator's own processes, seen from outside.
 //!
-//! Owns no code. Invariant under test: what happens to a process costs its item an attempt, and never the truth.
+//! What happens to a process costs its item an attempt, and never the truth.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,8 +1,6 @@
 //! Counts that are never too high: what runs, as pages, programs and frames see it.
 //!
-//! Owns a batch that is looked at from all sides while its items come and go. Invariant under test: no committed state
-//! counts more items as running than there are slots, or than the batch's concurrency. Deliberately waits for nothing in
-//! particular: it looks as often as it can.
+//! No committed state counts more items as running than there are slots, or than the batch's concurrency.
 
 use serde_json::{Value, json};
 

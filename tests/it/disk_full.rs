@@ -1,8 +1,6 @@
 //! A disk that is full: cancel, delete and a restart work, and give room back.
 //!
-//! Owns a small file system of its own, where this process may mount one. Invariant under test: what is refused leaves
-//! nothing, the probe says the disk, and what is deleted is free again. Deliberately fills the disk from outside and by
-//! the service itself.
+//! What is refused leaves nothing, the probe says the disk, and what is deleted is free again.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

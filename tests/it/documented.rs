@@ -1,7 +1,7 @@
 //! The clients of docs/protocol.md, run as they stand there: against a real server that is killed and started again.
 //!
-//! Owns no client: it takes the text of the document. Needs Python with one package and Node.js (`scripts/tools
-//! clients`); `MILEPOST_TEST_CLIENTS=off` leaves it out. Invariant under test: what is documented works as documented.
+//! Needs Python with one package and Node.js (`scripts/tools clients`); `MILEPOST_TEST_CLIENTS=off` leaves it out.
+//! What is documented works as documented.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

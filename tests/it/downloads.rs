@@ -1,7 +1,6 @@
 //! Many downloads at once, of which nobody reads anything.
 //!
-//! Owns those who do not read. Invariant under test: they hold no thread and little memory, they are bounded by person
-//! and in all, and everybody else is served. Deliberately knows no code of the server.
+//! They hold no thread and little memory, they are bounded by person and in all, and everybody else is served.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! The process ends at every place where it may hurt, answers are lost, and the disk is slow.
 //!
-//! Owns a day's work that comes by all these places. Invariant under test: what was answered is there, what was not is
-//! there wholly or not at all, every item ends once. Deliberately asks the executable which places there are.
+//! What was answered is there, what was not is there wholly or not at all, every item ends once.
 
 use std::time::{Duration, Instant};
 

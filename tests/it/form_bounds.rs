@@ -1,7 +1,6 @@
 //! Bodies that would grow what the server holds: heads, settings and parts of forms, lists of JSON.
 //!
-//! Owns bodies that no client library sends. Invariant under test: each is refused while it comes, for what it is, and
-//! the server's memory and time do not grow with it.
+//! Each is refused while it comes, for what it is, and the server's memory and time do not grow with it.
 
 use serde_json::{Value, json};
 

@@ -1,8 +1,7 @@
 //! Frames as they stand on the wire, one file each, and the examples of docs/protocol.md.
 //!
-//! Owns the files in `golden/`: each frame in JSON, and beside it the same in the compact codec (hexadecimal). Invariant
-//! under test: each decodes and encodes to exactly the same, so that a change of the wire is a change of a file here;
-//! every kind of frame and row has one. Deliberately opens no socket.
+//! Each decodes and encodes to exactly the same, so that a change of the wire is a change of a file here; every kind
+//! of frame and row has one.
 
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Connections that go on, or say that they end; and what a request must say of where it goes.
 //!
-//! Owns requests by hand. Invariant under test: whatever a request with a body is answered, and however early, its
-//! connection takes the next request unless the answer said `Connection: close`. Deliberately knows no code of the server.
+//! Whatever a request with a body is answered, and however early, its connection takes the next request unless the
+//! answer said `Connection: close`.
 
 use super::support::TestServer;
 use super::support::plain::{Plain, PlainAnswer};

@@ -1,7 +1,7 @@
 //! Who hears what, and for how long.
 //!
-//! Owns people, tokens and their live connections. Invariant under test: what takes away the right to come in takes away
-//! the connection, soon; what may not be seen answers as what is not there. Deliberately knows no code of the server.
+//! What takes away the right to come in takes away the connection, soon; what may not be seen answers as what is not
+//! there.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! Clients on bad networks: whatever is cut off, delayed or lost, they come back and show the truth.
 //!
-//! Owns the batches that run meanwhile and what is done to them. Invariant under test: after quiet, what was built from
-//! frames alone equals the answers of the API member by member, over cuts, a kill and a restart; in every frame on the
-//! way sums hold, and no `rev` goes back. The clients are the project's own, without a browser.
+//! After quiet, what was built from frames alone equals the answers of the API member by member, over cuts, a kill
+//! and a restart; in every frame on the way sums hold, and no `rev` goes back. The clients are the project's own,
+//! without a browser.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,6 @@
 //! The live connection against bad clients: broken frames, floods, half sentences, sudden ends.
 //!
-//! Owns the healthy client beside which they come. Invariant under test: each is told what is documented, and nobody
-//! else notices: updates go on, memory and sockets come back. Deliberately knows no code of the server.
+//! Each is told what is documented, and nobody else notices: updates go on, memory and sockets come back.
 
 mod cases;
 mod handshakes;

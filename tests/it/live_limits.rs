@@ -1,7 +1,6 @@
 //! How many live connections there may be: of a person, of an address, in all.
 //!
-//! Owns the doors that are knocked at. Invariant under test: exactly as many come in as there are places, the others are
-//! told why, and a freed place can be had at once. Deliberately knows no code of the server.
+//! Exactly as many come in as there are places, the others are told why, and a freed place can be had at once.
 
 use std::time::{Duration, Instant};
 

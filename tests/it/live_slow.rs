@@ -1,7 +1,6 @@
 //! A client that takes almost nothing, beside those that take all.
 //!
-//! Owns the slow one and those beside it. Invariant under test: nobody waits for a slow client and nothing queues behind
-//! one; it is told the newest as soon as it reads again. Deliberately knows no code of the server.
+//! Nobody waits for a slow client and nothing queues behind one; it is told the newest as soon as it reads again.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! All clients at once: a server that goes away in order, and everybody who comes back.
 //!
-//! Owns the crowd. Invariant under test: everybody is told when to come back, not all at the same time; everybody comes
-//! back by the documented delays and shows the truth. The clients are the project's own, without a browser.
+//! Everybody is told when to come back, not all at the same time; everybody comes back by the documented delays and
+//! shows the truth. The clients are the project's own, without a browser.
 
 use std::collections::BTreeSet;
 use std::time::Instant;

@@ -1,7 +1,6 @@
 //! Fallback connections that read nothing, ask for much, or meet a fault.
 //!
-//! Owns those clients. Invariant under test: what a client does not take is not made; nobody waits for a client that
-//! asks for much; every topic is answered. Deliberately knows no code of the server.
+//! What a client does not take is not made; nobody waits for a client that asks for much; every topic is answered.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,6 @@
 //! Clients that are there no more, or might as well not be.
 //!
-//! Owns the silence. Invariant under test: whoever answers no ping is let go and makes room; whoever answers is let be.
-//! Deliberately knows no code of the server.
+//! Whoever answers no ping is let go and makes room; whoever answers is let be.
 
 use std::time::{Duration, Instant};
 

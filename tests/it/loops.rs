@@ -1,7 +1,6 @@
 //! Every loop of the process breaks once.
 //!
-//! Owns a server per loop. Invariant under test: no loop stops in silence: the node says that it is not ready and why, or
-//! the loop goes on. Deliberately asks the executable which loops there are.
+//! No loop stops in silence: the node says that it is not ready and why, or the loop goes on.
 
 use std::time::Instant;
 

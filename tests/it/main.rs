@@ -1,7 +1,7 @@
 //! What a program sees from outside: the real executable, over the wire, on a real database file.
 //!
-//! Owns nothing but the list. Run by `cargo test`. Invariant: tests know SURFACE.md, not the code, but for the live client, which they share with the pages. Deliberately one
-//! binary: linking once is what takes long.
+//! Run by `cargo test`. Tests know SURFACE.md, not the code, but for the live client, which they share with the
+//! pages.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

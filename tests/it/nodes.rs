@@ -1,7 +1,6 @@
 //! Several nodes on one Postgres: killed, frozen, drained, cut off from the database, and watched through each other.
 //!
-//! Owns two nodes and the harm done to them. Invariant under test: 0 lost, 0 twice, 0 stuck; what one node answers, the
-//! other obeys; what one node does, the other shows. Deliberately knows no engine: it asks over HTTP and the socket.
+//! 0 lost, 0 twice, 0 stuck; what one node answers, the other obeys; what one node does, the other shows.
 
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,7 @@
 //! What is served while the database is away.
 //!
-//! Owns a cluster of its own that it stops. Invariant under test: what is the same for everybody needs no database, with
-//! a cookie as without; a page says what is the matter, with a status that is true. Deliberately knows no code of the
-//! server.
+//! What is the same for everybody needs no database, with a cookie as without; a page says what is the matter, with a
+//! status that is true.
 
 use std::time::{Duration, Instant};
 

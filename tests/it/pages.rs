@@ -1,7 +1,7 @@
 //! The pages as HTML: what stands in their heads, what they answer to addresses of nothing, and what they tell of.
 //!
-//! Owns no code. Invariant under test: whatever people named or wrote is text on every page, and a refusal is a page for
-//! people and a problem for programs.
+//! Whatever people named or wrote is text on every page, and a refusal is a page for people and a problem for
+//! programs.
 
 use std::process::Stdio;
 

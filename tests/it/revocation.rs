@@ -1,8 +1,7 @@
 //! Uploads and downloads under way when the right to come in is taken away.
 //!
-//! Owns the connections of somebody who is sent away. Invariant under test: within about a second no more of a body
-//! becomes an item and no more of an answer leaves, whatever carries it and however it is taken; a batch whose upload
-//! was cut ends cancelled with the reason. Deliberately knows no code of the server.
+//! Within about a second no more of a body becomes an item and no more of an answer leaves, whatever carries it and
+//! however it is taken; a batch whose upload was cut ends cancelled with the reason.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! A create that is cut off by the end of its server: the repeat under the same key is whole, or a new batch.
 //!
-//! Owns bodies of every form, open and not. Invariant under test: what was answered is whole, what is answered to a
-//! repeat is whole, and whatever else was begun ends cancelled with a reason. Deliberately knows no step of a create.
+//! What was answered is whole, what is answered to a repeat is whole, and whatever else was begun ends cancelled with
+//! a reason.
 
 use std::time::{Duration, Instant};
 

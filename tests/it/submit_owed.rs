@@ -1,7 +1,6 @@
 //! A create whose last act the database refuses: it is done later, or said.
 //!
-//! Owns databases that are locked or away as a body ends. Invariant under test: no batch stays unsealed for ever, and
-//! what was answered is true. Deliberately waits for conditions, not for times.
+//! No batch stays unsealed for ever, and what was answered is true.
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! What a program says, followed to every way out: list, item, live frames, NDJSON, CSV and pages.
 //!
-//! Invariant under test: a value is shown and exported with the bytes in which the program wrote it, or the item fails
-//! and says why; nothing is dropped.
+//! A value is shown and exported with the bytes in which the program wrote it, or the item fails and says why;
+//! nothing is dropped.
 
 use serde_json::{Value, json};
 

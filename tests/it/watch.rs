@@ -1,7 +1,7 @@
 //! `milepost watch`, as somebody at a shell has it: lines, exit codes, and a connection that does not last.
 //!
-//! Owns no code. Invariant under test: what it says of a batch is the truth and never goes back, and the exit code is
-//! that of the batch, whatever happened to the connection.
+//! What it says of a batch is the truth and never goes back, and the exit code is that of the batch, whatever
+//! happened to the connection.
 
 use std::process::Stdio;
 

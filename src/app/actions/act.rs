@@ -1,7 +1,6 @@
 //! What people do to batches and nodes.
 //!
-//! Owns the acts as forms post them. Called by buttons on pages, with and without scripts. Invariant: plain
-//! posts end with a redirect (to where they came from, unless said). Deliberately checks nothing: service does.
+//! Plain posts end with a redirect (to where they came from, unless said).
 
 use leptos::prelude::*;
 

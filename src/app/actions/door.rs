@@ -1,7 +1,6 @@
 //! The way from a page's request to the service: who asks, and what the answer's status is.
 //!
-//! Owns what server functions need of the request. Called by the bodies of server functions only. Invariant:
-//! there is no caller but the one the server put into the request. Deliberately decides nothing.
+//! There is no caller but the one the server put into the request.
 
 use std::str::FromStr;
 

@@ -1,7 +1,6 @@
 //! What pages read.
 //!
-//! Owns one function per panel, so that a panel can fail alone. Called by pages' resources. Invariant: reads
-//! only. Deliberately not polled: after the first load, live rows replace what these return.
+//! Reads only.
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;

@@ -1,8 +1,7 @@
 //! Server functions: the pages' thin doors to the service.
 //!
-//! Owns how pages ask. Called by pages. Invariant: a body is caller, one call, error. Functions that forms post
-//! to work without scripts: they answer with a redirect to where they came from, errors in its query.
-//! Deliberately holds no rules: those are in service.
+//! A body is caller, one call, error. Functions that forms post to work without scripts: they answer with a redirect
+//! to where they came from, errors in its query.
 
 #[cfg(feature = "ssr")]
 mod door;

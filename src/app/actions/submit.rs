@@ -1,7 +1,6 @@
 //! How pages make batches.
 //!
-//! Owns the forms' way in. Called by New batch without scripts (with scripts it streams to the API) and by the
-//! empty list. Invariant: after success, the batch's page. Deliberately reads no field: service does.
+//! After success, the batch's page.
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::{Json, MultipartData, MultipartFormData};

@@ -1,8 +1,6 @@
 //! Tells the page's bootstrap that the program has panicked.
 //!
-//! Owns the event by which it is told. Called by the panic hook in `lib.rs`, in the browser only. Invariant: it takes no
-//! lock and no signal: whatever panicked may hold them. Deliberately mends nothing: the bootstrap does, outside of the
-//! program.
+//! It takes no lock and no signal: whatever panicked may hold them.
 
 use leptos::web_sys::js_sys::Reflect;
 use leptos::web_sys::{Event, window};

@@ -1,7 +1,6 @@
 //! States as a mark and a word, never colour alone.
 //!
-//! Owns the look of a state. Called by lists, heads and timelines. Invariant: the mark is hidden from screen
-//! readers, the word is not. Deliberately holds no logic of states.
+//! The mark is hidden from screen readers, the word is not.
 
 use leptos::prelude::*;
 

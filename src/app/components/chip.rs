@@ -1,7 +1,6 @@
 //! The connection chip: how true the numbers are.
 //!
-//! Owns the words for the states of the connection. Called by the frame. Invariant: it never claims live without
-//! frames. Deliberately opens and closes nothing: it asks the client to try now, at most.
+//! It never claims live without frames.
 
 use leptos::prelude::*;
 

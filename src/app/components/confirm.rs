@@ -1,7 +1,6 @@
 //! A destructive button that asks once more, with and without scripts.
 //!
-//! Owns the two steps: a summary that opens, and the button that repeats what will happen. Called by heads and
-//! rows. Invariant: the form is a plain one. Deliberately does not know what is posted: its children are.
+//! The form is a plain one.
 
 use leptos::prelude::*;
 

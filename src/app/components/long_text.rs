@@ -1,8 +1,7 @@
 //! A text of any length, all of it: an item's input, error, result, log.
 //!
-//! Owns how a long text is parted. Called by pages, inside a `pre`. Invariant: each part is one text node to every
-//! browser, and none is the first child of the `pre`, where the HTML parser would drop a line feed. Deliberately knows
-//! no text of its own.
+//! Each part is one text node to every browser, and none is the first child of the `pre`, where the HTML parser would
+//! drop a line feed.
 
 use leptos::prelude::*;
 

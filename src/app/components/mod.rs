@@ -1,8 +1,8 @@
 //! Pieces of pages: what one row, bar, badge or panel looks like.
 //!
-//! Owns markup and its accessibility. Called by pages. Invariant: data comes in as values or signals; no piece
-//! calls a server function. No piece writes a `style` attribute into HTML (`style-src 'self'`): widths are SVG
-//! attributes, the rest is classes, and heights known only in the browser are set through the CSSOM.
+//! Data comes in as values or signals; no piece calls a server function. No piece writes a `style` attribute into
+//! HTML (`style-src 'self'`): widths are SVG attributes, the rest is classes, and heights known only in the browser
+//! are set through the CSSOM.
 
 mod badge;
 mod chip;

@@ -1,12 +1,11 @@
 //! A panel that loads, shows, or fails alone.
 //!
-//! Owns the frame around one resource. Called by pages for each thing they read. Invariant: a failure says so
-//! here and leaves the rest of the page alive. Deliberately does not know what is shown.
+//! A failure says so here and leaves the rest of the page alive.
 
 use leptos::prelude::*;
 
+use crate::app::current_user::CurrentUser;
 use crate::app::live::{LiveRow, LiveRows};
-use crate::app::page_header::CurrentUser;
 use crate::client::words;
 use crate::protocol::ApiError;
 

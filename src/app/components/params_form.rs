@@ -1,8 +1,6 @@
 //! A form from a task's JSON Schema.
 //!
-//! Owns the reading of the schema into fields, and their look. Called by New batch. Invariant: a field is named
-//! `param.NAME`, and an empty one is a parameter not given. Deliberately validates nothing beyond the browser's
-//! own checks: the server does, against the same schema.
+//! A field is named `param.NAME`, and an empty one is a parameter not given.
 
 use leptos::prelude::*;
 use serde_json::Value;

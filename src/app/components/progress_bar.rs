@@ -1,8 +1,7 @@
 //! The segmented bar: a batch at a glance.
 //!
-//! Owns the widths of the segments. Called by lists (plain) and by the batch page (each segment a filter link).
-//! Invariant: the widths sum to the whole, and whatever there is can be seen. Widths are SVG attributes, since
-//! the page forbids inline styles. Deliberately shows counts only: words stand beside it.
+//! The widths sum to the whole, and whatever there is can be seen. Widths are SVG attributes, since the page forbids
+//! inline styles.
 
 use leptos::prelude::*;
 

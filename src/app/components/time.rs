@@ -1,7 +1,6 @@
 //! An instant: absolute from the server, relative once the page is alive.
 //!
-//! Owns the look of times. Called everywhere a time is shown. Invariant: what hydrates is the absolute text.
-//! Deliberately knows no time zone: absolute times are UTC and say so.
+//! Called everywhere a time is shown. What hydrates is the absolute text.
 
 use leptos::prelude::*;
 

@@ -1,14 +1,13 @@
 //! One batch in the list.
 //!
-//! Owns the cells of a row. Called by the list. Invariant: every cell reads the row's signal, so a frame changes
-//! text and widths only, and no cell changes its width. Deliberately reads nothing.
+//! Every cell reads the row's signal, so a frame changes text and widths only, and no cell changes its width.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
 use crate::app::actions::ActOn;
 use crate::app::components::{Confirm, ProgressBar, When, short_badge};
-use crate::app::page_header::offers;
+use crate::app::current_user::offers;
 use crate::client::words;
 use crate::protocol::{Batch, BatchAct, BatchState, Me};
 

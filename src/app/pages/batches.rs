@@ -1,8 +1,7 @@
 //! The list of batches.
 //!
-//! Owns the filter row, the rows and the empty state. Reads a page of batches once, then live; newer ones are
-//! counted on a chip and do not push rows under the pointer. Invariant: filter and position are in the URL.
-//! Deliberately reads no items.
+//! Reads a page of batches once, then live; newer ones are counted on a chip and do not push rows under the pointer.
+//! Filter and position are in the URL.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -13,8 +12,8 @@ use super::batch_row::batch_row;
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{ActOn, RunDemo, load_batches, load_counts, load_tasks};
 use crate::app::components::{flash, live_trouble, panel};
+use crate::app::current_user::me;
 use crate::app::live::{LiveRows, use_listed_batches};
-use crate::app::page_header::me;
 use crate::client::words;
 use crate::protocol::{Batch, BatchCounts, BatchPage, BatchQuery, Me, TaskPage};
 

@@ -1,7 +1,6 @@
 //! The first sign-in: the page behind the one-time link from the terminal.
 //!
-//! Owns the button, and what is said of a link that cannot sign in. Posts to its own address, which the server answers.
-//! Invariant: opening the page consumes nothing. Deliberately does not tell a used link from one that never was.
+//! Posts to its own address, which the server answers. Opening the page consumes nothing.
 
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};

@@ -1,8 +1,7 @@
 //! One item: when it waited, what each attempt did, and what came of it.
 //!
-//! Owns the timeline, result and files; `item_ways` leads on, `item_log` is the log. Reads the item once, then live. Invariant: files are shown by the
-//! browser only as images from the sandboxed address, never as pages. Deliberately not the place to read millions
-//! of lines: the log is its tail.
+//! Reads the item once, then live. Files are shown by the browser only as images from the sandboxed address, never as
+//! pages.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -15,8 +14,8 @@ use super::not_found::refused_page;
 use super::title::{refreshes, titled};
 use crate::app::actions::{RetryItems, load_batch, load_item};
 use crate::app::components::{When, flash, item_badge, long_text, panel_or};
+use crate::app::current_user::{me, offers};
 use crate::app::live::use_item;
-use crate::app::page_header::{me, offers};
 use crate::client::words;
 use crate::protocol::{
     ApiError, AttemptRow, Batch, BatchAct, BatchId, FileRow, ItemDetail, ItemLive, ItemState, Seq, Timestamp,

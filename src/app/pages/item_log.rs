@@ -1,7 +1,6 @@
 //! The log of an item: its tail, followed while it grows, filtered by words.
 //!
-//! Owns the scrolling. Called by the item's page. Invariant: following stops where the reader scrolls up, and goes on
-//! where the end is seen again. Deliberately searches nothing but what is shown.
+//! Following stops where the reader scrolls up, and goes on where the end is seen again.
 
 use leptos::html::Pre;
 use leptos::prelude::*;

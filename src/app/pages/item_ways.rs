@@ -1,7 +1,6 @@
 //! From one item to the next: links, and keys.
 //!
-//! Owns the crumbs and the keyboard of the item's page. Called by it. Invariant: every key is also a link, and no key
-//! is taken from a field. Deliberately looks up the next failed item only when it is asked for.
+//! Every key is also a link, and no key is taken from a field.
 
 use leptos::ev;
 use leptos::ev::{KeyboardEvent, MouseEvent};

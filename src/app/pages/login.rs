@@ -1,7 +1,7 @@
 //! Sign in.
 //!
-//! Owns the form. Posts to the server's `/login` as a plain form, which redirects to `next`. Invariant: the
-//! password is in no signal and no URL. Deliberately tells nothing of who exists.
+//! Posts to the server's `/login` as a plain form, which redirects to `next`. The password is in no signal and no
+//! URL.
 
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;

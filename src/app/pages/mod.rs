@@ -1,7 +1,6 @@
 //! The screens: one file or folder each.
 //!
-//! Owns what is read for a screen and how it is laid out. Called by the routes. Invariant: the server's HTML is
-//! complete; what is live starts from the same rows. Deliberately holds no look: that is in components and style.
+//! The server's HTML is complete; what is live starts from the same rows.
 
 mod batch;
 mod batch_row;

@@ -1,7 +1,6 @@
 //! Nodes: who is working on what.
 //!
-//! Owns the cards. Reads nodes once, then live. Invariant: a healthy node is silent, one that is not says why.
-//! Deliberately cannot start a node.
+//! Reads nodes once, then live. A healthy node is silent, one that is not says why.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -9,8 +8,8 @@ use leptos::prelude::*;
 use super::title::{refreshes, titled};
 use crate::app::actions::{DrainNode, load_nodes};
 use crate::app::components::{flash, live_trouble, once_loaded, panel};
+use crate::app::current_user::me;
 use crate::app::live::use_nodes;
-use crate::app::page_header::me;
 use crate::client::words;
 use crate::protocol::{Node, NodePage, NodeState, PersonRole, Role};
 

@@ -1,8 +1,6 @@
 //! Nothing is here, or it cannot be shown.
 //!
-//! Owns the page in place of one that there is not. Called by the routes for unknown addresses (leptos answers them with
-//! 404) and by the pages whose address names what there is not. Invariant: it has a title, a heading and a way on.
-//! Deliberately does not say whether something was here.
+//! It has a title, a heading and a way on.
 
 use leptos::prelude::*;
 

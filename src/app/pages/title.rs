@@ -1,7 +1,6 @@
 //! What the tab says, and the refresh of pages whose scripts do not run.
 //!
-//! Owns the title's form, the tab's icon and the self-refresh. Called by every page. Invariant: the refresh is inside `noscript`,
-//! and is there only while something shown is unfinished. Deliberately knows no batch but its percent.
+//! The refresh is inside `noscript`, and is there only while something shown is unfinished.
 
 use leptos::prelude::*;
 use leptos::text_prop::TextProp;

@@ -1,7 +1,6 @@
 //! The bar of a batch in cells of a terminal.
 //!
-//! Owns how the cells are shared out and what they look like. Called by [`super::line`]. Invariant: the cells sum to the
-//! width, and whatever there is can be seen. Deliberately shows counts only: words stand beside it.
+//! The cells sum to the width, and whatever there is can be seen.
 
 use std::cmp::Ordering;
 

@@ -1,7 +1,6 @@
 //! A batch in sentences: for a log, at its end, and what is said of a connection.
 //!
-//! Owns the words that [`words`] has not. Called by [`super::show`] and [`super::line`]. Invariant: pure; one line each,
-//! whatever a name holds. Deliberately knows no width.
+//! Pure; one line each, whatever a name holds.
 
 use std::time::Duration;
 

@@ -1,7 +1,6 @@
 //! The report of a lease: what was done of it, and what it hands back because it cannot start it soon.
 //!
-//! Called by the dispatcher under its lock. A report takes each item out of the lease once, in order, with plain
-//! neighbours joined into one run.
+//! A report takes each item out of the lease once, in order, with plain neighbours joined into one run.
 
 use std::mem;
 use std::time::{Duration, Instant};

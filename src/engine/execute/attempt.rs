@@ -1,8 +1,6 @@
 //! One attempt, as a pipeline of named steps: input, run, stop, files, verdict.
 //!
-//! Owns what happens between an item leaving the desk and its verdict. Called by the slot loops. Invariant: whatever
-//! the task does (panic, hang, leave files), one verdict comes back and its folder is gone. Deliberately records
-//! nothing itself.
+//! Whatever the task does (panic, hang, leave files), one verdict comes back and its folder is gone.
 
 use std::any::Any;
 use std::future::poll_fn;

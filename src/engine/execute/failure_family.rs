@@ -1,7 +1,6 @@
 //! Which failures have one cause: pure text work.
 //!
-//! Owns the normal form of error messages and the id made from it. Called by the slot's report. Invariant: two
-//! messages that differ in numbers, quoted names, paths or ids only are of one family. Deliberately knows no counts.
+//! Two messages that differ in numbers, quoted names, paths or ids only are of one family.
 
 use crate::protocol::FamilyId;
 

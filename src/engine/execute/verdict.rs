@@ -1,7 +1,6 @@
 //! From how an attempt ended to what is recorded of it: its end, its retry, its family, its row in the history.
 //!
-//! Called by the slot after each item; pure. Every item that ran adds exactly one outcome, retry or release, unless its
-//! lease was lost.
+//! Every item that ran adds exactly one outcome, retry or release, unless its lease was lost.
 
 use std::time::Duration;
 

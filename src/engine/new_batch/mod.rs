@@ -2,7 +2,7 @@
 //!
 //! Used by submits and by follow-ups alike. What passes here can be stored and run; its task is prepared in passing.
 
-mod follow_up;
+mod follow_up_body;
 mod options;
 
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! What the slots have done, collected into groups, committed, and then published.
 
-mod audit;
+mod audit_queue;
 mod recorder;
 mod report_collector;
 
-pub use self::audit::{AuditQueue, audit_loop};
+pub use self::audit_queue::{AuditQueue, audit_loop};
 #[cfg(test)]
 pub use self::recorder::catch_up;
 pub use self::recorder::{AfterCommit, Recorder};

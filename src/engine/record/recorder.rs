@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::audit::AuditQueue;
+use super::audit_queue::AuditQueue;
 use super::report_collector::{Group, ReportCollector};
 use crate::backoff::Backoff;
 use crate::engine::dispatch::{Dispatcher, Disposition, REFRESH};

@@ -1,7 +1,6 @@
 //! What acts, ends and starts of the engine do to batches under way.
 //!
-//! Uses the bench of its parent. Invariant: nothing is lost or counted twice by any of them.
-//! Deliberately reads committed state only.
+//! Uses the bench of its parent. Nothing is lost or counted twice by any of them.
 
 use std::collections::HashMap;
 use std::time::Instant;

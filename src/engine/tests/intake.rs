@@ -1,6 +1,6 @@
 //! How items come in: lines, files, open batches, and what is refused or cut off.
 //!
-//! Uses the bench of its parent. Invariant: only whole items ever run. Deliberately knows no HTTP body.
+//! Uses the bench of its parent. Only whole items ever run.
 
 use super::super::Empty;
 use super::*;

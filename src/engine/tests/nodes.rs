@@ -1,7 +1,6 @@
 //! Several engines on one Postgres: shared work, lost nodes, pages of one about the work of another.
 //!
-//! Owns a pair of nodes in one process, each with connections of its own. Invariant: as [`super`]. Deliberately kills no
-//! process: that is told from outside.
+//! As [`super`].
 
 use super::*;
 use crate::cluster::Cluster;

@@ -1,7 +1,6 @@
 //! How items run: quick and slow ones, failures, limits, fairness.
 //!
-//! Uses the bench of its parent. Invariant: every batch that ended passes the store's audit.
-//! Deliberately measures nothing.
+//! Uses the bench of its parent. Every batch that ended passes the store's audit.
 
 use std::collections::BTreeMap;
 

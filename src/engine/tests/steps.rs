@@ -1,7 +1,6 @@
 //! Acts in steps, follow-ups, turns, and what a broken batch does to a node.
 //!
-//! Uses the bench of its parent. Invariant: whatever is stepped, made or refused is seen in committed state.
-//! Deliberately looks at no row: that is the store's.
+//! Uses the bench of its parent. Whatever is stepped, made or refused is seen in committed state.
 
 use std::time::Instant;
 

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::channel_state::{ChannelState, SHARED_BYTES_MAX, SHARED_KEPT_MAX, SharedFrames, class, visible};
-use super::{Channel, Delivery};
+use super::{Channel, SessionUpdate};
 use crate::hub::Audience;
 use crate::hub::WireFrame;
 use crate::hub::finished_list::KEPT_MAX;
@@ -19,15 +19,21 @@ use crate::store::Viewer;
 
 impl ChannelState {
     /// What `viewer`, who stands at `seen`, lacks: made anew, and kept for others who stand there.
-    pub fn changes_since(&mut self, channel: &Channel, seen: u64, viewer: &Viewer, codec: Codec) -> Delivery {
+    pub fn changes_since(
+        &mut self,
+        channel: &Channel,
+        seen: u64,
+        viewer: &Viewer,
+        codec: Codec,
+    ) -> SessionUpdate {
         let to = self.version;
         let keys: Vec<Key> = self.log.range(seen + 1..).map(|(_, key)| key.clone()).collect();
         if keys.is_empty() {
-            return if to > seen { Delivery::Frame { frame: None, to } } else { Delivery::Nothing };
+            return if to > seen { SessionUpdate::Frame { frame: None, to } } else { SessionUpdate::Nothing };
         }
         let ends = keys.iter().filter(|key| self.rows.get(*key).is_some_and(RetainedRow::ended)).count();
         if ends > KEPT_MAX - LISTED_BATCHES_MAX {
-            return Delivery::Stale;
+            return SessionUpdate::Stale;
         }
         let mut gone = if ends > 0 { self.listed.beyond(viewer, ends) } else { Vec::new() };
         let mut uniform = ends == 0 || self.listed.is_uniform();
@@ -41,7 +47,7 @@ impl ChannelState {
             if held.row.is_some() { here.push(key) } else { gone.push(key) }
         }
         if here.is_empty() && gone.is_empty() {
-            return Delivery::Frame { frame: None, to };
+            return SessionUpdate::Frame { frame: None, to };
         }
         let frame = self.update(channel, seen, &here, &gone, codec);
         if self.shared.len() >= SHARED_KEPT_MAX {
@@ -54,7 +60,7 @@ impl ChannelState {
         while self.shared.len() > 1 && bytes(&self.shared) > SHARED_BYTES_MAX {
             self.shared.pop_front();
         }
-        Delivery::Frame { frame: Some(frame), to }
+        SessionUpdate::Frame { frame: Some(frame), to }
     }
 
     fn update(

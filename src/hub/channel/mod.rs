@@ -1,9 +1,7 @@
-//! One topic that somebody hears: the newest row per key, and which of them a session has not been told.
+//! A topic with subscribers: the newest row per key, and which of them a session has not been sent.
 //!
-//! Owns rows, their order of change (`version`, local to the channel) and the frames that all share who stand alike.
-//! Called by the hub (publish), the timer (release) and sessions (answer, frame). Invariant: each key stands once in
-//! `log`, at its last change, so what a session lacks is a stretch of `log`, however long it slept. Deliberately knows
-//! no connection; nothing here awaits.
+//! Each key stands once in `log`, at its last change, so what a session lacks is a stretch of `log`, however long it slept.
+//! Nothing here awaits.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,7 +44,7 @@ pub fn ring(subscribers: &[Arc<Subscriber>]) {
 
 /// What a session is told of a topic.
 #[derive(Debug)]
-pub enum Delivery {
+pub enum SessionUpdate {
     /// It knows all.
     Nothing,
     /// This, after which it stands at `to`; without a frame, nothing of it was for this viewer.
@@ -165,10 +163,10 @@ impl Channel {
     }
 
     /// What `viewer`, who stands at `seen`, lacks.
-    pub fn changes_since(&self, seen: u64, viewer: &Viewer, codec: Codec) -> Delivery {
+    pub fn changes_since(&self, seen: u64, viewer: &Viewer, codec: Codec) -> SessionUpdate {
         let mut state = self.state();
         if seen < state.floor {
-            return Delivery::Stale;
+            return SessionUpdate::Stale;
         }
         let released = state.released;
         let alike = state.shared.iter().rev().find(|shared| {
@@ -178,7 +176,7 @@ impl Channel {
                 && shared.viewer.as_ref().is_none_or(|of| *of == class(viewer))
         });
         if let Some(shared) = alike {
-            return Delivery::Frame { frame: Some(shared.frame.clone()), to: shared.to };
+            return SessionUpdate::Frame { frame: Some(shared.frame.clone()), to: shared.to };
         }
         state.changes_since(self, seen, viewer, codec)
     }

@@ -4,9 +4,9 @@
 //! values  atoms and words in bytes     rows         rows, whole or by the members that changed
 //! read    bytes to frames              write        frames to bytes
 //! ```
-//! Owns the form of every frame. Called by hub (writes), server (reads) and app/live (both). Invariant: it carries what
-//! the JSON carries, from the same types: a part of a row, laid over the row that the page shows, equals the whole row.
-//! Deliberately knows no socket.
+//!
+//! It carries what the JSON carries, from the same types: a part of a row, laid over the row that the page shows,
+//! equals the whole row.
 //!
 //! ```text
 //! server  1 welcome  server ping_ms build limits    2 ping    7 error  topic code message

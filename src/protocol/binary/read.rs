@@ -1,8 +1,6 @@
 //! Bytes to frames.
 //!
-//! Owns reading. Called by app/live (what the server says) and server (what a client says). Invariant: no bytes make it
-//! panic; a frame is read to its last byte or refused. Deliberately lays no part of a row over another: who shows the
-//! row does.
+//! No bytes make it panic; a frame is read to its last byte or refused.
 
 use std::collections::HashMap;
 

@@ -1,9 +1,7 @@
 //! Rows in the binary codec: whole, or only the members that changed.
 //!
-//! Owns the order of each row's members; those that change most come first, so that naming them takes one byte. Called
-//! by the frames beside it, and by hub and app/live, which ask what differs. Invariant: a row that is taken from
-//! [`Fields::put_whole`] equals the one put; [`Fields::assign`] of what differs makes an older row equal to the newer.
-//! `rev` stands beside the members, in the frame. Deliberately knows no topic.
+//! A row that is taken from [`Fields::put_whole`] equals the one put; [`Fields::assign`] of what differs makes an
+//! older row equal to the newer. `rev` stands beside the members, in the frame.
 
 use super::values::{Compact, Input, Unreadable};
 use crate::protocol::item::LogPart;

@@ -1,9 +1,6 @@
 //! The atoms of the binary codec: how one value stands in bytes.
 //!
-//! Owns the form of every atom: whole numbers as LEB128 (7 bits a byte, lowest first; signed ones zigzag), texts and
-//! lists with their length before them, an absent value as 0. Called by the rows and frames beside it. Invariant:
-//! `take(put(x)) == x`, and no bytes make it panic, or take more memory than they have length. Deliberately knows no
-//! row.
+//! `take(put(x)) == x`, and no bytes make it panic, or take more memory than they have length.
 
 use std::fmt;
 

@@ -1,7 +1,6 @@
 //! Frames to bytes.
 //!
-//! Owns writing. Called by hub (answers, updates), server (the rest) and app/live (what a client says). Invariant: what
-//! is written here is what [`super::Channels::read`] and [`super::client_frame`] read. Deliberately knows no socket.
+//! What is written here is what [`super::Channels::read`] and [`super::client_frame`] read.
 
 use super::values::Compact as _;
 use super::{

@@ -1,7 +1,6 @@
 //! What can be asked of a batch or node that is there.
 //!
-//! Owns the handlers of acts. Called by the router of the API. Invariant: one call of the service each, answered with
-//! the batch as it then is. Deliberately decides nothing.
+//! One call of the service each, answered with the batch as it then is.
 
 use axum::Json;
 use axum::extract::State;

@@ -5,8 +5,7 @@
 //! read      what can be looked at          act      what can be asked           routes    all of it, one table
 //! ```
 //!
-//! Called by the server's router. Invariant: [`ROUTES`] is the only list of addresses; the document is compared with
-//! it. Deliberately decides nothing: handlers read, call the service once, and answer.
+//! [`ROUTES`] is the only list of addresses; the document is compared with it.
 
 mod act;
 mod openapi;

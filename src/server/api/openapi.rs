@@ -1,7 +1,6 @@
 //! The description of the API for programs.
 //!
-//! Owns the answer of `/api/openapi.json`: the file `docs/openapi.json`, in the executable. Called by the server's
-//! router. Invariant: paths and methods of the document are those of [`super::ROUTES`], by test. Open to everybody.
+//! Paths and methods of the document are those of [`super::ROUTES`], by test. Open to everybody.
 
 use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};

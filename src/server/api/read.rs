@@ -1,7 +1,6 @@
 //! What can be looked at: tasks, batches, items, families, logs, nodes.
 //!
-//! Owns the handlers that change nothing. Called by the router of the API. Invariant: one call of the service each; the
-//! answer is its answer. Deliberately decides nothing.
+//! One call of the service each; the answer is its answer.
 
 use axum::Json;
 use axum::extract::State;

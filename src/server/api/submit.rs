@@ -1,7 +1,6 @@
 //! Bodies that bring items: creates and appends.
 //!
-//! Owns the choice of a reader by content type. Called by the router of the API. Invariant: a body is passed on as it
-//! comes, never held whole (but JSON, which is bounded). Deliberately reads no item.
+//! A body is passed on as it comes, never held whole (but JSON, which is bounded).
 
 use std::io::ErrorKind;
 

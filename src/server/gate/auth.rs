@@ -1,8 +1,7 @@
 //! Who is asking, for every request: bearer token or cookie, once, before anything else.
 //!
-//! Owns the layers that put a [`Caller`] into the request, that turn away requests without one, and that turn away
-//! other sites' requests. Called by the router. Invariant: with a bearer token the cookie is not looked at; a cookie
-//! changes nothing unless the request comes from the installation's own pages. Deliberately decides no rights.
+//! With a bearer token the cookie is not looked at; a cookie changes nothing unless the request comes from the
+//! installation's own pages.
 
 use std::fmt::Display;
 use std::sync::Arc;

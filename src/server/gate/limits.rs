@@ -1,8 +1,6 @@
 //! What every answer carries and what every request is held to.
 //!
-//! Owns the security headers and the bounds on bodies and time. Called by the router. Invariant: no answer leaves
-//! without a content security policy; no request can hold a connection by saying nothing. Deliberately knows no
-//! address: what is special to one is set there and wins.
+//! No answer leaves without a content security policy; no request can hold a connection by saying nothing.
 
 use std::time::Duration;
 

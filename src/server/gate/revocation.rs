@@ -1,9 +1,8 @@
-//! ReclaimScope login or token still holds, for all that takes its time: live connections, uploads, downloads.
+//! Whose login or token still holds, for all that takes its time: live connections, uploads, downloads.
 //!
-//! Owns the callers that have something under way. Called by the socket, the events, and the watch over bodies and
-//! answers. Invariant: a round looks all callers up together, in a query or two for every few hundred, however many
-//! connections they hold; whoever may no longer come in is told within [`LOOK_EVERY`] and a moment. Deliberately wakes
-//! nobody else: an idle connection costs nothing here.
+//! A round looks all callers up together, in a query or two for every few hundred, however many connections they hold;
+//! whoever may no longer come in is cut within [`LOOK_EVERY`] and the time of that look-up. An idle connection costs
+//! nothing here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

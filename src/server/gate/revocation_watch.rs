@@ -1,10 +1,9 @@
 //! Bodies and answers that take their time end when whoever sends or reads them may no longer come in.
 //!
-//! Owns the layer that ties both to the signal that sockets end by ([`Revocations`](crate::server::live::Revocations)). Goes right after
-//! the layer that knows who asks. Invariant: within about a second of a revocation, a sign-out or a disabled person, no
-//! more of a body is taken and no more of an answer leaves. A body ends in an error of the kind `PermissionDenied`, so
-//! that whoever reads it can say why; a stream of events ends by itself; any other answer breaks off, so that nobody
-//! takes it for whole.
+//! Goes right after the layer that knows who asks. Within about a second of a revocation, a sign-out or a disabled
+//! person, no more of a body is taken and no more of an answer leaves. A body ends in an error of the kind
+//! `PermissionDenied`, so that whoever reads it can say why; a stream of events ends by itself; any other answer
+//! breaks off, so that nobody takes it for whole.
 
 use std::io;
 use std::pin::Pin;

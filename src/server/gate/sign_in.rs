@@ -1,7 +1,6 @@
 //! Signing in and out: the three posts, and the cookie.
 //!
-//! Owns how a login becomes a cookie. Called by the router. Invariant: a try is counted before a password is
-//! looked at; after it people land on a page of this installation only. Deliberately makes no page.
+//! A try is counted before a password is looked at; after it people land on a page of this installation only.
 
 use axum::Form;
 use axum::extract::{Path, Request, State};

@@ -1,11 +1,11 @@
 //! Bytes of answers that live connections have not taken yet.
 //!
-//! Asked for room before a topic is read; each answer is counted from when its rows were read until the connection has
-//! taken its frame. Invariant: what
-//! waits for one caller stays below [`CALLER_BYTES_MAX`] and what waits for all below [`ALL_BYTES_MAX`], up to one answer
-//! for each read that is under way. Beyond that an answer waits for room, and the connection that has taken nothing for
-//! the longest is cut, once that is [`STALLED_MIN`]: first one of the same caller, where it is their share that is full.
-//! So nobody waits long for somebody who reads nothing, and no client that reads is cut.
+//! Asked for room before a topic is read; each answer is counted from when its rows were read until the connection
+//! has taken its frame. What waits for one caller stays below [`CALLER_BYTES_MAX`] and what waits for all below
+//! [`ALL_BYTES_MAX`], up to one answer for each read that is under way. Beyond that an answer waits for room, and the
+//! connection that has taken nothing for the longest is cut, once that is [`STALLED_MIN`]: first one of the same
+//! caller, where it is their share that is full. So nobody waits long for somebody who reads nothing, and no client
+//! that reads is cut.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,7 @@
 //! The upgrade to a WebSocket, and which codec is spoken on it.
 //!
-//! Owns the handshake of RFC 6455 §4.2 and the choice of the subprotocol. Called by the socket. Invariant: the compact
-//! codec is chosen only for a page of this very build; every other offer is answered in JSON. Done here and not by the
-//! web framework because frames are written to the bare connection (see `wire`). Deliberately knows no caller.
+//! The compact codec is chosen only for a page of this very build; every other offer is answered in JSON. Done here
+//! and not by the web framework because frames are written to the bare connection (see `wire`).
 
 use axum::body::Body;
 use axum::response::Response;

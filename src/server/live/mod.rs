@@ -1,17 +1,15 @@
 //! The live connection: one per tab or program, for everything it looks at.
 //!
 //! ```text
-//! door       who may come in, and how many at once      handshake  the upgrade, and which codec
-//! wire       one socket: messages in, the goodbye       out        the way out of it: frames
-//! socket     its connection, from welcome to close      events     the same frames as Server-Sent Events
-//! subscriptions        what a connection hears: topics read,      poll       the same frames, once
-//!            answered, told                             revocations     whose login or token still holds
-//! pings      when they are due                          read_share     a fair share of the database
-//! frame_budget   bytes that wait to be taken            topic_budget   bytes that are kept for listeners
+//! admission        who may come in, and how many at once      handshake      the upgrade, and which codec
+//! reader, writer   one socket: messages in, frames out         socket         its connection, from welcome to close
+//! events, poll     the same frames without a WebSocket         subscriptions  topics read and answered
+//! ping_schedule    when pings are due                          read_share     a fair share of the database
+//! frame_budget     bytes that wait to be taken                 topic_budget   bytes that are kept for subscribers
 //! ```
-//! Called by the router; the session is the hub's, the answers are the service's. Nothing waits for a slow client but its own
-//! task. A caller who may no longer come in is cut when callers are next looked up, at least every quarter of a second while
-//! the database answers.
+//!
+//! The session is the hub's, the answers are the service's. Nothing waits for a slow client but its own task. A caller who may
+//! no longer come in is cut when callers are next looked up, at least every quarter of a second while the database answers.
 
 mod admission;
 mod events;

@@ -1,7 +1,6 @@
 //! When pings are due.
 //!
-//! Owns that moment. Called by the socket and the events. Invariant: no ping comes later than its interval. Deliberately
-//! sends nothing.
+//! No ping comes later than its interval.
 
 use std::sync::LazyLock;
 use std::time::Duration;

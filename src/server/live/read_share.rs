@@ -1,9 +1,9 @@
 //! A fair share of the database for what live connections read.
 //!
-//! Called before every read for a socket, a stream of events or a poll. Invariant: of one caller, however many
-//! connections they hold and however many topics they name, at most [`READS_PER_CALLER_MAX`] reads are under way or wait
-//! for their turn; so whoever comes next waits for a few reads of each caller, never for a list of one. One connection
-//! to the database is left to everything else, where there is more than one.
+//! Called before every read for a socket, a stream of events or a poll. Of one caller, however many connections they
+//! hold and however many topics they name, at most [`READS_PER_CALLER_MAX`] reads are under way or wait for their
+//! turn; so whoever comes next waits for a few reads of each caller, never for a list of one. One connection to the
+//! database is left to everything else, where there is more than one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

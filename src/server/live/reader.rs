@@ -41,7 +41,7 @@ pub struct SocketReader {
 
 /// What came.
 #[derive(Debug)]
-pub enum Incoming {
+pub enum SocketMessage {
     /// A message, in the form of the codec or not.
     Message(Message),
     /// A ping or pong of the WebSocket itself, answered here; it costs, so it counts.
@@ -103,12 +103,14 @@ impl SocketReader {
     ///
     /// # Errors
     /// Why nothing more can come.
-    pub async fn next(&mut self) -> Result<Incoming, Broken> {
+    pub async fn next(&mut self) -> Result<SocketMessage, Broken> {
         match self.socket.next().await {
             None => Err(Broken::Gone),
-            Some(Ok(Message::Close(_))) => Ok(Incoming::Goodbye),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(Incoming::Control),
-            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => Ok(Incoming::Message(message)),
+            Some(Ok(Message::Close(_))) => Ok(SocketMessage::Goodbye),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(SocketMessage::Control),
+            Some(Ok(message @ (Message::Text(_) | Message::Binary(_)))) => {
+                Ok(SocketMessage::Message(message))
+            }
             Some(Err(error)) => Err(why(&error)),
         }
     }

@@ -20,7 +20,7 @@ use super::admission::{Admission, admit, refuse_foreign};
 use super::frame_budget::FrameCharge;
 use super::handshake::Handshake;
 use super::ping_schedule::next_ping;
-use super::reader::{Incoming, SocketReader};
+use super::reader::{SocketMessage, SocketReader};
 use super::subscriptions::{AnsweredRead, LiveSubscriptions, READS_MAX, encode};
 use super::writer::Broken;
 use super::{hint, welcome};
@@ -149,7 +149,7 @@ impl From<Broken> for End {
 /// What the wire has to say.
 enum SocketEvent {
     Room,
-    Incoming(Incoming),
+    SocketMessage(SocketMessage),
 }
 
 struct Connection {
@@ -231,7 +231,7 @@ impl Connection {
                         self.go_on();
                         Ok(())
                     }
-                    Ok(SocketEvent::Incoming(came)) => self.receive(came),
+                    Ok(SocketEvent::SocketMessage(came)) => self.receive(came),
                     Err(broken) => Err(broken.into()),
                 },
                 reading = self.subscriptions.read_done(), if self.subscriptions.is_reading() => {
@@ -295,11 +295,11 @@ impl Connection {
         self.wire.send(&[frame]);
     }
 
-    fn receive(&mut self, came: Incoming) -> Result<(), End> {
+    fn receive(&mut self, came: SocketMessage) -> Result<(), End> {
         let message = match came {
-            Incoming::Goodbye => return Err(End::Goodbye),
-            Incoming::Control => return self.meter.count(Instant::now()),
-            Incoming::Message(message) => message,
+            SocketMessage::Goodbye => return Err(End::Goodbye),
+            SocketMessage::Control => return self.meter.count(Instant::now()),
+            SocketMessage::Message(message) => message,
         };
         self.meter.count(Instant::now())?;
         let frame =
@@ -342,7 +342,7 @@ async fn next_event(wire: &mut SocketReader, busy: bool) -> Result<SocketEvent, 
     if busy {
         return std::future::pending().await;
     }
-    wire.next().await.map(SocketEvent::Incoming)
+    wire.next().await.map(SocketEvent::SocketMessage)
 }
 
 /// Counts messages in windows of a second.

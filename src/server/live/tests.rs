@@ -1,7 +1,6 @@
 //! The live connection from outside: a real socket, a real database, the protocol's words.
 //!
-//! Owns the check of handshake, answers, pushes and closes. Invariant of these tests: nothing is looked at but what
-//! the socket says. Deliberately tests no fold: the hub's and the client's tests do.
+//! Nothing is looked at but what the socket says.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

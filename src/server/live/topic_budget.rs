@@ -1,7 +1,7 @@
 //! Bytes of the rows that the server keeps because live connections listen to them.
 //!
-//! Asked when a topic has been read, before it is answered. Invariant: the rows of the large topics of one connection,
-//! one caller and of all stay below the bounds here, as they are when they are answered; a topic beyond is refused with
+//! Asked when a topic has been read, before it is answered. The rows of the large topics of one connection, one
+//! caller and of all stay below the bounds here, as they are when they are answered; a topic beyond is refused with
 //! `too_many`, and nothing of it is kept. Small topics are not counted: the number of subscriptions bounds them.
 
 use std::collections::HashMap;

@@ -1,8 +1,7 @@
 //! What the pages' own calls answer, as HTTP has it.
 //!
-//! Owns the layer over the app's server functions. Called by the router. Invariant: a refusal has the status of its code
-//! and not 500, which is left for defects; after a plain form people land on a page of this installation, whatever their
-//! browser says they came from. Deliberately reads no success.
+//! A refusal has the status of its code and not 500, which is left for defects; after a plain form people land on a
+//! page of this installation, whatever their browser says they came from.
 
 use axum::body::Body;
 use axum::extract::{Request, State};

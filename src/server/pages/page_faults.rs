@@ -1,8 +1,6 @@
 //! What failed in people's browsers, as their pages tell it.
 //!
-//! Owns the address that the page's bootstrap posts to, and the count. Called by the router; `/metrics` reads the count.
-//! Invariant: anybody may tell, so what is kept is one number, and what is logged is bounded in size and rate.
-//! Deliberately answers nothing that a page could use.
+//! Anybody may tell, so what is kept is one number, and what is logged is bounded in size and rate.
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};

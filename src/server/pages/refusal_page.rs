@@ -1,8 +1,8 @@
 //! A refusal as a page: people get sentences where programs get problem+json.
 //!
-//! Called by the router, around everything. Status and headers are the refusal's own, and the API's are left alone. The
-//! page needs neither app nor database: it is what is shown when they fail. Where the refusal says when to come back
-//! (`Retry-After`, while the database is away), the page looks again by itself.
+//! Status and headers are the refusal's own, and the API's are left alone. The page needs neither app nor database:
+//! it is what is shown when they fail. Where the refusal says when to come back (`Retry-After`, while the database is
+//! away), the page looks again by itself.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;

@@ -1,7 +1,6 @@
 //! The pages: the app rendered on the server, and the functions that its pages call.
 //!
-//! Owns what the app finds in its context: the service, the addresses of its files, the policy with its nonce.
-//! Called by the router. Invariant: every page leaves with a nonce of its own. Deliberately knows no page by name.
+//! Every page leaves with a nonce of its own.
 
 use axum::Router;
 use axum::body::Body;

@@ -1,8 +1,7 @@
 //! Files of a batch as one zip, made while it is sent.
 //!
-//! Called by the downloads. Invariant: an archive is made as fast as its client takes it, by a task that waits for it and
-//! no thread; it holds a page of rows and a few chunks in memory. A fault breaks the stream off before its directory, so
-//! no half archive opens. Deliberately compresses nothing: results are mostly images and archives.
+//! An archive is made as fast as its client takes it, by a task that waits for it and no thread; it holds a page of
+//! rows and a few chunks in memory. A fault breaks the stream off before its directory, so no half archive opens.
 
 use std::io::{self, Write};
 use std::path::Path;

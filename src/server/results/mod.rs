@@ -4,9 +4,9 @@
 //! pages   rows in order, by pages           table   rows → CSV     archive   files → zip     name   safe file names
 //! ```
 //!
-//! Called by the router of the API. Invariant: memory is bounded by a page, and the number of downloads by person and in
-//! all; none holds a thread; a stream that fails ends the connection, never the text. How slowly one may be taken is the
-//! connection's business (`paced`), that it ends with its caller's right is `revocation_watch`'s. Deliberately looks at no right itself: the service says what is visible.
+//! Memory is bounded by a page, and the number of downloads by person and in all; none holds a thread; a stream that
+//! fails ends the connection, never the text. How slowly one may be taken is the connection's business (`paced`),
+//! that it ends with its caller's right is `revocation_watch`'s.
 
 mod archive;
 mod name;
@@ -112,7 +112,7 @@ fn admit(state: &AppState, caller: &Caller) -> Result<Permit, ApiError> {
 }
 
 /// Pages as text, each made when the client has taken the one before.
-fn lines(format: Format, batch: &BatchRecord, pages: Pages, first: Option<Vec<pages::Item>>) -> Body {
+fn lines(format: Format, batch: &BatchRecord, pages: Pages, first: Option<Vec<pages::ResultItem>>) -> Body {
     let table = Table::new(batch);
     let head = match format {
         Format::Csv => table.header(),
@@ -140,7 +140,7 @@ fn lines(format: Format, batch: &BatchRecord, pages: Pages, first: Option<Vec<pa
 }
 
 /// One item row a line.
-fn ndjson(page: &[pages::Item]) -> Vec<u8> {
+fn ndjson(page: &[pages::ResultItem]) -> Vec<u8> {
     let mut text = Vec::with_capacity(page.len() * 128);
     for item in page {
         serde_json::to_writer(&mut text, item).expect("rows hold only text, numbers and valid JSON");

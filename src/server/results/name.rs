@@ -1,7 +1,6 @@
 //! File names that any system takes.
 //!
-//! Owns the making of names for downloads and of entries in an archive. Called by the downloads. Invariant: no name
-//! leads out of a folder, and no header can be broken by one. Deliberately keeps what people can read.
+//! No name leads out of a folder, and no header can be broken by one.
 
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};

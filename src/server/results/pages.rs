@@ -1,8 +1,6 @@
 //! The rows of a batch in order of `seq`, page by page.
 //!
-//! Owns the walk by key. Called by every format. Invariant: each item once, in order; one page in
-//! memory, with as many rows as their length allows. Deliberately
-//! reads each page as it is when it is wanted: an unfinished batch moves on meanwhile.
+//! Each item once, in order; one page in memory, with as many rows as their length allows.
 
 use crate::protocol::limits::PAGE_ROWS_MAX;
 use crate::protocol::{ItemQuery, ItemRow, ItemState, Seq};
@@ -14,7 +12,7 @@ const FIRST_ROWS: u32 = 64;
 const PAGE_BYTES: usize = 1024 * 1024;
 
 /// One item of a download.
-pub(super) type Item = ItemRow;
+pub(super) type ResultItem = ItemRow;
 
 /// A walk over the rows of a batch.
 #[derive(Clone)]
@@ -48,7 +46,7 @@ impl Pages {
     ///
     /// # Errors
     /// Outages. The walk may be asked again.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<Item>>, StoreError> {
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<ResultItem>>, StoreError> {
         while !self.done {
             let query = ItemQuery {
                 state: self.only,
@@ -62,7 +60,7 @@ impl Pages {
                 Some(next) if self.after.is_none_or(|after| next > after) => self.after = Some(next),
                 Some(_) | None => self.done = true,
             }
-            let rows: Vec<Item> = page.items.into_iter().map(|item| item.row).collect();
+            let rows: Vec<ResultItem> = page.items.into_iter().map(|item| item.row).collect();
             self.limit = rows_for(&rows, self.limit);
             if !rows.is_empty() {
                 return Ok(Some(rows));
@@ -73,8 +71,8 @@ impl Pages {
 }
 
 /// How many rows the next page is to have, after these.
-fn rows_for(rows: &[Item], limit: u32) -> u32 {
-    let texts = |item: &Item| {
+fn rows_for(rows: &[ResultItem], limit: u32) -> u32 {
+    let texts = |item: &ResultItem| {
         let result = item.result.as_ref().map_or(0, |result| result.as_str().len());
         item.input.as_str().len() + result + item.error.as_ref().map_or(0, String::len)
     };

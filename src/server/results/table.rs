@@ -1,12 +1,12 @@
 //! Rows as CSV: the input's columns, where the item stands, the result's fields.
 //!
-//! Invariant: every row has the columns of the header; no cell is a formula to a spreadsheet; numbers and nested values
-//! stand as they were written. The columns are those known when the download begins: of a batch that still runs, a
-//! field that is first seen later has none.
+//! Every row has the columns of the header; no cell is a formula to a spreadsheet; numbers and nested values stand as
+//! they were written. The columns are those known when the download begins: of a batch that still runs, a field that
+//! is first seen later has none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::pages::Item;
+use super::pages::ResultItem;
 use crate::protocol::{InputKind, Json};
 use crate::store::{BatchRecord, PLAIN_COLUMN};
 
@@ -39,7 +39,7 @@ impl Table {
     }
 
     /// A line per item.
-    pub(super) fn rows(&self, items: &[Item]) -> Vec<u8> {
+    pub(super) fn rows(&self, items: &[ResultItem]) -> Vec<u8> {
         let mut writer = writer();
         for item in items {
             write(&mut writer, self.cells(item).into_iter().map(safe));
@@ -47,7 +47,7 @@ impl Table {
         finish(writer)
     }
 
-    fn cells(&self, item: &Item) -> Vec<String> {
+    fn cells(&self, item: &ResultItem) -> Vec<String> {
         let mut cells = Vec::with_capacity(self.header.len());
         if self.input_columns.is_empty() {
             cells.push(self.input_cell(&item.input));
@@ -162,8 +162,8 @@ mod tests {
     use super::*;
     use crate::protocol::ItemState;
 
-    fn item(input: &str, result: Option<&str>) -> Item {
-        Item {
+    fn item(input: &str, result: Option<&str>) -> ResultItem {
+        ResultItem {
             seq: 3,
             state: ItemState::Succeeded,
             attempts: 1,
@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn a_result_without_columns_of_its_own_stands_whole() {
         let table = table(&[], &["ok", "result"]);
-        let rows: Vec<Item> =
+        let rows: Vec<ResultItem> =
             [r#"{"ok":"yes"}"#, r#""text""#, "true", r#"{"ok":1,"more":2}"#, r#"{"result":1.0}"#, "null"]
                 .map(|result| item("1", Some(result)))
                 .into();

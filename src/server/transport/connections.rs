@@ -1,10 +1,9 @@
 //! The open connections: how many there may be, from where, and which of them may be closed for a newcomer.
 //!
-//! Called by the accept loop, and by the layer that knows who asks. Invariant: no more than `all_max` are open, and of
-//! those at most `all_max` less a reserve are at the request of somebody who is signed in. So there is always one that
-//! waits for a request, or is at one of a stranger: where all places are taken, the one that has done so for the longest
-//! is closed, and a newcomer (a probe of `/healthz` among them) is served at once. An upgraded connection is no longer
-//! counted here: `live` has bounds of its own.
+//! No more than `all_max` are open, and of those at most `all_max` less a reserve are at the request of somebody who
+//! is signed in. So there is always one that waits for a request, or is at one of a stranger: where all places are
+//! taken, the one that has done so for the longest is closed, and a newcomer (a probe of `/healthz` among them) is
+//! served at once. An upgraded connection is no longer counted here: `live` has bounds of its own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

@@ -1,7 +1,6 @@
 //! The accept loop: connections in, bounded in number and in time, and out again at the stop.
 //!
-//! Owns connections. Called by [`crate::server::run`]. Invariant: a connection that says nothing is closed; a stop lets the
-//! answers under way end and takes no new ones. Deliberately knows no URL.
+//! A connection that says nothing is closed; a stop lets the answers under way end and takes no new ones.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

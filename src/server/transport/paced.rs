@@ -2,9 +2,9 @@
 //!
 //! [`TransferDebt`] is the account: time spent waiting adds to it, bytes that move pay it back at the least rate.
 //! [`PacedStream`] holds what is written to a connection to it, whatever the answer is: a page, a download, events.
-//! Request bodies are held to a rate of their own in `bodies`. Invariant: a side that moves nothing is cut off after
-//! the longest wait, and one that moves less than the least rate on average soon after; a wait that is this side's own
-//! (nothing to write, nobody reads) is never counted.
+//! Request bodies are held to a rate of their own in `bodies`. A side that moves nothing is cut off after the longest
+//! wait, and one that moves less than the least rate on average soon after; a wait that is this side's own (nothing
+//! to write, nobody reads) is never counted.
 
 use std::io;
 use std::net::Shutdown;

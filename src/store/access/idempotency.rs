@@ -1,9 +1,7 @@
 //! Idempotency keys: which request a key stands for.
 //!
-//! Owns the table `idempotency`. Called by the submit of the service, and by the transaction that makes a batch whole.
-//! Invariant: a key stands for at most one batch, and is bound in the very transaction that makes that batch whole; a
-//! key that is only claimed stands for nothing, and is free once its holder is gone. Deliberately does not know how a
-//! body is hashed.
+//! A key stands for at most one batch, and is bound in the very transaction that makes that batch whole; a key that
+//! is only claimed stands for nothing, and is free once its holder is gone.
 
 use sea_orm::{ConnectionTrait, QueryResult};
 

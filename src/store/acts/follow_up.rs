@@ -1,8 +1,7 @@
 //! Follow-up batches: made once at the end of the batch that asked for them.
 //!
-//! Owns the way of `follow` from `waits` over `due` to `done` (or `failed`). The tape marks it due in the transaction
-//! that closes the batch; the engine makes the batch. Invariant: a batch has at most one follow-up ever, and whole:
-//! its rows are written in the transaction that ends `due`. Deliberately does not read what is to be made.
+//! The tape marks it due in the transaction that closes the batch; the engine makes the batch. A batch has at most
+//! one follow-up ever, and whole: its rows are written in the transaction that ends `due`.
 
 use crate::store::Store;
 use crate::store::backend::{Durability, all, insert_many, one, run};

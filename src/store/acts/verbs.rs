@@ -1,8 +1,6 @@
 //! Acts of people on one batch: pause, resume, cancel, patch, delete; and the start of scheduled ones.
 //!
-//! Owns the moves between states that somebody asks for. Called by the engine. Invariant: each act is one transaction,
-//! durable before the answer; an act on a batch already so changes nothing. Deliberately does not stop running
-//! work: the next record tells its node.
+//! Each act is one transaction, durable before the answer; an act on a batch already so changes nothing.
 
 use super::act_rows;
 use crate::protocol::{BatchAct, BatchPatch, BatchState, Move, Options, Running};

@@ -1,8 +1,7 @@
 //! All that differs between databases: connections, transactions, locks, durability, bulk rows, errors.
 //!
-//! Owns the connections and the words of each SQL dialect. Called by every file of the store. Invariant: whoever
-//! changes a batch holds its row from the first look to the commit: on SQLite because one transaction writes at a time,
-//! on Postgres because [`locking`] reads wait for each other. Deliberately knows no row.
+//! Whoever changes a batch holds its row from the first look to the commit: on SQLite because one transaction writes
+//! at a time, on Postgres because [`locking`] reads wait for each other.
 
 mod bulk;
 mod postgres;

@@ -1,7 +1,6 @@
 //! Postgres: pools bounded in size and time, one migration at a time.
 //!
-//! Owns the settings of its connections. Called by [`super::Backend`]. Invariant: no statement, lock or idle
-//! transaction outlives the bounds here, whichever side has gone away. Deliberately knows no table of the tape.
+//! No statement, lock or idle transaction outlives the bounds here, whichever side has gone away.
 //!
 //! Durability: commits are as durable as the server's `synchronous_commit` says, every one of them: nothing is lost
 //! with the server's crash that was answered, so no revision needs to be raised after one.

@@ -1,7 +1,6 @@
 //! SQLite: one connection that writes, a pool that reads, and the sync of the WAL.
 //!
-//! Owns the settings of its connections. Called by [`super::Backend`]. Invariant: a connection that SQLite has rolled
-//! back by itself is never used again. Deliberately knows no table.
+//! A connection that SQLite has rolled back by itself is never used again.
 //!
 //! Durability: WAL with `synchronous=NORMAL`, so a commit survives the end of the process but the last ones may not
 //! survive a power cut; [`super::Durability::PowerCut`] then syncs the WAL itself before the answer, which makes it

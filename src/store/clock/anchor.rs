@@ -1,7 +1,6 @@
 //! How the steady clock goes on from one look at its source to the next: pure arithmetic.
 //!
-//! Owns the judgement whether the source was set. Called by [`super`]. Invariant: between two looks, and over a source
-//! that was set, the steady clock goes on by the uptime. Deliberately asks nobody.
+//! Between two looks, and over a source that was set, the steady clock goes on by the uptime.
 
 use super::uptime::{Uptime, whole_ms};
 use crate::store::error::StoreError;

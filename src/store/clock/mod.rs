@@ -1,14 +1,13 @@
 //! The store's two clocks: what time it is, and how much time has passed.
 //!
-//! Owns the difference between them. Called by every file of the store, and by the engine for delays. Invariant: the
-//! steady clock runs on however the wall clock is set, over restarts too, and all processes on one database read the
-//! same. Deliberately knows no row that waits.
+//! The steady clock runs on however the wall clock is set, over restarts too, and all processes on one database read
+//! the same.
 //!
 //! What people read and `start_at` are times of the wall clock, which is set now and then: by hand, by NTP, after a
-//! start without a battery. What waits (retries, rates, beats, logins, keys) is stored by the steady clock instead. It
-//! is the wall clock of the source plus an offset that is kept in `meta`, and between two looks it goes on with the
-//! machine's uptime, which nothing sets and which counts the time asleep. Whoever finds the source set corrects the
-//! offset, once for all, so that the sum goes on as it was.
+//! start without a battery. What waits (retries, rates, beats, logins, keys) is stored by the steady clock instead.
+//! It is the wall clock of the source plus an offset that is kept in `meta`, and between two looks it goes on with
+//! the machine's uptime, which nothing sets and which counts the time asleep. Whoever finds the source set corrects
+//! the offset, once for all, so that the sum goes on as it was.
 
 mod anchor;
 mod uptime;

@@ -1,7 +1,6 @@
 //! The machine's own clocks: its uptime, its wall clock, and whether that was set lately.
 //!
-//! Owns what is read from the system. Called by [`super`], by the engine for the age of beats, and by the sweep of files.
-//! Invariant: the uptime never goes back and counts the time asleep. Deliberately knows no database.
+//! The uptime never goes back and counts the time asleep.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,8 +1,7 @@
 //! Nodes: who is there, by their beats and the steady clock that they share.
 //!
-//! Owns the rows of nodes. Called by the engine. Invariant: a node's id is fresh each start, so a row is never of two
-//! processes, and one that is down never comes up again: whoever was expelled joins anew. Deliberately takes no lease
-//! back: see [`Store::reclaim`].
+//! A node's id is fresh each start, so a row is never of two processes, and one that is down never comes up again:
+//! whoever was expelled joins anew.
 
 use std::time::Duration;
 

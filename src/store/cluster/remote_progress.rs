@@ -1,7 +1,6 @@
-//! Between nodes, what is only indicative: who looks at which items, and how far these are.
+//! What is only indicative between nodes: who looks at which items, and how far these are.
 //!
-//! Owns the tables `watches` and `glimpses`. Called by the engine on a shared database. Invariant: both are bounded by
-//! what is looked at, and expire by themselves; nothing here is ever counted. Deliberately knows no outcome.
+//! Rows are bounded by what is looked at, and expire by themselves; nothing here is ever counted.
 
 use sea_orm::Value;
 

@@ -1,7 +1,7 @@
 //! Table `leases`: the rights of nodes to ranges.
 //!
-//! Owns the shape of a row. Read and written by the store only, by the statements of its acts. Holds no logic:
-//! what a value means is said where records are made of rows.
+//! Read and written by the store only, by the statements of its acts. Holds no logic: what a value means is said
+//! where records are made of rows.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Table `strip`: ended items by cell.
 //!
-//! Owns the shape of a row. Read and written by the store only, by the statements of its acts. Holds no logic:
-//! what a value means is said where records are made of rows.
+//! Read and written by the store only, by the statements of its acts. Holds no logic: what a value means is said
+//! where records are made of rows.
 
 use sea_orm::entity::prelude::*;
 

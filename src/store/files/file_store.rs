@@ -1,8 +1,6 @@
 //! File contents on disk: drafts that become visible by rename, under generated keys.
 //!
-//! Owns the folder of files. Called by intake (uploads), slots (outputs), the server (downloads) and the sweep.
-//! Invariant: a key is never reused and names a whole, synced file or nothing. Deliberately knows neither batch
-//! nor person: what names a key is a row.
+//! A key is never reused and names a whole, synced file or nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};

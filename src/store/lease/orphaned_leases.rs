@@ -1,8 +1,7 @@
-//! Strays: leases that were granted, though the node that asked was never told.
+//! Orphaned leases: granted, though the node that asked never had the answer.
 //!
-//! Owns their way back. Called by the engine after a claim whose answer was lost: it was committed or not, and nobody
-//! would ever report it. Invariant: nothing of a stray has run, so nothing is spent. Deliberately trusts the caller's
-//! list: what is not on it, that node does not work on.
+//! After a claim whose answer was lost, it was committed or not, and nobody would ever report on it. Nothing of such a lease
+//! has run, so nothing is spent. The caller's list is trusted: what is not on it, that node does not work on.
 
 use super::record::cancel;
 use crate::protocol::{BatchState, NodeId};

@@ -1,8 +1,6 @@
 //! Record: what a node has done with its leases becomes outcomes, in one transaction.
 //!
-//! Owns the compare of versions and the moves of a report. Called by the engine's recorder. Invariant: a report is
-//! applied wholly and once, by the holder of the lease, or not at all. Deliberately does not decide who gets
-//! another attempt: the report says so.
+//! A report is applied wholly and once, by the holder of the lease, or not at all.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,7 @@
-//! Reclaim: what nodes held that are gone.
+//! Takes back leases that nodes held that are gone.
 //!
-//! Owns the end of leases that nobody will report. Called by the engine at start and when a node stops beating.
-//! Invariant: items in slots spend an attempt, the others do not; two that reclaim at once do it once. Deliberately does
-//! not decide who is gone: see [`Store::expel`].
+//! Items in slots spend an attempt, the others do not; two nodes that recover the same lease at once do it once. Who is gone
+//! is decided by [`Store::expel`].
 
 use sea_orm::DatabaseTransaction;
 

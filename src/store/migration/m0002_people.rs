@@ -1,7 +1,6 @@
 //! Step 2: who may come in. People, logins and tokens.
 //!
-//! Owns these tables and their indexes. Called by the migrator. Invariant: a secret is never a column, only its hash.
-//! Times are milliseconds.
+//! A secret is never a column, only its hash. Times are milliseconds.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,7 +1,6 @@
 //! Step 3: idempotency keys.
 //!
-//! Owns the table `idempotency`. Called by the migrator. Invariant: one row per caller and key. Deliberately without
-//! a key to `batches`: a key outlives a batch that was deleted.
+//! One row per caller and key.
 
 use sea_orm_migration::prelude::*;
 

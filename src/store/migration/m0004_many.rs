@@ -1,8 +1,7 @@
 //! Step 4: many nodes, acts in steps, budgets that hold across nodes, follow-up batches.
 //!
-//! Owns the columns and tables these need. Called by the migrator. Invariant: rows of earlier versions read as having
-//! no act under way, no node that fills them, and nothing spent. `watches` and `glimpses` hold what is only indicative
-//! and are lost with a crash of the database, on purpose.
+//! Rows of earlier versions read as having no act under way, no node that fills them, and nothing spent. `watches`
+//! and `glimpses` hold what is only indicative and are lost with a crash of the database, on purpose.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,9 +1,8 @@
 //! Step 5: when a batch finished by the clock that nobody sets.
 //!
-//! Owns that column. Called by the migrator. Invariant: what finished before this step has none, and is as old as its
-//! wall clock says. The other times that something waits for (`not_before`, `rate_at`, `heartbeat_at`, `claimed_at`,
-//! `seen_at`, `expires_at`, `until`, `at`) are by the same clock from now on; until the wall clock is set for the first
-//! time the two are one.
+//! What finished before this step has none, and is as old as its wall clock says. The other times that something
+//! waits for (`not_before`, `rate_at`, `heartbeat_at`, `claimed_at`, `seen_at`, `expires_at`, `until`, `at`) are by
+//! the same clock from now on; until the wall clock is set for the first time the two are one.
 
 use sea_orm_migration::prelude::*;
 

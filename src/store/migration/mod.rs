@@ -1,7 +1,6 @@
 //! The schema, one file per step, in order.
 //!
-//! Owns the list of steps. Called by [`super::Store::open`] and `milepost migrate`. Invariant: a step that was
-//! released never changes; a change is a new step. Deliberately knows no row.
+//! A step that was released never changes; a change is a new step.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,7 +1,6 @@
 //! Audit: everything that is counted, counted again.
 //!
-//! Owns the checks of invariants 1 to 4 by scanning. Called by tests and, by sums, by the engine for each batch that
-//! ends. Invariant: reads one snapshot and changes nothing. Deliberately slow: it is the only place that scans.
+//! Reads one snapshot and changes nothing.
 
 use std::collections::BTreeMap;
 

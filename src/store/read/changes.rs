@@ -1,7 +1,6 @@
 //! What other nodes have committed: hints that something did, and what has changed since a revision.
 //!
-//! Owns the reads behind the relay of a shared database. Called by the engine. Invariant: what is told comes from one
-//! committed snapshot; a hint is never believed, only followed. Deliberately keeps nothing.
+//! What is told comes from one committed snapshot; a hint is never believed, only followed.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,6 @@
 //! One batch inside one transaction that writes: what moves is gathered here, checked, and written at once.
 //!
-//! Owns the moves of counters, families and strip, and the end of a batch. Called by claim, record, reclaim and the
-//! acts. Invariant: stored counters equal the rows they count in every commit, or nothing is committed. Deliberately
-//! does not know who moves what.
+//! Stored counters equal the rows they count in every commit, or nothing is committed.
 
 use sea_orm::{DatabaseTransaction, Value};
 

@@ -1,7 +1,6 @@
 //! Batches: made, filled, sealed; and how a row of theirs becomes a record.
 //!
-//! Owns the growth of the tape. Called by intake. Invariant: items come in order and only while the batch is not
-//! sealed. Deliberately does not know where items come from.
+//! Items come in order and only while the batch is not sealed.
 
 use sea_orm::{DatabaseTransaction, Value};
 

@@ -1,8 +1,8 @@
-//! Columns of results: the names of the fields that results of a batch have, in the order in which they were first seen,
-//! and [`PLAIN_COLUMN`] where some result is no object or has more fields than there are columns.
+//! Columns of results: the names of the fields that results of a batch have, in the order in which they were first
+//! seen, and [`PLAIN_COLUMN`] where some result is no object or has more fields than there are columns.
 //!
-//! A CSV of results needs the list before its first row. Invariant: at most [`RESULT_COLUMNS_MAX`] names and that one,
-//! each once.
+//! A CSV of results needs the list before its first row. At most [`RESULT_COLUMNS_MAX`] names and that one, each
+//! once.
 
 use std::collections::BTreeSet;
 use std::fmt;

@@ -1,7 +1,6 @@
 //! Rows as values: the statements that the tape writes with.
 //!
-//! Owns the order of columns in them. Called by the tape. Invariant: each list of values is in the order of its
-//! statement. Deliberately decides nothing.
+//! Each list of values is in the order of its statement.
 
 use sea_orm::{DatabaseTransaction, Value};
 

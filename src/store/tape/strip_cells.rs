@@ -1,7 +1,6 @@
 //! The strip: a batch as about a thousand cells, each the counters of its items.
 //!
-//! Owns the width of cells and their rows. Called by the tape. Invariant: the sum over all cells equals the batch's
-//! counters; at most [`STRIP_CELLS_MAX`] cells. Deliberately does not know how items ended.
+//! The sum over all cells equals the batch's counters; at most [`STRIP_CELLS_MAX`] cells.
 
 use std::collections::BTreeMap;
 

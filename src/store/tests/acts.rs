@@ -1,7 +1,6 @@
 //! Acts in steps, budgets, follow-ups, and the times at which batches start.
 //!
-//! Owns examples; the random ones are the model's. Invariant: every step ends in an audit. Deliberately small: a step
-//! looks at few rows here.
+//! Every step ends in an audit.
 
 use super::*;
 use crate::protocol::{BatchState, Budget, RetryRequest, Running};

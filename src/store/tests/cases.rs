@@ -1,6 +1,6 @@
 //! Targeted cases: one rule of the tape each.
 //!
-//! Owns examples that the model would meet too seldom. Invariant: every case ends in an audit. Deliberately small.
+//! Every case ends in an audit.
 
 use super::*;
 use crate::protocol::{BatchState, FileRow, ItemQuery, RetryRequest};

@@ -1,6 +1,6 @@
 //! What only a file can do: stops that were not clean, and a full disk.
 //!
-//! Owns examples on SQLite alone. Invariant: as everywhere. Deliberately small.
+//! As everywhere.
 
 use super::*;
 use crate::protocol::BatchState;

@@ -1,6 +1,6 @@
 //! Nodes of one database: who is expelled, what is taken back, what goes on.
 //!
-//! Owns the rules between nodes, one case each. Invariant: every case ends in an audit. Deliberately runs no engine.
+//! Every case ends in an audit.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Many at once: claims, records, acts and reclaims of several processes on one database.
 //!
-//! Owns workers that know nothing of each other. Invariant under test: the sums fit in every snapshot, no work is
-//! granted twice at a time, every item ends once, and nobody waits in a ring. Deliberately predicts no order.
+//! The sums fit in every snapshot, no work is granted twice at a time, every item ends once, and nobody waits in a
+//! ring.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

@@ -1,8 +1,6 @@
 //! Command lines with placeholders: read once at start, filled once per item.
 //!
-//! Owns the grammar of `{word}`. Called by the declaration (reads) and by the one-shot run (fills). Invariant: a value
-//! is put in once, is never read for placeholders again, and never becomes more than one argument. Deliberately knows
-//! no shell: what an argument means is the program's.
+//! A value is put in once, is never read for placeholders again, and never becomes more than one argument.
 
 use std::borrow::Cow;
 use std::ffi::OsString;

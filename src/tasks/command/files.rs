@@ -1,8 +1,6 @@
 //! Files that a process left for its item.
 //!
-//! Owns the walk through the folder. Called by the one-shot run and the worker, after the item's end. Invariant: what
-//! is taken is a plain file inside the folder, under its relative name; links and special files are refused.
-//! Deliberately moves nothing: the slot does.
+//! What is taken is a plain file inside the folder, under its relative name; links and special files are refused.
 
 use std::fs::{self, Metadata};
 use std::io;

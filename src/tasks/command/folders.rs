@@ -1,7 +1,6 @@
 //! The folders of one item: one for its process, one for its files.
 //!
-//! Owns their places inside the attempt's folder. Called by the one-shot run and the worker. Invariant: both are empty
-//! and absolute. Deliberately removes nothing: the slot takes the attempt's folder away.
+//! Both are empty and absolute.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,6 @@
 //! What a process may say: one JSON object a line; anything else is log. And the line that hands it an item.
 //!
-//! Called by the one-shot run and the worker. Invariant: what a line says is taken, logged, or refused with the reason;
-//! nothing of it is dropped.
+//! What a line says is taken, logged, or refused with the reason; nothing of it is dropped.
 
 use serde::Serialize;
 

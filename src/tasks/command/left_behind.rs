@@ -1,8 +1,6 @@
 //! Processes that a server left behind that was killed: found by a mark in their environment, and ended.
 //!
-//! Owns the mark. Called by the start of the engine, before anything is taken back. Invariant: only processes of this
-//! data folder are ended, and only where the server that started them is gone. Deliberately keeps no record on disk: a
-//! mark is there from the first moment of a process, is inherited by what it starts, and cannot be out of date.
+//! Only processes of this data folder are ended, and only where the server that started them is gone.
 //!
 //! The mark names the server by process id and start time, so that several servers may share a machine and a folder.
 //! Where there is no `/proc` nothing is found; workers end there at the end of their input.

@@ -1,7 +1,6 @@
 //! Lines of a process, each of a bounded length.
 //!
-//! Owns the reading of a pipe by lines. Called by the one-shot run and the worker. Invariant: at most the bound of one
-//! line is in memory, and no byte is lost where a read is dropped half-way. Deliberately does not know what a line says.
+//! At most the bound of one line is in memory, and no byte is lost where a read is dropped half-way.
 
 use std::io;
 

@@ -1,6 +1,6 @@
 //! The members of one line of a process, each read by itself: one that is odd takes no other with it.
 //!
-//! Called by [`super::interpret`]. Nothing here decides what a line means as a whole.
+//! Nothing here decides what a line means as a whole.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;

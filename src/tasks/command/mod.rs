@@ -6,9 +6,7 @@
 //! process    groups and signals   folders, files   left_behind   what a killed server left running
 //! ```
 //!
-//! Called by the registry, with what the configuration declares. Invariant: what an item's process does (dies, hangs,
-//! floods, leaves children) costs that item an attempt and nothing else. Deliberately knows neither configuration file
-//! nor engine.
+//! What an item's process does (dies, hangs, floods, leaves children) costs that item an attempt and nothing else.
 
 mod argv;
 mod files;

@@ -1,7 +1,6 @@
 //! A command that is started for every item.
 //!
-//! Owns its run from start to verdict. Called by the declared task. Invariant: when the run ends, nothing of its
-//! process group does. Deliberately keeps nothing from one item to the next.
+//! When the run ends, nothing of its process group does.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,8 +1,6 @@
 //! The worker processes of one task on this node.
 //!
-//! Owns how many run, who is idle, and when the next may start. Called by the declared task. Invariant: no more
-//! processes than declared, each with one item at most, and none that dies young is started again at once. Deliberately
-//! counts no attempts: the engine does.
+//! No more processes than declared, each with one item at most, and none that dies young is started again at once.
 
 use std::ffi::OsString;
 use std::path::Path;

@@ -1,7 +1,6 @@
 //! A process in a group of its own: started, heard, and ended with all that it has started.
 //!
-//! Owns the signals. Called by the one-shot run and the worker. Invariant: once a [`Process`] is dropped nothing of
-//! its group runs on. Deliberately knows neither lines nor items.
+//! Once a [`Process`] is dropped nothing of its group runs on.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,6 +1,6 @@
 //! DeclaredTask tasks as the engine runs them, with real processes.
 //!
-//! Owns no code. Invariant under test: one verdict for each item, whatever its process does.
+//! One verdict for each item, whatever its process does.
 
 use std::fs;
 use std::path::{Path, PathBuf};

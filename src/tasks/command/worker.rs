@@ -1,7 +1,6 @@
 //! One process that lives on, and the conversation about one item.
 //!
-//! Owns its pipes and its folder. Called by the pool. Invariant: an item's conversation ends in exactly one answer,
-//! and a process that broke it is never used again. Deliberately does not know how many there are.
+//! An item's conversation ends in exactly one answer, and a process that broke it is never used again.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,7 +1,6 @@
 //! What one column must hold: its declaration, read once per batch, and the verdict on one cell.
 //!
-//! Owns the words of a declaration, what they may be combined with, and the sentences for what is wrong in a cell.
-//! Called by the task. Invariant: a declaration that is taken can judge every text. Deliberately sees one cell.
+//! A declaration that is taken can judge every text.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;

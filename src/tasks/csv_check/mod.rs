@@ -1,15 +1,15 @@
 //! The task `csv-check`: does a record hold what its columns declare?
 //!
-//! Owns its parameters and the one sentence that lists what is wrong. Called through the registry. Invariant: the
-//! verdict is a function of parameters and record alone; declarations are read once per batch. Deliberately leaves
-//! the grammar of types to `value` and the rules of a cell to `column`.
+//! Called through the registry. The verdict is a function of parameters and record alone; declarations are read once
+//! per batch.
 //!
 //! The verdict, exactly: a record is a JSON object (a CSV row is an object of texts). For every declared column, its
-//! value is *missing* if the record has no such column, or it is the empty text, or null; texts are taken as they came
-//! (nothing is trimmed: one blank is a value), numbers and truth values by their JSON text, arrays and objects are
-//! always wrong. A missing value is wrong if `required`, else right, and no other rule looks at it. Where a record
-//! names a column twice, the last one counts. Columns that are not declared are ignored, unless `no_other_columns`.
-//! A record in which nothing is wrong gives `{"valid":true}`; any other fails without another attempt.
+//! value is *missing* if the record has no such column, or it is the empty text, or null; texts are taken as they
+//! came (nothing is trimmed: one blank is a value), numbers and truth values by their JSON text, arrays and objects
+//! are always wrong. A missing value is wrong if `required`, else right, and no other rule looks at it. Where a
+//! record names a column twice, the last one counts. Columns that are not declared are ignored, unless
+//! `no_other_columns`. A record in which nothing is wrong gives `{"valid":true}`; any other fails without another
+//! attempt.
 
 mod column;
 mod value;

@@ -1,8 +1,6 @@
 //! What a text must look like to be of a type.
 //!
-//! Owns the grammar of every type, so exactly that a second program can agree on every row. Called by `column`.
-//! Invariant: nothing is trimmed, no locale is asked, and a text is judged in time linear in its length.
-//! Deliberately knows neither columns nor rules beyond the type.
+//! Nothing is trimmed, no locale is asked, and a text is judged in time linear in its length.
 
 use std::cmp::Ordering;
 

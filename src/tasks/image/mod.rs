@@ -1,9 +1,6 @@
 //! The task `image`: makes pictures smaller or larger, and other formats of them.
 //!
-//! Owns its parameters, the memory that all pictures of this process may take together, and the name of the one file
-//! that it leaves. Called through the registry. Invariant: nothing is decoded before its header has passed the
-//! limits and its memory is granted. Deliberately leaves reading to `picture`, resizing and
-//! writing to `pixels`, arithmetic to `size`.
+//! Called through the registry. Nothing is decoded before its header has passed the limits and its memory is granted.
 
 mod picture;
 mod pixels;

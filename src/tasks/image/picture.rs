@@ -1,8 +1,7 @@
 //! One picture: look at its header, then decode, resize, turn upright and encode it.
 //!
-//! Owns the limits against decompression bombs and the sentences for what is wrong with a picture. Called by the task
-//! in a blocking thread. Invariant: sizes are checked on the header, before pixels are allocated, and no message names
-//! the file, so that one cause is one family. Deliberately keeps no metadata but the colour profile.
+//! Sizes are checked on the header, before pixels are allocated, and no message names the file, so that one cause is
+//! one family.
 
 use std::fs::File;
 use std::io::BufReader;

@@ -1,7 +1,6 @@
 //! Pixels: to 8 bits, to another size, onto white, into a file's bytes.
 //!
-//! Owns the filter and the encoders. Called by `picture` with a decoded picture of a checked size. Invariant: grey
-//! stays grey and transparency stays, unless the format has none. Deliberately reads no file.
+//! Grey stays grey and transparency stays, unless the format has none.
 
 use fast_image_resize::images::{Image as Raster, ImageRef};
 use fast_image_resize::{PixelType, ResizeOptions, Resizer};

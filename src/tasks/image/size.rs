@@ -1,8 +1,7 @@
 //! How large a picture becomes.
 //!
-//! Owns the arithmetic of sizes. Called by `picture`. Invariant: the same numbers, rounded the same way, as
-//! `ImageMagick`'s `-resize WxH` (contain), `-resize WxH^ -extent WxH` (cover) and `-resize WxH!` (fill), and no side
-//! is ever 0. Deliberately sees no pixel.
+//! The same numbers, rounded the same way, as `ImageMagick`'s `-resize WxH` (contain), `-resize WxH^ -extent WxH`
+//! (cover) and `-resize WxH!` (fill), and no side is ever 0.
 
 use super::Fit;
 

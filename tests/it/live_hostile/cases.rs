@@ -1,7 +1,6 @@
 //! What a bad client may say, and what it is told: one row a case.
 //!
-//! Owns the bytes. Used by [`super`]. Invariant: each case is said on a fresh connection that was welcomed. Deliberately
-//! knows the protocol by RFC 6455 and docs/protocol.md only.
+//! Used by [`super`]. Each case is said on a fresh connection that was welcomed.
 
 use super::super::support::raw_frames::{
     BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, RawMessage, TEXT, close, text,

@@ -1,7 +1,6 @@
 //! Handshakes that are none: refused before the upgrade, as the client's fault.
 //!
-//! Owns the heads. Invariant under test: whatever is asked at the address of the live connection, the answer is 101 or
-//! 4xx. Deliberately knows no code of the server.
+//! Whatever is asked at the address of the live connection, the answer is 101 or 4xx.
 
 use super::super::support::TestServer;
 use super::super::support::raw_websocket::{RawWebSocket, bearer, head};

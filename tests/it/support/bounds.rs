@@ -1,7 +1,6 @@
 //! Where the frames of a stream begin and end.
 //!
-//! Owns the place in one stream from a server. Called by the proxy. Invariant: it looks at lengths and changes nothing.
-//! Deliberately knows no opcode.
+//! It looks at lengths and changes nothing.
 
 /// The place: in the head of the answer, in the head of a frame, or in its payload.
 #[derive(Default)]

@@ -1,8 +1,7 @@
 //! A door in front of a server that can be moved, shut, and made to say nothing.
 //!
-//! Owns a listening port whose connections go on to whatever server it is aimed at. Used where a client must keep its
-//! address while servers come and go. Invariant: what it does to connections it does to all that are open at once.
-//! Deliberately looks at no byte.
+//! Used where a client must keep its address while servers come and go. What it does to connections it does to all
+//! that are open at once.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};

@@ -1,8 +1,6 @@
 //! The outside's own account of what was asked and what came of it.
 //!
-//! Owns the batches that were answered, what each item must come to, and a look at the sums that never pauses. Used by
-//! the tests that break things. Invariant: what is wrong is found by the answers alone: 0 lost, 0 twice, 0 stuck.
-//! Deliberately trusts nothing but the API, and the plan of failures that a calm batch shows.
+//! Used by the tests that break things. What is wrong is found by the answers alone: 0 lost, 0 twice, 0 stuck.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,7 +1,6 @@
 //! A running server of its own for a test, and the ways to talk to it.
 //!
-//! Owns the child process, its folder and its clients. Used by every test here. Invariant: the folder outlives a killed
-//! server, so that a test may start it again on the same data. Deliberately knows only what SURFACE.md says.
+//! Used by every test here. The folder outlives a killed server, so that a test may start it again on the same data.
 
 pub mod bounds;
 pub mod follower;

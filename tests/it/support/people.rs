@@ -1,7 +1,6 @@
 //! People who sign in with a password, and what they are let in by.
 //!
-//! Owns no state. Used by tests of who may come in. Invariant: as a person does it: added by the command line, signed in
-//! by the form. Deliberately knows no page.
+//! Used by tests of who may come in. As a person does it: added by the command line, signed in by the form.
 
 use std::process::Stdio;
 

@@ -1,7 +1,7 @@
 //! HTTP by hand, one request after the other on one connection.
 //!
-//! Owns a socket and what has come by it. Used where it counts when a connection ends, and how slowly an answer is taken.
-//! Invariant: what is sent is what a test says; an answer is read to its end and no further. Deliberately follows nothing.
+//! Used where it counts when a connection ends, and how slowly an answer is taken. What is sent is what a test says;
+//! an answer is read to its end and no further.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};

@@ -1,7 +1,6 @@
 //! What the server's process holds, as the system says it.
 //!
-//! Owns nothing. Used by tests that ask whether something was kept. Invariant: figures are of the running process.
-//! Deliberately measures no time.
+//! Used by tests that ask whether something was kept. Figures are of the running process.
 
 use super::TestServer;
 

@@ -1,8 +1,6 @@
 //! A network that does harm: TCP forwarded as a plan says, connection by connection.
 //!
-//! Owns its port, what became of each connection, and the way to the server, which may change while it runs. Used by
-//! the tests of bad networks. Invariant: bytes are late, few or cut off, never changed and never out of order.
-//! Deliberately knows of WebSocket only where a frame begins.
+//! Used by the tests of bad networks. Bytes are late, few or cut off, never changed and never out of order.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

@@ -1,7 +1,6 @@
 //! A connection by hand: bodies that stop in the middle.
 //!
-//! Owns a socket. Used where a client must do what no client library does. Invariant: exactly the bytes that the test
-//! says are sent. Deliberately reads no more than a status and a body.
+//! Used where a client must do what no client library does. Exactly the bytes that the test says are sent.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

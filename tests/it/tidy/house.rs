@@ -23,16 +23,57 @@ const STAGE_FIELDS_MAX: usize = 7;
 /// Files of a folder, `mod.rs` and tests left out.
 const FOLDER_FILES: std::ops::RangeInclusive<usize> = 2..=12;
 /// Folders that hold more or fewer, and why.
-const OTHER_FOLDERS: [(&str, &str); 0] = [];
+const OTHER_FOLDERS: [(&str, &str); 1] = [("protocol", "one file for each noun that crosses the wire")];
 
 /// Files of one folder that name one another in a circle, and why.
-const CIRCLES: [(&str, &[&str], &str); 0] = [];
+const CIRCLES: [(&str, &[&str], &str); 3] = [
+    (
+        "app",
+        &["browser", "live", "upload"],
+        "what a page asks of a tab stands still on the server, so it is chosen at the mod line",
+    ),
+    (
+        "hub",
+        &["channel", "subscriber"],
+        "a channel wakes its subscribers, and a subscriber reads its channels",
+    ),
+    (
+        "server",
+        &["gate", "health", "live", "pages", "state"],
+        "the state holds what handlers keep, and handlers take the state",
+    ),
+];
 
 /// Names that stand once for each table or step: the libraries ask for them.
 const NAMES_OF_LIBRARIES: [&str; 3] = ["Model", "Relation", "Migration"];
 
 /// Private pictures, and the words that an engineer of this field would search for.
-const PICTURES: [(&str, &str); 0] = [];
+const PICTURES: [(&str, &str); 24] = [
+    ("board", "slot"),
+    ("desk", "dispatcher or subscriptions"),
+    ("doorman", "client address or rate limit"),
+    ("ear", "subscriptions"),
+    ("forming", "block buffer"),
+    ("glimpse", "remote progress"),
+    ("glimpses", "remote progress"),
+    ("guest", "caller"),
+    ("guests", "callers"),
+    ("hear", "receive"),
+    ("hears", "is subscribed"),
+    ("heard", "received"),
+    ("herald", "broadcaster"),
+    ("job", "item"),
+    ("jobs", "items"),
+    ("leash", "stop handle"),
+    ("mirror", "window feed"),
+    ("nudge", "wake"),
+    ("owed", "settlement"),
+    ("stray", "orphaned lease"),
+    ("strays", "orphaned leases"),
+    ("tell", "send or publish"),
+    ("told", "sent or reported"),
+    ("vault", "file store"),
+];
 
 #[test]
 fn stages_know_only_the_next_ones() {

@@ -1,7 +1,6 @@
 //! Folders dropped on the page, walked to their files.
 //!
-//! Owns the use of the entries API, by reflection: its types are not worth their bytes. Called by `browser`. Invariant:
-//! the walk is bounded and ends; a folder that cannot be read is left out. Deliberately reads no file.
+//! The walk is bounded and ends; a folder that cannot be read is left out.
 
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::js_sys::{Array, Function, Promise, Reflect};

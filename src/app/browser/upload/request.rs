@@ -1,7 +1,6 @@
 //! One request with progress, as a future.
 //!
-//! Owns the use of `XMLHttpRequest` (fetch tells no upload progress). Called by `browser`. Invariant: it always
-//! ends; status 0 means that there was no answer. Deliberately retries nothing.
+//! It always ends; status 0 means that there was no answer.
 
 use leptos::wasm_bindgen::closure::Closure;
 use leptos::wasm_bindgen::{JsCast, JsValue};

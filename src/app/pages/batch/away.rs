@@ -1,7 +1,6 @@
 //! What happened while nobody looked: contact was lost, or the tab was hidden.
 //!
-//! Owns the numbers at the moment of leaving and the sentence after the return. Called by the page. Invariant: the
-//! sentence is made of committed counts, and stands until it is dismissed. Deliberately silent about short absences.
+//! The sentence is made of committed counts, and stands until it is dismissed.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -1,7 +1,6 @@
 //! Failures by cause: how many, what, where to look, and retry of just those.
 //!
-//! Owns the rows of families. Called by the page. Invariant: counts are of items failed now. Deliberately does
-//! not sort anew while somebody reads: order is as they came. Shown in full on its tab, in brief above the items.
+//! Counts are of items failed now. Shown in full on its tab, in brief above the items.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -10,8 +9,8 @@ use leptos_router::hooks::use_query_map;
 use super::Scene;
 use crate::app::actions::load_families;
 use crate::app::components::{When, live_trouble, panel};
+use crate::app::current_user::offers;
 use crate::app::live::use_families;
-use crate::app::page_header::offers;
 use crate::client::words;
 use crate::protocol::{BatchAct, Family, FamilyPage};
 

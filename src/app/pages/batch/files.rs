@@ -1,7 +1,6 @@
 //! Results as they came in, and the files that items left.
 //!
-//! Owns the downloads. Called by the page. Invariant: links leave the router, so that the browser downloads.
-//! Deliberately lists a bounded number of files: all of them are in the zip.
+//! Links leave the router, so that the browser downloads.
 
 use leptos::prelude::*;
 

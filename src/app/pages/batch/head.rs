@@ -1,7 +1,6 @@
 //! The head of a batch: what it is, how far, how fast, when done, and what may be done to it.
 //!
-//! Owns acts, bar, numbers and outlook. Called by the page. Invariant: destructive buttons repeat their count.
-//! Deliberately computes nothing but words.
+//! Destructive buttons repeat their count.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
@@ -9,7 +8,7 @@ use leptos::prelude::*;
 use super::{Scene, pace};
 use crate::app::clock;
 use crate::app::components::{Confirm, ProgressBar, When, batch_badge};
-use crate::app::page_header::offers;
+use crate::app::current_user::offers;
 use crate::client::words;
 use crate::protocol::{Batch, BatchAct, BatchState, ItemState, Timestamp};
 

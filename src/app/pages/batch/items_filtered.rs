@@ -1,13 +1,12 @@
 //! Items by state, family or text: pages by key, saying what was searched.
 //!
-//! Owns the page of matches. Called by the items panel. Invariant: the next page starts where this one ended,
-//! whatever has changed meanwhile. Deliberately not live: rows that move under a reader help nobody.
+//! The next page starts where this one ended, whatever has changed meanwhile.
 
 use leptos::prelude::*;
 use leptos_router::params::ParamsMap;
 
 use super::Scene;
-use super::items::{head_line, item_line};
+use super::item_lines::{head_line, item_line};
 use crate::app::actions::load_items;
 use crate::app::components::panel;
 use crate::client::words;

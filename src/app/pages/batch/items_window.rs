@@ -1,14 +1,13 @@
 //! Every item by position: a window on up to millions of rows, of which at most 60 are in the document.
 //!
-//! Owns the geometry of scrolling. Called by the items panel. Invariant: exactly the rows in the document are
-//! subscribed. Without scripts it is a page of 100 with links. Heights are set through the CSSOM, never as
-//! attributes. Deliberately knows nothing of filters.
+//! Exactly the rows in the document are subscribed. Without scripts it is a page of 100 with links. Heights are set
+//! through the CSSOM, never as attributes.
 
 use leptos::html::Div;
 use leptos::prelude::*;
 
 use super::Scene;
-use super::items::{head_line, item_line};
+use super::item_lines::{head_line, item_line};
 use crate::app::actions::load_window;
 use crate::app::components::{live_trouble, panel};
 use crate::app::live::use_window;

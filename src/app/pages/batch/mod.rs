@@ -6,13 +6,14 @@
 //! settings  parameters, options, name, concurrency files     results and what items left
 //! away      what happened while nobody looked      pace      how many slots at once, live
 //! ```
-//! Called by the routes. Invariant: the batch is read once and live from then on; each panel fails alone.
-//! Deliberately shows the same for finished batches as for running ones.
+//!
+//! The batch is read once and live from then on; each panel fails alone.
 
 mod away;
 mod families;
 mod files;
 mod head;
+mod item_lines;
 mod items;
 mod items_filtered;
 mod items_window;
@@ -31,8 +32,8 @@ use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{ActOn, PatchBatch, RetryItems, load_batch};
 use crate::app::components::{flash, panel_or};
+use crate::app::current_user::me;
 use crate::app::live::use_batch;
-use crate::app::page_header::me;
 use crate::client::words;
 use crate::protocol::{Batch, BatchId, FamilyId, Me};
 

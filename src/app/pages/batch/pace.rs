@@ -1,7 +1,6 @@
 //! How many slots a running batch may take, changed while it runs.
 //!
-//! Owns the slider. Called by the head. Invariant: it shows what the settings say, and is read anew after a change.
-//! Without scripts it is a form with a button. Deliberately offers no more than there are slots.
+//! It shows what the settings say, and is read anew after a change. Without scripts it is a form with a button.
 
 use leptos::ev::Event;
 use leptos::form::ActionForm;

@@ -1,7 +1,6 @@
 //! How a batch is run: parameters, options, and the three that can be changed.
 //!
-//! Owns their look and the form. Called by the page. Invariant: an empty field changes nothing. Deliberately
-//! shows options as they were asked: defaults are said as such.
+//! An empty field changes nothing.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;

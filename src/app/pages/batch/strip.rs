@@ -1,7 +1,6 @@
 //! The strip: the whole batch as at most 1,024 cells; a click goes to a cell's stretch.
 //!
-//! Owns the drawing. Called by the page. Invariant: one path per look, whatever the number of cells: a page of a
-//! million items stays a few kilobytes. Deliberately shows what has ended only: what has not is pale. Rows come for
+//! One path per look, whatever the number of cells: a page of a million items stays a few kilobytes. Rows come for
 //! cells in which something has ended; the others are drawn from the total.
 
 use leptos::ev::MouseEvent;

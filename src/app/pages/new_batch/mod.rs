@@ -4,8 +4,8 @@
 //! mod      the task cards and the form      options   the folded options
 //! sources  files, lines, numbers, a CSV     queue     the files of this tab and their progress
 //! ```
-//! Called by the routes. Invariant: without scripts it is one multipart form with its settings before its files,
-//! since the server streams it. Deliberately validates what the browser can: the rest is the server's answer.
+//!
+//! Without scripts it is one multipart form with its settings before its files, since the server streams it.
 
 mod options;
 mod queue;

@@ -1,7 +1,6 @@
 //! The folded options of a new batch.
 //!
-//! Owns their fields. Called by the form. Invariant: a field is named `option.NAME`, and an empty one leaves the
-//! default. Deliberately repeats no default as a value: the placeholder says it.
+//! A field is named `option.NAME`, and an empty one leaves the default.
 
 use leptos::prelude::*;
 

@@ -1,7 +1,6 @@
 //! The files of this tab and how far each is.
 //!
-//! Owns the list. Called by the sources. Invariant: a bounded number of rows is in the document, whatever is
-//! queued. Deliberately removes no single file: clearing starts over.
+//! A bounded number of rows is in the document, whatever is queued.
 
 use leptos::prelude::*;
 

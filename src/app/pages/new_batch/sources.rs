@@ -1,7 +1,6 @@
 //! Over what: files, lines, numbers, or the rows of a CSV.
 //!
-//! Owns the fields that carry items, which come last in the form. Called by the form. Invariant: each kind works
-//! without scripts. Deliberately reads only the first bytes of a CSV before the start.
+//! Each kind works without scripts.
 
 use leptos::attr::custom::custom_attribute;
 use leptos::ev::Event;

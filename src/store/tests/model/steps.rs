@@ -1,7 +1,6 @@
 //! The model's acts in steps: what the store chose to take of them is looked up, and checked.
 //!
-//! Owns retry, cancel and their steps. Invariant: nothing is taken that was not meant, nothing twice, and an act ends
-//! when all is taken. Deliberately predicts no step's size.
+//! Nothing is taken that was not meant, nothing twice, and an act ends when all is taken.
 
 use super::*;
 

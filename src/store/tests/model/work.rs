@@ -1,7 +1,6 @@
 //! What nodes do to the tape, in the model: claim, record, record again, be given up, and come back too late.
 //!
-//! Owns the model's moves of work. Called by the model's steps. Invariant: as the model's. Deliberately knows no act of
-//! a person.
+//! As the model's.
 
 use super::*;
 
