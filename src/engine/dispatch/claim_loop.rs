@@ -189,7 +189,10 @@ impl ClaimLoop {
             self.dispatcher.cancel_reservation();
             return Err(Unanswered);
         }
-        let prepared = match self.dispatcher.prepared(key) {
+        // A create hands its task to the dispatcher before it ends: whatever the first two looks miss, the third finds.
+        let known = self.dispatcher.prepared(key);
+        let known = known.or_else(|| self.preparer.prepared_ahead(&claim.batch));
+        let prepared = match known.or_else(|| self.dispatcher.prepared(key)) {
             Some(batch) => Ok(batch),
             None => self.preparer.prepare(&claim.batch),
         };

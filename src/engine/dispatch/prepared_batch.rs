@@ -1,11 +1,13 @@
 //! From a batch as it is stored to a batch that is ready to run on this node.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::engine::EngineOptions;
 use crate::engine::flow::{MovingMean, PreparedBatch};
+use crate::protocol::BatchId;
 use crate::store::{BatchRecord, RetryPolicy};
 use crate::tasks::{Prepared, Registry};
 
@@ -18,18 +20,49 @@ pub struct Preparer {
     policy: RetryPolicy,
     /// Path of the folder for the files of running attempts.
     work: String,
+    /// Tasks of batches that are being stored right now: at most one for each create that is under way.
+    ahead: Mutex<HashMap<BatchId, Arc<dyn Prepared>>>,
+}
+
+/// While it lives, the task that was prepared to check a new batch is found by whoever claims of that batch: it may be
+/// claimed of as soon as it is stored, before the create that stored it goes on.
+pub struct PreparedAhead {
+    preparer: Arc<Preparer>,
+    batch: BatchId,
+}
+
+impl Drop for PreparedAhead {
+    fn drop(&mut self) {
+        self.preparer.ahead().remove(&self.batch);
+    }
 }
 
 impl Preparer {
     /// For the tasks of this node.
     pub fn new(tasks: Arc<Registry>, options: &EngineOptions) -> Self {
         let (policy, work) = (RetryPolicy::new(options.attempts_max), options.work.display().to_string());
-        Self { tasks, policy, work }
+        Self { tasks, policy, work, ahead: Mutex::default() }
     }
 
     /// Names of the tasks that are known here.
     pub fn task_names(&self) -> impl Iterator<Item = &str> {
         self.tasks.infos().map(|info| info.name.as_str())
+    }
+
+    fn ahead(&self) -> MutexGuard<'_, HashMap<BatchId, Arc<dyn Prepared>>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the task of a batch that is about to be stored.
+    pub fn keep_ahead(self: &Arc<Self>, batch: BatchId, prepared: &Arc<dyn Prepared>) -> PreparedAhead {
+        self.ahead().insert(batch, Arc::clone(prepared));
+        PreparedAhead { preparer: Arc::clone(self), batch }
+    }
+
+    /// The batch ready to run, where the create that stores it is still under way on this node.
+    pub fn prepared_ahead(&self, batch: &BatchRecord) -> Option<Arc<PreparedBatch>> {
+        let prepared = self.ahead().get(&batch.id).cloned()?;
+        Some(self.with(batch, prepared))
     }
 
     /// The batch ready to run; or why not, with a stand-in that only serves to hand its items back.

@@ -44,6 +44,7 @@ impl IntakeStage {
         let stage = Arc::clone(self);
         to_its_end(async move {
             let id = new.id;
+            let _ahead = stage.preparer.keep_ahead(id, &prepared);
             match stage.acts.store.create(new).await {
                 Ok(batch) => {
                     stage.keep(&batch, prepared);
@@ -111,6 +112,7 @@ impl IntakeStage {
         let stage = Arc::clone(self);
         to_its_end(async move {
             let store = &stage.acts.store;
+            let _ahead = stage.preparer.keep_ahead(new.id, &prepared);
             let made = store.create_under(new, key.as_ref()).await;
             let batch = made.inspect_err(|error| {
                 store.record_full(error);
