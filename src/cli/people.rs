@@ -97,7 +97,7 @@ pub(super) enum TokenCommand {
 }
 
 /// Opens the desk, does `work` with it and closes the store again, whatever came of it.
-async fn at_the_desk<T>(
+async fn at_the_terminal<T>(
     place: &InstallationArgs,
     work: impl AsyncFnOnce(&People, &Caller) -> Result<T, ApiError>,
 ) -> Result<T, CliError> {
@@ -111,11 +111,13 @@ pub(super) async fn user(command: UserCommand) -> Result<(), CliError> {
     match command {
         UserCommand::Add { place, name, role, password_stdin: _ } => {
             let password = read_password()?;
-            at_the_desk(&place, async |people, me| people.add_person(me, &name, role.into(), password).await)
-                .await
+            at_the_terminal(&place, async |people, me| {
+                people.add_person(me, &name, role.into(), password).await
+            })
+            .await
         }
         UserCommand::List(place) => {
-            let everybody = at_the_desk(&place, async |people, me| people.list(me).await).await?;
+            let everybody = at_the_terminal(&place, async |people, me| people.list(me).await).await?;
             let rows = everybody.into_iter().map(|person| {
                 let state = if person.disabled { "disabled" } else { "enabled" };
                 [
@@ -128,7 +130,7 @@ pub(super) async fn user(command: UserCommand) -> Result<(), CliError> {
             print_rows(rows)
         }
         UserCommand::Disable { place, name } => {
-            at_the_desk(&place, async |people, me| people.disable(me, &name).await).await
+            at_the_terminal(&place, async |people, me| people.disable(me, &name).await).await
         }
     }
 }
@@ -137,12 +139,12 @@ pub(super) async fn token(command: TokenCommand) -> Result<(), CliError> {
     match command {
         TokenCommand::Create { place, name, role } => {
             let token =
-                at_the_desk(&place, async |people, me| people.create_token(me, &name, role.into()).await)
+                at_the_terminal(&place, async |people, me| people.create_token(me, &name, role.into()).await)
                     .await?;
             print_rows([[token]])
         }
         TokenCommand::List(place) => {
-            let tokens = at_the_desk(&place, async |people, me| people.tokens(me).await).await?;
+            let tokens = at_the_terminal(&place, async |people, me| people.tokens(me).await).await?;
             let rows = tokens.into_iter().map(|token| {
                 let used = token.used_at.map_or_else(|| "never used".to_owned(), |at| at.to_string());
                 let person = token.person.unwrap_or_else(|| "-".to_owned());
@@ -151,7 +153,7 @@ pub(super) async fn token(command: TokenCommand) -> Result<(), CliError> {
             print_rows(rows)
         }
         TokenCommand::Revoke { place, name } => {
-            at_the_desk(&place, async |people, me| people.revoke_token(me, &name).await).await
+            at_the_terminal(&place, async |people, me| people.revoke_token(me, &name).await).await
         }
     }
 }

@@ -4,7 +4,7 @@
 //! call their topic.
 
 use crate::client::fold::Delta;
-use crate::protocol::binary::{Change, Channels, Heard, Unreadable};
+use crate::protocol::binary::{BinaryFrame, Change, Channels, Unreadable};
 use crate::protocol::{ClientFrame, Codec, ErrorCode, ServerFrame, Topic, binary};
 
 /// A frame of the server, as far as a client acts on it.
@@ -59,8 +59,8 @@ impl FrameDecoder {
     /// Where `bytes` are no frame of this build, or name a channel that no answer has introduced.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Incoming, Unreadable> {
         Ok(match self.channels.read(bytes)? {
-            Heard::Frame(frame) => frame.into(),
-            Heard::Update { topic, rev, changes, gone } => {
+            BinaryFrame::Frame(frame) => frame.into(),
+            BinaryFrame::Update { topic, rev, changes, gone } => {
                 Incoming::Rows { topic, delta: Delta::Update { rev, changes, gone } }
             }
         })

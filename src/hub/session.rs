@@ -36,7 +36,7 @@ pub enum SubscribeAnswer {
     Frame(WireFrame),
     /// Not yet: read the rows and answer with them.
     Again,
-    /// Not at all: the topic is no longer heard.
+    /// Not at all: the topic is no longer position.
     Unheard,
 }
 
@@ -80,17 +80,17 @@ impl Hub {
 
 impl Session {
     /// Registers for `topic`, before the store is read for the answer: so nothing is missed. Until
-    /// [`Session::answer`], nothing is told. A topic that is heard already is answered anew.
+    /// [`Session::answer`], nothing is told. A topic that is position already is answered anew.
     ///
     /// # Errors
     /// [`Refused::TooMany`].
     pub fn subscribe(&mut self, topic: Topic) -> Result<(), Refused> {
         let mut state = self.subscriber.state();
-        if let Some(heard) = state.of(topic) {
-            heard.answered = false;
+        if let Some(position) = state.of(topic) {
+            position.answered = false;
             return Ok(());
         }
-        if state.heard.len() >= SUBSCRIPTIONS_MAX {
+        if state.positions.len() >= SUBSCRIPTIONS_MAX {
             return Err(Refused::TooMany);
         }
         let mut channels = self.hub.channels_mut();
@@ -122,17 +122,17 @@ impl Session {
         now: Instant,
     ) -> SubscribeAnswer {
         let mut state = self.subscriber.state();
-        let Some(heard) = state.of(topic) else { return SubscribeAnswer::Unheard };
+        let Some(position) = state.of(topic) else { return SubscribeAnswer::Unheard };
         let rev = || self.hub.topic_rev(topic, rev);
         let (viewer, codec) = (&self.subscriber.viewer, self.subscriber.codec);
         let tick = self.subscriber.tempo.tick();
-        let asked = SnapshotRequest { since: heard.seen, known, viewer, codec, now, tick };
-        match heard.channel.answer(asked, rev, rows) {
+        let asked = SnapshotRequest { since: position.seen, known, viewer, codec, now, tick };
+        match position.channel.answer(asked, rev, rows) {
             SnapshotAnswer::Frame { frame, to, due } => {
-                heard.seen = to;
-                heard.answered = true;
-                heard.told_at = None;
-                let channel = Arc::clone(&heard.channel);
+                position.seen = to;
+                position.answered = true;
+                position.sent_at = None;
+                let channel = Arc::clone(&position.channel);
                 // Before the state is given back: no update may leave ahead of its answer.
                 if let Some(outlet) = &self.subscriber.outlet {
                     outlet.send(std::slice::from_ref(&frame));
@@ -148,13 +148,15 @@ impl Session {
     /// Stops hearing `topic`: it was refused, or is no longer wanted.
     pub fn unsubscribe(&mut self, topic: Topic) {
         let mut state = self.subscriber.state();
-        let Some(at) = state.heard.iter().position(|heard| heard.channel.topic == topic) else { return };
-        state.heard.swap_remove(at);
+        let Some(at) = state.positions.iter().position(|position| position.channel.topic == topic) else {
+            return;
+        };
+        state.positions.swap_remove(at);
         drop(state);
         self.leave(&[topic]);
     }
 
-    /// True while `topic` is heard.
+    /// True while `topic` is position.
     #[must_use]
     pub fn is_subscribed(&self, topic: Topic) -> bool {
         self.subscriber.state().of(topic).is_some()
@@ -210,8 +212,8 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let heard = std::mem::take(&mut self.subscriber.state().heard);
-        let topics: Vec<Topic> = heard.iter().map(|heard| heard.channel.topic).collect();
+        let position = std::mem::take(&mut self.subscriber.state().positions);
+        let topics: Vec<Topic> = position.iter().map(|position| position.channel.topic).collect();
         self.leave(&topics);
     }
 }

@@ -57,9 +57,9 @@ pub struct Subscriber {
 pub struct SubscriberState {
     /// One a topic; at most [`SUBSCRIPTIONS_MAX`](crate::protocol::limits::SUBSCRIPTIONS_MAX). Mostly a few: a list
     /// is smaller than a map.
-    pub heard: Vec<ChannelPosition>,
+    pub positions: Vec<ChannelPosition>,
     pub pace: Pace,
-    /// Topics that fell behind, for the connection's task to read. Bounded by what is heard.
+    /// Topics that fell behind, for the connection's task to read. Bounded by what is positions.
     pub ask: Vec<Topic>,
     /// Where the next turn begins: after the topic that filled the last one.
     begin: usize,
@@ -71,7 +71,7 @@ pub struct ChannelPosition {
     /// Version of the channel up to which this session has been told; before the answer: from which it hears.
     pub seen: u64,
     pub answered: bool,
-    pub told_at: Option<Instant>,
+    pub sent_at: Option<Instant>,
 }
 
 impl Subscriber {
@@ -85,7 +85,7 @@ impl Subscriber {
             wake_signal: Arc::new(Notify::new()),
             outlet,
             state: Mutex::new(SubscriberState {
-                heard: Vec::with_capacity(HEARD_AT_FIRST),
+                positions: Vec::with_capacity(HEARD_AT_FIRST),
                 pace: Pace::Tick,
                 ask: Vec::new(),
                 begin: 0,
@@ -151,12 +151,12 @@ impl Subscriber {
 impl SubscriberState {
     /// The subscription to `topic`.
     pub fn of(&mut self, topic: Topic) -> Option<&mut ChannelPosition> {
-        self.heard.iter_mut().find(|heard| heard.channel.topic == topic)
+        self.positions.iter_mut().find(|position| position.channel.topic == topic)
     }
 
     /// Hears `channel` from `seen` on. Nothing of it is told before the answer.
     pub fn add_channel(&mut self, channel: Arc<Channel>, seen: u64) {
-        self.heard.push(ChannelPosition { channel, seen, answered: false, told_at: None });
+        self.positions.push(ChannelPosition { channel, seen, answered: false, sent_at: None });
     }
 
     /// Appends what is due, up to [`TURN_BYTES_MAX`]; answers when to look again.
@@ -174,35 +174,35 @@ impl SubscriberState {
             Pace::Never => return None,
         };
         let mut next: Option<Instant> = None;
-        let (count, mut bytes) = (self.heard.len(), 0);
+        let (count, mut bytes) = (self.positions.len(), 0);
         let begin = if self.begin < count { self.begin } else { 0 };
         for at in (begin..count).chain(0..begin) {
             if bytes >= TURN_BYTES_MAX {
                 self.begin = at;
                 return Some(now);
             }
-            let heard = &mut self.heard[at];
-            if !heard.answered || !heard.channel.has_changes(heard.seen, early) {
+            let positions = &mut self.positions[at];
+            if !positions.answered || !positions.channel.has_changes(positions.seen, early) {
                 continue;
             }
-            let due = heard.told_at.map_or(now, |at| at + every);
+            let due = positions.sent_at.map_or(now, |at| at + every);
             if due > now {
                 next = Some(next.map_or(due, |next| next.min(due)));
                 continue;
             }
-            match heard.channel.changes_since(heard.seen, &subscriber.viewer, subscriber.codec) {
+            match positions.channel.changes_since(positions.seen, &subscriber.viewer, subscriber.codec) {
                 SessionUpdate::Nothing => {}
                 SessionUpdate::Frame { frame, to } => {
-                    heard.seen = to;
+                    positions.seen = to;
                     if let Some(frame) = frame {
-                        heard.told_at = Some(now);
+                        positions.sent_at = Some(now);
                         bytes += frame.bytes();
                         frames.push(frame);
                     }
                 }
                 SessionUpdate::Stale => {
-                    heard.answered = false;
-                    self.ask.push(heard.channel.topic);
+                    positions.answered = false;
+                    self.ask.push(positions.channel.topic);
                 }
             }
         }

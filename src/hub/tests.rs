@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tokio::time::Instant;
 
 use super::*;
-use crate::protocol::binary::{Change, Channels, Fields as _, Heard};
+use crate::protocol::binary::{BinaryFrame, Change, Channels, Fields as _};
 use crate::protocol::{
     Batch, BatchState, Codec, ItemRow, ItemState, Json, ServerFrame, StripCell, Timestamp,
 };
@@ -146,8 +146,8 @@ impl Client {
         let (rev, changes, gone) = match codec {
             Codec::Json => return self.take(read(frame)),
             Codec::Binary => match self.channels.read(frame.payload()).unwrap() {
-                Heard::Frame(frame) => return self.take(frame),
-                Heard::Update { rev, changes, gone, .. } => (rev, changes, gone),
+                BinaryFrame::Frame(frame) => return self.take(frame),
+                BinaryFrame::Update { rev, changes, gone, .. } => (rev, changes, gone),
             },
         };
         let rows = changes.into_iter().map(|change| match change {

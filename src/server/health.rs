@@ -77,7 +77,7 @@ pub async fn metrics(
 ) -> Result<Response, ApiError> {
     let figures = state.service.figures(&caller).await?;
     let open = (OPEN_CONNECTIONS.load(Ordering::Relaxed), state.places.open());
-    let body = exposition(&figures, open, state.page_faults.told());
+    let body = exposition(&figures, open, state.page_faults.reported());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], body).into_response())
 }
 

@@ -181,10 +181,10 @@ impl TaskContext {
         self.time_limit
     }
 
-    /// Tells a witness, if there is one; one that has gone away or falls behind is no fault.
-    pub fn tell(&self, line: impl FnOnce() -> String) {
+    /// Sends a line to the witness, if there is one; one that has gone away or falls behind is no fault.
+    pub fn send_witness(&self, line: impl FnOnce() -> String) {
         if let Some(witness) = &self.witness {
-            let _not_heard = witness.try_send(line());
+            let _gone_or_behind = witness.try_send(line());
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use milepost::protocol::binary::{self, Change, Channels, Heard};
+use milepost::protocol::binary::{self, BinaryFrame, Change, Channels};
 use milepost::protocol::{ClientFrame, Row, ServerFrame, Topic};
 
 fn text(path: &str) -> String {
@@ -63,7 +63,7 @@ fn keeps(name: &str, bytes: &[u8]) {
 }
 
 /// What the compact codec says, as the JSON says it; parts by the members that they tell.
-fn read(topic: Topic, bytes: &[u8]) -> Heard {
+fn read(topic: Topic, bytes: &[u8]) -> BinaryFrame {
     let mut channels = Channels::default();
     channels.read(&binary::current(topic, 5, 0)).unwrap();
     channels.read(bytes).unwrap()
@@ -106,9 +106,9 @@ fn tells_the_same(name: &str, frame: &ServerFrame, bytes: &[u8]) {
         ServerFrame::Welcome { .. } | ServerFrame::Ping | ServerFrame::Error { .. } => Topic::Batches,
     };
     match (read(topic, bytes), frame) {
-        (Heard::Frame(heard), frame) => assert_eq!(&heard, frame, "{name}"),
+        (BinaryFrame::Frame(heard), frame) => assert_eq!(&heard, frame, "{name}"),
         (
-            Heard::Update { rev, changes, gone, .. },
+            BinaryFrame::Update { rev, changes, gone, .. },
             ServerFrame::Update { rev: as_of, rows, gone: left, .. },
         ) => {
             assert_eq!((rev, &gone, changes.len()), (*as_of, left, rows.len()), "{name}");

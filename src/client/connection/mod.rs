@@ -6,7 +6,7 @@
 //! ```
 //! The machine holds no socket and no timer. Whoever drives it executes the effects in order and feeds back what came of
 //! them as further events, one after the other. Every attempt has a number; what an earlier attempt still reports is
-//! ignored. Whatever happens, another try follows by itself, except after [`StopReason`].
+//! ignored. Whatever happens, another try follows by itself, except after [`RefusalReason`].
 
 mod phases;
 mod report;
@@ -92,7 +92,7 @@ pub enum LiveEvent {
         /// ReclaimScope.
         attempt: u64,
         /// Why.
-        reason: StopReason,
+        reason: RefusalReason,
     },
     /// [`LiveEffect::ProbeServer`]: the server answers by HTTP.
     ServerAnswers {
@@ -113,7 +113,7 @@ pub enum LiveEvent {
 
 /// Why no further try follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopReason {
+pub enum RefusalReason {
     /// The login has ended.
     SignedOut,
     /// Signed in, but not allowed here.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConnectionPhase, LiveConnection, LiveEffect, LiveEnvironment, StopReason, elapsed, later};
+use super::{ConnectionPhase, LiveConnection, LiveEffect, LiveEnvironment, RefusalReason, elapsed, later};
 use crate::client::reconnect::reconnect_delay;
 use crate::client::transport_choice::Transport;
 use crate::protocol::{CloseCode, Timestamp};
@@ -98,9 +98,9 @@ impl LiveConnection {
         out: &mut Vec<LiveEffect>,
     ) {
         if code == CloseCode::NotSignedIn.number() {
-            self.stop(StopReason::SignedOut, around, out);
+            self.stop(RefusalReason::SignedOut, around, out);
         } else if code == CloseCode::NotAllowed.number() {
-            self.stop(StopReason::NotAllowed, around, out);
+            self.stop(RefusalReason::NotAllowed, around, out);
         } else {
             let hint = if code == CloseCode::GoingAway.number() { reason.parse().ok() } else { None };
             self.lost(hint, around, out);
@@ -110,7 +110,7 @@ impl LiveConnection {
     /// No try will do.
     pub(super) fn stop(
         &mut self,
-        reason: StopReason,
+        reason: RefusalReason,
         around: &dyn LiveEnvironment,
         out: &mut Vec<LiveEffect>,
     ) {

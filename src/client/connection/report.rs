@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ConnectionPhase, LiveConnection, LiveEffect, LiveEnvironment, StopReason, elapsed};
+use super::{ConnectionPhase, LiveConnection, LiveEffect, LiveEnvironment, RefusalReason, elapsed};
 use crate::protocol::Timestamp;
 
 /// A ping so late makes the connection slow.
@@ -39,11 +39,11 @@ pub enum ConnectionState {
     NotAllowed,
 }
 
-impl From<StopReason> for ConnectionState {
-    fn from(reason: StopReason) -> Self {
+impl From<RefusalReason> for ConnectionState {
+    fn from(reason: RefusalReason) -> Self {
         match reason {
-            StopReason::SignedOut => Self::SignedOut,
-            StopReason::NotAllowed => Self::NotAllowed,
+            RefusalReason::SignedOut => Self::SignedOut,
+            RefusalReason::NotAllowed => Self::NotAllowed,
         }
     }
 }

@@ -135,7 +135,7 @@ fn what_an_earlier_attempt_reports_is_ignored() {
         LiveEvent::SocketClosed { attempt: 1, code: 4401, reason: String::new() },
         LiveEvent::Lost { attempt: 1 },
         LiveEvent::PollAnswered { attempt: 1 },
-        LiveEvent::Stopped { attempt: 1, reason: StopReason::SignedOut },
+        LiveEvent::Stopped { attempt: 1, reason: RefusalReason::SignedOut },
         LiveEvent::ServerAnswers { attempt: 1 },
     ] {
         assert_eq!(connection.handle(stale.clone(), &world), [], "{stale:?}");

@@ -49,7 +49,7 @@ pub enum Change {
 
 /// What a frame of the server says.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Heard {
+pub enum BinaryFrame {
     /// As in JSON.
     Frame(ServerFrame),
     /// An update.

@@ -6,8 +6,8 @@ use std::collections::HashMap;
 
 use super::values::{Compact, Input, Unreadable};
 use super::{
-    CURRENT, Change, ERROR, FieldSet, Fields, Heard, PACE, PING, PONG, SNAPSHOT, SUBSCRIBE, UNSUBSCRIBE,
-    UPDATE, UPDATE_GONE, WELCOME, beside,
+    BinaryFrame, CURRENT, Change, ERROR, FieldSet, Fields, PACE, PING, PONG, SNAPSHOT, SUBSCRIBE,
+    UNSUBSCRIBE, UPDATE, UPDATE_GONE, WELCOME, beside,
 };
 use crate::protocol::{
     Batch, BatchId, ClientFrame, Family, FamilyId, ItemLive, ItemRow, Key, Node, NodeId, Rev, Row, Seq,
@@ -26,14 +26,14 @@ impl Channels {
     ///
     /// # Errors
     /// Where the bytes are no frame of this build.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<Heard, Unreadable> {
+    pub fn read(&mut self, bytes: &[u8]) -> Result<BinaryFrame, Unreadable> {
         let mut input = Input(bytes);
         let heard = self.take(&mut input)?;
         if input.0.is_empty() { Ok(heard) } else { Err(Unreadable { expected: "the end of the frame" }) }
     }
 
-    fn take(&mut self, input: &mut Input<'_>) -> Result<Heard, Unreadable> {
-        Ok(Heard::Frame(match input.byte()? {
+    fn take(&mut self, input: &mut Input<'_>) -> Result<BinaryFrame, Unreadable> {
+        Ok(BinaryFrame::Frame(match input.byte()? {
             WELCOME => ServerFrame::Welcome {
                 server: String::take(input)?,
                 ping_ms: u64::take(input)?,
@@ -70,7 +70,7 @@ impl Channels {
                     UPDATE_GONE => (0..input.count()?).map(|_| take_key(input)).collect::<Result<_, _>>()?,
                     _ => Vec::new(),
                 };
-                return Ok(Heard::Update { topic, rev, changes, gone });
+                return Ok(BinaryFrame::Update { topic, rev, changes, gone });
             }
             ERROR => ServerFrame::Error {
                 topic: String::take(input)?,

@@ -62,7 +62,7 @@ fn a_watched_update_is_24_bytes_at_most() {
     assert!(bytes.len() <= 24, "{} bytes: {bytes:?}", bytes.len());
     let mut channels = Channels::default();
     channels.read(&current(topic, 3, old.rev)).unwrap();
-    let Ok(Heard::Update { changes, rev, .. }) = channels.read(&bytes) else { panic!() };
+    let Ok(BinaryFrame::Update { changes, rev, .. }) = channels.read(&bytes) else { panic!() };
     let [Change::Part { row: Row::Batch(part), which }] = changes.as_slice() else { panic!("{changes:?}") };
     let mut shown = old;
     shown.assign(*which, part);
@@ -78,9 +78,9 @@ fn a_channel_is_known_by_its_answer_only() {
     let mut channels = Channels::default();
     assert!(channels.read(&bytes).is_err());
     let answer = channels.read(&snapshot(topic, 7, 3, [&row].into_iter())).unwrap();
-    assert_eq!(answer, Heard::Frame(ServerFrame::Snapshot { topic, rev: 3, rows: vec![row.clone()] }));
+    assert_eq!(answer, BinaryFrame::Frame(ServerFrame::Snapshot { topic, rev: 3, rows: vec![row.clone()] }));
     let gone = vec![Key::Number(3)];
-    let told = Heard::Update { topic, rev: 4, changes: vec![Change::Whole(row)], gone };
+    let told = BinaryFrame::Update { topic, rev: 4, changes: vec![Change::Whole(row)], gone };
     assert_eq!(channels.read(&bytes), Ok(told));
     let mut longer = bytes;
     longer.push(0);
@@ -125,7 +125,7 @@ fn laid_over<R: Fields + Clone>(topic: Topic, old: &R, new: &R, wrap: fn(R) -> R
     let mut channels = Channels::default();
     channels.read(&current(topic, 1, 0)).unwrap();
     let bytes = update(topic, 1, row.rev(), &[(&row, Some(which)), (&row, None)], &[]);
-    let Ok(Heard::Update { changes, .. }) = channels.read(&bytes) else { panic!() };
+    let Ok(BinaryFrame::Update { changes, .. }) = channels.read(&bytes) else { panic!() };
     let mut changes = changes.into_iter();
     let (Some(Change::Part { row: part, which: told }), Some(Change::Whole(whole))) =
         (changes.next(), changes.next())

@@ -212,7 +212,7 @@ impl EventStream {
                 () = gone.cancelled() => return None,
                 reading = self.subscriptions.read_done(), if self.subscriptions.is_reading() => {
                     match self.subscriptions.answer(reading) {
-                        Some(AnsweredRead::Told(frame, charge)) => {
+                        Some(AnsweredRead::Sent(frame, charge)) => {
                             self.ready.push_back(frame);
                             self.charge = Some(charge);
                         }

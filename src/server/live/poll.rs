@@ -99,7 +99,7 @@ impl List {
             while self.subscriptions.is_reading() {
                 let reading = self.subscriptions.read_done().await;
                 match self.subscriptions.answer(reading) {
-                    Some(AnsweredRead::Told(frame, charge)) => {
+                    Some(AnsweredRead::Sent(frame, charge)) => {
                         self.subscriptions.unsubscribe(&name);
                         self.charge = Some(charge);
                         return Some(frame);

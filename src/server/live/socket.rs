@@ -236,7 +236,7 @@ impl Connection {
                 },
                 reading = self.subscriptions.read_done(), if self.subscriptions.is_reading() => {
                     match self.subscriptions.answer(reading) {
-                        Some(AnsweredRead::Told(_sent, charge)) => self.charges.push(charge),
+                        Some(AnsweredRead::Sent(_sent, charge)) => self.charges.push(charge),
                         Some(AnsweredRead::Refused(refusal)) => self.send_frame(refusal),
                         None => {}
                     }

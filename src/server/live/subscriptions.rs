@@ -50,7 +50,7 @@ pub struct TopicRead {
 /// How a subscribe was answered.
 pub enum AnsweredRead {
     /// By this, which has left where there is an outlet.
-    Told(WireFrame, FrameCharge),
+    Sent(WireFrame, FrameCharge),
     /// By this refusal.
     Refused(WireFrame),
 }
@@ -198,7 +198,7 @@ impl LiveSubscriptions {
         });
         match kept {
             Ok(TopicRows { rev, rows }) => match self.session.answer(topic, wanted.known, rev, rows) {
-                SubscribeAnswer::Frame(frame) => Some(AnsweredRead::Told(frame, charge)),
+                SubscribeAnswer::Frame(frame) => Some(AnsweredRead::Sent(frame, charge)),
                 SubscribeAnswer::Again => {
                     self.waiting.push_back(Wanted { known: None, ..wanted });
                     None

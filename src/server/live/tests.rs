@@ -24,7 +24,7 @@ use super::{PermitLimits, Permits};
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::hub::Hub;
-use crate::protocol::binary::{Change, Channels, Fields as _, Heard, of_client};
+use crate::protocol::binary::{BinaryFrame, Change, Channels, Fields as _, of_client};
 use crate::protocol::{
     Batch, BatchState, ClientFrame, ErrorCode, ItemState, LogPart, NewBatch, Options, Row, ServerFrame, Topic,
 };
@@ -361,12 +361,12 @@ async fn the_compact_codec_tells_the_same() {
     while shown.as_ref().is_none_or(|row| row.state != BatchState::Succeeded) {
         let Message::Binary(bytes) = message(&mut client).await else { panic!("binary frames only") };
         match channels.read(&bytes).unwrap() {
-            Heard::Frame(ServerFrame::Welcome { build: told, .. }) => assert_eq!(told, build),
-            Heard::Frame(ServerFrame::Snapshot { rows, .. }) => {
+            BinaryFrame::Frame(ServerFrame::Welcome { build: told, .. }) => assert_eq!(told, build),
+            BinaryFrame::Frame(ServerFrame::Snapshot { rows, .. }) => {
                 let [Row::Batch(row)] = rows.as_slice() else { panic!("{rows:?}") };
                 shown = Some((**row).clone());
             }
-            Heard::Update { changes, .. } => {
+            BinaryFrame::Update { changes, .. } => {
                 let [Change::Part { row: Row::Batch(part), which }] = changes.as_slice() else {
                     panic!("{changes:?}")
                 };

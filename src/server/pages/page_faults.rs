@@ -21,28 +21,28 @@ const LOGGED_PER_MINUTE: NonZeroU32 = NonZeroU32::new(30).expect("not zero");
 
 /// How many pages have failed.
 pub struct PageFaults {
-    told: AtomicU64,
+    reported: AtomicU64,
     logged: DefaultDirectRateLimiter,
 }
 
 impl Default for PageFaults {
     fn default() -> Self {
         let logged = RateLimiter::direct(Quota::per_minute(LOGGED_PER_MINUTE));
-        Self { told: AtomicU64::new(0), logged }
+        Self { reported: AtomicU64::new(0), logged }
     }
 }
 
 impl PageFaults {
     /// Faults told since the start.
     #[must_use]
-    pub fn told(&self) -> u64 {
-        self.told.load(Ordering::Relaxed)
+    pub fn reported(&self) -> u64 {
+        self.reported.load(Ordering::Relaxed)
     }
 }
 
 /// What a page tells.
 #[derive(Deserialize)]
-struct Told {
+struct FaultReport {
     build: String,
     path: String,
     message: String,
@@ -52,13 +52,13 @@ struct Told {
 ///
 /// # Errors
 /// `too_large`, `malformed`, `too_many` beyond what is logged in a minute.
-pub async fn tell(State(state): State<AppState>, request: Request) -> Result<StatusCode, ApiError> {
+pub async fn report(State(state): State<AppState>, request: Request) -> Result<StatusCode, ApiError> {
     let body = to_bytes(request.into_body(), TOLD_BYTES_MAX).await.map_err(|_long| {
         ApiError::new(ErrorCode::TooLarge, format!("At most {TOLD_BYTES_MAX} bytes are taken here."))
     })?;
-    let Told { build, path, message } = serde_json::from_slice(&body)
+    let FaultReport { build, path, message } = serde_json::from_slice(&body)
         .map_err(|_form| ApiError::malformed("Expected build, path and message as JSON."))?;
-    state.page_faults.told.fetch_add(1, Ordering::Relaxed);
+    state.page_faults.reported.fetch_add(1, Ordering::Relaxed);
     if state.page_faults.logged.check().is_err() {
         return Err(ApiError::new(ErrorCode::TooMany, "Too many pages have told of faults in this minute."));
     }

@@ -37,7 +37,7 @@ const LINGER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub struct TransferDebt {
     bytes_per_s_min: u64,
     wait_max: Duration,
-    owed: Duration,
+    bytes_due: Duration,
     waiting_since: Option<Instant>,
     /// Kept between waits, set anew only once it has rung: mostly bytes move long before.
     alarm: Option<Pin<Box<Sleep>>>,
@@ -49,7 +49,7 @@ impl TransferDebt {
         Self {
             bytes_per_s_min: bytes_per_s_min.max(1),
             wait_max,
-            owed: Duration::ZERO,
+            bytes_due: Duration::ZERO,
             waiting_since: None,
             alarm: None,
         }
@@ -58,18 +58,18 @@ impl TransferDebt {
     /// The other side has taken or given `bytes`.
     pub fn moved(&mut self, bytes: usize) {
         if let Some(since) = self.waiting_since.take() {
-            self.owed += since.elapsed();
+            self.bytes_due += since.elapsed();
         }
-        if !self.owed.is_zero() {
+        if !self.bytes_due.is_zero() {
             let micros = (bytes as u64).saturating_mul(1_000_000) / self.bytes_per_s_min;
-            self.owed = self.owed.saturating_sub(Duration::from_micros(micros));
+            self.bytes_due = self.bytes_due.saturating_sub(Duration::from_micros(micros));
         }
     }
 
     /// This side waits for the other. Ready once that has lasted too long.
     pub fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let since = *self.waiting_since.get_or_insert_with(Instant::now);
-        let overdue_at = since + self.wait_max.saturating_sub(self.owed);
+        let overdue_at = since + self.wait_max.saturating_sub(self.bytes_due);
         let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(overdue_at)));
         if alarm.deadline() > overdue_at {
             alarm.as_mut().reset(overdue_at);
@@ -206,7 +206,7 @@ mod tests {
 
     /// Waits `wait` for the other side, which then moves `bytes`; true where it is overdue before that.
     fn waits(debt: &mut TransferDebt, wait: Duration, bytes: usize) -> bool {
-        let is_overdue = debt.owed + wait >= debt.wait_max;
+        let is_overdue = debt.bytes_due + wait >= debt.wait_max;
         debt.waiting_since = Instant::now().checked_sub(wait);
         assert!(debt.waiting_since.is_some(), "the machine has run for long enough");
         debt.moved(bytes);
@@ -231,7 +231,7 @@ mod tests {
         let mut debt = TransferDebt::new(1_024, longest);
         // What was not waited for is not counted.
         debt.moved(1);
-        assert!(debt.owed.is_zero());
+        assert!(debt.bytes_due.is_zero());
         let begun = Instant::now();
         poll_fn(|cx| debt.poll_overdue(cx)).await;
         assert!(begun.elapsed() >= longest);

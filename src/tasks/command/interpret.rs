@@ -112,7 +112,7 @@ pub(super) fn refused(why: String) -> TaskError {
 }
 
 /// An error that the process told.
-pub(super) fn told(text: String, again: Again) -> TaskError {
+pub(super) fn failure(text: String, again: Again) -> TaskError {
     let message = if text.trim().is_empty() { "The task failed and said nothing.".to_owned() } else { text };
     TaskError { kind: "error", message, again }
 }

@@ -28,7 +28,7 @@ const LAST_WORDS_CHARS_MAX: usize = 200;
 
 /// What the process said.
 #[derive(Default)]
-struct Heard {
+struct Output {
     result: Option<Json>,
     error: Option<TaskError>,
     /// The last line of standard error that says something.
@@ -52,12 +52,12 @@ pub(super) async fn run(
         }
     }
     let argv = argv.fill(&item, &params, &folders.out)?;
-    context.tell(|| format!("$ {}", shown(&argv)));
+    context.send_witness(|| format!("$ {}", shown(&argv)));
     let started = Process::start(&argv, &folders.own, &environment, Stdio::null());
     let (mut process, pipes) = started.map_err(|fault| not_started(&argv[0], &fault))?;
-    let mut heard = Heard::default();
+    let mut heard = Output::default();
     let ended = tokio::select! {
-        ended = hear(&mut process, pipes, &item, &context, &mut heard) => Some(ended),
+        ended = read_output(&mut process, pipes, &item, &context, &mut heard) => Some(ended),
         () = context.until_cancelled() => None,
     };
     let Some(ended) = ended else {
@@ -67,19 +67,19 @@ pub(super) async fn run(
     // Whatever it started ends with it, before its files are looked at.
     process.kill().await;
     let status = ended.map_err(|fault| TaskError::passing("io", format!("The process is lost: {fault}")))?;
-    context.tell(|| format!("ended: {}", in_words(status)));
+    context.send_witness(|| format!("ended: {}", in_words(status)));
     let result = verdict(status, heard)?;
     files::leave_all(&folders.out, &context)?;
     Ok(result)
 }
 
 /// Hears both pipes to their end, which is that of the process or soon after.
-async fn hear(
+async fn read_output(
     process: &mut Process,
     pipes: Pipes,
     item: &Item,
     context: &TaskContext,
-    heard: &mut Heard,
+    heard: &mut Output,
 ) -> io::Result<ExitStatus> {
     let mut out = Lines::new(pipes.stdout, RESULT_LINE_BYTES_MAX);
     let mut err = Lines::new(pipes.stderr, LOG_LINE_BYTES_MAX);
@@ -109,15 +109,15 @@ async fn hear(
     Ok(status.expect("the loop ends after the process"))
 }
 
-fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
-    context.tell(|| format!("out: {}", line.text()));
+fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Output) {
+    context.send_witness(|| format!("out: {}", line.text()));
     for said in interpret::read(line, item.seq) {
         if interpret::take_words(&said, context) {
             continue;
         }
         match said {
             Message::Result(result) => heard.result = Some(result),
-            Message::Error { text, again } => heard.error = Some(interpret::told(text, again)),
+            Message::Error { text, again } => heard.error = Some(interpret::failure(text, again)),
             Message::Refused(why) => {
                 context.log(LogLevel::Warn, line.text());
                 heard.error.get_or_insert(interpret::refused(why));
@@ -132,16 +132,16 @@ fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) 
     }
 }
 
-fn take_err(line: &Line, context: &TaskContext, heard: &mut Heard) {
+fn take_err(line: &Line, context: &TaskContext, heard: &mut Output) {
     let text = line.text();
-    context.tell(|| format!("err: {text}"));
+    context.send_witness(|| format!("err: {text}"));
     context.log(LogLevel::Warn, text);
     if !text.trim().is_empty() {
         heard.last_words = text.trim().chars().take(LAST_WORDS_CHARS_MAX).collect();
     }
 }
 
-fn verdict(status: ExitStatus, heard: Heard) -> Result<Json, TaskError> {
+fn verdict(status: ExitStatus, heard: Output) -> Result<Json, TaskError> {
     if let Some(error) = heard.error {
         return Err(error);
     }

@@ -87,7 +87,7 @@ impl Pool {
                 }
                 Answer::Error(error) => Err(error),
                 Answer::Crashed(how) => {
-                    context.tell(|| format!("the worker {how}"));
+                    context.send_witness(|| format!("the worker {how}"));
                     Err(TaskError::crashed(format!("The worker {how} before it had answered.")))
                 }
                 Answer::Cancelled => Err(TaskError::cancelled()),
@@ -113,7 +113,7 @@ impl Pool {
             };
             tokio::time::sleep_until(not_before).await;
         }
-        context.tell(|| format!("$ {}", shown(&self.argv)));
+        context.send_witness(|| format!("$ {}", shown(&self.argv)));
         Worker::start(&self.argv, &self.environment, work).map_err(|fault| {
             self.back_off();
             not_started(&self.argv[0], &fault)

@@ -137,14 +137,14 @@ impl Drop for Worker {
 
 /// What the conversation has come to.
 #[derive(Default)]
-struct Heard {
+struct WorkerOutput {
     files: Vec<String>,
     answer: Option<Answer>,
     /// The answer is ours: the process may still be talking of the item.
     is_cut: bool,
 }
 
-impl Heard {
+impl WorkerOutput {
     fn give_up(&mut self, error: TaskError) {
         self.answer = Some(Answer::Error(error));
         self.is_cut = true;
@@ -155,8 +155,8 @@ async fn converse(worker: &mut Worker, line: &str, item: &Item, context: &TaskCo
     let Worker { process, stdin: Some(stdin), out, err, is_broken, .. } = worker else {
         return Answer::NotTaken;
     };
-    context.tell(|| format!("in: {}", line.trim_end()));
-    let (mut sent, mut heard) = (None, Heard::default());
+    context.send_witness(|| format!("in: {}", line.trim_end()));
+    let (mut sent, mut heard) = (None, WorkerOutput::default());
     let (mut out_open, mut err_open, mut status) = (true, true, None);
     {
         let mut sending = std::pin::pin!(async {
@@ -204,12 +204,12 @@ async fn converse(worker: &mut Worker, line: &str, item: &Item, context: &TaskCo
 }
 
 fn take_err(line: &str, context: &TaskContext) {
-    context.tell(|| format!("err: {line}"));
+    context.send_witness(|| format!("err: {line}"));
     context.log(LogLevel::Warn, line);
 }
 
-fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) {
-    context.tell(|| format!("out: {}", line.text()));
+fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut WorkerOutput) {
+    context.send_witness(|| format!("out: {}", line.text()));
     for said in interpret::read(line, item.seq) {
         if interpret::take_words(&said, context) {
             continue;
@@ -217,7 +217,7 @@ fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut Heard) 
         match said {
             Message::Result(result) => heard.answer = Some(Answer::Result(result, Vec::new())),
             Message::Error { text, again } => {
-                heard.answer = Some(Answer::Error(interpret::told(text, again)))
+                heard.answer = Some(Answer::Error(interpret::failure(text, again)))
             }
             // Whether the line was its answer is not known: another one could follow, and be taken as the next item's.
             Message::Refused(why) => {

@@ -23,7 +23,10 @@ const STAGE_FIELDS_MAX: usize = 7;
 /// Files of a folder, `mod.rs` and tests left out.
 const FOLDER_FILES: std::ops::RangeInclusive<usize> = 2..=12;
 /// Folders that hold more or fewer, and why.
-const OTHER_FOLDERS: [(&str, &str); 1] = [("protocol", "one file for each noun that crosses the wire")];
+const OTHER_FOLDERS: [(&str, &str); 2] = [
+    ("app::browser", "what runs in the browser only: two folders and the panic hook"),
+    ("protocol", "one file for each noun that crosses the wire"),
+];
 
 /// Files of one folder that name one another in a circle, and why.
 const CIRCLES: [(&str, &[&str], &str); 3] = [

@@ -12,7 +12,7 @@ use web_sys::{AbortController, Event, EventSource, MessageEvent};
 
 use super::websocket::warn_unreadable;
 use crate::app::live::queue::raise_live;
-use crate::client::connection::{LiveEvent, StopReason};
+use crate::client::connection::{LiveEvent, RefusalReason};
 use crate::client::decoder::read_json;
 
 /// A request that is not answered by then is given up.
@@ -78,8 +78,8 @@ pub(super) fn poll(attempt: u64, query: &str) {
         };
         let frames = text.as_deref().and_then(|text| serde_json::from_str::<Vec<&RawValue>>(text).ok());
         match (status, frames) {
-            (401, _) => raise_live(LiveEvent::Stopped { attempt, reason: StopReason::SignedOut }),
-            (403, _) => raise_live(LiveEvent::Stopped { attempt, reason: StopReason::NotAllowed }),
+            (401, _) => raise_live(LiveEvent::Stopped { attempt, reason: RefusalReason::SignedOut }),
+            (403, _) => raise_live(LiveEvent::Stopped { attempt, reason: RefusalReason::NotAllowed }),
             (_, None) => raise_live(LiveEvent::Lost { attempt }),
             (_, Some(frames)) => {
                 frames.iter().for_each(|frame| receive(attempt, frame.get()));
