@@ -270,7 +270,8 @@ impl TaskContext {
         words.files.push((name, path));
     }
 
-    /// Leaves a file with this content. `name` is one path component.
+    /// Leaves a file with this content. `name` is one path component. Blocks while it writes: a task that leaves large files
+    /// writes them into its folder from a thread of its own.
     ///
     /// # Errors
     /// What the file system says, or `InvalidInput` for a name that is no plain file name.

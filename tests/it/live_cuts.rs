@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use milepost::client::subscriptions::UNLIMITED_HZ;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -212,6 +213,7 @@ async fn whatever_is_cut_off_the_truth_is_shown_in_the_end() {
         token: server.token.clone(),
         // Sooner than documented: what is looked for happens at the cuts.
         delay_max: Duration::from_millis(200),
+        hz: UNLIMITED_HZ,
         seed,
         witness: witness.clone(),
     };

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use milepost::client::subscriptions::UNLIMITED_HZ;
 use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 use tokio::sync::watch;
@@ -96,6 +97,7 @@ async fn a_slow_reader_costs_nobody_anything_and_gets_the_newest() {
         address: address.clone(),
         token: server.token.clone(),
         delay_max: Duration::from_millis(0),
+        hz: UNLIMITED_HZ,
         seed,
         witness: Witness::default(),
     };

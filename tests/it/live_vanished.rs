@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use milepost::client::subscriptions::UNLIMITED_HZ;
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -40,6 +41,7 @@ async fn who_has_vanished_is_let_go_and_makes_room() {
         address,
         token: server.token.clone(),
         delay_max: Duration::from_millis(0),
+        hz: UNLIMITED_HZ,
         seed: 1,
         witness: Witness::default(),
     };

@@ -230,6 +230,7 @@ async fn keep_files(
 
 /// Takes the attempt's folder away; it may never have been made.
 async fn remove_folder(out: &Path) {
+    // One look at a folder that mostly is not there costs less than handing it to a thread that may block.
     if std::fs::symlink_metadata(out).is_ok()
         && let Err(fault) = tokio::fs::remove_dir_all(out).await
     {

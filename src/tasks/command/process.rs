@@ -123,7 +123,7 @@ impl Process {
     pub async fn until_gone(&mut self) {
         let _status_is_told_elsewhere = self.child.wait().await;
         while !self.is_gone {
-            self.is_gone = test_kill_process_group(self.group).is_err() || !runs_in(self.group);
+            self.is_gone = test_kill_process_group(self.group).is_err() || !somebody_runs_in(self.group).await;
             if !self.is_gone {
                 tokio::time::sleep(LOOK).await;
             }
@@ -173,6 +173,12 @@ fn signal_word(signal: i32) -> Option<&'static str> {
         25 => "file too large",
         _ => return None,
     })
+}
+
+/// As [`runs_in`], on a thread that may block: it reads an entry of `/proc` for every process of the machine.
+async fn somebody_runs_in(group: Pid) -> bool {
+    // Where the look itself broke, it is not known that all have gone.
+    tokio::task::spawn_blocking(move || runs_in(group)).await.unwrap_or(true)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub struct FollowerSettings {
     pub token: String,
     /// Longest delay before a try: 30 s as documented.
     pub delay_max: Duration,
+    /// Updates a second that it asks for.
+    pub hz: f64,
     pub seed: u64,
     pub witness: Witness,
 }

@@ -134,10 +134,11 @@ impl FollowerTask {
     /// What is wanted, with the revision that is shown of each topic.
     fn wanted(&self) -> WantedTopics {
         let state = self.state.lock().unwrap();
-        WantedTopics::all(state.wanted.iter().map(|topic| {
+        let topics = state.wanted.iter().map(|topic| {
             let rev = state.known.get(topic).map(|known| known.rev);
             (topic.parse().expect("a topic"), rev)
-        }))
+        });
+        WantedTopics { topics: topics.collect(), hz: self.settings.hz }
     }
 
     fn receive(&self, text: &str, frame: &Value, asked: &mut HashMap<String, Option<u64>>) {
