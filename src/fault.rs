@@ -23,9 +23,9 @@ pub enum Point {
     ItemEnded,
     /// A group was recorded, and is not told.
     RecordCommitted,
-    /// A file lies in the vault, and no row names it.
+    /// A file lies in the file store, and no row names it.
     FileKept,
-    /// An item's file was moved into the vault, and no row names it.
+    /// An item's file was moved into the file store, and no row names it.
     FileAdopted,
     /// One batch of a lost node was taken back, others were not.
     ReclaimBetween,

@@ -43,7 +43,7 @@ impl Broadcaster {
         let shared = Arc::new(Shared { tempo, waiting: Mutex::default(), wake_signal: Condvar::new() });
         let served = Arc::clone(&shared);
         let started =
-            std::thread::Builder::new().name("milepost-broadcaster".to_owned()).spawn(move || served.run());
+            std::thread::Builder::new().name("milepost-send".to_owned()).spawn(move || served.run());
         match started {
             Ok(_detached) => Some(Self { shared }),
             Err(error) => {
@@ -92,7 +92,7 @@ impl Shared {
                 };
                 if catch_unwind(AssertUnwindSafe(serve)).is_err() {
                     tracing::error!(
-                        "some who add_channel a topic could not be served, and wake by themselves"
+                        "some subscribers of a topic could not be sent to, and wake by themselves"
                     );
                     frames.clear();
                     ring(some);

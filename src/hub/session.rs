@@ -36,7 +36,7 @@ pub enum SubscribeAnswer {
     Frame(WireFrame),
     /// Not yet: read the rows and answer with them.
     Again,
-    /// Not at all: the topic is no longer position.
+    /// Not at all: the topic is no longer subscribed to.
     Unheard,
 }
 

@@ -1,6 +1,6 @@
 //! One connection as the hub sees it: its subscriptions, and how much of each it has been sent.
 //!
-//! Its session uses it, and so does the broadcaster where many listen to the same topic: then frames go straight to the outlet and
+//! Its session uses it, and so does the broadcaster where a topic has many subscribers: then frames go straight to the outlet and
 //! no task is woken. A subscription costs a few words whatever happens while its connection is slow: it is sent the newest
 //! state or nothing.
 
@@ -59,7 +59,7 @@ pub struct SubscriberState {
     /// is smaller than a map.
     pub positions: Vec<ChannelPosition>,
     pub pace: Pace,
-    /// Topics that fell behind, for the connection's task to read. Bounded by what is positions.
+    /// Topics that fell behind, for the connection's task to read. Bounded by its subscriptions.
     pub ask: Vec<Topic>,
     /// Where the next turn begins: after the topic that filled the last one.
     begin: usize,

@@ -27,7 +27,7 @@ pub const RETRY_SEQS_MAX: usize = 10_000;
 /// Bytes of one line, row or JSON item; a longer one is refused with its line number.
 pub const ITEM_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes of the parameters of a batch, which are part of its row; more are refused as `too_large`.
-pub const PARAMS_BYTES_MAX: usize = 1024 * 1024;
+pub const PARAMS_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How deep a JSON item or parameter may nest; a deeper one is refused, because many readers of JSON stop there.
 pub const JSON_DEPTH_MAX: usize = 100;
 /// Columns of a CSV; more are refused.

@@ -29,7 +29,7 @@ pub struct AppState {
     pub live: LiveOptions,
     /// Live connections that are open, and their bounds.
     pub places: Arc<Permits>,
-    /// ReclaimScope connections, uploads and downloads are under way.
+    /// Whose connections, uploads and downloads are under way.
     pub revocations: Revocations,
     /// Downloads that are under way, and their bounds.
     pub downloads: Arc<Permits>,

@@ -184,7 +184,7 @@ async fn frames_go_on_after_the_timer_broke() {
 }
 
 #[tokio::test]
-async fn frames_go_on_after_the_herald_broke() {
+async fn frames_go_on_after_the_broadcaster_broke() {
     all_hear(Loop::Broadcaster, MANY).await;
 }
 

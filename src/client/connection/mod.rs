@@ -58,19 +58,19 @@ pub enum LiveEvent {
     Tick,
     /// The socket takes frames.
     SocketOpened {
-        /// ReclaimScope.
+        /// Whose.
         attempt: u64,
     },
     /// A frame has come.
     Received {
-        /// ReclaimScope.
+        /// Whose.
         attempt: u64,
         /// What it says.
         frame: Incoming,
     },
     /// The socket was closed with a code.
     SocketClosed {
-        /// ReclaimScope.
+        /// Whose.
         attempt: u64,
         /// Code of RFC 6455 or of `docs/protocol.md`.
         code: u16,
@@ -79,17 +79,17 @@ pub enum LiveEvent {
     },
     /// The transport could not be opened, broke, or brought what is no answer.
     Lost {
-        /// ReclaimScope.
+        /// Whose.
         attempt: u64,
     },
     /// A poll was answered, and its frames were received.
     PollAnswered {
-        /// ReclaimScope.
+        /// Whose.
         attempt: u64,
     },
     /// A request was refused for good.
     Stopped {
-        /// ReclaimScope.
+        /// Whose.
         attempt: u64,
         /// Why.
         reason: RefusalReason,

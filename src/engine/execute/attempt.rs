@@ -195,7 +195,7 @@ fn fault_of(result: &Json) -> Option<String> {
     None
 }
 
-/// Moves what the item left into the vault, if nothing comes after it. Where that fails, so does the item.
+/// Moves what the item left into the file store, if nothing comes after it. Where that fails, so does the item.
 async fn keep_files(
     store: &Store,
     chunk: &Chunk,

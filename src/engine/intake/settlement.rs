@@ -20,7 +20,7 @@ const WAITING_MAX: usize = 1_024;
 
 /// An idempotency key that a request has claimed. Whoever holds it binds it or frees it.
 pub struct ClaimedKey {
-    /// ReclaimScope key.
+    /// Whose key.
     pub caller: String,
     /// The key.
     pub key: String,

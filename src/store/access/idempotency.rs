@@ -35,7 +35,7 @@ pub enum KeyClaim {
 /// A claimed key, and the request that it is to stand for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyBinding {
-    /// ReclaimScope key.
+    /// Whose key.
     pub caller: String,
     /// The key.
     pub key: String,

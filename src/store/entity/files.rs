@@ -18,7 +18,7 @@ pub struct Model {
     pub seq: i64,
     /// `input` or `output`.
     pub side: String,
-    /// Key in the vault.
+    /// Key in the file store.
     pub key: String,
     /// Name as given.
     pub name: String,

@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::fault::Point;
 
-/// Folder of drafts inside the file_store.
+/// Folder of drafts inside the file store.
 const DRAFTS: &str = "tmp";
 /// Bytes read at once while a file is hashed.
 const READ_BYTES: usize = 128 * 1024;
@@ -39,7 +39,7 @@ pub struct Draft {
 /// A file that was kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Key in the file_store.
+    /// Key in the file store.
     pub key: String,
     /// Size.
     pub bytes: u64,
@@ -290,7 +290,7 @@ mod tests {
     #[tokio::test]
     async fn adopted_files_move() {
         let folder = tempfile::tempdir().unwrap();
-        let file_store = FileStore::open(&folder.path().join("file_store")).await.unwrap();
+        let file_store = FileStore::open(&folder.path().join("files")).await.unwrap();
         let left = folder.path().join("out.png");
         std::fs::write(&left, b"\x89PNG\r\n\x1a\n1234").unwrap();
         let stored = file_store.adopt(&left, "out.png").await.unwrap();

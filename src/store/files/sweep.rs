@@ -31,7 +31,7 @@ const TABLES: &[(&str, &str)] = &[
     ("strip", "cell"),
 ];
 
-/// Where in the vault the next step looks; where it starts does not matter.
+/// Where in the file store the next step looks; where it starts does not matter.
 #[derive(Clone, Copy, Default)]
 pub struct SweepPlace {
     shelf: u8,

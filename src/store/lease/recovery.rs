@@ -22,7 +22,7 @@ pub const LOST: (&str, &str) = ("lost", "The node or process went away while the
 pub const POISON: (&str, &str) =
     ("poison", "Set aside: the node or process went away each time the item ran");
 
-/// ReclaimScope leases are taken back.
+/// Whose leases are taken back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReclaimScope {
     /// All: nobody else works on this database.

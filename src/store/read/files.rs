@@ -1,6 +1,6 @@
 //! Files as rows: what an item took and what it left.
 //!
-//! A file that an item left is seen only while a committed outcome names it. Contents are the vault's.
+//! A file that an item left is seen only while a committed outcome names it. Contents are the file store's.
 
 use crate::protocol::{FileRow, Seq};
 use crate::store::Store;

@@ -44,7 +44,7 @@ pub struct InputRecord {
 /// A file known to the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRecord {
-    /// Key in the vault.
+    /// Key in the file store.
     pub key: String,
     /// Item it belongs to.
     pub seq: Seq,

@@ -123,7 +123,8 @@ impl Process {
     pub async fn until_gone(&mut self) {
         let _status_is_told_elsewhere = self.child.wait().await;
         while !self.is_gone {
-            self.is_gone = test_kill_process_group(self.group).is_err() || !somebody_runs_in(self.group).await;
+            self.is_gone =
+                test_kill_process_group(self.group).is_err() || !somebody_runs_in(self.group).await;
             if !self.is_gone {
                 tokio::time::sleep(LOOK).await;
             }

@@ -1,4 +1,4 @@
-//! DeclaredTask tasks as the engine runs them, with real processes.
+//! Declared tasks as the engine runs them, with real processes.
 //!
 //! One verdict for each item, whatever its process does.
 
