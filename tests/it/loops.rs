@@ -119,7 +119,7 @@ async fn windows_move_on_after_their_loop_broke() {
     let mut server = TestServer::start().await;
     server.kill().await;
     assert!(server.spawn_with(&[("FAILPOINTS", &breaks(Loop::WindowFeed, 5))]).await);
-    logged(&server, "a loop broke name=\"mirror\"").await;
+    logged(&server, "a loop broke name=\"window_feed\"").await;
     let mut client = LiveClient::connect(&server).await;
     let batch = server.demo(20, json!({"duration_ms": 50})).await;
     let topic = format!("batch/{}/items/1-20", id(&batch));
@@ -137,7 +137,7 @@ async fn a_loop_that_breaks_again_and_again_makes_the_node_not_ready() {
     server.kill().await;
     assert!(server.spawn_with(&[("FAILPOINTS", "loop.window_feed=panic")]).await);
     unready(&server, Loop::WindowFeed).await;
-    let broken = server.log().matches("a loop broke name=\"mirror\"").count();
+    let broken = server.log().matches("a loop broke name=\"window_feed\"").count();
     assert!(broken < 20, "{broken} times, without a pause");
 }
 
@@ -147,7 +147,7 @@ async fn a_right_is_taken_away_after_the_loop_that_looks_broke() {
     let token = server.make_token("short", "viewer").await;
     server.kill().await;
     assert!(server.spawn_with(&[("FAILPOINTS", &breaks(Loop::Revocation, 2))]).await);
-    logged(&server, "a loop broke name=\"guests\"").await;
+    logged(&server, "a loop broke name=\"revocation\"").await;
     let mut wire = RawWebSocket::dial(&server).await;
     let (status, answer) = wire.ask(&head(server.authority(), &bearer(&token))).await;
     assert_eq!(status, 101, "{answer}");
