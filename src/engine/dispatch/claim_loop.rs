@@ -16,7 +16,7 @@ use crate::engine::publisher::Publisher;
 use crate::engine::supervisor::Loops;
 use crate::fault::Point;
 use crate::protocol::NodeId;
-use crate::store::{BatchKey, Claim, ClaimRequest, RunnableTasks, Store, StoreError};
+use crate::store::{BatchKey, Claim, ClaimRequest, RunnableTasks, Store};
 
 /// Items of one lease at most.
 const LEASE_ITEMS_MAX: u64 = 131_072;
@@ -208,15 +208,13 @@ impl ClaimLoop {
                 tracing::warn!(batch = key, reason, "a batch cannot be run here and is paused");
                 match self.store.pause(key, Some(reason)).await {
                     Ok(change) => self.publisher.publish(&change),
-                    Err(error) => self.trouble_pausing(&error),
+                    Err(error) => {
+                        self.loops.health().trouble("a batch that cannot be run cannot be paused", &error);
+                    }
                 }
             }
         }
         Ok(key)
-    }
-
-    fn trouble_pausing(&self, error: &StoreError) {
-        self.loops.health().trouble("a batch that cannot be run cannot be paused", error);
     }
 
     /// Claims for a batch that has none of the slots here, all of which are taken: otherwise it would wait until half of
