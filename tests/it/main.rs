@@ -42,6 +42,7 @@ mod nodes;
 mod outage;
 mod pages;
 mod revocation;
+mod run_command;
 mod submit_cuts;
 mod submit_owed;
 mod support;

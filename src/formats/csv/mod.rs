@@ -7,6 +7,6 @@
 pub mod decoder;
 pub mod delimiter;
 pub mod preview;
-mod reader;
+pub mod reader;
 #[cfg(test)]
 mod tests;
