@@ -42,8 +42,9 @@ fn main() -> ExitCode {
 }
 
 fn start_log() {
-    let filter = EnvFilter::try_from_env(LOG)
-        .unwrap_or_else(|_unset| EnvFilter::new("info,sqlx=error,sea_orm=warn,sea_orm_migration=warn"));
+    let filter = EnvFilter::try_from_env(LOG).unwrap_or_else(|_unset| {
+        EnvFilter::new("info,sqlx=error,sea_orm=warn,sea_orm_migration=warn,object_store=warn")
+    });
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

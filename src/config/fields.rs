@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::Config;
+use super::files::{AddressStyle, FilesUrl};
 use crate::protocol::Role;
 
 /// A value as it came.
@@ -78,6 +79,14 @@ fn role(text: &str) -> Option<Role> {
     }
 }
 
+fn addressing(text: &str) -> Option<AddressStyle> {
+    match text {
+        "path" => Some(AddressStyle::Path),
+        "host" => Some(AddressStyle::Host),
+        _ => None,
+    }
+}
+
 /// Makes one [`Field`]: table, key, what is expected, the place, and the value made of the raw one.
 macro_rules! field {
     ($table:ident . $key:ident, $expected:literal, $take:expr) => {
@@ -116,6 +125,19 @@ pub(super) const FIELDS: &[Field] = &[
     }),
     field!(database.readers, "a whole number from 1 to 64", |raw| whole(raw, 1..=64)),
     field!(database.writers, "a whole number from 1 to 64", |raw| whole(raw, 1..=64)),
+    field!(files.url, "a URL, like \"s3://bucket/prefix\" or \"file:///var/milepost/files\"", |raw| {
+        FilesUrl::parse(text(raw)?).map(Some)
+    }),
+    field!(files.endpoint, "the address of a server, like \"https://s3.example\"", |raw| {
+        origin(text(raw)?).map(Some)
+    }),
+    field!(files.region, "the name of a region, like \"eu-central-1\"", |raw| {
+        text(raw).map(|region| Some(region.to_owned()))
+    }),
+    field!(files.addressing, "\"path\" or \"host\"", |raw| addressing(text(raw)?).map(Some)),
+    field!(files.copies_bytes_max, "a whole number of bytes from 1048576 to 9007199254740992", |raw| {
+        whole(raw, 1_048_576..=1 << 53)
+    }),
     field!(engine.lease_seconds, "a whole number of seconds from 1 to 3600", |raw| whole(raw, 1..=3_600)),
     field!(engine.reclaim_seconds, "a whole number of seconds from 1 to 600", |raw| whole(raw, 1..=600)),
     field!(engine.drain_seconds, "a whole number of seconds from 0 to 3600", |raw| whole(raw, 0..=3_600)),
@@ -157,4 +179,4 @@ pub(super) fn keys(table: &str) -> String {
 }
 
 /// The tables, in order.
-pub(super) const TABLES: [&str; 5] = ["server", "database", "engine", "live", "limits"];
+pub(super) const TABLES: [&str; 6] = ["server", "database", "files", "engine", "live", "limits"];

@@ -5,6 +5,7 @@
 
 mod error;
 mod fields;
+mod files;
 mod read;
 mod tasks;
 
@@ -12,6 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub use error::ConfigError;
+pub use files::{AddressStyle, FilesConfig, FilesUrl};
 pub use read::Sources;
 pub use tasks::{RunConfig, TaskConfig};
 
@@ -24,6 +26,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[database]`
     pub database: DatabaseConfig,
+    /// `[files]`
+    pub files: FilesConfig,
     /// `[engine]`
     pub engine: EngineConfig,
     /// `[live]`

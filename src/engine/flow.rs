@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::protocol::{BatchId, Json, Seq};
+use crate::protocol::{BatchId, FileRow, Json, Seq};
 use crate::store::{
-    AttemptRecord, BatchChange, BatchKey, BatchRecord, FileRecord, InputRecord, LeaseId, OutcomeRun,
-    RetryItem, RetryPolicy, SeqRange, Source,
+    AttemptRecord, BatchChange, BatchKey, BatchRecord, FileRecord, FileSide, InputRecord, LeaseId,
+    OutcomeRun, RetryItem, RetryPolicy, SealedFile, SeqRange, Source, Stored,
 };
 use crate::tasks::Prepared;
 
@@ -120,6 +120,26 @@ pub struct Load {
     pub record: Arc<BatchRecord>,
     /// In order, never none.
     pub ranges: Vec<SeqRange>,
+}
+
+/// A file that came whole, under the name that it has for people.
+pub struct NamedFile {
+    pub name: String,
+    pub sealed: SealedFile,
+}
+
+impl NamedFile {
+    /// The input that it is.
+    pub fn input(&self) -> FileInput {
+        let Stored { key, bytes, blake3, media_type } = self.sealed.stored.clone();
+        FileInput { key, name: self.name.clone(), bytes, media_type, blake3 }
+    }
+
+    /// Its row, as what item `seq` took or left.
+    pub fn record(&self, seq: Seq, side: FileSide) -> FileRecord {
+        let Stored { key, bytes, blake3, media_type } = self.sealed.stored.clone();
+        FileRecord { key, seq, side, row: FileRow { name: self.name.clone(), bytes, media_type }, blake3 }
+    }
 }
 
 /// A file input as it is written to a block.

@@ -46,7 +46,12 @@ impl Health {
     /// True while this node may take more work. What passes is tried, for nothing else would tell that it has passed.
     pub fn may_claim(&self) -> bool {
         // What the reserve of the disk gave free is for ends, not for beginnings.
-        !self.liveness.is_retired() && !self.store.is_disk_full() && self.may_write()
+        // While the file store is away, attempts would be spent on items that cannot get at their files.
+        let store = &self.store;
+        !self.liveness.is_retired()
+            && !store.is_disk_full()
+            && !store.file_store().is_away()
+            && self.may_write()
     }
 
     /// True while this node may change what is stored: it is there, in time, and nothing is broken.
@@ -89,13 +94,22 @@ impl Health {
             let reason = "The disk is full: nothing new is taken until there is room.";
             self.store.is_disk_full().then(|| reason.to_owned())
         };
+        let away = || {
+            let reason = "The file store cannot be reached: nothing new is started until it can.";
+            self.store.file_store().is_away().then(|| reason.to_owned())
+        };
         let blocked = || faults.blocked.then(|| "The process is blocked: its loops have no turn.".to_owned());
         let stumbles = || {
             let which = faults.stumbling.first()?;
             Some(format!("The {which} loop breaks again and again; see the log."))
         };
         let broken = faults.broken.clone().or_else(stopped);
-        broken.or_else(full).or_else(|| faults.passing.clone()).or_else(stumbles).or_else(blocked)
+        broken
+            .or_else(full)
+            .or_else(away)
+            .or_else(|| faults.passing.clone())
+            .or_else(stumbles)
+            .or_else(blocked)
     }
 
     /// The process's own loops have their turn, or have not had it for long.

@@ -303,7 +303,16 @@ async fn clear_folder(work: &Path) -> Result<(), EngineError> {
         let ours = name.to_str().is_some_and(|name| {
             name.starts_with(WORKER_FOLDER) || name.get(..36).is_some_and(|id| id.parse::<BatchId>().is_ok())
         });
-        if ours && let Err(fault) = tokio::fs::remove_dir_all(entry.path()).await {
+        if !ours {
+            continue;
+        }
+        // The copy of an input is a file.
+        let removed = match entry.file_type().await {
+            Ok(kind) if kind.is_dir() => tokio::fs::remove_dir_all(entry.path()).await,
+            Ok(_) => tokio::fs::remove_file(entry.path()).await,
+            Err(fault) => Err(fault),
+        };
+        if let Err(fault) = removed {
             tracing::warn!(folder = %entry.path().display(), %fault, "the folder of an old attempt stays behind");
         }
     }

@@ -131,6 +131,7 @@ impl Bench {
             readers: 2,
             writers: 1,
             files: folder.path().join("files"),
+            bucket: None,
         })
         .await
         .unwrap();

@@ -16,6 +16,8 @@ mod gate;
 pub mod health;
 pub mod live;
 mod lock;
+mod open_store;
+mod start_error;
 mod pages;
 pub mod problem;
 pub mod results;
@@ -35,21 +37,24 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use open_store::open_store_parallel;
+pub use start_error::StartError;
 pub use state::AppState;
 
 use self::gate::{Revocations, watch_revocations};
 use self::live::{FrameBudget, PermitLimits, Permits, ReadShare, TopicBudget};
 use self::lock::{FolderLock, LockError};
+use self::open_store::{is_shared, open_store, store_options};
 use self::state::{Limits, LiveOptions, Site};
 use self::transport::TrustedProxies;
 use self::transport::{ConnectionLimits, OpenConnections};
 use crate::config::Config;
-use crate::engine::{Engine, EngineError, EngineOptions};
+use crate::engine::{Engine, EngineOptions};
 use crate::fault::Loop;
 use crate::hub::Hub;
-use crate::protocol::{ApiError, Role};
+use crate::protocol::Role;
 use crate::service::{Parts, People, Service};
-use crate::store::{Store, StoreError, StoreOptions};
+use crate::store::Store;
 use crate::tasks::Registry;
 
 /// Bytes of a posted form.
@@ -58,87 +63,6 @@ const FORM_BODY_BYTES_MAX: usize = 64 * 1024;
 const CONNECTIONS_END_MAX: Duration = Duration::from_secs(5);
 /// Name of the lock in the data folder.
 const LOCK_NAME: &str = "milepost.lock";
-
-/// Why the process did not start, or did not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data folder is not to be had.
-    #[error(transparent)]
-    Lock(#[from] LockError),
-    /// The database cannot be opened.
-    #[error("cannot open the database {url}")]
-    Database {
-        /// Which one.
-        url: String,
-        /// Why.
-        source: StoreError,
-    },
-    /// The engine did not start.
-    #[error("the engine did not start")]
-    Engine(#[source] EngineError),
-    /// The address is not to be had.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// Which one.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// Signals cannot be received.
-    #[error("cannot receive signals")]
-    Signals(#[source] std::io::Error),
-    /// A configuration that is refused; what to do instead.
-    #[error("{0}")]
-    Refused(String),
-    /// It had started, and then no connection was taken any more.
-    #[error("no connection is taken any more")]
-    Deaf(#[source] Option<tokio::task::JoinError>),
-    /// Who may come in cannot be read.
-    #[error("cannot read who may come in: {0}")]
-    People(ApiError),
-}
-
-/// Opens the store that the configuration names, for a process that runs the tape.
-async fn open_store(config: &Config) -> Result<Store, StartError> {
-    let (url, options) = store_options(config)?;
-    Store::open(options).await.map_err(|source| StartError::Database { url, source })
-}
-
-/// A URL without its password, for people.
-fn shown(url: &str) -> String {
-    let parts = url.split_once("://").and_then(|(scheme, rest)| {
-        let (who, place) = rest.rsplit_once('@')?;
-        Some(format!("{scheme}://{}@{place}", who.split(':').next().unwrap_or_default()))
-    });
-    parts.unwrap_or_else(|| url.to_owned())
-}
-
-/// True where other processes may work on the database that the configuration names.
-fn is_shared(url: &str) -> bool {
-    url.starts_with("postgres://") || url.starts_with("postgresql://")
-}
-
-/// Opens the store that the configuration names, for a command that runs before or beside the process.
-///
-/// # Errors
-/// If the database is of a kind that is not supported, or cannot be opened.
-pub async fn open_store_parallel(config: &Config) -> Result<Store, StartError> {
-    let (url, options) = store_options(config)?;
-    Store::open_parallel(options).await.map_err(|source| StartError::Database { url, source })
-}
-
-fn store_options(config: &Config) -> Result<(String, StoreOptions), StartError> {
-    let url = config.database_url();
-    if !is_shared(&url) && !url.starts_with("sqlite://") {
-        let url = shown(&url);
-        return Err(StartError::Refused(format!(
-            "database.url: expected sqlite://PATH or postgres://USER@HOST/DATABASE, not {url}"
-        )));
-    }
-    let files = config.server.data.join("files");
-    let (readers, writers) = (config.database.readers, config.database.writers);
-    Ok((shown(&url), StoreOptions { url, readers, writers, files }))
-}
 
 /// What a process holds of its data folder, for as long as it lives.
 struct Ground {

@@ -35,6 +35,13 @@ impl From<StoreError> for ApiError {
                 }
                 busy("The database is busy; try again.")
             }
+            StoreError::FilesAway(reason) => {
+                static LIMIT: LogLimit = LogLimit::once_a_minute();
+                if LIMIT.is_due() {
+                    tracing::warn!(reason, "the file store is away: requests are answered so");
+                }
+                busy("The file store cannot be reached; try again.")
+            }
             StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => disk_full(),
             error @ (StoreError::Invariant(_) | StoreError::Database(_) | StoreError::Io(_)) => {
                 internal(&error)

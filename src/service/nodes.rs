@@ -58,7 +58,13 @@ impl Service {
             return Some(reason);
         }
         match tokio::time::timeout(PING_MAX, self.inner.store.ping()).await {
-            Ok(Ok(())) => None,
+            Ok(Ok(())) => match self.inner.store.file_store().ping().await {
+                Ok(()) => None,
+                Err(error) => {
+                    tracing::warn!(%error, "not ready");
+                    Some("the file store cannot be reached".to_owned())
+                }
+            },
             Ok(Err(error)) => {
                 tracing::warn!(%error, "not ready");
                 let reason =

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// Anything else the database said.
     #[error("database: {0}")]
     Database(sea_orm::DbErr),
+    /// The bucket of file contents did not answer in time, is away, or does not let us in. Try again.
+    #[error("the file store is away: {0}")]
+    FilesAway(String),
     /// Input or output of files.
     #[error("files: {0}")]
     Io(#[from] std::io::Error),
@@ -58,6 +61,7 @@ impl StoreError {
             | Self::Taken(_)
             | Self::Busy(_)
             | Self::Invariant(_)
+            | Self::FilesAway(_)
             | Self::Database(_) => false,
         }
     }
@@ -72,7 +76,7 @@ impl StoreError {
             | Self::WrongFirstSeq { .. }
             | Self::Taken(_)
             | Self::Invariant(_) => true,
-            Self::DiskFull | Self::Busy(_) | Self::Database(_) | Self::Io(_) => false,
+            Self::DiskFull | Self::Busy(_) | Self::FilesAway(_) | Self::Database(_) | Self::Io(_) => false,
         }
     }
 }

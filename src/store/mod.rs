@@ -35,7 +35,10 @@ use std::time::Duration;
 
 pub use self::acts::Followed;
 pub use self::cluster::ProgressRecord;
-pub use self::files::{Draft, FileStore, Stored};
+pub use self::files::{
+    Addressing, BucketOptions, ContentStream, Draft, FileStore, LocalFile, SMALL_FILE_BYTES_MAX, SealedFile,
+    Stored,
+};
 pub use self::lease::{Claim, ClaimRequest, LOST, POISON, ReclaimScope, RetryPolicy, RunnableTasks};
 pub use self::read::{Hints, Since, Standing};
 pub use self::tape::{PLAIN_COLUMN, STRIP_CELLS_MAX};
@@ -59,11 +62,13 @@ pub struct StoreOptions {
     pub readers: u32,
     /// Connections that write, on Postgres; on SQLite there is one.
     pub writers: u32,
-    /// Folder of file contents.
+    /// Folder of file contents; with a bucket, a folder of the disk that attempts work on.
     pub files: PathBuf,
+    /// Bucket of file contents, where they are not in the folder.
+    pub bucket: Option<BucketOptions>,
 }
 
-/// The database and the folder of file contents. Cheap to clone.
+/// The database and the file contents. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -89,10 +94,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`] for an address that is none of a database; [`StoreError::Busy`] where it does not answer;
-    /// outages.
+    /// [`StoreError::FilesAway`] where a bucket cannot be written to or read; outages.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let disk = Disk::open(&options.url, &options.files)?;
         let store = Self::connect(options, None, disk).await?;
+        store.file_store().check().await?;
         store.raise_revisions().await?;
         Ok(store)
     }
@@ -110,7 +116,7 @@ impl Store {
 
     /// Connects and applies migrations: what every process does, whether it runs the tape or not.
     async fn connect(options: StoreOptions, clock: Option<Clock>, disk: Disk) -> Result<Self, StoreError> {
-        let file_store = FileStore::open(&options.files).await?;
+        let file_store = FileStore::open(&options.files, options.bucket.as_ref()).await?;
         let backend = Backend::connect(&options.url, options.readers, options.writers).await?;
         let clocks = match clock {
             Some(clock) => Clocks::of_caller(clock),

@@ -95,8 +95,8 @@ impl Bench {
     }
 
     async fn connect(url: &str, folder: &Path, clock: &Arc<AtomicI64>) -> Store {
-        let options =
-            StoreOptions { url: url.to_owned(), readers: 2, writers: 3, files: folder.join("files") };
+        let files = folder.join("files");
+        let options = StoreOptions { url: url.to_owned(), readers: 2, writers: 3, files, bucket: None };
         let clock = clock.clone();
         let clock: Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
         Store::open_with_clock(options, clock).await.unwrap()

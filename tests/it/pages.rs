@@ -197,7 +197,8 @@ async fn a_form_leads_back_to_pages_of_this_installation_only() {
     let page = server.page(&format!("/batches/{}", id(&batch))).await.text;
     let (_, rest) = page.split_once("action=\"/api/act_on").unwrap_or_else(|| panic!("no form in {page}"));
     let action = format!("/api/act_on{}", rest.split_once('"').unwrap().0);
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let client =
+        crate::support::client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     for (referer, leads) in [
         (format!("{}/batches?x=y", server.base), format!("{}/batches?x=y", server.base)),
         ("https://evil.example/".to_owned(), "/".to_owned()),

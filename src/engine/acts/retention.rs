@@ -21,13 +21,18 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 const PAGE: u32 = 500;
 const DAY_MS: i64 = 86_400_000;
 
-/// While the disk is full: sweeps, and looks whether there is room again, until the engine stops.
+/// While the disk is full: sweeps, and looks whether there is room again; while the file store is away, whether it is back.
+/// Until the engine stops.
 pub async fn disk_loop(acts: Arc<Acts>, loops: Loops) {
     let stop = loops.stop_token();
     loop {
         tokio::select! {
             () = tokio::time::sleep(DISK_INTERVAL) => {}
             () = stop.cancelled() => return,
+        }
+        // Nothing is claimed while the file store is away, so nothing else would find that it is back.
+        if acts.store.file_store().is_away() && acts.store.file_store().ping().await.is_ok() {
+            acts.dispatcher.work_arrived();
         }
         if !acts.store.is_disk_full() {
             continue;

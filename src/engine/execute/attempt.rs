@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::verdict::{Ended, Verdict, is_final};
+use super::kept_files::take_files;
+use super::verdict::{Ended, Verdict};
 use crate::engine::dispatch::Slot;
 use crate::engine::flow::{Chunk, FileInput, StopReason};
-use crate::protocol::{FileRow, InputKind, Json, Seq, Timestamp, limits};
-use crate::store::{FileRecord, FileSide, InputRecord, Store, StoreError};
+use crate::protocol::{InputKind, Json, Timestamp, limits};
+use crate::store::{InputRecord, LocalFile, Store};
 use crate::tasks::{Again, Item, ItemInput, TaskContext, TaskError, WorkCell};
 
 /// A boxed run, as the registry makes it.
@@ -32,11 +33,12 @@ pub async fn attempt(
 ) -> Ended {
     let seq = input.seq;
     let cell = fresh_cell(spare);
-    let (verdict, waited) = match prepare(store, chunk, input) {
-        Err(error) => (Verdict::Failed(error), Waited::No),
+    let (item, _local_file) = prepared(store, chunk, input).await;
+    let (verdict, waited) = match item {
+        Err(verdict) => (verdict, Waited::No),
         Ok(item) => run(slot, chunk, item, &cell).await,
     };
-    let (verdict, files) = keep_files(store, chunk, seq, &cell, verdict).await;
+    let (verdict, files) = take_files(store, chunk, &cell, verdict).await;
     // One that did not wait may have written files all the same, and failed after.
     if waited == Waited::Yes || cell.has_folder() {
         let out = format!("{}{seq}-{}", chunk.batch.out_prefix, chunk.attempt);
@@ -72,18 +74,52 @@ enum Waited {
     No,
 }
 
-/// The item as the task sees it.
-fn prepare(store: &Store, chunk: &Chunk, input: InputRecord) -> Result<Item, TaskError> {
-    let value = match chunk.record.input {
-        InputKind::Line | InputKind::Record => ItemInput::Value(input.json),
+/// The item as the task sees it, and its file where it has one, for as long as it runs; or how it ends without a run.
+async fn prepared(
+    store: &Store,
+    chunk: &Chunk,
+    input: InputRecord,
+) -> (Result<Item, Verdict>, Option<LocalFile>) {
+    let (seq, attempt) = (input.seq, chunk.attempt);
+    let item = |input| Ok(Item { batch: chunk.batch.id, seq, attempt, input });
+    match chunk.record.input {
+        InputKind::Line | InputKind::Record => (item(ItemInput::Value(input.json)), None),
         InputKind::File => {
-            let file: FileInput = serde_json::from_str(input.json.as_str())
-                .map_err(|fault| TaskError::input("input", format!("The input is no file: {fault}")))?;
-            let path = store.file_store().path(&file.key);
-            ItemInput::File { name: file.name, path, bytes: file.bytes, media_type: file.media_type }
+            let file: FileInput = match serde_json::from_str(input.json.as_str()) {
+                Ok(file) => file,
+                Err(fault) => {
+                    let error = TaskError::input("input", format!("The input is no file: {fault}"));
+                    return (Err(Verdict::Failed(error)), None);
+                }
+            };
+            let copy = || format!("{}{seq}-{attempt}-input", chunk.batch.out_prefix).into();
+            let local = tokio::select! {
+                biased;
+                local = store.file_store().local_file(&file.key, file.bytes, copy) => local,
+                () = chunk.stop.token.cancelled() => {
+                    let reason = chunk.stop.reason().unwrap_or(StopReason::Release);
+                    return (Err(stopped(reason)), None);
+                }
+            };
+            match local {
+                Ok(local) => {
+                    let path = local.path().to_owned();
+                    let input = ItemInput::File {
+                        name: file.name,
+                        path,
+                        bytes: file.bytes,
+                        media_type: file.media_type,
+                    };
+                    (item(input), Some(local))
+                }
+                Err(fault) => {
+                    store.record_full(&fault);
+                    let message = format!("Its input could not be read: {fault}");
+                    (Err(Verdict::Failed(TaskError::passing("files", message))), None)
+                }
+            }
         }
-    };
-    Ok(Item { batch: chunk.batch.id, seq: input.seq, attempt: chunk.attempt, input: value })
+    }
 }
 
 async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (Verdict, Waited) {
@@ -193,39 +229,6 @@ fn fault_of(result: &Json) -> Option<String> {
         return Some("The result holds half of a surrogate pair, which is no character.".to_owned());
     }
     None
-}
-
-/// Moves what the item left into the file store, if nothing comes after it. Where that fails, so does the item.
-async fn keep_files(
-    store: &Store,
-    chunk: &Chunk,
-    seq: Seq,
-    cell: &WorkCell,
-    verdict: Verdict,
-) -> (Verdict, Vec<FileRecord>) {
-    let left = if cell.has_folder() { cell.files() } else { Vec::new() };
-    let mut kept = Vec::with_capacity(left.len());
-    if left.is_empty() || !is_final(chunk, &verdict) {
-        return (verdict, kept);
-    }
-    for (name, path) in left {
-        match store.file_store().adopt(&path, &name).await {
-            Ok(stored) => kept.push(FileRecord {
-                key: stored.key,
-                seq,
-                side: FileSide::Output,
-                row: FileRow { name, bytes: stored.bytes, media_type: stored.media_type },
-                blake3: stored.blake3,
-            }),
-            Err(fault) => {
-                let message = format!("Its file {name} could not be kept: {fault}");
-                // Where the disk is full nothing more is started, so that what is left is not tried in vain.
-                store.record_full(&StoreError::Io(fault));
-                return (Verdict::Failed(TaskError::passing("files", message)), Vec::new());
-            }
-        }
-    }
-    (verdict, kept)
 }
 
 /// Takes the attempt's folder away; it may never have been made.

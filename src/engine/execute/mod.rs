@@ -2,6 +2,7 @@
 
 mod attempt;
 mod failure_family;
+mod kept_files;
 mod slot_loop;
 mod verdict;
 

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attempt::attempt;
+use super::kept_files::keep_files;
+use super::verdict::Ended;
 use crate::engine::dispatch::Dispatcher;
 use crate::engine::flow::{Chunk, ChunkResult, ItemRun};
 use crate::engine::supervisor::Loops;
@@ -16,6 +18,16 @@ use crate::tasks::WorkCell;
 
 /// A chunk that turned out slower than this goes back to the dispatcher, so that other slots may help.
 const CHUNK_TIME_MAX: Duration = Duration::from_millis(5);
+
+/// Bytes of small files that a chunk holds in memory before they are stored.
+const HELD_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Items of a chunk that have ended and are not in its result.
+#[derive(Default)]
+struct Waiting {
+    ended: Vec<Ended>,
+    held_bytes: usize,
+}
 
 /// One slot.
 pub struct SlotLoop {
@@ -54,6 +66,8 @@ impl SlotLoop {
         // Each item begins where the one before has ended: the clock is read once per item.
         let mut at_clock = begun;
         let begun_at = self.store.now();
+        // Ended, and not in the result yet: from the first one on whose small files are to be stored with others.
+        let mut waiting = Waiting::default();
         while let Some((input, rest)) = chunk.items.take().and_then(ItemRun::split) {
             let so_far = at_clock - begun;
             let unwanted = chunk.stop.token.is_cancelled() || !self.dispatcher.may_start();
@@ -67,9 +81,33 @@ impl SlotLoop {
             let ended = attempt(&self.store, slot, &chunk, input, (at_clock, started_at), spare).await;
             Point::ItemEnded.visit();
             at_clock += ended.took;
-            result.add(&chunk, ended, || self.store.steady());
+            let held_bytes = ended.held_bytes();
+            if held_bytes == 0 && waiting.ended.is_empty() {
+                result.add(&chunk, ended, || self.store.steady());
+                continue;
+            }
+            waiting.held_bytes += held_bytes;
+            waiting.ended.push(ended);
+            if waiting.held_bytes >= HELD_BYTES_MAX {
+                at_clock += self.keep(&chunk, &mut waiting, &mut result).await;
+            }
         }
+        at_clock += self.keep(&chunk, &mut waiting, &mut result).await;
         result.took = at_clock - begun;
         result
+    }
+
+    /// Stores what waits, adds it to the result, and says how long that took.
+    async fn keep(&self, chunk: &Chunk, waiting: &mut Waiting, result: &mut ChunkResult) -> Duration {
+        let Waiting { mut ended, .. } = std::mem::take(waiting);
+        if ended.is_empty() {
+            return Duration::ZERO;
+        }
+        let begun = Instant::now();
+        keep_files(&self.store, &mut ended).await;
+        for ended in ended {
+            result.add(chunk, ended, || self.store.steady());
+        }
+        begun.elapsed()
     }
 }

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use super::failure_family::family;
-use crate::engine::flow::{Chunk, ChunkResult};
+use crate::engine::flow::{Chunk, ChunkResult, NamedFile};
 use crate::protocol::{AttemptOutcome, FamilyId, ItemState, Json, Seq, Timestamp};
-use crate::store::{AttemptRecord, FileRecord, LOST, OutcomeRun, POISON, RetryItem, RetryPolicy, SeqRange};
+use crate::store::{AttemptRecord, FileSide, LOST, OutcomeRun, POISON, RetryItem, RetryPolicy, SeqRange};
 use crate::tasks::{Again, TaskError};
 
 /// From this time on an item has something to say: how long it took.
@@ -46,7 +46,15 @@ pub struct Ended {
     pub ms: u64,
     /// Tail of its log; empty = none.
     pub log: String,
-    pub files: Vec<FileRecord>,
+    /// What it left; small ones are still to be stored: see [`super::kept_files`].
+    pub files: Vec<NamedFile>,
+}
+
+impl Ended {
+    /// Bytes of files that it holds in memory until they are stored.
+    pub fn held_bytes(&self) -> usize {
+        self.files.iter().map(|file| file.sealed.held_bytes()).sum()
+    }
 }
 
 impl ChunkResult {
@@ -72,7 +80,7 @@ impl ChunkResult {
                     self.attempts.push(attempt_row(chunk, &ended, AttemptOutcome::Succeeded, None));
                 }
                 self.outcomes.push(OutcomeRun { result, ..outcome(chunk, &ended, ItemState::Succeeded) });
-                self.files.extend(ended.files);
+                self.files.extend(ended.files.iter().map(|file| file.record(seq, FileSide::Output)));
             }
             Verdict::Failed(error) => {
                 let error = error.clone();
@@ -119,6 +127,7 @@ impl ChunkResult {
 
     fn add_failure(&mut self, chunk: &Chunk, ended: Ended, error: TaskError, now: Timestamp) {
         let TaskError { kind, again, mut message } = error;
+        let seq = ended.seq;
         if message.len() > MESSAGE_BYTES_MAX {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
             message.push('…');
@@ -136,7 +145,7 @@ impl ChunkResult {
         if !poison && !is_last(chunk, again) {
             let not_before = chunk.batch.retry.not_before(chunk.attempt, now, rand::random());
             let attempt = chunk.attempt + 1;
-            self.retries.push(RetryItem { seq: ended.seq, attempt, crashes, not_before });
+            self.retries.push(RetryItem { seq, attempt, crashes, not_before });
             return;
         }
         let family = match again {
@@ -152,7 +161,7 @@ impl ChunkResult {
             family: Some(family),
             ..outcome(chunk, &ended, ItemState::Failed)
         });
-        self.files.extend(ended.files);
+        self.files.extend(ended.files.iter().map(|file| file.record(seq, FileSide::Output)));
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::store::{FileRecord, NewBlock};
+use crate::engine::flow::NamedFile;
+use crate::store::NewBlock;
 
 /// Lines of a block.
 const BLOCK_LINES: u32 = 1_024;
@@ -15,6 +16,12 @@ const BLOCK_LINES: u32 = 1_024;
 const BLOCK_BYTES: usize = 256 * 1024;
 /// Full blocks that wait for their commit at most; beyond, the reading of the body waits.
 const BLOCKS_WAITING_MAX: usize = 16;
+/// Bytes of small files from which on a block is full: they are stored together.
+const BLOCK_HELD_BYTES: usize = 4 * 1024 * 1024;
+/// Bytes of small files that wait to be stored at most; beyond, the reading of the body waits.
+const HELD_BYTES_MAX: usize = 2 * BLOCK_HELD_BYTES;
+/// Bytes of a file's line beside its name, which is made when the file is stored.
+const FILE_LINE_BYTES: usize = 256;
 
 /// What has come and is not committed.
 #[derive(Default)]
@@ -30,8 +37,14 @@ pub struct BlockBuffer {
 struct Contents {
     ndjson: Vec<u8>,
     count: u32,
+    /// Bytes that the lines of files in the block that is being filled will have, about.
+    line_bytes: usize,
+    /// Bytes of small files in the block that is being filled.
+    filling_held_bytes: usize,
     full: Vec<NewBlock>,
-    files: Vec<FileRecord>,
+    files: Vec<NamedFile>,
+    /// Bytes of all small files here.
+    held_bytes: usize,
     intent: Intent,
 }
 
@@ -60,7 +73,7 @@ impl BlockBuffer {
                 if contents.intent != Intent::Open {
                     return false;
                 }
-                if contents.full.len() < BLOCKS_WAITING_MAX {
+                if contents.full.len() < BLOCKS_WAITING_MAX && contents.held_bytes < HELD_BYTES_MAX {
                     return true;
                 }
             }
@@ -69,7 +82,7 @@ impl BlockBuffer {
     }
 
     /// Adds one item.
-    pub fn add(&self, json: &str, file: Option<FileRecord>) {
+    pub fn add(&self, json: &str) {
         let mut contents = self.lock();
         // Between its tokens JSON may hold line breaks; inside strings it cannot.
         let plain = |byte: u8| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte };
@@ -79,10 +92,26 @@ impl BlockBuffer {
             contents.ndjson.extend_from_slice(json.as_bytes());
         }
         contents.ndjson.push(b'\n');
+        self.added_one(contents);
+    }
+
+    /// Adds one item: a file, whose line is made when it is stored.
+    pub fn add_file(&self, file: NamedFile) {
+        let mut contents = self.lock();
+        let held = file.sealed.held_bytes();
+        contents.line_bytes += file.name.len() + FILE_LINE_BYTES;
+        contents.filling_held_bytes += held;
+        contents.held_bytes += held;
+        contents.files.push(file);
+        self.added_one(contents);
+    }
+
+    fn added_one(&self, mut contents: MutexGuard<'_, Contents>) {
         contents.count += 1;
-        contents.files.extend(file);
         let first = contents.count == 1;
-        let full = contents.count >= BLOCK_LINES || contents.ndjson.len() >= BLOCK_BYTES;
+        let full = contents.count >= BLOCK_LINES
+            || contents.ndjson.len() + contents.line_bytes >= BLOCK_BYTES
+            || contents.filling_held_bytes >= BLOCK_HELD_BYTES;
         if full {
             contents.cut();
         }
@@ -103,13 +132,13 @@ impl BlockBuffer {
     }
 
     /// Files of a block that could not be written.
-    pub fn give_back(&self, files: Vec<FileRecord>) {
+    pub fn give_back(&self, files: Vec<NamedFile>) {
         self.lock().files.extend(files);
     }
 
     /// Keys of files whose items were not written. To be asked when nothing is written any more.
     pub fn left_files(&self) -> Vec<String> {
-        self.lock().files.drain(..).map(|file| file.key).collect()
+        self.lock().files.drain(..).map(|file| file.sealed.stored.key).collect()
     }
 
     /// Nothing more is to be written.
@@ -123,6 +152,7 @@ impl BlockBuffer {
 impl Contents {
     /// Ends the block that is being filled.
     fn cut(&mut self) {
+        (self.line_bytes, self.filling_held_bytes) = (0, 0);
         if self.count > 0 {
             self.full
                 .push(NewBlock { count: mem::take(&mut self.count), ndjson: mem::take(&mut self.ndjson) });
@@ -136,8 +166,8 @@ pub enum Step {
     Wait,
     /// A block is being filled.
     WaitForMore,
-    /// This.
-    Write(Vec<NewBlock>, Vec<FileRecord>),
+    /// These blocks; in those of files the lines are still to be made, of these files in order.
+    Write(Vec<NewBlock>, Vec<NamedFile>),
     /// It has ended.
     End,
 }
@@ -166,6 +196,7 @@ impl BlockBuffer {
             let keep = contents.files.len() - filling;
             let later = contents.files.split_off(keep);
             let files = mem::replace(&mut contents.files, later);
+            contents.held_bytes = contents.filling_held_bytes;
             return Step::Write(blocks, files);
         }
         match (contents.intent, contents.count) {

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::block_buffer::{Age, BlockBuffer, Step};
 use crate::engine::acts::Acts;
+use crate::engine::flow::NamedFile;
 use crate::protocol::Seq;
-use crate::store::{BatchChange, BatchKey, BatchRecord, FileRecord, NewBlock, Store, StoreError};
+use crate::store::{BatchChange, BatchKey, BatchRecord, FileRecord, FileSide, NewBlock, Store, StoreError};
 
 /// A block that is not full is committed after so long.
 const BLOCK_TIME: Duration = Duration::from_millis(50);
@@ -44,7 +45,7 @@ pub async fn write_blocks(
             Step::Write(blocks, files) => {
                 age = Age::Young;
                 let count: u64 = blocks.iter().map(|block| u64::from(block.count)).sum();
-                match append(&acts.store, batch.key, next, &blocks, &files).await {
+                match store_blocks(&acts.store, batch.key, next, blocks, &files).await {
                     Ok(written) => {
                         publish_grown(&acts, &written, last.as_ref().unwrap_or(&batch));
                         last = Some(written);
@@ -60,6 +61,28 @@ pub async fn write_blocks(
             }
         }
     }
+}
+
+/// Stores what is held of the files, so that it is durable before a row names it, and then commits the blocks.
+async fn store_blocks(
+    store: &Store,
+    batch: BatchKey,
+    first: Seq,
+    mut blocks: Vec<NewBlock>,
+    files: &[NamedFile],
+) -> Result<BatchRecord, StoreError> {
+    store.file_store().keep_all(files.iter().map(|file| &file.sealed)).await?;
+    let mut rows = Vec::with_capacity(files.len());
+    let mut lines = files.iter();
+    for block in blocks.iter_mut().filter(|block| block.ndjson.is_empty()) {
+        for file in lines.by_ref().take(block.count as usize) {
+            serde_json::to_writer(&mut block.ndjson, &file.input())
+                .expect("what holds only texts and numbers prints as JSON");
+            block.ndjson.push(b'\n');
+            rows.push(file.record(first + rows.len() as u64, FileSide::Input));
+        }
+    }
+    append(store, batch, first, &blocks, &rows).await
 }
 
 /// One commit, tried again while the database is busy.

@@ -10,12 +10,12 @@ use super::block_writer::write_blocks;
 use super::settlement::{ClaimedKey, Empty, Settlement};
 use super::settler::Settler;
 use crate::engine::acts::to_its_end;
-use crate::engine::flow::FileInput;
+use crate::engine::flow::NamedFile;
 use crate::engine::new_batch::{Validator, columns_within_limit, invalid, plural};
 use crate::engine::{CUT_OFF, EngineError};
 use crate::fault::Point;
-use crate::protocol::{FileRow, InputKind, Json, Seq, limits};
-use crate::store::{BatchRecord, Completion, Ending, FileRecord, FileSide, StoreError, Stored};
+use crate::protocol::{InputKind, Json, Seq, limits};
+use crate::store::{BatchRecord, Completion, Ending, SealedFile, StoreError};
 
 /// Bytes of one item as it is stored: one of [`limits::ITEM_BYTES_MAX`] as it was sent, each byte of it escaped. Whoever
 /// reads a body holds it to the bound in the bytes that were sent, and knows the line.
@@ -110,40 +110,29 @@ impl Intake {
             let most = limits::ITEM_BYTES_MAX;
             return Err(EngineError::TooLarge(format!("an item has more than {most} bytes")));
         }
-        self.add(text, None).await
+        self.next_item().await?;
+        self.buffer.add(text);
+        Ok(())
     }
 
     /// Adds one file.
     ///
     /// # Errors
     /// As [`Intake::push`].
-    pub async fn push_file(&mut self, name: &str, stored: Stored) -> Result<(), EngineError> {
+    pub async fn push_file(&mut self, name: &str, sealed: SealedFile) -> Result<(), EngineError> {
         if self.batch.input != InputKind::File {
             let kind = plural(self.batch.input);
             return Err(invalid(format!("the task {:?} takes {kind}, not files", self.batch.task)));
         }
-        let input = FileInput {
-            key: stored.key.clone(),
-            name: name.to_owned(),
-            bytes: stored.bytes,
-            media_type: stored.media_type.clone(),
-            blake3: stored.blake3.clone(),
-        };
-        let text = serde_json::to_string(&input).map_err(|fault| invalid(fault.to_string()))?;
-        let file = FileRecord {
-            key: stored.key,
-            seq: self.next,
-            side: FileSide::Input,
-            row: FileRow { name: name.to_owned(), bytes: stored.bytes, media_type: stored.media_type },
-            blake3: stored.blake3,
-        };
-        self.add(&text, Some(file)).await
+        self.next_item().await?;
+        self.buffer.add_file(NamedFile { name: name.to_owned(), sealed });
+        Ok(())
     }
 
-    async fn add(&mut self, text: &str, file: Option<FileRecord>) -> Result<(), EngineError> {
+    /// Waits for room for one more item, and counts it.
+    async fn next_item(&mut self) -> Result<(), EngineError> {
         self.validator.within_limit(self.next)?;
         if self.buffer.room().await {
-            self.buffer.add(text, file);
             self.next += 1;
             return Ok(());
         }

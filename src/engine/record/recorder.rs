@@ -225,7 +225,11 @@ fn is_defect(error: &StoreError) -> bool {
         | StoreError::NotFinished
         | StoreError::WrongFirstSeq { .. }
         | StoreError::Taken(_) => true,
-        StoreError::DiskFull | StoreError::Busy(_) | StoreError::Database(_) | StoreError::Io(_) => false,
+        StoreError::DiskFull
+        | StoreError::Busy(_)
+        | StoreError::FilesAway(_)
+        | StoreError::Database(_)
+        | StoreError::Io(_) => false,
     }
 }
 

@@ -192,9 +192,9 @@ async fn files_come_in_and_results_go_out() {
     let mut intake = begin(&bench.engine, new).await.unwrap();
     assert!(matches!(intake.push(&Json::string("x")).await, Err(EngineError::Invalid { .. })));
     for number in 1..=1_030 {
-        let mut draft = bench.store.file_store().draft().await.unwrap();
+        let mut draft = bench.store.file_store().draft();
         draft.write(format!("file {number}").as_bytes()).await.unwrap();
-        let stored = draft.keep("a.txt").await.unwrap();
+        let stored = draft.seal("a.txt").await.unwrap();
         intake.push_file(&format!("in/{number}.txt"), stored).await.unwrap();
     }
     let batch = intake.finish(None).await.unwrap();
@@ -203,6 +203,6 @@ async fn files_come_in_and_results_go_out() {
     let item = bench.store.item(&ended, 1_030).await.unwrap();
     assert_eq!(item.row.result.unwrap().display_text(), "in/1030.txt 9 file 1030");
     let file = bench.store.item_file(&ended, 7, "in/7.txt").await.unwrap();
-    assert_eq!(std::fs::read(bench.store.file_store().path(&file.key)).unwrap(), b"file 7");
+    assert_eq!(std::fs::read(bench.store.file_store().local_path(&file.key).unwrap()).unwrap(), b"file 7");
     bench.engine.drain().await;
 }

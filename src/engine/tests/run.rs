@@ -94,7 +94,7 @@ async fn files_and_logs_are_kept() {
     let batch = bench.submit(3, r#"{"talk":true}"#, Options::default()).await;
     let ended = bench.ended(&batch).await;
     let file = bench.store.item_file(&ended, 2, "a.txt").await.unwrap();
-    assert_eq!(std::fs::read(bench.store.file_store().path(&file.key)).unwrap(), b"text");
+    assert_eq!(std::fs::read(bench.store.file_store().local_path(&file.key).unwrap()).unwrap(), b"text");
     assert!(bench.store.item(&ended, 2).await.unwrap().log.contains("hello"));
     assert_eq!(std::fs::read_dir(&bench.options.work).unwrap().count(), 0);
     bench.engine.drain().await;

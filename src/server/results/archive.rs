@@ -4,14 +4,11 @@
 //! rows and a few chunks in memory. A fault breaks the stream off before its directory, so no half archive opens.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
-use tokio::fs::File;
-use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zip::CompressionMethod;
@@ -19,7 +16,7 @@ use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
 use super::name::entry;
 use super::pages::Pages;
-use crate::store::{FileSide, SeqRange};
+use crate::store::{ContentStream, FileSide, SeqRange};
 
 /// Chunks between the task that makes the archive and the connection; the task waits when they are full.
 const CHUNKS_MAX: usize = 2;
@@ -71,7 +68,8 @@ async fn make(pages: Pages, mut archive: Archive) -> io::Result<()> {
         let files = rows.store().files(rows.batch(), &shown).await.map_err(io::Error::other)?;
         for file in files.into_iter().filter(|file| file.side == FileSide::Output) {
             archive.begin(&entry(file.seq, &file.row.name), Some(file.row.bytes))?;
-            archive.put_file(&rows.store().file_store().path(&file.key)).await?;
+            let content = rows.store().file_store().read_range(&file.key, 0..file.row.bytes).await;
+            archive.put_content(content.map_err(io::Error::other)?).await?;
         }
     }
     archive.end().await
@@ -140,18 +138,12 @@ impl Archive {
         Ok(())
     }
 
-    /// All of a file, as the entry.
-    async fn put_file(&mut self, path: &Path) -> io::Result<()> {
-        let mut file = File::open(path).await?;
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let read = file.read(&mut chunk).await?;
-            if read == 0 {
-                return Ok(());
-            }
-            self.zip.write_all(&chunk[..read])?;
-            self.written.send(&self.chunks, CHUNK_BYTES).await?;
+    /// All of a content, as the entry.
+    async fn put_content(&mut self, mut content: ContentStream) -> io::Result<()> {
+        while let Some(chunk) = content.next().await {
+            self.put(&chunk?).await?;
         }
+        Ok(())
     }
 
     /// The directory, and all that is left.
@@ -165,6 +157,7 @@ impl Archive {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::FileStore;
 
     /// What has been made, read as it comes.
     async fn made(making: impl AsyncFnOnce(&mut Archive) -> io::Result<()>) -> (Archive, Vec<u8>) {
@@ -189,14 +182,17 @@ mod tests {
     #[tokio::test]
     async fn an_archive_opens_and_holds_all() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x");
-        std::fs::write(&path, vec![7u8; 150_000]).unwrap();
+        let file_store = FileStore::open(folder.path(), None).await.unwrap();
+        let mut draft = file_store.draft();
+        draft.write(&[7u8; 150_000]).await.unwrap();
+        let key = draft.keep("b.bin").await.unwrap().key;
+        let content = file_store.read_range(&key, 0..150_000).await.unwrap();
         let (mut archive, mut bytes) = made(async |archive: &mut Archive| {
             archive.begin("manifest.ndjson", None)?;
             archive.put(b"{}\n").await?;
             archive.put(b"[]\n").await?;
             archive.begin(&entry(41, "a/b.bin"), Some(150_000))?;
-            archive.put_file(&path).await
+            archive.put_content(content).await
         })
         .await;
         let (chunks_in, mut chunks) = mpsc::channel(1);

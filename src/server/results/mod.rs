@@ -21,7 +21,6 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use http::{HeaderValue, header};
-use tokio_util::io::ReaderStream;
 
 use self::pages::Pages;
 use self::table::Table;
@@ -157,17 +156,13 @@ pub async fn file(
 ) -> Result<Response, ApiError> {
     let found = state.service.file(&caller, place.batch()?, place.seq()?, place.text("name")).await?;
     let download = admit(&state, &caller)?;
-    let path = state.service.parts().store.file_store().path(&found.key);
-    let opened = tokio::fs::File::open(path).await.map_err(StoreError::Io)?;
-    let body = Body::from_stream(ReaderStream::with_capacity(opened, FILE_CHUNK_BYTES));
+    let content = state.service.parts().store.file_store().read_range(&found.key, 0..found.row.bytes).await?;
+    let body = Body::from_stream(content);
     let body = Body::new(HeldBody::new(body, download));
     let mut response = attachment(body, &found.row.name, &found.row.media_type);
     response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(found.row.bytes));
     Ok(response)
 }
-
-/// Bytes of a file that are read at a time.
-const FILE_CHUNK_BYTES: usize = 64 * 1024;
 
 /// A body as a file to keep, never to show.
 fn attachment(body: Body, file: &str, media_type: &str) -> Response {

@@ -73,7 +73,7 @@ impl ItemSink for BatchSink {
     async fn begin_file(&mut self) -> Result<Draft, ApiError> {
         let store = &self.service.parts().store;
         store.has_room()?;
-        store.file_store().draft().await.map_err(|fault| self.file_fault(fault))
+        Ok(store.file_store().draft())
     }
 
     async fn write_file(&mut self, file: &mut Draft, chunk: &[u8]) -> Result<(), ApiError> {
@@ -82,10 +82,10 @@ impl ItemSink for BatchSink {
         file.write(chunk).await.map_err(|fault| self.file_fault(fault))
     }
 
-    /// A file is whole and synced before it becomes an item.
+    /// A file is whole before it becomes an item, and durable before the item can be seen.
     async fn push_file(&mut self, file: Draft, name: &str) -> Result<(), ApiError> {
-        let stored = file.keep(name).await.map_err(|fault| self.file_fault(fault))?;
-        Ok(self.intake().await?.push_file(name, stored).await?)
+        let sealed = file.seal(name).await.map_err(|fault| self.file_fault(fault))?;
+        Ok(self.intake().await?.push_file(name, sealed).await?)
     }
 }
 
@@ -113,8 +113,7 @@ impl BatchSink {
     }
 
     /// Contents could not be written.
-    fn file_fault(&self, fault: std::io::Error) -> ApiError {
-        let error = StoreError::Io(fault);
+    fn file_fault(&self, error: StoreError) -> ApiError {
         self.service.parts().store.record_full(&error);
         error.into()
     }

@@ -67,6 +67,7 @@ impl Site {
             readers: 2,
             writers: 1,
             files: folder.path().join("files"),
+            bucket: None,
         })
         .await
         .unwrap();

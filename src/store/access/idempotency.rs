@@ -223,6 +223,7 @@ mod tests {
             readers: 1,
             writers: 1,
             files: folder.join("files"),
+            bucket: None,
         };
         let now = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
         Store::open_with_clock(options, now).await.unwrap()

@@ -1,7 +1,25 @@
 //! File contents: where they are kept, and how what nobody names is swept away.
+//!
+//! ```text
+//! draft, content   a file that is coming in, or came whole    file_store, place   contents by key, wherever they are
+//! folder           a folder of this machine                   bucket              S3: reads, parts, whether it is there
+//! local_file       a path for tasks                           sweep               what no row names
+//! ```
 
+mod bucket;
+mod content;
+mod draft;
 mod file_store;
+mod folder;
+mod local_file;
+mod place;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
-pub use self::file_store::{Draft, FileStore, Stored};
+pub use self::bucket::{Addressing, BucketOptions};
+pub use self::content::{ContentStream, SMALL_FILE_BYTES_MAX, SealedFile, Stored};
+pub use self::draft::Draft;
+pub use self::file_store::FileStore;
+pub use self::local_file::LocalFile;
 pub use self::sweep::SweepPlace;

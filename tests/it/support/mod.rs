@@ -352,7 +352,13 @@ impl TestServer {
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().timeout(PATIENCE).build().unwrap()
+    client_builder().timeout(PATIENCE).build().unwrap()
+}
+
+/// A client that is still to be set up, with the same cryptography as the executable.
+pub fn client_builder() -> reqwest::ClientBuilder {
+    let _named_before = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
 }
 
 /// How often a thing is done that takes long: `few`, or as many times more as SOAK says.

@@ -24,7 +24,7 @@ impl TestServer {
 
     /// Signs a person in; the header `Cookie` of their browser.
     pub async fn sign_in(&self, name: &str) -> String {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let client = super::client_builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let form = client.post(format!("{}/login", self.base)).header("origin", &self.base);
         let response = form.form(&[("name", name), ("password", PASSWORD)]).send().await.unwrap();
         assert_eq!(response.status(), 303, "{name} may come in");
