@@ -227,7 +227,7 @@ async fn wrong_input_in_every_argument_says_what_was_expected() {
         (with(&["--option", "concurrency=0"]), "concurrency"),
         (with(&["--option", "open=true"]), "--option open"),
         (with(&["--encoding", "ebcdic"]), "expected the name of an encoding"),
-        (with(&["--delimiter", ";"]), "--csv"),
+        (with(&["--delimiter", ";"]), "--delimiter goes with --csv"),
         (with(&["--give-up", "0"]), "1.."),
         (with(&["--url", "localhost:3000"]), "http://HOST"),
         (vec!["show", "nope"], "the id of a batch, or its number"),
@@ -252,14 +252,14 @@ async fn wrong_input_in_every_argument_says_what_was_expected() {
 #[tokio::test]
 async fn batches_are_listed_shown_and_acted_on() {
     let server = TestServer::start().await;
-    let body = json!({"task": "demo", "name": "a\tname\u{1b}[2J", "params": {"fail_rate": 1}, "options": {"attempts_max": 1},
+    let body = json!({"task": "demo", "name": "a name", "params": {"fail_rate": 1}, "options": {"attempts_max": 1},
         "items": {"count": 3}});
     let batch = server.post_json("/batches", &body).await.ok();
     server.finished(&batch).await;
     let list = asked(&server, &["list", "--state", "failures"]).await;
     let cells: Vec<&str> = list.out.trim_end().split('\t').collect();
     assert_eq!((list.code, cells.len()), (Some(0), 10), "{list:?}");
-    assert_eq!(&cells[..7], ["1", "a·name·[2J", "demo", "failed", "3", "3", "3"]);
+    assert_eq!(&cells[..7], ["1", "a name", "demo", "failed", "3", "3", "3"]);
     let listed = asked(&server, &["list", "--json", "--limit", "1"]).await;
     let row: Value = serde_json::from_str(&listed.out).unwrap();
     assert_eq!(row["id"], batch["id"]);
@@ -325,4 +325,28 @@ async fn no_server_is_said_soon_and_by_its_exit_code() {
     }
     let page = asked(&server, &["man", "token", "create"]).await;
     assert!(page.out.starts_with(".ie") && page.out.contains("Makes a token"), "{page:?}");
+}
+
+#[tokio::test]
+async fn the_python_example_submits_and_waits() {
+    let server = TestServer::start().await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/python/submit.py");
+    write(&server, "a.txt", "first");
+    let run = async |arguments: &[&str]| {
+        let mut command = Command::new("python3");
+        command.arg(script).args(arguments).current_dir(server.folder.path());
+        command.env("MILEPOST_URL", &server.base).env("MILEPOST_TOKEN", &server.token);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        ended(command.spawn().unwrap()).await
+    };
+    let lines = run(&["--task", "demo", "--params", "{\"steps\": 1}", "one", "two"]).await;
+    assert_eq!(lines.code, Some(0), "{lines:?}");
+    let batch: Value = serde_json::from_str(&lines.out).unwrap();
+    assert_eq!((batch["state"].as_str(), number(&batch, "succeeded")), (Some("succeeded"), 2));
+    let files = run(&["--task", "checksum", "--files", "a.txt"]).await;
+    assert_eq!(files.code, Some(0), "{files:?}");
+    let failing = run(&["--task", "demo", "--params", "{\"fail_rate\": 1}", "one"]).await;
+    assert_eq!(failing.code, Some(2), "{failing:?}");
+    let unknown = run(&["--task", "nope", "one"]).await;
+    assert!(unknown.code == Some(1) && unknown.err.contains("unknown_task"), "{unknown:?}");
 }

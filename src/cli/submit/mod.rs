@@ -66,7 +66,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_name = "FILE|-")]
     ndjson: Option<PathBuf>,
     /// What parts the fields of the CSV; by default guessed among , ; tab |
-    #[arg(long, value_name = "CHARACTER", requires = "csv")]
+    #[arg(long, value_name = "CHARACTER")]
     delimiter: Option<String>,
     /// How the text is encoded, like windows-1252; by default UTF-8, or as its byte order mark says.
     #[arg(long, value_name = "NAME", value_parser = input::encoding)]
@@ -160,6 +160,12 @@ async fn interruptible<T>(
 
 /// Where items come from, and which kind they are.
 fn source(args: &RunArgs) -> Result<(Source, ItemSource), CliError> {
+    if args.delimiter.is_some() && args.csv.is_none() {
+        return Err(CliError::Argument("--delimiter goes with --csv".to_owned()));
+    }
+    if args.encoding.is_some() && !args.files.is_empty() {
+        return Err(CliError::Argument("--encoding goes with --lines, --csv and --ndjson".to_owned()));
+    }
     let opened = |path: &PathBuf| Input::open(path, args.encoding);
     let (input, format, kind) = match (&args.lines, &args.csv, &args.ndjson) {
         (Some(path), _, _) => (opened(path)?, TextFormat::Lines, ItemSource::Lines),
