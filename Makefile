@@ -48,6 +48,7 @@ tidy: ## the house rules: rooms, directions, sizes, docs
 unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST_POSTGRES=off leaves that out)
 	@scripts/tools postgres
 	@scripts/tools clock
+	@scripts/tools s3
 	@scripts/tools clients
 	@cargo test --locked --features failpoints
 
@@ -59,6 +60,7 @@ soak: ## the long runs: kills, freezes, restarts, faults, cuts and random acts, 
 
 test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
 	@[ "$$MILEPOST_TEST_POSTGRES" != off ] || echo "left out: what needs Postgres (MILEPOST_TEST_POSTGRES=off)"
+	@[ "$$MILEPOST_TEST_S3" != off ] || echo "left out: what needs an S3 server (MILEPOST_TEST_S3=off)"
 	@[ "$$MILEPOST_TEST_CLIENTS" != off ] || echo "left out: the documented clients (MILEPOST_TEST_CLIENTS=off)"
 
 e2e: build ## browser tests against the release executable

@@ -24,6 +24,8 @@ mod documented;
 mod downloads;
 #[cfg(feature = "failpoints")]
 mod faults;
+mod files_s3;
+mod files_shared;
 mod form_bounds;
 mod golden;
 mod keep_alive;
@@ -42,6 +44,8 @@ mod nodes;
 mod outage;
 mod pages;
 mod revocation;
+#[path = "../s3/mod.rs"]
+mod s3;
 mod submit_cuts;
 mod submit_owed;
 mod support;
