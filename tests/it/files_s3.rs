@@ -27,7 +27,7 @@ const SMALL_FILES: usize = 40;
 
 /// A server whose files are in a bucket; none where tests are told to go without.
 async fn with_bucket() -> Option<(S3Server, TestServer)> {
-    let s3 = S3Server::start()?;
+    let s3 = S3Server::start().await?;
     let settings = s3.settings();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (&**key, &**value)).collect();
     Some((s3, TestServer::start_with(&settings).await))
@@ -110,7 +110,7 @@ async fn the_bucket_goes_away_while_a_file_comes() {
     assert_eq!(answer.json::<Value>().await.unwrap()["code"], "busy");
     until_ready(&server, false).await;
     assert_eq!(server.get("/batches").await.ok()["batches"], json!([]), "nothing came of it");
-    s3.start_again();
+    s3.start_again().await;
     until_ready(&server, true).await;
     let batch = upload_large(&server).await;
     let done = server.finished(&batch).await;
@@ -132,7 +132,7 @@ async fn the_bucket_goes_away_while_a_file_leaves() {
         hasher.update(chunks.next().await.unwrap().unwrap());
         s3.kill();
         if comes_back {
-            s3.start_again();
+            s3.start_again().await;
         }
         let mut broken = false;
         while let Some(chunk) = chunks.next().await {
@@ -147,7 +147,7 @@ async fn the_bucket_goes_away_while_a_file_leaves() {
         }
     }
     server.get(&path).await.problem(503, "busy");
-    s3.start_again();
+    s3.start_again().await;
     let answer = server.request(Method::GET, &path).send().await.unwrap();
     assert!(format!("{:x}", Sha256::digest(answer.bytes().await.unwrap())) == sha256_of(CHUNKS));
 }
@@ -178,7 +178,7 @@ async fn the_bucket_goes_away_while_items_run() {
     until_ready(&server, false).await;
     let before = server.get(&format!("/batches/{}", id(&batch))).await.ok();
     assert!(number(&before, "succeeded") < SMALL_FILES as u64 && number(&before, "failed") == 0, "{before}");
-    s3.start_again();
+    s3.start_again().await;
     let done = server.finished(&batch).await;
     assert_eq!(number(&done, "succeeded"), SMALL_FILES as u64, "{done}");
 }
@@ -242,7 +242,7 @@ impl Addresses {
 
 #[tokio::test]
 async fn nodes_that_share_a_bucket_are_killed_and_so_is_the_bucket() {
-    let Some(mut s3) = S3Server::start() else { return };
+    let Some(mut s3) = S3Server::start().await else { return };
     let Some(mut nodes) = apart(&s3, Cluster::shared()).await else { return };
     let mut random = StdRng::seed_from_u64(7);
     let (mut ledger, mut batches) = (Ledger::default(), Vec::new());
@@ -257,7 +257,7 @@ async fn nodes_that_share_a_bucket_are_killed_and_so_is_the_bucket() {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
         match round % 3 {
-            2 => s3.start_again(),
+            2 => s3.start_again().await,
             node => nodes[node].spawn_again().await,
         }
         let batch = sending.await.unwrap();

@@ -41,7 +41,7 @@ impl S3Server {
     ///
     /// # Panics
     /// Where s3s-fs is not installed, or does not start.
-    pub fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         if std::env::var("MILEPOST_TEST_S3").is_ok_and(|wish| wish == "off") {
             assert!(
                 std::env::var_os("CI").is_none(),
@@ -54,7 +54,7 @@ impl S3Server {
         let mut server = Self { folder, port: 0, watcher: None };
         for _try in 0..PORT_TRIES {
             server.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-            if server.try_start() {
+            if server.try_start().await {
                 return Some(server);
             }
         }
@@ -65,15 +65,15 @@ impl S3Server {
     ///
     /// # Panics
     /// Where it does not listen in time.
-    pub fn start_again(&mut self) {
+    pub async fn start_again(&mut self) {
         assert!(self.watcher.is_none(), "it runs");
         let deadline = Instant::now() + PATIENCE;
-        while !self.try_start() {
+        while !self.try_start().await {
             assert!(Instant::now() < deadline, "the S3 server does not start again");
         }
     }
 
-    fn try_start(&mut self) -> bool {
+    async fn try_start(&mut self) -> bool {
         let mut command = Command::new("sh");
         command.args(["-c", WATCHER, "sh"]).arg(program());
         command.args(["--host", "127.0.0.1", "--port", &self.port.to_string()]);
@@ -86,7 +86,7 @@ impl S3Server {
                 self.watcher = Some(watcher);
                 return true;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         drop(watcher.stdin.take());
         watcher.wait().unwrap();

@@ -30,8 +30,8 @@ impl Bench {
     }
 
     /// None where tests are told to go without a server.
-    fn bucket() -> Option<Self> {
-        let server = S3Server::start()?;
+    async fn bucket() -> Option<Self> {
+        let server = S3Server::start().await?;
         let store = in_bucket(&server, KEY_ID, SECRET);
         Some(Self { folder: tempfile::tempdir().unwrap(), server: Some(server), store })
     }
@@ -100,7 +100,7 @@ macro_rules! on_both {
 
             #[tokio::test]
             async fn bucket() {
-                let Some(bench) = Bench::bucket() else { return };
+                let Some(bench) = Bench::bucket().await else { return };
                 super::$name(bench).await;
             }
         })*
@@ -243,7 +243,7 @@ async fn of_a_group_that_fails_nothing_stays() {
 
 #[tokio::test]
 async fn a_bucket_says_what_is_wrong_with_it() {
-    let Some(bench) = Bench::bucket() else { return };
+    let Some(bench) = Bench::bucket().await else { return };
     let server = bench.server.as_ref().unwrap();
     for (store, expected) in [
         (in_bucket(server, KEY_ID, "wrong"), "AWS_SECRET_ACCESS_KEY"),
@@ -258,7 +258,7 @@ async fn a_bucket_says_what_is_wrong_with_it() {
 
 #[tokio::test]
 async fn a_bucket_that_is_away_is_said_and_comes_back() {
-    let Some(mut bench) = Bench::bucket() else { return };
+    let Some(mut bench) = Bench::bucket().await else { return };
     let stored = bench.kept(&content(LARGE)).await;
     bench.store.ping().await.unwrap();
     let mut reading = bench.store.read_range(&stored.key, 0..stored.bytes).await.unwrap();
@@ -271,7 +271,7 @@ async fn a_bucket_that_is_away_is_said_and_comes_back() {
     assert!(bench.store.is_away());
     bench.store.ping().await.unwrap_err();
     draft.seal("a").await.unwrap_err();
-    bench.server.as_mut().unwrap().start_again();
+    bench.server.as_mut().unwrap().start_again().await;
     bench.store.ping().await.unwrap();
     assert!(!bench.store.is_away());
     // What was being read goes on where it was.
@@ -283,7 +283,7 @@ async fn a_bucket_that_is_away_is_said_and_comes_back() {
 
 #[tokio::test]
 async fn parts_of_a_draft_that_is_dropped_are_taken_back() {
-    let Some(bench) = Bench::bucket() else { return };
+    let Some(bench) = Bench::bucket().await else { return };
     let server = bench.server.as_ref().unwrap();
     let mut draft = bench.store.draft();
     draft.write(&content(LARGE)).await.unwrap();
