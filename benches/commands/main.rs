@@ -10,10 +10,13 @@
 //! ```
 
 #[path = "../throughput/process.rs"]
+#[expect(dead_code, reason = "the other benches use the rest")]
 mod process;
 #[path = "../throughput/report.rs"]
+#[expect(dead_code, reason = "the other benches use the rest")]
 mod report;
 #[path = "../throughput/server.rs"]
+#[expect(dead_code, reason = "the other benches use the rest")]
 mod server;
 
 use std::io::{BufRead as _, BufReader, Write as _};

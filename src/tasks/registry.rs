@@ -178,9 +178,7 @@ impl Registry {
         let pools = self.declared().iter().filter_map(|task| task.pool()).collect();
         close_all(pools).await;
         if let Some(host) = &self.host {
-            let origin = Arc::clone(&host.origin);
-            // Where the look broke there is nobody left to look again.
-            let _looked = tokio::task::spawn_blocking(move || origin.sweep()).await;
+            host.origin.sweep().await;
         }
     }
 

@@ -91,17 +91,18 @@ impl Origin {
             runtime.spawn(async move {
                 tokio::time::sleep(SWEEP_PAUSE).await;
                 origin.sweep_is_due.store(false, Ordering::Release);
-                let sweep = tokio::task::spawn_blocking(move || origin.sweep());
-                let _ended_with_the_runtime = sweep.await;
+                origin.sweep().await;
             });
         }
     }
 
-    /// Ends what carries the mark of a process of this server that has ended. Reads an entry of `/proc` for every
-    /// process of the machine.
-    pub fn sweep(&self) {
+    /// Ends what carries the mark of a process of this server that has ended.
+    pub async fn sweep(self: &Arc<Self>) {
         for _look in 0..LOOKS_MAX {
-            let found = processes(|process| self.has_outlived(process));
+            let origin = Arc::clone(self);
+            // On a thread that may block: it reads an entry of `/proc` for every process of the machine.
+            let look = tokio::task::spawn_blocking(move || processes(|process| origin.has_outlived(process)));
+            let found = look.await.unwrap_or_default();
             if found.is_empty() {
                 return;
             }
@@ -110,7 +111,7 @@ impl Origin {
                 // Gone already is what is wanted.
                 let _gone = kill_process(process, Signal::KILL);
             }
-            std::thread::sleep(LOOK);
+            tokio::time::sleep(LOOK).await;
         }
     }
 
