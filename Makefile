@@ -4,7 +4,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release/milepost
-BENCH ?= throughput live
+BENCH ?= throughput live commands
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,7 @@ tidy: ## the house rules: rooms, directions, sizes, docs
 unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST_POSTGRES=off leaves that out)
 	@scripts/tools postgres
 	@scripts/tools clock
+	@scripts/tools s3
 	@scripts/tools clients
 	@cargo test --locked --features failpoints
 
@@ -59,6 +60,7 @@ soak: ## the long runs: kills, freezes, restarts, faults, cuts and random acts, 
 
 test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
 	@[ "$$MILEPOST_TEST_POSTGRES" != off ] || echo "left out: what needs Postgres (MILEPOST_TEST_POSTGRES=off)"
+	@[ "$$MILEPOST_TEST_S3" != off ] || echo "left out: what needs an S3 server (MILEPOST_TEST_S3=off)"
 	@[ "$$MILEPOST_TEST_CLIENTS" != off ] || echo "left out: the documented clients (MILEPOST_TEST_CLIENTS=off)"
 
 e2e: build ## browser tests against the release executable
@@ -68,5 +70,5 @@ e2e: build ## browser tests against the release executable
 audit: ## licences, bans, sources and (where their database can be reached) advisories of all dependencies
 	@scripts/audit
 
-bench: build ## speed, memory and the live side beside the raw limits (BENCH=throughput or BENCH=live for one of both)
+bench: build ## speed, memory, the live side and declared tasks beside the raw limits (BENCH=throughput, live or commands for one)
 	@for bench in $(BENCH); do MILEPOST_BIN=$(abspath $(BIN)) cargo bench --locked --bench $$bench || exit 1; done

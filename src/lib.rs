@@ -59,6 +59,11 @@ pub mod cli;
 #[path = "../tests/cluster/mod.rs"]
 mod cluster;
 
+/// An S3 server of the tests' own.
+#[cfg(all(test, feature = "ssr"))]
+#[path = "../tests/s3/mod.rs"]
+mod s3;
+
 /// Where the browser comes in: brings the server's HTML to life.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]

@@ -59,6 +59,7 @@ fn main() -> Result<(), Fault> {
     if arguments.next().as_deref() == Some(bare::ARGUMENT) {
         return bare::serve(&arguments.collect::<Vec<_>>());
     }
+    let _named_before = rustls::crypto::ring::default_provider().install_default();
     // One thread, and one for the crowd: the load generator is to leave the other cores to what it measures.
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(play())
 }

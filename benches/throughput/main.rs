@@ -21,6 +21,7 @@ mod process;
 mod report;
 mod server;
 mod single;
+mod small_files;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -72,6 +73,7 @@ impl Settings {
 // One thread: the load generator is to leave the other cores to what it measures.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Fault> {
+    let _named_before = rustls::crypto::ring::default_provider().install_default();
     let settings = Settings::from_environment()?;
     println!("{}", report::machine(&settings.binary));
     println!(
@@ -87,6 +89,7 @@ async fn main() -> Result<(), Fault> {
         eprintln!("round {round} of {} done", settings.rounds);
     }
     plan.print();
+    small_files::measure(&settings).await?;
     let echo = limits::echo(settings.samples).await?;
     let (latency, busy) = quiet(&settings).await?;
     print_latency(echo, latency);

@@ -129,10 +129,10 @@ pub struct NamedFile {
 }
 
 impl NamedFile {
-    /// The input that it is.
-    pub fn input(&self) -> FileInput {
-        let Stored { key, bytes, blake3, media_type } = self.sealed.stored.clone();
-        FileInput { key, name: self.name.clone(), bytes, media_type, blake3 }
+    /// The input that it is, its content under `key`.
+    pub fn input(&self, key: &str) -> FileInput {
+        let Stored { bytes, blake3, media_type, .. } = self.sealed.stored.clone();
+        FileInput { key: key.to_owned(), name: self.name.clone(), bytes, media_type, blake3 }
     }
 
     /// Its row, as what item `seq` took or left.

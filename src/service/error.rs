@@ -35,6 +35,7 @@ impl From<StoreError> for ApiError {
                 }
                 busy("The database is busy; try again.")
             }
+            StoreError::ContentGone => busy("A file is being removed; try again."),
             StoreError::FilesAway(reason) => {
                 static LIMIT: LogLimit = LogLimit::once_a_minute();
                 if LIMIT.is_due() {

@@ -37,6 +37,9 @@ pub enum StoreError {
     /// Anything else the database said.
     #[error("database: {0}")]
     Database(sea_orm::DbErr),
+    /// A content that was to be shared is being removed: store it anew. Never the answer to a request.
+    #[error("the content is being removed")]
+    ContentGone,
     /// The bucket of file contents did not answer in time, is away, or does not let us in. Try again.
     #[error("the file store is away: {0}")]
     FilesAway(String),
@@ -61,6 +64,7 @@ impl StoreError {
             | Self::Taken(_)
             | Self::Busy(_)
             | Self::Invariant(_)
+            | Self::ContentGone
             | Self::FilesAway(_)
             | Self::Database(_) => false,
         }
@@ -76,7 +80,12 @@ impl StoreError {
             | Self::WrongFirstSeq { .. }
             | Self::Taken(_)
             | Self::Invariant(_) => true,
-            Self::DiskFull | Self::Busy(_) | Self::FilesAway(_) | Self::Database(_) | Self::Io(_) => false,
+            Self::DiskFull
+            | Self::Busy(_)
+            | Self::ContentGone
+            | Self::FilesAway(_)
+            | Self::Database(_)
+            | Self::Io(_) => false,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod acts;
 mod cases;
+mod contents;
 mod file;
 mod model;
 mod nodes;

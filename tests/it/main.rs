@@ -19,11 +19,15 @@ mod clock;
 mod commands;
 mod counts;
 mod crash;
+mod declared;
 mod disk_full;
 mod documented;
+mod documented_tasks;
 mod downloads;
 #[cfg(feature = "failpoints")]
 mod faults;
+mod files_s3;
+mod files_shared;
 mod form_bounds;
 mod golden;
 mod keep_alive;
@@ -43,6 +47,8 @@ mod outage;
 mod pages;
 mod revocation;
 mod run_command;
+#[path = "../s3/mod.rs"]
+mod s3;
 mod submit_cuts;
 mod submit_owed;
 mod support;

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block_buffer::{Age, BlockBuffer, Step};
+use super::file_contents::FileContents;
 use crate::engine::acts::Acts;
 use crate::engine::flow::NamedFile;
 use crate::protocol::Seq;
-use crate::store::{BatchChange, BatchKey, BatchRecord, FileRecord, FileSide, NewBlock, Store, StoreError};
+use crate::store::{BatchChange, BatchKey, BatchRecord, FileRecord, NewBlock, Store, StoreError};
 
 /// A block that is not full is committed after so long.
 const BLOCK_TIME: Duration = Duration::from_millis(50);
@@ -45,7 +46,7 @@ pub async fn write_blocks(
             Step::Write(blocks, files) => {
                 age = Age::Young;
                 let count: u64 = blocks.iter().map(|block| u64::from(block.count)).sum();
-                match store_blocks(&acts.store, batch.key, next, blocks, &files).await {
+                match store_blocks(&acts.store, (batch.key, next), blocks, &files).await {
                     Ok(written) => {
                         publish_grown(&acts, &written, last.as_ref().unwrap_or(&batch));
                         last = Some(written);
@@ -63,41 +64,45 @@ pub async fn write_blocks(
     }
 }
 
-/// Stores what is held of the files, so that it is durable before a row names it, and then commits the blocks.
+/// Commits blocks whose first item is `first`, after the contents of their files.
 async fn store_blocks(
     store: &Store,
-    batch: BatchKey,
-    first: Seq,
+    (batch, first): (BatchKey, Seq),
     mut blocks: Vec<NewBlock>,
     files: &[NamedFile],
 ) -> Result<BatchRecord, StoreError> {
-    store.file_store().keep_all(files.iter().map(|file| &file.sealed)).await?;
-    let mut rows = Vec::with_capacity(files.len());
-    let mut lines = files.iter();
-    for block in blocks.iter_mut().filter(|block| block.ndjson.is_empty()) {
-        for file in lines.by_ref().take(block.count as usize) {
-            serde_json::to_writer(&mut block.ndjson, &file.input())
-                .expect("what holds only texts and numbers prints as JSON");
-            block.ndjson.push(b'\n');
-            rows.push(file.record(first + rows.len() as u64, FileSide::Input));
+    if files.is_empty() {
+        return append(store, (batch, first), &blocks, &[], &[]).await;
+    }
+    let mut contents = FileContents::find(store, files).await;
+    loop {
+        contents.keep(store).await?;
+        let rows = contents.write_lines(&mut blocks, first);
+        match append(store, (batch, first), &blocks, &rows, &contents.shared_keys()).await {
+            // Somebody has just deleted what was to be shared: then it is stored once more.
+            Err(StoreError::ContentGone) => contents.share_nothing(),
+            Ok(written) => {
+                contents.remove_doubles(store).await;
+                return Ok(written);
+            }
+            Err(error) => return Err(error),
         }
     }
-    append(store, batch, first, &blocks, &rows).await
 }
 
 /// One commit, tried again while the database is busy.
 async fn append(
     store: &Store,
-    batch: BatchKey,
-    first: Seq,
+    (batch, first): (BatchKey, Seq),
     blocks: &[NewBlock],
     files: &[FileRecord],
+    shared: &[String],
 ) -> Result<BatchRecord, StoreError> {
     let items: u64 = blocks.iter().map(|block| u64::from(block.count)).sum();
     let mut tries = 0;
     loop {
         tries += 1;
-        match store.append(batch, first, blocks, files).await {
+        match store.append_sharing(batch, first, blocks, files, shared).await {
             Err(StoreError::Busy(_)) if tries < TRIES_MAX => tokio::time::sleep(TRY_PAUSE).await,
             // The try whose answer was lost has written it. Only this upload appends to a batch that is not open.
             Err(StoreError::WrongFirstSeq { total }) if tries > 1 && total == first - 1 + items => {

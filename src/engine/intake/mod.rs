@@ -5,6 +5,7 @@
 
 mod block_buffer;
 mod block_writer;
+mod file_contents;
 mod create;
 mod settlement;
 mod settler;

@@ -227,6 +227,7 @@ fn is_defect(error: &StoreError) -> bool {
         | StoreError::Taken(_) => true,
         StoreError::DiskFull
         | StoreError::Busy(_)
+        | StoreError::ContentGone
         | StoreError::FilesAway(_)
         | StoreError::Database(_)
         | StoreError::Io(_) => false,

@@ -204,6 +204,37 @@ pub(crate) fn found_for_each<C: ConnectionTrait>(connection: &C, table: &str, co
     }
 }
 
+/// Whether rows that are found may be taken away before the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// They may.
+    Free,
+    /// Nobody takes them away: who is about to is passed over, who comes later waits.
+    Held,
+}
+
+/// For each text of the list that is bound as `$1`, the text and `wanted` of one row whose `column` is that text; null, or
+/// no row, where there is none. `column` is to be the first of an index.
+pub(crate) fn one_for_each<C: ConnectionTrait>(
+    connection: &C,
+    table: &str,
+    (column, wanted): (&str, &str),
+    hold: Hold,
+) -> String {
+    let one = format!("SELECT {wanted} AS wanted FROM {table} WHERE {column} = asked.value LIMIT 1");
+    match connection.get_database_backend() {
+        DbBackend::Postgres => {
+            let held = if hold == Hold::Held { "FOR KEY SHARE SKIP LOCKED" } else { "" };
+            format!(
+                "SELECT asked.value, found.wanted FROM json_array_elements_text(CAST($1 AS json)) AS asked \
+                 CROSS JOIN LATERAL ({one} {held}) AS found"
+            )
+        }
+        // Whoever writes is the only one.
+        _ => format!("SELECT asked.value, ({one}) FROM json_each($1) AS asked"),
+    }
+}
+
 /// A list as the one value that it is bound as: keys, texts, or pairs of first and last.
 pub(crate) fn list_value<T: Serialize>(list: &[T]) -> Value {
     serde_json::to_string(list).expect("numbers and texts always print").into()

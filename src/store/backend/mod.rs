@@ -18,7 +18,9 @@ use sea_orm::{
 };
 use sea_orm_migration::MigratorTrait as _;
 
-pub(super) use self::bulk::{LIST_MAX, found_for_each, in_keys, in_texts, insert_many, list_value};
+pub(super) use self::bulk::{
+    Hold, LIST_MAX, found_for_each, in_keys, in_texts, insert_many, list_value, one_for_each,
+};
 pub use self::postgres::Hints;
 use super::error::StoreError;
 use super::migration::Migrator;

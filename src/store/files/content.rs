@@ -77,6 +77,12 @@ impl fmt::Debug for SealedFile {
 }
 
 impl SealedFile {
+    /// True where its content is in the file store.
+    #[must_use]
+    pub fn is_stored(&self) -> bool {
+        self.content.is_none()
+    }
+
     /// Bytes that it holds in memory.
     #[must_use]
     pub fn held_bytes(&self) -> usize {

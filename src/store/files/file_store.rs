@@ -37,6 +37,11 @@ impl FileStore {
         Ok(Self { place })
     }
 
+    #[cfg(test)]
+    pub(super) fn of(place: Place) -> Self {
+        Self { place }
+    }
+
     /// Writes, reads and removes a small content in a bucket; of a folder nothing needs to be tried.
     ///
     /// # Errors
@@ -164,6 +169,22 @@ impl FileStore {
         match &self.place {
             Place::Folder(folder) => Ok(folder.remove(key).await?),
             Place::Bucket(bucket) => bucket.remove(key).await,
+        }
+    }
+
+    /// As [`FileStore::remove`], of several, some at once where that is sooner.
+    ///
+    /// # Errors
+    /// As [`FileStore::remove`]; others may have been removed.
+    pub async fn remove_all(&self, keys: Vec<String>) -> Result<(), StoreError> {
+        match &self.place {
+            Place::Folder(folder) => {
+                for key in keys {
+                    folder.remove(&key).await?;
+                }
+                Ok(())
+            }
+            Place::Bucket(bucket) => bucket.remove_all(keys).await,
         }
     }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! draft, content   a file that is coming in, or came whole    file_store, place   contents by key, wherever they are
 //! folder           a folder of this machine                   bucket              S3: reads, parts, whether it is there
-//! local_file       a path for tasks                           sweep               what no row names
+//! local_file       a path for tasks                           shared_content      equal contents under one key
+//! sweep            what no row names
 //! ```
 
 mod bucket;
@@ -13,6 +14,7 @@ mod file_store;
 mod folder;
 mod local_file;
 mod place;
+mod shared_content;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -22,4 +24,5 @@ pub use self::content::{ContentStream, SMALL_FILE_BYTES_MAX, SealedFile, Stored}
 pub use self::draft::Draft;
 pub use self::file_store::FileStore;
 pub use self::local_file::LocalFile;
+pub use self::shared_content::hold_contents;
 pub use self::sweep::SweepPlace;

@@ -1,6 +1,7 @@
 //! Sweep: what deleted batches and forgotten drafts leave behind goes, a bounded step at a time.
 //!
-//! Contents go before the row that names them, so nothing is forgotten half way; a file that a row names never goes.
+//! Contents go before the row in the trash that names them, so nothing is forgotten half way; one that a file's row names
+//! never goes. Of a key that comes into the trash again while it is taken out, the content stays until the hourly look.
 
 use std::collections::HashSet;
 use std::sync::PoisonError;
@@ -8,7 +9,9 @@ use std::time::Duration;
 
 use crate::fault::Point;
 use crate::store::Store;
-use crate::store::backend::{Durability, LIST_MAX, in_texts, list_value, locking, number, rows, run};
+use crate::store::backend::{
+    Durability, Hold, LIST_MAX, in_texts, list_value, locking, number, one_for_each, rows, run,
+};
 use crate::store::error::StoreError;
 
 /// Rows removed per table and step.
@@ -61,13 +64,8 @@ impl Store {
         if found.is_empty() {
             return Ok(false);
         }
-        let mut keys: Vec<String> = Vec::with_capacity(found.len());
-        for row in &found {
-            let key: String = row.try_get_by_index(0)?;
-            self.inner.file_store.remove(&key).await?;
-            Point::SweepBetween.pass()?;
-            keys.push(key);
-        }
+        let keys: Vec<String> = found.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
+        self.remove_unnamed(&keys).await?;
         let tx = self.inner.backend.write().await?;
         let text = format!("DELETE FROM trash WHERE \"key\" {}", in_texts(&tx, 1));
         run(&tx, &text, vec![list_value(&keys)]).await?;
@@ -131,19 +129,24 @@ impl Store {
         Ok((next.shelf, next.skip) != (0, 0))
     }
 
-    /// Removes those of these files that no row names. Nobody may be about to name them.
+    /// Removes those of these contents that no row names. Nobody may be about to name one for the first time.
     ///
     /// # Errors
     /// Outages; what was removed stays removed.
     pub async fn remove_unnamed(&self, keys: &[String]) -> Result<(), StoreError> {
         let reader = self.inner.backend.reader();
-        let text = format!("SELECT \"key\" FROM files WHERE \"key\" {}", in_texts(reader, 1));
+        let text = one_for_each(reader, "files", ("\"key\"", "\"key\""), Hold::Free);
         for keys in keys.chunks(LIST_MAX) {
             let found = rows(reader, &text, vec![list_value(keys)]).await?;
-            let named: HashSet<String> =
-                found.iter().map(|row| row.try_get_by_index(0)).collect::<Result<_, _>>()?;
-            for key in keys.iter().filter(|key| !named.contains(*key)) {
-                self.inner.file_store.remove(key).await?;
+            let named: HashSet<String> = found
+                .iter()
+                .filter_map(|row| row.try_get_by_index::<Option<String>>(1).transpose())
+                .collect::<Result<_, _>>()?;
+            let unnamed: Vec<String> = keys.iter().filter(|key| !named.contains(*key)).cloned().collect();
+            let count = unnamed.len();
+            self.inner.file_store.remove_all(unnamed).await?;
+            for _content in 0..count {
+                Point::SweepBetween.pass()?;
             }
         }
         Ok(())

@@ -17,6 +17,7 @@ use crate::store::backend::{Durability, count, insert_many, int, row, run};
 use crate::store::clock::Moment;
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
+use crate::store::files::hold_contents;
 use crate::store::records::{
     BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
 };
@@ -216,8 +217,24 @@ impl Store {
         blocks: &[NewBlock],
         files: &[FileRecord],
     ) -> Result<BatchRecord, StoreError> {
+        self.append_sharing(batch, first_seq, blocks, files, &[]).await
+    }
+
+    /// As [`Store::append`], where `shared` are those keys of the files, each once, whose content others have stored: see
+    /// [`Store::stored_contents`].
+    ///
+    /// # Errors
+    /// As [`Store::append`]; [`StoreError::ContentGone`] where such a content is gone, or going.
+    pub async fn append_sharing(
+        &self,
+        batch: BatchKey,
+        first_seq: Seq,
+        blocks: &[NewBlock],
+        files: &[FileRecord],
+        shared: &[String],
+    ) -> Result<BatchRecord, StoreError> {
         self.has_room()?;
-        let written = self.append_once(batch, first_seq, blocks, files).await;
+        let written = self.append_once(batch, first_seq, blocks, files, shared).await;
         self.gives_reserve(&written);
         written
     }
@@ -228,6 +245,7 @@ impl Store {
         first_seq: Seq,
         blocks: &[NewBlock],
         files: &[FileRecord],
+        shared: &[String],
     ) -> Result<BatchRecord, StoreError> {
         let (rows, end) = block_rows(batch, int(first_seq), blocks);
         let tx = self.inner.backend.write().await?;
@@ -242,6 +260,9 @@ impl Store {
         if blocks.iter().any(|block| block.count == 0) {
             return Err(StoreError::Invariant("a block without items".to_owned()));
         }
+        // After the batch's row and before any of the new ones: from here on this waits for nobody, so whoever waits for
+        // what is held here, with a batch's row in its own hands, waits in no circle.
+        hold_contents(&tx, shared).await?;
         insert_many(&tx, INSERT_BLOCKS, "", rows).await?;
         for file in files {
             tape.file(file);

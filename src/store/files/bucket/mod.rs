@@ -87,7 +87,8 @@ fn object_path(key: &str) -> Path {
     if plain { Path::from_iter([&key[..2], key]) } else { Path::from("no-such-key") }
 }
 
-fn builder(options: &BucketOptions) -> AmazonS3Builder {
+/// How the bucket is asked, with keys from the environment.
+pub(super) fn builder(options: &BucketOptions) -> AmazonS3Builder {
     let retry = RetryConfig {
         backoff: BackoffConfig {
             init_backoff: Duration::from_millis(100),
@@ -128,12 +129,15 @@ fn builder(options: &BucketOptions) -> AmazonS3Builder {
 
 impl Bucket {
     pub(super) fn new(options: &BucketOptions) -> Result<Self, StoreError> {
+        Self::of(builder(options), options)
+    }
+
+    pub(super) fn of(builder: AmazonS3Builder, options: &BucketOptions) -> Result<Self, StoreError> {
         // The first to name one has named it; it is the same everywhere in this program.
         let _named_before = rustls::crypto::ring::default_provider().install_default();
         let shown = format!("s3://{}/{}", options.bucket, options.prefix);
         let shown = shown.trim_end_matches('/');
-        let store =
-            builder(options).build().map_err(|error| StoreError::FilesAway(explain(shown, "use", &error)))?;
+        let store = builder.build().map_err(|error| StoreError::FilesAway(explain(shown, "use", &error)))?;
         let objects: Arc<dyn ObjectStore> = if options.prefix.is_empty() {
             Arc::new(store)
         } else {
@@ -249,6 +253,12 @@ impl Bucket {
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             deleted => self.reach.reported("delete from", deleted),
         }
+    }
+
+    /// As [`super::FileStore::remove_all`].
+    pub(super) async fn remove_all(&self, keys: Vec<String>) -> Result<(), StoreError> {
+        let removals = keys.into_iter().map(|key| async move { self.remove(&key).await });
+        stream::iter(removals).buffer_unordered(REQUESTS_AT_ONCE).try_collect().await
     }
 
     /// As [`super::FileStore::aged`]. Parts of uploads that were broken off are the bucket's to remove, by a rule of its own.
