@@ -105,32 +105,32 @@ trait Content: BufRead + Seek {}
 
 impl<T: BufRead + Seek> Content for T {}
 
+/// The format of a picture that begins so. A JPEG is known by its first marker alone: stray bytes may follow it.
+fn format_of(start: &[u8]) -> Result<Format, TaskError> {
+    match image::guess_format(start) {
+        Ok(ImageFormat::Png) => Ok(Format::Png),
+        Ok(ImageFormat::Jpeg) => Ok(Format::Jpeg),
+        Ok(ImageFormat::WebP) => Ok(Format::Webp),
+        Ok(_other) => {
+            Err(TaskError::input("unsupported", "the picture is in a format other than PNG, JPEG or WebP"))
+        }
+        Err(_unknown) if start.starts_with(&[0xff, 0xd8]) => Ok(Format::Jpeg),
+        Err(_unknown) => {
+            Err(TaskError::input("unsupported", "the file is not a picture in PNG, JPEG or WebP"))
+        }
+    }
+}
+
 /// Opens the picture and holds its decoder to the limits.
 fn open(path: &Path) -> Result<Opened<impl ImageDecoder>, TaskError> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let bytes = file.metadata().map_err(|error| unreadable(&error))?.len();
-    let content: Box<dyn Content> = Box::new(BufReader::new(file));
-    let reader = ImageReader::new(content).with_guessed_format().map_err(|error| unreadable(&error))?;
-    let format = match reader.format() {
-        Some(ImageFormat::Png) => Format::Png,
-        Some(ImageFormat::Jpeg) => Format::Jpeg,
-        Some(ImageFormat::WebP) => Format::Webp,
-        Some(_other) => {
-            return Err(TaskError::input(
-                "unsupported",
-                "the picture is in a format other than PNG, JPEG or WebP",
-            ));
-        }
-        None => {
-            return Err(TaskError::input("unsupported", "the file is not a picture in PNG, JPEG or WebP"));
-        }
-    };
+    let mut content: Box<dyn Content> = Box::new(BufReader::new(file));
+    let format = format_of(content.fill_buf().map_err(|error| unreadable(&error))?)?;
     if bytes > if format == Format::Jpeg { JPEG_BYTES_MAX } else { FILE_BYTES_MAX } {
         let message = "the file is larger than allowed: 128 MiB for a JPEG, 512 MiB for others";
         return Err(TaskError::input("too_large", message));
     }
-    let guessed = reader.format();
-    let mut content = reader.into_inner();
     let frames = frames::count(&mut content, format);
     if format == Format::Jpeg {
         let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
@@ -139,10 +139,14 @@ fn open(path: &Path) -> Result<Opened<impl ImageDecoder>, TaskError> {
         content = Box::new(Cursor::new(bytes));
     }
     content.rewind().map_err(|error| unreadable(&error))?;
-    let mut reader = ImageReader::new(content);
-    if let Some(guessed) = guessed {
-        reader.set_format(guessed);
-    }
+    let mut reader = ImageReader::with_format(
+        content,
+        match format {
+            Format::Png => ImageFormat::Png,
+            Format::Jpeg => ImageFormat::Jpeg,
+            Format::Webp => ImageFormat::WebP,
+        },
+    );
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(SIDE_PIXELS_IN_MAX);
     limits.max_image_height = Some(SIDE_PIXELS_IN_MAX);
