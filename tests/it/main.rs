@@ -8,6 +8,7 @@
 mod acts;
 mod api_bodies;
 mod api_forms;
+mod api_http;
 mod api_once;
 mod api_parameters;
 mod api_read;
@@ -21,12 +22,14 @@ mod counts;
 mod crash;
 mod disk_full;
 mod documented;
+mod documented_api;
 mod downloads;
 #[cfg(feature = "failpoints")]
 mod faults;
 mod files_s3;
 mod files_shared;
 mod form_bounds;
+mod fuzz;
 mod golden;
 mod keep_alive;
 mod live;
