@@ -20,9 +20,11 @@ mod clock;
 mod commands;
 mod counts;
 mod crash;
+mod declared;
 mod disk_full;
 mod documented;
 mod documented_api;
+mod documented_tasks;
 mod downloads;
 #[cfg(feature = "failpoints")]
 mod faults;

@@ -66,6 +66,7 @@ fn derived_schemas() -> Map<String, Value> {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
         settings.transforms.push(Box::new(bound_integers));
+        settings.transforms.push(Box::new(list_words));
         settings
     };
     let mut answered = SchemaGenerator::new(settings().for_serialize());
@@ -105,6 +106,30 @@ fn bound_integers(schema: &mut schemars::Schema) {
         }
     }
     schemars::transform::transform_subschemas(&mut bound_integers, schema);
+}
+
+/// Makes a list of an enumeration of words, with what each means below it; schemars makes a schema of each.
+fn list_words(schema: &mut schemars::Schema) {
+    let words: Option<Vec<(String, String)>> =
+        schema.get("oneOf").and_then(Value::as_array).and_then(|cases| {
+            let word = |case: &Value| {
+                let meaning = case.get("description").and_then(Value::as_str)?;
+                Some((case.get("const")?.as_str()?.to_owned(), meaning.to_owned()))
+            };
+            cases.iter().map(word).collect()
+        });
+    if let Some(words) = words {
+        let mut text = schema.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
+        for (word, meaning) in &words {
+            text.push_str(&format!("\n- `{word}`: {meaning}"));
+        }
+        schema.remove("oneOf");
+        schema.insert("type".to_owned(), "string".into());
+        schema
+            .insert("enum".to_owned(), words.into_iter().map(|(word, _meaning)| Value::from(word)).collect());
+        schema.insert("description".to_owned(), text.into());
+    }
+    schemars::transform::transform_subschemas(&mut list_words, schema);
 }
 
 /// One answer for each status of a refusal, with the codes that it comes with.
