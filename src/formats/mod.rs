@@ -3,6 +3,7 @@
 //! ```text
 //! lines, text, ndjson, csv   bytes -> items, as they come       stream      a whole stream, by how it is written
 //! json_body                  a JSON body -> what to run, items  form        a form -> what to run, items and files
+//! encoding                   other encodings -> UTF-8
 //! item_kind                  which items a task takes           item_sink   where items and files go
 //! body                       a body on its way: its bytes, its hash, and why it did not come whole
 //! ```
@@ -17,6 +18,7 @@
 
 pub mod body;
 pub mod csv;
+pub mod encoding;
 pub mod form;
 pub mod item_kind;
 pub mod item_sink;

@@ -13,6 +13,7 @@ mod api_parameters;
 mod api_read;
 mod api_refuse;
 mod api_results;
+mod api_tables;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod clock;

@@ -6,10 +6,10 @@
 use multer::Field;
 use serde_json::Value;
 
+use super::file_name::file_name;
 use super::parts::{FormBody, FormParts};
 use super::settings::{FormKind, FormSettings};
 use crate::formats::body::{BodyFault, BodyHash};
-use crate::formats::csv::delimiter::guess_delimiter;
 use crate::formats::item_sink::ItemSink;
 use crate::formats::stream::{StreamFormat, StreamReader};
 use crate::protocol::{ApiError, ErrorCode, InputKind, NewBatch};
@@ -140,7 +140,7 @@ impl<'h> FormReader<'h> {
         input: InputKind,
         sink: &mut impl ItemSink,
     ) -> Result<(), BodyFault> {
-        let name = part.file_name().unwrap_or_default().to_owned();
+        let name = file_name(part.headers())?;
         let mut chunk = self.parts.chunk(&mut part).await?;
         // A browser posts a part without name and content where nothing was chosen; a file of no bytes has a name.
         if chunk.is_none() && name.is_empty() {
@@ -160,7 +160,7 @@ impl<'h> FormReader<'h> {
                 return Err(ApiError::invalid(detail).into());
             }
         }
-        let name = file_name(&name)?;
+        let name = label(name)?;
         let mut file = sink.begin_file().await?;
         let mut bytes: u64 = 0;
         while let Some(some) = chunk {
@@ -190,12 +190,11 @@ impl<'h> FormReader<'h> {
             return self.skip(part).await;
         }
         let format = if kind == PartKind::Csv {
-            let delimiter = self.settings.delimiter.unwrap_or_else(|| guess_delimiter(&chunk));
-            StreamFormat::Csv { delimiter }
+            StreamFormat::Csv(self.settings.csv.clone())
         } else {
             StreamFormat::Text
         };
-        let mut reader = StreamReader::new(format, input, self.file_bytes_max)?;
+        let mut reader = StreamReader::new(format, self.settings.encoding, input, self.file_bytes_max)?;
         loop {
             reader.chunk(&chunk, sink).await?;
             match self.parts.chunk(&mut part).await {
@@ -227,13 +226,15 @@ impl<'h> FormReader<'h> {
     }
 }
 
-/// The name of a file as a label.
-fn file_name(name: &str) -> Result<String, ApiError> {
+/// The name of a file as a label, as it came.
+fn label(name: String) -> Result<String, ApiError> {
     if name.len() > FILE_NAME_BYTES_MAX {
         return Err(ApiError::invalid(format!(
             "The name of a file has more than {FILE_NAME_BYTES_MAX} bytes."
         )));
     }
-    let label: String = name.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
-    Ok(if label.is_empty() { "file".to_owned() } else { label })
+    if name.contains('\0') {
+        return Err(ApiError::invalid("The name of a file holds a NUL, which no system takes."));
+    }
+    Ok(if name.is_empty() { "file".to_owned() } else { name })
 }

@@ -15,7 +15,7 @@ use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::js_sys::Reflect;
+use leptos::web_sys::js_sys::{Reflect, Uint8Array};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DragEvent, File, FileList, FormData, HtmlFormElement, HtmlInputElement};
 
@@ -28,7 +28,7 @@ const GROUP_FILES_MAX: usize = 64;
 /// Bytes in one request, unless a single file has more.
 const GROUP_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of a CSV that are looked at before the start.
-const HEAD_BYTES: f64 = 65_536.0;
+const HEAD_BYTES: f64 = 262_144.0;
 /// Wait before another try after the first failure, and the longest.
 const WAIT_FIRST: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(30);
@@ -147,13 +147,13 @@ pub fn clear(upload: Upload) {
     upload.phase.set(UploadPhase::Idle);
 }
 
-/// The first bytes of the file chosen in an input, as text.
-pub fn csv_head(event: &Event, then: impl FnOnce(String) + 'static) {
+/// The first bytes of the file chosen in an input.
+pub fn csv_head(event: &Event, then: impl FnOnce(Vec<u8>) + 'static) {
     let file = input_of(event).and_then(|input| input.files()).and_then(|files| files.get(0));
     let Some(head) = file.and_then(|file| file.slice_with_f64_and_f64(0.0, HEAD_BYTES).ok()) else { return };
     spawn_local(async move {
-        if let Ok(text) = JsFuture::from(head.text()).await {
-            then(text.as_string().unwrap_or_default());
+        if let Ok(bytes) = JsFuture::from(head.array_buffer()).await {
+            then(Uint8Array::new(&bytes).to_vec());
         }
     });
 }
