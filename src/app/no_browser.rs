@@ -22,6 +22,9 @@ pub mod upload {
     /// Would take files dropped on the page.
     pub fn accept_drops(_upload: Upload, _over: RwSignal<bool>, _dropped: impl Fn() + 'static) {}
 
+    /// Would have the browser ask before the page is left.
+    pub fn ask_before_leaving(_upload: Upload) {}
+
     /// Would take files chosen in an input.
     pub fn take_input(_upload: Upload, _event: &Event) {}
 

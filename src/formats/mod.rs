@@ -5,6 +5,7 @@
 //! json_body                  a JSON body -> what to run, items  form        a form -> what to run, items and files
 //! encoding                   other encodings -> UTF-8
 //! item_kind                  which items a task takes           item_sink   where items and files go
+//! unpack                     a zip -> files
 //! body                       a body on its way: its bytes, its hash, and why it did not come whole
 //! ```
 //!
@@ -27,3 +28,4 @@ mod lines;
 mod ndjson;
 pub mod stream;
 mod text;
+pub mod unpack;

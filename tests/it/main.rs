@@ -42,6 +42,7 @@ mod live_vanished;
 #[cfg(feature = "failpoints")]
 mod loops;
 mod nodes;
+mod open_idle;
 mod outage;
 mod pages;
 mod revocation;
@@ -51,5 +52,6 @@ mod submit_cuts;
 mod submit_owed;
 mod support;
 mod tidy;
+mod unpack;
 mod values;
 mod watch;

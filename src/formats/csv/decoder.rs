@@ -96,6 +96,11 @@ impl CsvDecoder {
     }
 }
 
+/// The delimiter that a decoder guesses for a text that begins so.
+pub fn seen_delimiter(text: &[u8]) -> u8 {
+    guess_delimiter(&text[..guess_end(text).unwrap_or(text.len())])
+}
+
 /// Where the bytes that a guess needs end, the same for any chunking; none while more are needed.
 fn guess_end(held: &[u8]) -> Option<usize> {
     let looked = &held[..held.len().min(GUESS_BYTES_MAX)];

@@ -2,7 +2,7 @@
 //!
 //! Read by the same code as a submit: what the preview shows is what the batch will get.
 
-use super::decoder::CsvDecoder;
+use super::decoder::{CsvDecoder, seen_delimiter};
 use super::options::{CsvOptions, FirstRow};
 use crate::formats::encoding::{NulBytes, TextEncoding, Transcoder, looks_like_windows_1252};
 use crate::protocol::ApiError;
@@ -61,6 +61,8 @@ pub fn csv_preview(
         fault?;
         text.extend_from_slice(&rest);
     }
+    // Known before the rows are read, so that a fault in them is told from one of the end.
+    options.delimiter.get_or_insert_with(|| seen_delimiter(&text));
     if header.is_empty() {
         options.first_row = seen_first_row(&text, &options);
     }

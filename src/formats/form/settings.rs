@@ -1,7 +1,7 @@
 //! Fields of a form into the settings of a batch.
 //!
 //! Reads `task`, `name`, `params`, `options`, and what a plain HTML form posts instead: `param.NAME`, `option.NAME`,
-//! `kind`, `count`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
+//! `kind`, `count`, `unpack`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
 //! schema to say.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,15 @@ pub(super) enum FormKind {
     Count,
 }
 
+/// What becomes of files whose name ends in `.zip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ZipFiles {
+    /// They are items.
+    Kept,
+    /// The files in them are.
+    Unpacked,
+}
+
 /// The settings so far.
 #[derive(Debug)]
 pub(super) struct FormSettings {
@@ -53,6 +62,7 @@ pub(super) struct FormSettings {
     pub(super) kind: FormKind,
     pub(super) csv: CsvOptions,
     pub(super) encoding: TextEncoding,
+    pub(super) zips: ZipFiles,
     pub(super) count: Option<u64>,
 }
 
@@ -70,6 +80,7 @@ impl Default for FormSettings {
             kind: FormKind::Any,
             csv: CsvOptions::default(),
             encoding: TextEncoding::Auto,
+            zips: ZipFiles::Kept,
             count: None,
         }
     }
@@ -106,6 +117,7 @@ impl FormSettings {
             "params" => self.params = parse_setting("params", given)?,
             "options" => self.options = parse_setting("options", given)?.map(|Object(options)| options),
             "kind" => self.kind = given.map_or(Ok(FormKind::Any), read_kind)?,
+            "unpack" => self.zips = read_zips(given)?,
             "encoding" => self.encoding = TextEncoding::read(text)?,
             "count" => self.count = given.map(read_count).transpose()?,
             // A tab, which is a delimiter, would be trimmed away.
@@ -211,6 +223,14 @@ fn read_kind(text: &str) -> Result<FormKind, ApiError> {
         "csv" | "record" | "records" => Ok(FormKind::Csv),
         "count" => Ok(FormKind::Count),
         other => Err(ApiError::invalid(format!("kind: expected files, lines, csv or count, not {other:?}."))),
+    }
+}
+
+fn read_zips(given: Option<&str>) -> Result<ZipFiles, ApiError> {
+    match given {
+        None | Some("false" | "off") => Ok(ZipFiles::Kept),
+        Some("true" | "on") => Ok(ZipFiles::Unpacked),
+        Some(_) => Err(ApiError::invalid("unpack: expected true or false.")),
     }
 }
 

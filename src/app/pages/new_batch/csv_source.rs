@@ -73,6 +73,24 @@ pub fn csv(over: Over) -> AnyView {
             written.header.set(if seen.header { "true" } else { "false" }.to_owned());
         }
     });
+    view! {
+        <input type="hidden" name="kind" value="csv" />
+        {how_written(written, preview)}
+        <div class="field">
+            <label for="csv">"A CSV file"</label>
+            <input id="csv" type="file" name="csv" accept=".csv,.tsv,.txt,text/csv" on:change=chosen />
+        </div>
+        {move || preview.value().get().map(shown)}
+        <div class="field">
+            <label for="csv-text">"or its text"</label>
+            <textarea id="csv-text" name="csv" rows="6" spellcheck="false" on:input=paste></textarea>
+        </div>
+    }
+    .into_any()
+}
+
+/// What parts the fields, the encoding, and whether there is a header.
+fn how_written(written: Written, preview: ServerAction<PreviewCsv>) -> AnyView {
     let changed = move |field: RwSignal<String>| {
         move |event: Event| {
             field.set(event_target_value(&event));
@@ -80,7 +98,6 @@ pub fn csv(over: Over) -> AnyView {
         }
     };
     view! {
-        <input type="hidden" name="kind" value="csv" />
         <div class="field">
             <label for="delimiter">"Fields are parted by"</label>
             <select id="delimiter" name="delimiter" on:change=changed(written.delimiter)>
@@ -108,15 +125,6 @@ pub fn csv(over: Over) -> AnyView {
                 <option value="true">"names the columns"</option>
                 <option value="false">"is a row like the others"</option>
             </select>
-        </div>
-        <div class="field">
-            <label for="csv">"A CSV file"</label>
-            <input id="csv" type="file" name="csv" accept=".csv,.tsv,.txt,text/csv" on:change=chosen />
-        </div>
-        {move || preview.value().get().map(shown)}
-        <div class="field">
-            <label for="csv-text">"or its text"</label>
-            <textarea id="csv-text" name="csv" rows="6" spellcheck="false" on:input=paste></textarea>
         </div>
     }
     .into_any()
