@@ -68,7 +68,7 @@ const NUL_PATTERN_BYTES: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NulBytes {
     /// Yes: in a table no NUL is text.
-    Tell,
+    MeanUtf16,
     /// No: they are text.
     AreText,
 }
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_mark_that_contradicts_is_refused() {
-        let fault = read(TextEncoding::Utf8, NulBytes::Tell, b"\xFF\xFEa\0", 9).unwrap_err();
+        let fault = read(TextEncoding::Utf8, NulBytes::MeanUtf16, b"\xFF\xFEa\0", 9).unwrap_err();
         assert_eq!((fault.code, fault.line), (ErrorCode::Invalid, Some(1)));
         assert!(fault.detail.contains("encoding=utf-16le"), "{fault}");
     }
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn what_is_cut_inside_a_character_is_refused() {
         for bytes in [&b"\xFF\xFEa\0b"[..], b"\xFF\xFE\x3D\xD8", b"\xFF\xFE\x3D\xD8a\0"] {
-            assert!(read(TextEncoding::Auto, NulBytes::Tell, bytes, 1).is_err(), "{bytes:?}");
+            assert!(read(TextEncoding::Auto, NulBytes::MeanUtf16, bytes, 1).is_err(), "{bytes:?}");
         }
     }
 
@@ -299,15 +299,15 @@ mod tests {
     fn the_first_bytes_are_not_held_longer_than_needed() {
         let mut transcoder = Transcoder::new(TextEncoding::Auto, NulBytes::AreText);
         assert_eq!(transcoder.push(b"a").0.as_ref(), b"a");
-        let mut transcoder = Transcoder::new(TextEncoding::Auto, NulBytes::Tell);
+        let mut transcoder = Transcoder::new(TextEncoding::Auto, NulBytes::MeanUtf16);
         assert_eq!(transcoder.push(b"a\n").0.as_ref(), b"a\n");
     }
 
     #[test]
     fn nul_bytes_of_lines_are_text() {
         assert_eq!(read(TextEncoding::Auto, NulBytes::AreText, b"a\0b\0", 1).unwrap(), "a\0b\0");
-        assert_eq!(read(TextEncoding::Auto, NulBytes::Tell, b"a\0b\0", 1).unwrap(), "ab");
-        assert_eq!(read(TextEncoding::Auto, NulBytes::Tell, b"\0a\0b", 3).unwrap(), "ab");
+        assert_eq!(read(TextEncoding::Auto, NulBytes::MeanUtf16, b"a\0b\0", 1).unwrap(), "ab");
+        assert_eq!(read(TextEncoding::Auto, NulBytes::MeanUtf16, b"\0a\0b", 3).unwrap(), "ab");
     }
 
     proptest! {
@@ -318,7 +318,7 @@ mod tests {
                 ("", TextEncoding::Utf8, text.as_bytes().to_vec()),
             ] {
                 let bytes = [mark.as_bytes(), &bytes].concat();
-                prop_assert_eq!(&read(asked, NulBytes::Tell, &bytes, cut).unwrap(), &text);
+                prop_assert_eq!(&read(asked, NulBytes::MeanUtf16, &bytes, cut).unwrap(), &text);
             }
             let marked = format!("\u{feff}{text}");
             for bytes_of in [u16::to_le_bytes, u16::to_be_bytes] {
@@ -326,7 +326,7 @@ mod tests {
                 prop_assert_eq!(&read(TextEncoding::Auto, NulBytes::AreText, &bytes, cut).unwrap(), &text);
             }
             let bytes = utf16(&text, u16::to_be_bytes);
-            prop_assert_eq!(&read(TextEncoding::Utf16Be, NulBytes::Tell, &bytes, cut).unwrap(), &text);
+            prop_assert_eq!(&read(TextEncoding::Utf16Be, NulBytes::MeanUtf16, &bytes, cut).unwrap(), &text);
         }
 
         #[test]
@@ -334,7 +334,7 @@ mod tests {
             let (bytes, _encoding, lossy) = WINDOWS_1252.encode(&text);
             prop_assert!(!lossy);
             prop_assert!(looks_like_windows_1252(&bytes));
-            prop_assert_eq!(read(TextEncoding::Windows1252, NulBytes::Tell, &bytes, cut).unwrap(), text);
+            prop_assert_eq!(read(TextEncoding::Windows1252, NulBytes::MeanUtf16, &bytes, cut).unwrap(), text);
         }
     }
 }

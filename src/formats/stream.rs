@@ -100,7 +100,7 @@ impl StreamReader {
         bytes_max: u64,
     ) -> Result<Self, ApiError> {
         let nul_bytes = match format {
-            StreamFormat::Csv(_) => NulBytes::Tell,
+            StreamFormat::Csv(_) => NulBytes::MeanUtf16,
             StreamFormat::Text | StreamFormat::Ndjson => NulBytes::AreText,
         };
         let transcoder = Transcoder::new(encoding, nul_bytes);

@@ -52,7 +52,7 @@ pub fn csv_preview(
     options.set("header", header)?;
     let encoding = TextEncoding::read(encoding)?;
     let encoding = if encoding == TextEncoding::Auto { seen_encoding(bytes) } else { encoding };
-    let mut transcoder = Transcoder::new(encoding, NulBytes::Tell);
+    let mut transcoder = Transcoder::new(encoding, NulBytes::MeanUtf16);
     let (text, fault) = transcoder.push(bytes);
     fault?;
     let mut text = text.into_owned();
