@@ -4,6 +4,7 @@ use super::delimiter::guess_delimiter;
 use super::header::CsvHeader;
 use super::options::CsvOptions;
 use super::reader::CsvReader;
+use crate::formats::encoding::{NulBytes, TextEncoding, Transcoder};
 use crate::protocol::{ApiError, Json};
 
 /// Bytes and line ends after which the delimiter is guessed, whichever comes first.
@@ -94,6 +95,23 @@ impl CsvDecoder {
     pub fn left_out(&self) -> &[String] {
         self.header.left_out()
     }
+}
+
+/// The items of a whole CSV, as an upload of it would be read: its encoding by its byte order mark, its delimiter guessed.
+///
+/// # Errors
+/// `invalid` or `too_large`, with the line.
+pub fn read_whole(bytes: &[u8]) -> Result<Vec<Json>, ApiError> {
+    let mut transcoder = Transcoder::new(TextEncoding::Auto, NulBytes::MeanUtf16);
+    let mut decoder = CsvDecoder::new(CsvOptions::default());
+    let mut items = Vec::new();
+    let (text, fault) = transcoder.push(bytes);
+    decoder.push(&text, &mut items)?;
+    let (rest, last_fault) = transcoder.finish();
+    decoder.push(&rest, &mut items)?;
+    fault.and(last_fault).map_err(|fault| fault.at_line(decoder.lines() + 1))?;
+    decoder.finish(&mut items)?;
+    Ok(items)
 }
 
 /// The delimiter that a decoder guesses for a text that begins so.
