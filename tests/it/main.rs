@@ -8,6 +8,7 @@
 mod acts;
 mod api_bodies;
 mod api_forms;
+mod api_http;
 mod api_once;
 mod api_parameters;
 mod api_read;
@@ -23,6 +24,7 @@ mod crash;
 mod declared;
 mod disk_full;
 mod documented;
+mod documented_api;
 mod documented_tasks;
 mod downloads;
 #[cfg(feature = "failpoints")]
@@ -30,6 +32,7 @@ mod faults;
 mod files_s3;
 mod files_shared;
 mod form_bounds;
+mod fuzz;
 mod golden;
 mod keep_alive;
 mod live;
