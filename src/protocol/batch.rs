@@ -115,6 +115,11 @@ pub struct Options {
     pub rate_per_s: Option<f64>,
     /// More items may be appended until it is sealed.
     pub open: bool,
+    /// Seconds after which an open batch to which nothing was added ends cancelled, 1 to 604,800; by default it waits
+    /// until it is sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ssr", schemars(range(min = 1, max = 604_800)))]
+    pub idle_seconds: Option<u64>,
     /// Run only so many items, then pause.
     pub try_first: Option<u64>,
     /// Pause by itself when too much fails.

@@ -14,6 +14,7 @@ mod api_parameters;
 mod api_read;
 mod api_refuse;
 mod api_results;
+mod api_tables;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod clock;
@@ -46,6 +47,7 @@ mod live_vanished;
 #[cfg(feature = "failpoints")]
 mod loops;
 mod nodes;
+mod open_idle;
 mod outage;
 mod pages;
 mod revocation;
@@ -55,5 +57,6 @@ mod submit_cuts;
 mod submit_owed;
 mod support;
 mod tidy;
+mod unpack;
 mod values;
 mod watch;
