@@ -1,6 +1,6 @@
 # The commands of Milepost. `make help` lists them.
 .DEFAULT_GOAL := help
-.PHONY: help tools site build run dev fmt check tidy unit test e2e audit bench soak
+.PHONY: help tools site build run dev fmt check tidy unit fuzz test e2e audit bench soak
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release/milepost
@@ -50,7 +50,12 @@ unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST
 	@scripts/tools clock
 	@scripts/tools s3
 	@scripts/tools clients
+	@scripts/tools fuzz
 	@cargo test --locked --features failpoints
+
+fuzz: ## the API by schemathesis, as admin, operator and viewer (about three minutes; a part of `unit`)
+	@scripts/tools fuzz
+	@cargo test --locked --features failpoints --test it -- --nocapture fuzz::
 
 soak: ## the long runs: kills, freezes, restarts, faults, cuts and random acts, SOAK times (10) as many as `unit` does
 	@scripts/tools postgres
@@ -61,6 +66,7 @@ soak: ## the long runs: kills, freezes, restarts, faults, cuts and random acts, 
 test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
 	@[ "$$MILEPOST_TEST_POSTGRES" != off ] || echo "left out: what needs Postgres (MILEPOST_TEST_POSTGRES=off)"
 	@[ "$$MILEPOST_TEST_S3" != off ] || echo "left out: what needs an S3 server (MILEPOST_TEST_S3=off)"
+	@[ "$$MILEPOST_TEST_FUZZ" != off ] || echo "left out: the fuzzer (MILEPOST_TEST_FUZZ=off)"
 	@[ "$$MILEPOST_TEST_CLIENTS" != off ] || echo "left out: the documented clients (MILEPOST_TEST_CLIENTS=off)"
 
 e2e: build ## browser tests against the release executable

@@ -22,14 +22,17 @@ pub mod upload {
     /// Would take files dropped on the page.
     pub fn accept_drops(_upload: Upload, _over: RwSignal<bool>, _dropped: impl Fn() + 'static) {}
 
+    /// Would have the browser ask before the page is left.
+    pub fn ask_before_leaving(_upload: Upload) {}
+
     /// Would take files chosen in an input.
     pub fn take_input(_upload: Upload, _event: &Event) {}
 
     /// Would forget the queue.
     pub fn clear(_upload: Upload) {}
 
-    /// Would read the first bytes of the file chosen in an input, as text.
-    pub fn csv_head(_event: &Event, _then: impl FnOnce(String) + 'static) {}
+    /// Would read the first bytes of the file chosen in an input.
+    pub fn csv_head(_event: &Event, _then: impl FnOnce(Vec<u8>) + 'static) {}
 
     /// Would send the form.
     pub fn send(

@@ -106,6 +106,7 @@ fn DropAnywhere() -> impl IntoView {
     };
     let queue = use_upload();
     Effect::new(move |_| upload::accept_drops(queue, over, dropped.clone()));
+    Effect::new(move |_| upload::ask_before_leaving(queue));
     view! {
         <div class="drop-veil" class:shown=move || over.get() aria-hidden="true">"Drop to make a batch"</div>
     }

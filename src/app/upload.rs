@@ -8,7 +8,7 @@
 
 use leptos::prelude::*;
 
-pub use super::browser::upload::{accept_drops, clear, csv_head, send, take_input};
+pub use super::browser::upload::{accept_drops, ask_before_leaving, clear, csv_head, send, take_input};
 
 /// Files held by one tab; more are left out, and the page says so.
 pub const FILES_MAX: usize = 200_000;
@@ -29,6 +29,15 @@ pub struct QueuedFile {
     pub name: String,
     /// Size.
     pub bytes: u64,
+}
+
+impl QueuedFile {
+    /// True where it is taken for a zip, by its name.
+    #[must_use]
+    pub fn is_zip(&self) -> bool {
+        let name = self.name.as_bytes();
+        name.len() > 4 && name[name.len() - 4..].eq_ignore_ascii_case(b".zip")
+    }
 }
 
 /// How far the sending is.
@@ -59,6 +68,8 @@ pub struct Upload {
     pub done: RwSignal<usize>,
     /// True once files were left out: there are more than [`FILES_MAX`].
     pub left_out: RwSignal<bool>,
+    /// True where the files in a zip are to be items, not the zip.
+    pub unpack: RwSignal<bool>,
     /// Bytes sent of the group after those, 0 to its size.
     pub sent_bytes: RwSignal<u64>,
 }
@@ -75,6 +86,7 @@ impl Upload {
             phase: RwSignal::new(UploadPhase::Idle),
             done: RwSignal::new(0),
             left_out: RwSignal::new(false),
+            unpack: RwSignal::new(false),
             sent_bytes: RwSignal::new(0),
         }
     }

@@ -52,7 +52,7 @@ mod tests;
 mod window_feed;
 
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::sync::OnceCell;
@@ -150,6 +150,12 @@ impl Engine {
     #[must_use]
     pub fn node(&self) -> NodeId {
         self.stages.membership.liveness.node()
+    }
+
+    /// Folder of this node for what need not last.
+    #[must_use]
+    pub fn work_folder(&self) -> &Path {
+        &self.stages.membership.options.work
     }
 
     /// Why this node is not ready, if it is not: a sentence.

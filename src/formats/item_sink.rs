@@ -1,5 +1,6 @@
 //! Where the items and files of a body go.
 
+use std::fs::File;
 use std::future::Future;
 
 use crate::protocol::{ApiError, Json};
@@ -20,6 +21,13 @@ pub trait ItemSink: Send {
     /// # Errors
     /// A refusal ends the reading.
     fn push(&mut self, item: &Json) -> impl Future<Output = Result<(), ApiError>> + Send;
+
+    /// A file without a name for what must be looked at whole before any of it is an item, on the disk that is there for
+    /// such; it goes when it is dropped.
+    ///
+    /// # Errors
+    /// Where it cannot be made.
+    fn scratch_file(&self) -> Result<File, ApiError>;
 
     /// Begins a file.
     ///

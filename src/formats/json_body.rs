@@ -137,7 +137,7 @@ impl JsonList<'_> {
             }
             let number = at + 1;
             let item = one_line(raw?)?;
-            if item.as_str().len() > ITEM_BYTES_MAX {
+            if sent_bytes(&item) > ITEM_BYTES_MAX {
                 let detail = format!("Item {number} has more than {ITEM_BYTES_MAX} bytes.");
                 return Err(ApiError::new(ErrorCode::TooLarge, detail));
             }
@@ -148,6 +148,16 @@ impl JsonList<'_> {
             sink.push(&item).await?;
         }
         Ok(())
+    }
+}
+
+/// Bytes of an item: of a text, those that it stands for, as where it is sent as a line.
+fn sent_bytes(item: &Json) -> usize {
+    let written = item.as_str();
+    if written.len() > ITEM_BYTES_MAX && written.starts_with('"') {
+        item.display_text().len()
+    } else {
+        written.len()
     }
 }
 

@@ -3,6 +3,7 @@
 //! Any chunking of the same bytes gives the same lines and numbers. At most one line is held, of at most
 //! [`ITEM_BYTES_MAX`] bytes.
 
+use super::encoding::looks_like_windows_1252;
 use crate::protocol::limits::ITEM_BYTES_MAX;
 use crate::protocol::{ApiError, ErrorCode};
 
@@ -80,10 +81,16 @@ pub fn too_long(line: u64) -> ApiError {
         .at_line(line)
 }
 
-/// The bytes as text.
+/// The bytes of an item as text.
 pub fn utf8(bytes: &[u8], line: u64) -> Result<&str, ApiError> {
     std::str::from_utf8(bytes).map_err(|fault| {
         let at = fault.valid_up_to() + 1;
-        ApiError::invalid(format!("Expected UTF-8 text; byte {at} is none.")).at_line(line)
+        let advice = if looks_like_windows_1252(bytes) {
+            "It looks like windows-1252, in which spreadsheets on Windows save CSV: send it with encoding=windows-1252, or \
+             save it as UTF-8."
+        } else {
+            "Save it as UTF-8, or name its encoding: encoding=utf-16le, utf-16be or windows-1252."
+        };
+        ApiError::invalid(format!("Expected UTF-8 text; byte {at} is none. {advice}")).at_line(line)
     })
 }

@@ -3,7 +3,9 @@
 //! ```text
 //! lines, text, ndjson, csv   bytes -> items, as they come       stream      a whole stream, by how it is written
 //! json_body                  a JSON body -> what to run, items  form        a form -> what to run, items and files
+//! encoding                   other encodings -> UTF-8
 //! item_kind                  which items a task takes           item_sink   where items and files go
+//! unpack                     a zip -> files
 //! body                       a body on its way: its bytes, its hash, and why it did not come whole
 //! ```
 //!
@@ -17,6 +19,7 @@
 
 pub mod body;
 pub mod csv;
+pub mod encoding;
 pub mod form;
 pub mod item_kind;
 pub mod item_sink;
@@ -25,3 +28,4 @@ mod lines;
 mod ndjson;
 pub mod stream;
 mod text;
+pub mod unpack;

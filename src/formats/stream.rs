@@ -7,6 +7,8 @@ use futures_util::StreamExt;
 
 use super::body::{BodyFault, BodyHash, ByteStream};
 use super::csv::decoder::CsvDecoder;
+use super::csv::options::CsvOptions;
+use super::encoding::{NulBytes, TextEncoding, Transcoder};
 use super::item_kind::takes_files;
 use super::item_sink::ItemSink;
 use super::ndjson::NdjsonDecoder;
@@ -14,23 +16,22 @@ use super::text::TextDecoder;
 use crate::protocol::{ApiError, ErrorCode, InputKind, Json};
 
 /// How the items of a stream are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamFormat {
     /// One a line.
     Text,
     /// One JSON value a line.
     Ndjson,
     /// A header and one record an item.
-    Csv {
-        /// What parts the fields: one ASCII character.
-        delimiter: u8,
-    },
+    Csv(CsvOptions),
 }
 
 /// A stream of items.
 pub struct ItemStream {
     /// How they are written.
     pub format: StreamFormat,
+    /// In which encoding.
+    pub encoding: TextEncoding,
     /// The bytes.
     pub bytes: ByteStream,
     /// Bytes that were announced, if they were: fewer are a body cut short.
@@ -50,7 +51,7 @@ impl ItemStream {
         sink: &mut impl ItemSink,
         mut hash: Option<&mut BodyHash>,
     ) -> Result<(), BodyFault> {
-        let mut reader = StreamReader::new(self.format, input, self.bytes_max)?;
+        let mut reader = StreamReader::new(self.format, self.encoding, input, self.bytes_max)?;
         while let Some(chunk) = self.bytes.next().await {
             let chunk: Bytes =
                 chunk.map_err(|fault| BodyFault::of_carrier(&fault).unwrap_or_else(|| reader.cut()))?;
@@ -79,6 +80,7 @@ impl ItemStream {
 
 /// A decoder at work on one stream.
 pub(super) struct StreamReader {
+    transcoder: Transcoder,
     decoder: ItemDecoder,
     items: Vec<Json>,
     columns_sent: bool,
@@ -91,9 +93,19 @@ impl StreamReader {
     ///
     /// # Errors
     /// `invalid` where the two do not fit, with how the task's items are sent.
-    pub(super) fn new(format: StreamFormat, input: InputKind, bytes_max: u64) -> Result<Self, ApiError> {
+    pub(super) fn new(
+        format: StreamFormat,
+        encoding: TextEncoding,
+        input: InputKind,
+        bytes_max: u64,
+    ) -> Result<Self, ApiError> {
+        let nul_bytes = match format {
+            StreamFormat::Csv(_) => NulBytes::MeanUtf16,
+            StreamFormat::Text | StreamFormat::Ndjson => NulBytes::AreText,
+        };
+        let transcoder = Transcoder::new(encoding, nul_bytes);
         let decoder = ItemDecoder::new(format, input)?;
-        Ok(Self { decoder, items: Vec::new(), columns_sent: false, bytes: 0, bytes_max })
+        Ok(Self { transcoder, decoder, items: Vec::new(), columns_sent: false, bytes: 0, bytes_max })
     }
 
     /// Reads one chunk.
@@ -105,14 +117,28 @@ impl StreamReader {
                 ApiError::new(ErrorCode::TooLarge, format!("The body has more than {max} bytes.")).into()
             );
         }
-        let decoded = self.decoder.push(chunk, &mut self.items);
+        let (text, fault) = self.transcoder.push(chunk);
+        let decoded = self.decoder.push(&text, &mut self.items);
+        let decoded = decoded.and_then(|()| fault.map_err(|fault| self.here(fault)));
         self.send(decoded, sink).await
     }
 
     /// The stream has come whole.
     pub(super) async fn end(mut self, sink: &mut impl ItemSink) -> Result<(), BodyFault> {
-        let decoded = self.decoder.finish(&mut self.items);
+        let (text, fault) = self.transcoder.finish();
+        let decoded = self.decoder.push(&text, &mut self.items);
+        let decoded = decoded
+            .and_then(|()| fault.map_err(|fault| self.here(fault)))
+            .and_then(|()| self.decoder.finish(&mut self.items));
         self.send(decoded, sink).await
+    }
+
+    /// A fault of the encoding, at the line that is being read.
+    fn here(&self, fault: ApiError) -> ApiError {
+        match fault.line {
+            Some(_) => fault,
+            None => fault.at_line(self.decoder.lines() + 1),
+        }
     }
 
     /// The stream was cut.
@@ -159,8 +185,8 @@ impl ItemDecoder {
             (InputKind::Line | InputKind::Record, StreamFormat::Ndjson) => {
                 Ok(Self::Ndjson(NdjsonDecoder::new(input)))
             }
-            (InputKind::Line | InputKind::Record, StreamFormat::Csv { delimiter }) => {
-                Ok(Self::Csv(CsvDecoder::new(delimiter)))
+            (InputKind::Line | InputKind::Record, StreamFormat::Csv(options)) => {
+                Ok(Self::Csv(CsvDecoder::new(options)))
             }
         }
     }

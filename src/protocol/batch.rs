@@ -13,6 +13,7 @@ use super::time::Timestamp;
 
 /// One batch: what was asked, where it stands, how fast it goes. All counts are committed state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Batch {
     /// Its name for programs.
     pub id: BatchId,
@@ -23,6 +24,7 @@ pub struct Batch {
     /// Name of the task.
     pub task: String,
     /// Parameters of the task, as validated.
+    #[cfg_attr(feature = "ssr", schemars(with = "serde_json::Map<String, serde_json::Value>"))]
     pub params: Json,
     /// Name of the person, or `token:NAME`.
     pub owner: String,
@@ -83,30 +85,41 @@ impl Batch {
 
 /// Pause by itself when too much fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Budget {
     /// Percent of ended items that may fail, looked at from 100 ended on. Above 0, at most 100.
+    #[cfg_attr(feature = "ssr", schemars(range(max = 100.0), extend("exclusiveMinimum" = 0)))]
     pub failed_percent: Option<f64>,
     /// How many failures in a row, in recorded order. At least 1.
+    #[cfg_attr(feature = "ssr", schemars(range(min = 1)))]
     pub failed_in_a_row: Option<u64>,
 }
 
 /// How a batch is run. Everything has a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Options {
     /// Higher first; 0.
     pub priority: i32,
     /// Attempts per item, 1 to 100; by default the engine's.
+    #[cfg_attr(feature = "ssr", schemars(range(min = 1, max = 100)))]
     pub attempts_max: Option<u32>,
     /// Time limit of one attempt, in seconds (fractions allowed); by default the task's.
     pub timeout_seconds: Option<f64>,
     /// Items of this batch in slots at once; by default no limit of its own.
+    #[cfg_attr(feature = "ssr", schemars(range(min = 1)))]
     pub concurrency: Option<u32>,
     /// Items handed out per second; by default no limit.
     pub rate_per_s: Option<f64>,
     /// More items may be appended until it is sealed.
     pub open: bool,
+    /// Seconds after which an open batch to which nothing was added ends cancelled, 1 to 604,800; by default it waits
+    /// until it is sealed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ssr", schemars(range(min = 1, max = 604_800)))]
+    pub idle_seconds: Option<u64>,
     /// Run only so many items, then pause.
     pub try_first: Option<u64>,
     /// Pause by itself when too much fails.
@@ -141,11 +154,14 @@ pub struct NewBatch {
 
 /// Changes to a batch that is there. A missing member changes nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct BatchPatch {
     /// New title.
+    #[cfg_attr(feature = "ssr", schemars(length(max = 200)))]
     pub name: Option<String>,
     /// Items in slots at once, at least 1.
+    #[cfg_attr(feature = "ssr", schemars(range(min = 1)))]
     pub concurrency: Option<u32>,
     /// Higher first.
     pub priority: Option<i32>,
@@ -153,11 +169,13 @@ pub struct BatchPatch {
 
 /// Which items a retry takes: by default all failed ones.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RetryRequest {
     /// Only failures of this family.
     pub family: Option<FamilyId>,
     /// Only these items.
+    #[cfg_attr(feature = "ssr", schemars(length(max = 10_000)))]
     pub seqs: Option<Vec<Seq>>,
     /// Items in these states (`failed`, `cancelled`).
     pub states: Option<Vec<ItemState>>,
@@ -165,6 +183,7 @@ pub struct RetryRequest {
 
 /// How a cancel treats the items that run: by default they are stopped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CancelRequest {
     /// What becomes of them.
@@ -173,6 +192,7 @@ pub struct CancelRequest {
 
 /// What becomes of the items that run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Running {
     /// They are stopped and end cancelled.
@@ -195,6 +215,7 @@ pub enum ThenOn {
 
 /// One page of batches, newest first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct BatchPage {
     /// The batches.
     pub batches: Vec<Batch>,

@@ -106,6 +106,7 @@ impl<'de> Deserialize<'de> for BatchId {
 
 /// A process that serves or works, by a fresh random name each start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct NodeId(pub String);
 
@@ -117,6 +118,7 @@ impl fmt::Display for NodeId {
 
 /// Failures with one cause: a short hash of task, kind of error and normalised message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct FamilyId(pub String);
 

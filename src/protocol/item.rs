@@ -13,6 +13,8 @@ use super::time::Timestamp;
 
 /// A file that an item left, or took.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ssr", schemars(rename = "File"))]
 pub struct FileRow {
     /// Name as given, may contain `/`; a label, never a path.
     pub name: String,
@@ -25,6 +27,7 @@ pub struct FileRow {
 
 /// Progress inside an item; only indicative.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ItemProgress {
     /// Part done, 0 to 1.
     pub fraction: f64,
@@ -42,6 +45,8 @@ impl ItemProgress {
 
 /// One item in a list or window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ssr", schemars(rename = "Item"))]
 pub struct ItemRow {
     /// Position, from 1.
     pub seq: Seq,
@@ -94,6 +99,8 @@ fn cut(text: &str) -> Option<String> {
 
 /// One attempt in an item's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ssr", schemars(rename = "Attempt"))]
 pub struct AttemptRow {
     /// From 1, within its generation.
     pub attempt: u32,
@@ -113,6 +120,7 @@ pub struct AttemptRow {
 
 /// One item with all there is to know of it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ItemDetail {
     /// The row; its members stand beside `history` and `log` on the wire.
     #[serde(flatten)]
@@ -147,6 +155,7 @@ fn parts<'de, D: Deserializer<'de>, L: DeserializeOwned>(
 
 /// A part of a log, by offset.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct LogPart {
     /// Offset of the first byte of `text` in the whole log.
     pub from: u64,
@@ -211,6 +220,7 @@ impl<'de> Deserialize<'de> for ItemLive {
 
 /// Items of one batch, in order of `seq`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ItemPage {
     /// The rows.
     pub items: Vec<ItemRow>,
@@ -241,6 +251,7 @@ pub struct ItemQuery {
 
 /// Failures with one cause, counted: the items whose outcome is failed now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Family {
     /// Its name for programs.
     pub id: FamilyId,
@@ -260,6 +271,7 @@ pub struct Family {
 
 /// The families of one batch, most failures first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct FamilyPage {
     /// The families.
     pub families: Vec<Family>,

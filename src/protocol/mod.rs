@@ -4,7 +4,7 @@
 //! ids, json, time   the atoms        state   who may follow whom
 //! batch, item, task the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
-//! limits            every bound of the wire
+//! limits            every bound of the wire    schema  how the atoms are described, on the server
 //! ```
 //!
 //! This room knows no tokio, leptos or sea-orm, and does no input or output.
@@ -19,6 +19,8 @@ pub mod item;
 pub mod json;
 pub mod limits;
 pub mod row;
+#[cfg(feature = "ssr")]
+mod schema;
 pub mod state;
 pub mod task;
 pub mod time;

@@ -9,6 +9,7 @@ use super::json::Json;
 
 /// What one item of a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum InputKind {
     /// A file.
@@ -21,6 +22,8 @@ pub enum InputKind {
 
 /// A task that can be run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "ssr", schemars(rename = "Task"))]
 pub struct TaskInfo {
     /// Name for programs: `[a-z0-9-]`.
     pub name: String,
@@ -31,11 +34,13 @@ pub struct TaskInfo {
     /// What one item is.
     pub input: InputKind,
     /// JSON Schema of its parameters.
+    #[cfg_attr(feature = "ssr", schemars(with = "serde_json::Map<String, serde_json::Value>"))]
     pub params: Json,
 }
 
 /// All tasks, in the order in which they are offered.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct TaskPage {
     /// The tasks.
     pub tasks: Vec<TaskInfo>,
@@ -43,6 +48,7 @@ pub struct TaskPage {
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Serves and works.
@@ -60,6 +66,7 @@ impl Role {
 
 /// Whether a node is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NodeState {
     /// Beats and takes work.
@@ -77,6 +84,7 @@ impl NodeState {
 
 /// What one slot runs; only indicative.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct SlotWork {
     /// Of which batch.
     pub batch: BatchId,
@@ -86,6 +94,7 @@ pub struct SlotWork {
 
 /// One process of the installation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct Node {
     /// Fresh at each start.
     pub id: NodeId,
@@ -105,7 +114,7 @@ pub struct Node {
     pub heartbeat_age_ms: u64,
     /// Items ended per second over the last seconds.
     pub rate_per_s: f64,
-    /// What its slots run, at most [`super::limits::SLOT_WORK_SHOWN_MAX`].
+    /// What its slots run, 64 at most (`limits::SLOT_WORK_SHOWN_MAX`).
     pub work: Vec<SlotWork>,
     /// Revision at which this row was written.
     pub rev: Rev,
@@ -113,6 +122,7 @@ pub struct Node {
 
 /// All nodes, by name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct NodePage {
     /// The nodes.
     pub nodes: Vec<Node>,

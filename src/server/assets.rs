@@ -31,6 +31,8 @@ struct Manifest {
     js: String,
     wasm: String,
     css: String,
+    /// The script of the API's page; none in a site that was built without it.
+    reference: Option<String>,
 }
 
 /// Addresses of what every page loads; without a manifest the plain names.
@@ -50,6 +52,13 @@ pub fn addresses() -> Assets {
             Assets::default()
         }
     }
+}
+
+/// Address of the script of the API's page, which no other page loads.
+#[must_use]
+pub fn reference_script() -> String {
+    let manifest = Site::get(MANIFEST).and_then(|file| serde_json::from_slice::<Manifest>(&file.data).ok());
+    manifest.and_then(|names| names.reference).unwrap_or_else(|| "/pkg/rapidoc.js".to_owned())
 }
 
 /// The name of a build: its files' names carry the hashes of what is in them.

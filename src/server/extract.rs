@@ -9,9 +9,10 @@ use std::str::FromStr;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
-use http::HeaderMap;
+use axum::response::{IntoResponse as _, Response};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
+use http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
@@ -226,7 +227,11 @@ pub async fn unknown_address() -> ApiError {
     ApiError::not_found("address")
 }
 
-/// The address is there, but not for this method; the router adds `Allow`.
-pub async fn wrong_method() -> ApiError {
-    ApiError::new(ErrorCode::WrongMethod, "This address does not take this method.")
+/// The address is there, but not for this method, unless it is `OPTIONS`, which asks for the others; the router adds
+/// `Allow`.
+pub async fn wrong_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    ApiError::new(ErrorCode::WrongMethod, "This address does not take this method.").into_response()
 }

@@ -38,6 +38,7 @@ pub fn router(state: AppState) -> Router {
         .open(FAULTS_PATH, post(page_faults::report))
         .open("/pkg/{*file}", get(file))
         .open("/api/openapi.json", get(api::openapi))
+        .open("/api", get(api::reference))
         .open("/live", any(live::live))
         .open("/live/events", get(live::events))
         .open("/live/frames", get(live::frames))
@@ -123,6 +124,7 @@ impl Gate {
             .and(NotForContentType::new("application/zip"))
             .and(NotForContentType::new("application/octet-stream"));
         self.routes
+            .method_not_allowed_fallback(super::extract::wrong_method)
             .layer(from_fn_with_state(state.clone(), same_site))
             .layer(from_fn_with_state(state.clone(), watch))
             .layer(from_fn_with_state(state.clone(), identify))

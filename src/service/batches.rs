@@ -20,7 +20,7 @@ impl Service {
     /// Batches, newest first.
     ///
     /// # Errors
-    /// `invalid` for a state or cursor that there is not.
+    /// `invalid` for a state that there is not, `malformed` for a cursor that no page gave.
     pub async fn batches(&self, caller: &Caller, query: &BatchQuery) -> Result<BatchPage, ApiError> {
         may(caller, Action::SeeBatches, Target::Installation)?;
         let list = self.inner.store.list(filter(caller, query)?).await?;
@@ -231,7 +231,8 @@ fn filter(caller: &Caller, query: &BatchQuery) -> Result<BatchFilter, ApiError> 
         (filter.number, filter.text) = (Some(number), None);
     }
     if let Some(cursor) = named(&query.cursor) {
-        let before = cursor.parse().map_err(|_form| ApiError::invalid("cursor is what next said."))?;
+        let before =
+            cursor.parse().map_err(|_form| ApiError::malformed("cursor: expected what next said."))?;
         filter.before = Some(before);
     }
     Ok(filter)

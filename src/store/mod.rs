@@ -22,6 +22,7 @@ pub mod error;
 pub mod files;
 mod lease;
 pub mod migration;
+mod open_batches;
 mod parallel_open;
 mod read;
 pub mod records;

@@ -178,7 +178,7 @@ impl Registry {
         let pools = self.declared().iter().filter_map(|task| task.pool()).collect();
         close_all(pools).await;
         if let Some(host) = &self.host {
-            host.origin.sweep().await;
+            host.close().await;
         }
     }
 

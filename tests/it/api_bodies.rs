@@ -64,7 +64,7 @@ async fn csv_is_one_record_an_item() {
     assert_eq!((&rows[0][1], &rows[1][0], &rows[1][1], &rows[1][2]), ("two\r\nlines", "'=1+1", "-5", "2"));
 
     for (body, line) in
-        [("a,b\n1,2\n\"x\ny\",2\n3\n", 5), ("a,a\n1,2\n", 1), ("a,\n1,2\n", 1), ("a,b\n1,2\n\"open\n", 3)]
+        [("a,b\n1,2\n\"x\ny\",2\n3\n", 5), ("a,a\n1,2\n", 1), ("a,\n1,2\n", 2), ("a,b\n1,2\n\"open\n", 3)]
     {
         let reply = server.post_body(RECORDS, "text/csv", body).await;
         assert_eq!(reply.problem(422, "invalid")["line"], line, "{body:?}");

@@ -114,7 +114,7 @@ async fn lists_page_and_filter() {
     assert_eq!(names(&server.get("/batches?task=demo&limit=100000").await.ok()).len(), 5);
     server.get("/batches?state=done").await.problem(400, "malformed");
     server.get("/batches?limit=many").await.problem(400, "malformed");
-    server.get("/batches?cursor=%21").await.problem(422, "invalid");
+    server.get("/batches?cursor=%21").await.problem(400, "malformed");
 }
 
 #[tokio::test]

@@ -175,7 +175,8 @@ if line == "result": say(result={"key": key, "token": token, "ascii": True})
 #[tokio::test]
 async fn a_secret_that_is_missing_stops_the_start_by_its_name() {
     let tasks = "[[task]]\nname = \"told\"\ninput = \"line\"\ncommand = [\"true\"]\n\
-                 secrets = { KEY = { env = \"OUR_KEY\" } }\n";
+                 secrets = { KEY = { env = \"OUR_KEY\" } }\n\
+                 [[task]]\nname = \"plain\"\ninput = \"line\"\ncommand = [\"true\"]\n";
     let server = TestServer::bare(&[]);
     std::fs::write(server.folder.path().join("milepost.toml"), tasks).unwrap();
     let output = server.command(&["serve"]).env_remove("OUR_KEY").output().await.unwrap();
@@ -184,6 +185,11 @@ async fn a_secret_that_is_missing_stops_the_start_by_its_name() {
     assert!(!output.status.success() && told.contains(expected), "{told}");
     let listed = server.command(&["task", "list"]).env_remove("OUR_KEY").output().await.unwrap();
     assert!(listed.status.success(), "what is declared is listed all the same");
+    for (task, succeeds) in [("plain", true), ("told", false)] {
+        let mut check = server.command(&["task", "check", task, "--input", "x"]);
+        let output = check.env_remove("OUR_KEY").output().await.unwrap();
+        assert_eq!(output.status.success(), succeeds, "{task}: {output:?}");
+    }
 }
 
 #[tokio::test]

@@ -8,11 +8,13 @@
 mod acts;
 mod api_bodies;
 mod api_forms;
+mod api_http;
 mod api_once;
 mod api_parameters;
 mod api_read;
 mod api_refuse;
 mod api_results;
+mod api_tables;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod clock;
@@ -22,6 +24,7 @@ mod crash;
 mod declared;
 mod disk_full;
 mod documented;
+mod documented_api;
 mod documented_tasks;
 mod downloads;
 #[cfg(feature = "failpoints")]
@@ -29,6 +32,7 @@ mod faults;
 mod files_s3;
 mod files_shared;
 mod form_bounds;
+mod fuzz;
 mod golden;
 mod keep_alive;
 mod live;
@@ -43,6 +47,7 @@ mod live_vanished;
 #[cfg(feature = "failpoints")]
 mod loops;
 mod nodes;
+mod open_idle;
 mod outage;
 mod pages;
 mod revocation;
@@ -53,5 +58,6 @@ mod submit_cuts;
 mod submit_owed;
 mod support;
 mod tidy;
+mod unpack;
 mod values;
 mod watch;

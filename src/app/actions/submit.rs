@@ -23,18 +23,37 @@ pub async fn submit_form(data: MultipartData) -> Result<(), ApiError> {
 pub struct Preview {
     /// What parts the fields.
     pub delimiter: char,
-    /// The header.
+    /// The encoding in which it was read, as the form names it.
+    pub encoding: String,
+    /// True where the first row names the columns.
+    pub header: bool,
+    /// The columns.
     pub columns: Vec<String>,
+    /// Columns that an export had added, and that are left out.
+    pub left_out: Vec<String>,
     /// Rows, each with a field per column.
     pub rows: Vec<Vec<String>>,
 }
 
-/// Reads the first rows of a CSV from its first bytes.
+/// Reads the first rows of a CSV from its first bytes. `delimiter`, `encoding` and `header` are those of the form; what is
+/// empty is told by the bytes.
 #[server(input = Json)]
-pub async fn preview_csv(text: String) -> Result<Preview, ApiError> {
+pub async fn preview_csv(
+    head: Vec<u8>,
+    delimiter: String,
+    encoding: String,
+    header: String,
+) -> Result<Preview, ApiError> {
     let _signed_in = super::door::open().await?;
-    let head = crate::service::submit::csv_preview(text.as_bytes())?;
-    Ok(Preview { delimiter: head.delimiter, columns: head.columns, rows: head.rows })
+    let seen = crate::service::submit::csv_preview(&head, &delimiter, &encoding, &header)?;
+    Ok(Preview {
+        delimiter: seen.delimiter,
+        encoding: seen.encoding.name().to_owned(),
+        header: seen.has_header(),
+        columns: seen.columns,
+        left_out: seen.left_out,
+        rows: seen.rows,
+    })
 }
 
 /// Runs the demonstration.

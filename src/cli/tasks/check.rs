@@ -77,7 +77,7 @@ enum End {
 }
 
 pub(super) async fn check(check: Check) -> Result<(), CliError> {
-    let tasks = registry(&check.place.read()?, Secrets::Needed)?;
+    let tasks = registry(&check.place.read()?, Secrets::OfTask(&check.name))?;
     let Some(info) = tasks.info(&check.name) else {
         let known: Vec<String> = tasks.infos().iter().map(|info| info.name.clone()).collect();
         let known = known.join(", ");

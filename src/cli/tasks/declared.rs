@@ -15,14 +15,15 @@ use crate::tasks::{
 /// Bytes of a secret at most: what the environment of a process surely takes.
 const SECRET_BYTES_MAX: usize = 64 * 1024;
 
-/// Whether processes are to be started, which need their secrets.
+/// The processes of which tasks are to be started, which needs their secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Secrets {
+pub(in crate::cli) enum Secrets<'a> {
     Needed,
+    OfTask(&'a str),
     LeftOut,
 }
 
-impl Secrets {
+impl Secrets<'_> {
     /// Of a node of this role: one that only serves starts no processes.
     pub fn of(role: Role) -> Self {
         match role {
@@ -36,7 +37,7 @@ impl Secrets {
 ///
 /// # Errors
 /// The first declaration that cannot be used, with its place.
-pub(in crate::cli) fn registry(config: &Config, secrets: Secrets) -> Result<Registry, ConfigError> {
+pub(in crate::cli) fn registry(config: &Config, secrets: Secrets<'_>) -> Result<Registry, ConfigError> {
     let mut registry = built_in().on(&config.server.data);
     for task in &config.tasks {
         let declaration = declaration(task, config.server.slots, secrets)?;
@@ -66,7 +67,7 @@ fn in_place(task: &TaskConfig, wrong: Misdeclared) -> ConfigError {
     ConfigError::Setting { place: place.clone(), problem: format!("task.{key}: {problem}") }
 }
 
-fn declaration(task: &TaskConfig, slots: u32, secrets: Secrets) -> Result<Declaration, ConfigError> {
+fn declaration(task: &TaskConfig, slots: u32, secrets: Secrets<'_>) -> Result<Declaration, ConfigError> {
     let way = match &task.run {
         RunConfig::Command(argv) => Invocation::OneShot(argv.clone()),
         RunConfig::Worker { argv, processes } => {
@@ -75,7 +76,8 @@ fn declaration(task: &TaskConfig, slots: u32, secrets: Secrets) -> Result<Declar
     };
     let secrets = match secrets {
         Secrets::Needed => read_secrets(task)?,
-        Secrets::LeftOut => BTreeMap::new(),
+        Secrets::OfTask(name) if name == task.name => read_secrets(task)?,
+        Secrets::OfTask(_) | Secrets::LeftOut => BTreeMap::new(),
     };
     let (process_limits, output_limits) = limits(&task.limits);
     Ok(Declaration {

@@ -3,8 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::cli::CliError;
-use crate::formats::csv::decoder::CsvDecoder;
-use crate::formats::csv::delimiter::guess_delimiter;
+use crate::formats::csv::decoder::read_whole;
 use crate::protocol::{InputKind, Json};
 use crate::tasks::ItemInput;
 
@@ -83,10 +82,7 @@ pub(super) fn csv(kind: InputKind, path: &Path) -> Result<Vec<Sample>, CliError>
         return Err(wrong(&place, "the task takes no records"));
     }
     let bytes = read(path).map_err(|fault| wrong(&place, fault))?;
-    let mut decoder = CsvDecoder::new(guess_delimiter(&bytes));
-    let mut records = Vec::new();
-    let decoded = decoder.push(&bytes, &mut records).and_then(|()| decoder.finish(&mut records));
-    decoded.map_err(|fault| wrong(&place, fault))?;
+    let records = read_whole(&bytes).map_err(|fault| wrong(&place, fault))?;
     let samples = records.into_iter().take(SAMPLES_MAX);
     Ok(samples
         .map(|json| Sample { title: json.as_str().to_owned(), input: ItemInput::Value(json) })

@@ -3,6 +3,7 @@
 
 mod act_steps;
 mod follow_ups;
+mod idle_batches;
 mod on_batch;
 mod retention;
 mod scheduler;

@@ -1,8 +1,9 @@
-//! Starts batches that were scheduled, as they come due, and adds up what has changed of their counts.
+//! Starts batches that were scheduled, as they come due, ends open ones that wait in vain, and adds up what has changed of their counts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::idle_batches::end_idle_batches;
 use super::on_batch::Acts;
 use crate::engine::supervisor::Loops;
 
@@ -26,6 +27,9 @@ pub async fn schedule_loop(acts: Arc<Acts>, loops: Loops) {
                 acts.dispatcher.work_arrived();
             }
             Err(error) => loops.health().trouble("scheduled batches cannot be started", &error),
+        }
+        if let Err(error) = end_idle_batches(&acts).await {
+            loops.health().trouble("open batches that nothing is added to cannot be ended", &error);
         }
         if let Err(error) = acts.store.fold_counts().await {
             loops.health().trouble("counts of batches cannot be added up", &error);

@@ -8,6 +8,8 @@ use crate::protocol::{Options, limits};
 const ATTEMPTS_MAX: u32 = 100;
 /// Time limit of one attempt at most: thirty days.
 const TIMEOUT_SECONDS_MAX: f64 = 2_592_000.0;
+/// Time for which nothing need be added to an open batch at most: a week.
+const IDLE_SECONDS_MAX: u64 = 604_800;
 /// Longest delay between attempts at most: a week.
 const RETRY_MS_MAX: u64 = 604_800_000;
 
@@ -47,6 +49,10 @@ pub fn options(given: &Options) -> Result<(), EngineError> {
     )?;
     expect(given.rate_per_s.is_none_or(above_zero), "rate_per_s: a number above 0 is expected")?;
     expect(given.try_first.is_none_or(|items| items >= 1), "try_first: at least 1 is expected")?;
+    expect(
+        given.idle_seconds.is_none_or(|limit| given.open && (1..=IDLE_SECONDS_MAX).contains(&limit)),
+        "idle_seconds: 1 to 604800 is expected, with open",
+    )?;
     for delay in [given.retry_base_ms, given.retry_max_ms] {
         expect(
             delay.is_none_or(|ms| ms <= RETRY_MS_MAX),

@@ -8,16 +8,18 @@ const GUESS_ROWS_MAX: usize = 10;
 /// What fields may be parted by, the likeliest first.
 const DELIMITERS: [u8; 4] = *b",;\t|";
 
-/// Reads a delimiter: one ASCII character that is no quote and ends no line; empty = none named.
+/// Reads a delimiter: one ASCII character that is no quote and ends no line; empty or `auto` = none named.
 ///
 /// # Errors
 /// `invalid` with what was expected.
 pub fn read_delimiter(text: &str) -> Result<Option<u8>, ApiError> {
     match text.as_bytes() {
-        [] => Ok(None),
+        [] | b"auto" => Ok(None),
         [byte] if byte.is_ascii() && !matches!(byte, b'"' | b'\r' | b'\n') => Ok(Some(*byte)),
         b"\\t" | b"tab" => Ok(Some(b'\t')),
-        _ => Err(ApiError::invalid("delimiter: expected one ASCII character that is no quote or line end.")),
+        _ => Err(ApiError::invalid(
+            "delimiter: expected one ASCII character that is no quote or line end, or auto.",
+        )),
     }
 }
 
@@ -73,6 +75,7 @@ mod tests {
     #[test]
     fn delimiters_are_one_character() {
         assert_eq!(read_delimiter("").unwrap(), None);
+        assert_eq!(read_delimiter("auto").unwrap(), None);
         assert_eq!(read_delimiter(";").unwrap(), Some(b';'));
         assert_eq!(read_delimiter("\t").unwrap(), Some(b'\t'));
         for bad in ["\"", "ab", "é", "\n"] {

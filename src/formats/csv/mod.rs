@@ -1,11 +1,14 @@
 //! CSV: one record an item.
 //!
 //! ```text
-//! delimiter -> reader (records) -> decoder (items)      preview   the first rows, for a page
+//! options    how it is to be read        delimiter -> reader (records) -> header (items), led by decoder
+//! preview    the first rows, for a page
 //! ```
 
 pub mod decoder;
 pub mod delimiter;
+mod header;
+pub mod options;
 pub mod preview;
 pub mod reader;
 #[cfg(test)]

@@ -91,6 +91,11 @@ impl CsvReader {
         }
     }
 
+    /// What parts the fields.
+    pub fn delimiter(&self) -> u8 {
+        self.delimiter
+    }
+
     /// Lines that ended so far.
     pub fn lines(&self) -> u64 {
         self.line - 1

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use super::decoder::CsvDecoder;
+use super::options::{CsvOptions, DuplicateColumns, FirstRow};
 use crate::protocol::limits::{COLUMNS_MAX, ITEM_BYTES_MAX};
 use crate::protocol::{ApiError, ErrorCode};
 
@@ -12,7 +13,14 @@ fn decode<'a>(
     delimiter: u8,
     chunks: impl IntoIterator<Item = &'a [u8]>,
 ) -> Result<(Vec<String>, Vec<String>), ApiError> {
-    let (mut decoder, mut items) = (CsvDecoder::new(delimiter), Vec::new());
+    read(CsvOptions { delimiter: Some(delimiter), ..CsvOptions::default() }, chunks)
+}
+
+fn read<'a>(
+    options: CsvOptions,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<(Vec<String>, Vec<String>), ApiError> {
+    let (mut decoder, mut items) = (CsvDecoder::new(options), Vec::new());
     for chunk in chunks {
         decoder.push(chunk, &mut items)?;
     }
@@ -49,13 +57,71 @@ fn faults_name_the_line_on_which_the_record_begins() {
         (b"a,b\n\"1\r\n\r\n\",2\r\nx\r\n", 5),
         (b"a,b\n1,2\n3,\"open\n\n", 3),
         (b"a,a\n", 1),
-        (b"\n\na,\n", 3),
+        (b"\n\n,a\n", 3),
+        (b"a,,\n1,,\n1,,2\n", 3),
+        (b"a,b\n1,2,\n1,2,3\n", 3),
+        (b",,\n1,2,3\n", 1),
         (b"a\n\xFF\n", 2),
         (b"a,b\nx\xC3,\xA9y\n", 2),
     ] {
         let fault = decode(b',', [body]).unwrap_err();
         assert_eq!((fault.code, fault.line), (ErrorCode::Invalid, Some(line)), "{body:?}");
     }
+}
+
+#[test]
+fn columns_with_neither_name_nor_content_are_left_out() {
+    let (columns, items) = decode(b',', [&b"id,name,,\n1,Ada,,\n2,Bob,,\n"[..]]).unwrap();
+    assert_eq!(columns, ["id", "name"]);
+    assert_eq!(items, [r#"{"id":"1","name":"Ada"}"#, r#"{"id":"2","name":"Bob"}"#]);
+    assert_eq!(decode(b',', [&b"a,b\n1,2,,\n"[..]]).unwrap().1, [r#"{"a":"1","b":"2"}"#]);
+    let fault = decode(b',', [&b"a,,\n1,,2\n"[..]]).unwrap_err();
+    assert!(fault.detail.contains("Column 3 has no name"), "{fault}");
+}
+
+#[test]
+fn columns_of_an_export_are_left_out() {
+    let exported =
+        b"id,age,milepost_seq,milepost_state,milepost_error,valid,result_valid,milepost_seq,milepost_state,\
+                     milepost_error,result\n1,x,1,failed,e,,,2,failed,e,\n";
+    let (columns, items) = decode(b',', [&exported[..]]).unwrap();
+    assert_eq!(columns, ["id", "age", "valid"]);
+    assert_eq!(items, [r#"{"id":"1","age":"x","valid":""}"#]);
+    // The results of others are theirs.
+    assert_eq!(decode(b',', [&b"result,result_a\n1,2\n"[..]]).unwrap().0, ["result", "result_a"]);
+    assert_eq!(decode(b',', [&b"milepost_seq\n1\n"[..]]).unwrap_err().code, ErrorCode::Invalid);
+}
+
+#[test]
+fn columns_of_one_name_are_refused_or_renamed() {
+    let body = &b"a,b,a,a_2,a\n1,2,3,4,5\n"[..];
+    let fault = decode(b',', [body]).unwrap_err();
+    assert!(fault.detail.starts_with(r#"Columns 1 and 3 are both named "a""#), "{fault}");
+    let options = CsvOptions { duplicates: DuplicateColumns::Renamed, ..CsvOptions::default() };
+    assert_eq!(read(options, [body]).unwrap().0, ["a", "b", "a_3", "a_2", "a_4"]);
+}
+
+#[test]
+fn columns_are_renamed_and_left_out_as_asked() {
+    let mapped = |columns: &str| {
+        let mut options = CsvOptions::default();
+        options.set("columns", columns).unwrap();
+        read(options, [&b"a,b,milepost_seq\n1,2,3\n"[..]])
+    };
+    let (columns, items) = mapped(r#"{"a":"id","b":null,"milepost_seq":"seq"}"#).unwrap();
+    assert_eq!(columns, ["id", "seq"]);
+    assert_eq!(items, [r#"{"id":"1","seq":"3"}"#]);
+    assert!(mapped(r#"{"c":"d"}"#).unwrap_err().detail.contains(r#"no column "c""#));
+    assert!(mapped(r#"{"a":"b"}"#).unwrap_err().detail.contains("Columns 1 and 2"));
+    assert!(mapped(r#"{"a":null,"b":null}"#).is_err());
+}
+
+#[test]
+fn a_table_without_a_header_has_numbered_columns() {
+    let options = CsvOptions { first_row: FirstRow::Record, ..CsvOptions::default() };
+    let (columns, items) = read(options, [&b"1;a\n2;b\n"[..]]).unwrap();
+    assert_eq!(columns, ["column_1", "column_2"]);
+    assert_eq!(items, [r#"{"column_1":"1","column_2":"a"}"#, r#"{"column_1":"2","column_2":"b"}"#]);
 }
 
 #[test]
@@ -98,6 +164,9 @@ proptest! {
     fn no_bytes_upset_it(body in proptest::collection::vec(any::<u8>(), 0..64), cut in 1usize..9) {
         let whole = decode(b',', [&body[..]]);
         let pieces = decode(b',', body.chunks(cut));
+        prop_assert_eq!(whole, pieces);
+        let whole = read(CsvOptions::default(), [&body[..]]);
+        let pieces = read(CsvOptions::default(), body.chunks(cut));
         prop_assert_eq!(whole, pieces);
     }
 }

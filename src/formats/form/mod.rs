@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! multipart_bounds -> parts -> reader -> an item sink
+//!                              file_name               what a file is called
 //!                              settings, typed_value   what the fields before the items stand for
 //! ```
 
+mod file_name;
 pub mod multipart_bounds;
 mod parts;
 mod reader;

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use multer::Field;
 
+use super::file_name::file_name;
 use super::multipart_bounds;
 use crate::formats::body::{BodyFault, BodyHash};
-use crate::formats::lines::utf8;
 use crate::protocol::{ApiError, ErrorCode};
 
 /// Bytes of one setting; a longer one is refused as `too_large`.
@@ -36,7 +36,7 @@ impl<'h> FormParts<'h> {
         let part = self.parts.next_field().await.map_err(fault_of)?;
         if let (Some(part), Some(hash)) = (&part, &mut self.hash) {
             hash.part(part.name().unwrap_or_default().as_bytes());
-            hash.part(part.file_name().unwrap_or_default().as_bytes());
+            hash.part(file_name(part.headers()).unwrap_or_default().as_bytes());
         }
         Ok(part)
     }
@@ -65,12 +65,11 @@ impl<'h> FormParts<'h> {
                 return Err(ApiError::new(ErrorCode::TooLarge, detail).into());
             }
         }
-        let text = utf8(&text, 1).map_err(|mut fault| {
-            // A setting has no lines that anybody could look for.
-            fault.line = None;
-            fault
-        })?;
-        Ok(text.to_owned())
+        String::from_utf8(text).map_err(|fault| {
+            let at = fault.utf8_error().valid_up_to() + 1;
+            let name = part.name().unwrap_or_default();
+            ApiError::invalid(format!("The field {name:?} is no UTF-8: byte {at} is none.")).into()
+        })
     }
 
     /// Reads a part to its end for its hash alone.

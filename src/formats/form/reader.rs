@@ -3,15 +3,20 @@
 //! Settings come first; the first part that carries items ends them. One chunk of a part is held at a time, and a file
 //! becomes an item when it is whole.
 
+use std::io;
+
+use bytes::Bytes;
 use multer::Field;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt as _;
 
+use super::file_name::file_name;
 use super::parts::{FormBody, FormParts};
-use super::settings::{FormKind, FormSettings};
+use super::settings::{FormKind, FormSettings, ZipFiles};
 use crate::formats::body::{BodyFault, BodyHash};
-use crate::formats::csv::delimiter::guess_delimiter;
 use crate::formats::item_sink::ItemSink;
 use crate::formats::stream::{StreamFormat, StreamReader};
+use crate::formats::unpack::{UnpackLimits, is_zip_name, unpack_into};
 use crate::protocol::{ApiError, ErrorCode, InputKind, NewBatch};
 
 /// Bytes of the name of a file; a longer one is refused as `invalid`.
@@ -116,6 +121,11 @@ impl<'h> FormReader<'h> {
                 Some(kind @ (PartKind::Lines | PartKind::Csv)) => {
                     self.stream(part, kind, input, sink).await?;
                 }
+                // Of an append nothing else is a setting.
+                None if part.name() == Some("unpack") => {
+                    let text = self.parts.text(part).await?;
+                    self.settings.set("unpack", &text)?;
+                }
                 None => {
                     let name = part.name().unwrap_or_default();
                     let detail = format!("The field {name:?} must come before the files.");
@@ -140,7 +150,7 @@ impl<'h> FormReader<'h> {
         input: InputKind,
         sink: &mut impl ItemSink,
     ) -> Result<(), BodyFault> {
-        let name = part.file_name().unwrap_or_default().to_owned();
+        let name = file_name(part.headers())?;
         let mut chunk = self.parts.chunk(&mut part).await?;
         // A browser posts a part without name and content where nothing was chosen; a file of no bytes has a name.
         if chunk.is_none() && name.is_empty() {
@@ -160,20 +170,49 @@ impl<'h> FormReader<'h> {
                 return Err(ApiError::invalid(detail).into());
             }
         }
-        let name = file_name(&name)?;
+        let name = label(name)?;
+        if self.settings.zips == ZipFiles::Unpacked && is_zip_name(&name) {
+            return self.unpack(part, chunk, &name, sink).await;
+        }
         let mut file = sink.begin_file().await?;
         let mut bytes: u64 = 0;
         while let Some(some) = chunk {
             sink.write_file(&mut file, &some).await?;
             bytes += some.len() as u64;
             if bytes > self.file_bytes_max {
-                let max = self.file_bytes_max;
-                let detail = format!("The file {name:?} has more than {max} bytes.");
-                return Err(ApiError::new(ErrorCode::TooLarge, detail).into());
+                return Err(self.too_large(&name).into());
             }
             chunk = self.parts.chunk(&mut part).await?;
         }
         Ok(sink.push_file(file, &name).await?)
+    }
+
+    /// One zip, whose files are items: it is looked at whole before any of them is.
+    async fn unpack(
+        &mut self,
+        mut part: Field<'static>,
+        mut chunk: Option<Bytes>,
+        name: &str,
+        sink: &mut impl ItemSink,
+    ) -> Result<(), BodyFault> {
+        let mut zip = tokio::fs::File::from_std(sink.scratch_file()?);
+        let mut bytes: u64 = 0;
+        while let Some(some) = chunk {
+            bytes += some.len() as u64;
+            if bytes > self.file_bytes_max {
+                return Err(self.too_large(name).into());
+            }
+            zip.write_all(&some).await.map_err(|fault| scratch_fault(&fault))?;
+            chunk = self.parts.chunk(&mut part).await?;
+        }
+        zip.flush().await.map_err(|fault| scratch_fault(&fault))?;
+        let limits = UnpackLimits { bytes_max: self.file_bytes_max };
+        Ok(unpack_into(zip.into_std().await, name, limits, sink).await?)
+    }
+
+    fn too_large(&self, name: &str) -> ApiError {
+        let max = self.file_bytes_max;
+        ApiError::new(ErrorCode::TooLarge, format!("The file {name:?} has more than {max} bytes."))
     }
 
     /// Lines or a CSV, as a text or as a file.
@@ -190,12 +229,11 @@ impl<'h> FormReader<'h> {
             return self.skip(part).await;
         }
         let format = if kind == PartKind::Csv {
-            let delimiter = self.settings.delimiter.unwrap_or_else(|| guess_delimiter(&chunk));
-            StreamFormat::Csv { delimiter }
+            StreamFormat::Csv(self.settings.csv.clone())
         } else {
             StreamFormat::Text
         };
-        let mut reader = StreamReader::new(format, input, self.file_bytes_max)?;
+        let mut reader = StreamReader::new(format, self.settings.encoding, input, self.file_bytes_max)?;
         loop {
             reader.chunk(&chunk, sink).await?;
             match self.parts.chunk(&mut part).await {
@@ -227,13 +265,24 @@ impl<'h> FormReader<'h> {
     }
 }
 
-/// The name of a file as a label.
-fn file_name(name: &str) -> Result<String, ApiError> {
+/// The refusal where a zip cannot be put aside.
+fn scratch_fault(fault: &io::Error) -> ApiError {
+    if fault.kind() == io::ErrorKind::StorageFull {
+        return ApiError::new(ErrorCode::DiskFull, "There is no room on the disk for the zip.");
+    }
+    tracing::error!(%fault, "a zip could not be put aside");
+    ApiError::internal()
+}
+
+/// The name of a file as a label, as it came.
+fn label(name: String) -> Result<String, ApiError> {
     if name.len() > FILE_NAME_BYTES_MAX {
         return Err(ApiError::invalid(format!(
             "The name of a file has more than {FILE_NAME_BYTES_MAX} bytes."
         )));
     }
-    let label: String = name.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
-    Ok(if label.is_empty() { "file".to_owned() } else { label })
+    if name.contains('\0') {
+        return Err(ApiError::invalid("The name of a file holds a NUL, which no system takes."));
+    }
+    Ok(if name.is_empty() { "file".to_owned() } else { name })
 }

@@ -1,7 +1,7 @@
 //! Fields of a form into the settings of a batch.
 //!
 //! Reads `task`, `name`, `params`, `options`, and what a plain HTML form posts instead: `param.NAME`, `option.NAME`,
-//! `kind`, `delimiter`, `count`. An empty field is a missing one. Whether the values are acceptable is for the task's
+//! `kind`, `count`, `unpack`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
 //! schema to say.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::typed_value::{option_value, typed_value};
-use crate::formats::csv::delimiter::read_delimiter;
+use crate::formats::csv::options::CsvOptions;
+use crate::formats::encoding::TextEncoding;
 use crate::formats::json_body::parse_setting;
 use crate::protocol::{ApiError, ErrorCode, Json, NewBatch, Object, Options};
 
@@ -35,6 +36,15 @@ pub(super) enum FormKind {
     Count,
 }
 
+/// What becomes of files whose name ends in `.zip`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ZipFiles {
+    /// They are items.
+    Kept,
+    /// The files in them are.
+    Unpacked,
+}
+
 /// The settings so far.
 #[derive(Debug)]
 pub(super) struct FormSettings {
@@ -50,7 +60,9 @@ pub(super) struct FormSettings {
     fields_so_far: usize,
     bytes_so_far: usize,
     pub(super) kind: FormKind,
-    pub(super) delimiter: Option<u8>,
+    pub(super) csv: CsvOptions,
+    pub(super) encoding: TextEncoding,
+    pub(super) zips: ZipFiles,
     pub(super) count: Option<u64>,
 }
 
@@ -66,7 +78,9 @@ impl Default for FormSettings {
             fields_so_far: 0,
             bytes_so_far: 0,
             kind: FormKind::Any,
-            delimiter: None,
+            csv: CsvOptions::default(),
+            encoding: TextEncoding::Auto,
+            zips: ZipFiles::Kept,
             count: None,
         }
     }
@@ -103,9 +117,11 @@ impl FormSettings {
             "params" => self.params = parse_setting("params", given)?,
             "options" => self.options = parse_setting("options", given)?.map(|Object(options)| options),
             "kind" => self.kind = given.map_or(Ok(FormKind::Any), read_kind)?,
-            // A tab would be trimmed away.
-            "delimiter" => self.delimiter = read_delimiter(text)?,
+            "unpack" => self.zips = read_zips(given)?,
+            "encoding" => self.encoding = TextEncoding::read(text)?,
             "count" => self.count = given.map(read_count).transpose()?,
+            // A tab, which is a delimiter, would be trimmed away.
+            csv if self.csv.set(csv, text)? => {}
             unknown => {
                 let unknown: String = unknown.chars().take(NAME_CHARS_SHOWN_MAX).collect();
                 return Err(ApiError::invalid(format!(
@@ -207,6 +223,14 @@ fn read_kind(text: &str) -> Result<FormKind, ApiError> {
         "csv" | "record" | "records" => Ok(FormKind::Csv),
         "count" => Ok(FormKind::Count),
         other => Err(ApiError::invalid(format!("kind: expected files, lines, csv or count, not {other:?}."))),
+    }
+}
+
+fn read_zips(given: Option<&str>) -> Result<ZipFiles, ApiError> {
+    match given {
+        None | Some("false" | "off") => Ok(ZipFiles::Kept),
+        Some("true" | "on") => Ok(ZipFiles::Unpacked),
+        Some(_) => Err(ApiError::invalid("unpack: expected true or false.")),
     }
 }
 

@@ -1,8 +1,9 @@
 //! The HTTP API, `/api/v1`.
 //!
 //! ```text
-//! extract   caller, place, query, body     submit   bodies that bring items     openapi   the document
-//! read      what can be looked at          act      what can be asked           routes    all of it, one table
+//! extract   caller, place, query, body     submit   bodies that bring items     openapi    the document
+//! read      what can be looked at          act      what can be asked           validator  tags of answers
+//! reference the document as a page
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
@@ -10,13 +11,17 @@
 mod act;
 mod openapi;
 mod read;
+mod reference;
 mod submit;
+mod validator;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
 pub use self::openapi::openapi;
+pub use self::reference::reference;
 pub use super::extract::unknown_address;
 use super::results;
 use super::state::AppState;
@@ -58,5 +63,6 @@ pub fn router() -> Router<AppState> {
     router
         .method_not_allowed_fallback(super::extract::wrong_method)
         .fallback(unknown_address)
+        .layer(from_fn(validator::validate))
         .layer(DefaultBodyLimit::disable())
 }

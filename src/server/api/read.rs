@@ -3,16 +3,36 @@
 //! One call of the service each; the answer is its answer.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{OriginalUri, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{ETAG, LINK};
+use http::{HeaderMap, HeaderValue, Uri};
+use url::form_urlencoded;
+
+use super::validator::{batch_tag, is_known, not_modified};
 
 use crate::protocol::{
-    ApiError, Batch, BatchPage, BatchQuery, BatchState, FamilyId, FamilyPage, ItemDetail, ItemPage,
-    ItemQuery, ItemState, LogPart, NodePage,
+    ApiError, BatchQuery, BatchState, FamilyId, FamilyPage, ItemDetail, ItemQuery, ItemState, LogPart,
+    NodePage,
 };
 use crate::server::AppState;
 use crate::server::extract::{PathParams, QueryParams, Who};
 
 type Answer<T> = Result<Json<T>, ApiError>;
+
+/// A page of a list, with a `Link` to the next (RFC 8288): the same address with `parameter` set to its cursor.
+fn page<T: serde::Serialize>(page: T, uri: &Uri, parameter: &str, next: Option<&str>) -> Response {
+    let mut response = Json(page).into_response();
+    if let Some(next) = next {
+        let asked = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(asked.filter(|(name, _value)| name != parameter)).append_pair(parameter, next);
+        let link = format!("<{}?{}>; rel=\"next\"", uri.path(), query.finish());
+        let link = HeaderValue::try_from(link).expect("paths and encoded queries are visible ASCII");
+        response.headers_mut().insert(LINK, link);
+    }
+    response
+}
 
 /// `GET /tasks`
 pub async fn tasks(State(state): State<AppState>, Who(caller): Who) -> Answer<crate::protocol::TaskPage> {
@@ -23,8 +43,9 @@ pub async fn tasks(State(state): State<AppState>, Who(caller): Who) -> Answer<cr
 pub async fn batches(
     State(state): State<AppState>,
     Who(caller): Who,
+    OriginalUri(uri): OriginalUri,
     params: QueryParams,
-) -> Answer<BatchPage> {
+) -> Result<Response, ApiError> {
     let words = "active, finished, failures, scheduled, pending, running, paused, cancelling, succeeded, failed, \
                  cancelled";
     let known = |text: &str| {
@@ -39,12 +60,24 @@ pub async fn batches(
         cursor: params.owned("cursor"),
         limit: Some(params.limit()?),
     };
-    state.service.batches(&caller, &query).await.map(Json)
+    let list = state.service.batches(&caller, &query).await?;
+    let next = list.next.clone();
+    Ok(page(list, &uri, "cursor", next.as_deref()))
 }
 
 /// `GET /batches/{id}`
-pub async fn batch(State(state): State<AppState>, Who(caller): Who, place: PathParams) -> Answer<Batch> {
-    state.service.batch(&caller, place.batch()?).await.map(Json)
+pub async fn batch(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: PathParams,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let batch = state.service.batch(&caller, place.batch()?).await?;
+    let tag = batch_tag(&batch);
+    if is_known(&headers, &tag) {
+        return Ok(not_modified(tag));
+    }
+    Ok(([(ETAG, tag)], Json(batch)).into_response())
 }
 
 /// `GET /batches/{id}/items`
@@ -52,8 +85,9 @@ pub async fn items(
     State(state): State<AppState>,
     Who(caller): Who,
     place: PathParams,
+    OriginalUri(uri): OriginalUri,
     params: QueryParams,
-) -> Answer<ItemPage> {
+) -> Result<Response, ApiError> {
     let words = "pending, running, retrying, succeeded, failed, cancelled";
     let query = ItemQuery {
         state: params.word("state", words, ItemState::parse)?,
@@ -62,7 +96,9 @@ pub async fn items(
         after: params.number("after")?,
         limit: Some(params.limit()?),
     };
-    state.service.items(&caller, place.batch()?, &query).await.map(Json)
+    let list = state.service.items(&caller, place.batch()?, &query).await?;
+    let next = list.next.map(|seq| seq.to_string());
+    Ok(page(list, &uri, "after", next.as_deref()))
 }
 
 /// `GET /batches/{id}/items/{seq}`

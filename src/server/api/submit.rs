@@ -13,7 +13,8 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use crate::formats::body::ByteStream;
-use crate::formats::csv::delimiter::read_delimiter;
+use crate::formats::csv::options::CsvOptions;
+use crate::formats::encoding::TextEncoding;
 use crate::formats::form::FormBody;
 use crate::formats::form::multipart_bounds::bounded;
 use crate::formats::json_body::parse_setting;
@@ -96,14 +97,22 @@ async fn read_body(
         "text/plain" => StreamFormat::Text,
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => StreamFormat::Ndjson,
         "text/csv" => {
-            let named = params.text("delimiter").unwrap_or_default();
-            StreamFormat::Csv { delimiter: read_delimiter(named)?.unwrap_or(b',') }
+            let mut options = CsvOptions::default();
+            for name in ["delimiter", "header", "duplicate", "columns"] {
+                options.set(name, params.text(name).unwrap_or_default())?;
+            }
+            // A program says what it sends, or has it looked at: auto.
+            if params.text("delimiter").unwrap_or_default().is_empty() {
+                options.delimiter = Some(b',');
+            }
+            StreamFormat::Csv(options)
         }
         other => return Err(unsupported(other, EXPECTED)),
     };
     let length = content_length(headers);
     Ok(ReadBody::Stream(ItemStream {
         format,
+        encoding: TextEncoding::read(params.text("encoding").unwrap_or_default())?,
         bytes: bytes(body),
         length,
         bytes_max: state.limits.upload_bytes_max,

@@ -48,7 +48,10 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
 fn is_for_everybody(method: &Method, path: &str) -> bool {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     matches!(path, "/healthz" | "/readyz")
-        || reads && (path == "/api/openapi.json" || path.starts_with("/pkg/") || assets::is_file(path))
+        || reads
+            && (matches!(path, "/api" | "/api/openapi.json")
+                || path.starts_with("/pkg/")
+                || assets::is_file(path))
 }
 
 /// True for addresses that no person opens.
@@ -205,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_is_the_same_for_all_needs_no_look_at_who_asks() {
-        for path in ["/healthz", "/readyz", "/pkg/milepost.js", "/pkg/nothing", "/api/openapi.json"] {
+        for path in ["/healthz", "/readyz", "/pkg/milepost.js", "/pkg/nothing", "/api", "/api/openapi.json"] {
             assert!(is_for_everybody(&Method::GET, path), "{path}");
         }
         for (method, path) in [

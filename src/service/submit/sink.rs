@@ -2,6 +2,9 @@
 //!
 //! A body that is refused before its first item leaves no batch behind; one that was begun is always ended.
 
+use std::fs::File;
+use std::time::{Duration, Instant};
+
 use super::key::in_flight;
 use crate::engine::{CheckedBatch, ClaimedKey, Empty, EngineError, Intake};
 use crate::formats::body::BodyFault;
@@ -9,6 +12,9 @@ use crate::formats::item_sink::ItemSink;
 use crate::protocol::{ApiError, Batch, ErrorCode, Json};
 use crate::service::Service;
 use crate::store::{BatchRecord, Draft, StoreError};
+
+/// How often within its limit a batch that ends when nothing is added is told of what is.
+const TOUCHES_PER_LIMIT: u32 = 4;
 
 /// Receives the items of one body, in order.
 pub(super) struct BatchSink {
@@ -18,6 +24,8 @@ pub(super) struct BatchSink {
     columns: Vec<String>,
     begun_by: BegunBy,
     intake: Option<Intake>,
+    /// When the store was last told that something is added.
+    touched: Option<Instant>,
 }
 
 /// Who begins the batch of a sink.
@@ -67,7 +75,14 @@ impl ItemSink for BatchSink {
     }
 
     async fn push(&mut self, item: &Json) -> Result<(), ApiError> {
+        self.touch().await?;
         Ok(self.intake().await?.push(item).await?)
+    }
+
+    fn scratch_file(&self) -> Result<File, ApiError> {
+        self.service.parts().store.has_room()?;
+        let file = tempfile::tempfile_in(self.service.parts().engine.work_folder());
+        file.map_err(|fault| self.file_fault(StoreError::Io(fault)))
     }
 
     async fn begin_file(&mut self) -> Result<Draft, ApiError> {
@@ -77,6 +92,7 @@ impl ItemSink for BatchSink {
     }
 
     async fn write_file(&mut self, file: &mut Draft, chunk: &[u8]) -> Result<(), ApiError> {
+        self.touch().await?;
         // What a full disk has left is for ends: a file that is half there does not take it.
         self.service.parts().store.has_room()?;
         file.write(chunk).await.map_err(|fault| self.file_fault(fault))
@@ -98,6 +114,7 @@ impl BatchSink {
             columns: Vec::new(),
             begun_by: BegunBy::This,
             intake: None,
+            touched: None,
         }
     }
 
@@ -109,7 +126,20 @@ impl BatchSink {
             columns: Vec::new(),
             begun_by: BegunBy::Earlier,
             intake: Some(intake),
+            touched: None,
         }
+    }
+
+    /// Tells the store now and then that something is added, where the batch ends when nothing is.
+    async fn touch(&mut self) -> Result<(), ApiError> {
+        let Some(intake) = &self.intake else { return Ok(()) };
+        let Some(seconds) = intake.batch().options.idle_seconds else { return Ok(()) };
+        let interval = Duration::from_secs(seconds) / TOUCHES_PER_LIMIT;
+        if self.touched.is_none_or(|touched| touched.elapsed() >= interval) {
+            self.touched = Some(Instant::now());
+            self.service.parts().store.touch_open(intake.batch()).await?;
+        }
+        Ok(())
     }
 
     /// Contents could not be written.
@@ -128,6 +158,8 @@ impl BatchSink {
 
     /// Commits what came; a batch that was begun here is then whole, and `key` stands for it.
     pub(super) async fn finish(mut self, key: Option<(ClaimedKey, String)>) -> Result<Batch, ApiError> {
+        self.touched = None;
+        self.touch().await?;
         let intake = self.intake.take().ok_or_else(no_items)?;
         let (id, engine) = (intake.batch().id, &self.service.parts().engine);
         match intake.finish(key).await {

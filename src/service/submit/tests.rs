@@ -13,6 +13,8 @@ use serde::Deserialize;
 use super::*;
 use crate::engine::{Engine, EngineOptions};
 use crate::formats::body::ByteStream;
+use crate::formats::csv::options::CsvOptions;
+use crate::formats::encoding::TextEncoding;
 use crate::formats::stream::{ItemStream, StreamFormat};
 use crate::hub::Hub;
 use crate::protocol::{ErrorCode, InputKind, Json, NewBatch, Options, Role};
@@ -116,7 +118,7 @@ fn counted(options: Options) -> NewBatch {
 }
 
 fn stream(format: StreamFormat, bytes: ByteStream) -> ItemStream {
-    ItemStream { format, bytes, length: None, bytes_max: 1 << 20 }
+    ItemStream { format, encoding: TextEncoding::Auto, bytes, length: None, bytes_max: 1 << 20 }
 }
 
 fn chunks(text: &'static str) -> ByteStream {
@@ -138,7 +140,7 @@ fn form(fields: &[(&str, &str)]) -> FormBody {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_batch_is_prepared_once_on_its_whole_way() {
     let site = Site::open(Registry::default().with(Counted)).await;
-    let csv = StreamFormat::Csv { delimiter: b',' };
+    let csv = StreamFormat::Csv(CsvOptions::default());
     let submissions = [
         Submission::Json(Bytes::from_static(br#"{"task":"counted","items":["a","b"]}"#)),
         Submission::Json(Bytes::from_static(br#"{"task":"counted","items":{"count":2}}"#)),

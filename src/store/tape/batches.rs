@@ -18,6 +18,7 @@ use crate::store::clock::Moment;
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::files::hold_contents;
+use crate::store::open_batches::begin_idle;
 use crate::store::records::{
     BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
 };
@@ -197,6 +198,9 @@ impl Store {
             return Err(StoreError::Taken(batch.uuid));
         }
         insert(&tx, &mut batch).await?;
+        if !batch.sealed {
+            begin_idle(&tx, batch.id, new.options.idle_seconds, self.moment()).await?;
+        }
         if let Some(key) = key {
             bind(&tx, key, &batch.uuid, self.steady()).await?;
         }

@@ -87,14 +87,20 @@ impl Shelf {
         }
         is_empty
     }
+
+    /// Removes the folders that wait to be used again.
+    pub fn clear(&self) {
+        let spare = std::mem::take(&mut *self.spare());
+        for folder in spare {
+            // What cannot be removed goes at the next start.
+            let _left = fs::remove_dir_all(folder);
+        }
+    }
 }
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        for folder in self.spare().drain(..) {
-            // What cannot be removed goes at the next start.
-            let _left = fs::remove_dir_all(folder);
-        }
+        self.clear();
     }
 }
 
@@ -164,4 +170,84 @@ impl Drop for Workplace {
 fn is_empty(folder: &Path) -> bool {
     fs::symlink_metadata(folder).is_ok_and(|kind| kind.is_dir())
         && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::tasks::context::WorkCell;
+
+    fn context(work: &Path, name: &str) -> (Arc<WorkCell>, TaskContext) {
+        let cell = Arc::new(WorkCell::default());
+        (Arc::clone(&cell), TaskContext::new(cell, CancellationToken::new(), work.join(name)))
+    }
+
+    #[test]
+    fn folders_that_stayed_empty_are_used_again_under_a_path_of_their_own() {
+        let work = tempfile::tempdir().unwrap();
+        let shelf = Shelf::default();
+        let (cell, first) = context(work.path(), "1-1");
+        let one = shelf.take(&first).unwrap();
+        assert!(cell.has_folder() && one.out.is_dir());
+        assert!(shelf.put_back(&one, &first) && !cell.has_folder());
+        let (cell, second) = context(work.path(), "2-1");
+        let two = shelf.take(&second).unwrap();
+        assert!(!one.out.exists(), "nothing of the first item can write into the folder of the second");
+        assert!(cell.has_folder() && two.own.is_dir() && two.out.ends_with("2-1/out"));
+        fs::write(two.out.join("a"), "x").unwrap();
+        assert!(!shelf.put_back(&two, &second) && cell.has_folder(), "whoever runs the item removes it");
+        shelf.clear();
+        assert!(two.out.join("a").is_file());
+        let (_cell, third) = context(work.path(), "3-1");
+        let three = shelf.take(&third).unwrap();
+        assert!(shelf.put_back(&three, &third));
+        shelf.clear();
+        assert!(!three.out.exists());
+    }
+
+    #[test]
+    fn an_attempt_that_was_handed_back_takes_no_folder_that_another_item_uses() {
+        let work = tempfile::tempdir().unwrap();
+        let shelf = Shelf::default();
+        let contexts = ["1-1", "2-1"].map(|name| context(work.path(), name).1);
+        let taken: Vec<Folders> = contexts.iter().map(|context| shelf.take(context).unwrap()).collect();
+        for (folders, context) in taken.iter().zip(&contexts) {
+            assert!(shelf.put_back(folders, context));
+        }
+        // 1-1 runs again: the folder that waits under its name is its own.
+        let again = shelf.take(&contexts[0]).unwrap();
+        let other = shelf.take(&contexts[1]).unwrap();
+        for folders in [&again, &other] {
+            assert!(folders.own.is_dir() && folders.out.is_dir());
+        }
+        // What an earlier server left under the name of an attempt goes.
+        fs::create_dir_all(work.path().join("3-1/old")).unwrap();
+        let third = context(work.path(), "3-1").1;
+        assert!(shelf.put_back(&again, &contexts[0]));
+        let three = shelf.take(&third).unwrap();
+        assert!(three.out.is_dir() && !work.path().join("3-1/old").exists());
+    }
+
+    #[test]
+    fn a_worker_is_told_its_folder_again_until_something_was_left_in_it() {
+        let work = tempfile::tempdir().unwrap();
+        let (cell, first) = context(work.path(), "1-1");
+        let workplace = Workplace::make(&first).unwrap();
+        assert!(workplace.move_files(&first).unwrap().is_none() && !cell.has_folder());
+        fs::write(workplace.out().join("a"), "x").unwrap();
+        let moved = workplace.move_files(&first).unwrap().unwrap();
+        assert!(moved.join("a").is_file() && cell.has_folder() && is_empty(workplace.out()));
+        let (_cell, second) = context(work.path(), "2-1");
+        fs::remove_dir(workplace.out()).unwrap();
+        std::os::unix::fs::symlink("/etc", workplace.out()).unwrap();
+        let moved = workplace.move_files(&second).unwrap().unwrap();
+        assert!(fs::symlink_metadata(moved).unwrap().is_symlink() && is_empty(workplace.out()));
+        let folder = workplace.folder.clone();
+        drop(workplace);
+        assert!(!folder.exists());
+    }
 }

@@ -71,6 +71,12 @@ impl Host {
     pub fn new(data: &Path) -> Self {
         Self { origin: Arc::new(Origin::new(data)), shelf: Arc::default() }
     }
+
+    /// Ends what has outlived its process, and removes the folders that wait to be used again.
+    pub async fn close(&self) {
+        self.origin.sweep().await;
+        self.shelf.clear();
+    }
 }
 
 /// A text that is handed to processes and shown to nobody.

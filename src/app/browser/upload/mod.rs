@@ -15,7 +15,7 @@ use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::js_sys::Reflect;
+use leptos::web_sys::js_sys::{Reflect, Uint8Array};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DragEvent, File, FileList, FormData, HtmlFormElement, HtmlInputElement};
 
@@ -28,10 +28,13 @@ const GROUP_FILES_MAX: usize = 64;
 /// Bytes in one request, unless a single file has more.
 const GROUP_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of a CSV that are looked at before the start.
-const HEAD_BYTES: f64 = 65_536.0;
+const HEAD_BYTES: f64 = 262_144.0;
 /// Wait before another try after the first failure, and the longest.
 const WAIT_FIRST: Duration = Duration::from_secs(1);
 const WAIT_MAX: Duration = Duration::from_secs(30);
+
+/// For so long nothing may come of a batch that this tab fills; then it ends. Longer than any wait for another try.
+const IDLE_SECONDS: &str = "300";
 
 thread_local! {
     static FILES: RefCell<Vec<(File, String)>> = const { RefCell::new(Vec::new()) };
@@ -124,6 +127,18 @@ pub fn accept_drops(upload: Upload, over: RwSignal<bool>, dropped: impl Fn() + '
     });
 }
 
+/// Has the browser ask before the page is left while something is being sent, until the owner goes.
+pub fn ask_before_leaving(upload: Upload) {
+    let asks = window_event_listener(ev::beforeunload, move |event| {
+        if upload.is_busy() {
+            event.prevent_default();
+            // Browsers that came before the above look at this.
+            event.set_return_value("leave");
+        }
+    });
+    on_cleanup(move || asks.remove());
+}
+
 fn input_of(event: &Event) -> Option<HtmlInputElement> {
     event.target()?.dyn_into().ok()
 }
@@ -147,13 +162,13 @@ pub fn clear(upload: Upload) {
     upload.phase.set(UploadPhase::Idle);
 }
 
-/// The first bytes of the file chosen in an input, as text.
-pub fn csv_head(event: &Event, then: impl FnOnce(String) + 'static) {
+/// The first bytes of the file chosen in an input.
+pub fn csv_head(event: &Event, then: impl FnOnce(Vec<u8>) + 'static) {
     let file = input_of(event).and_then(|input| input.files()).and_then(|files| files.get(0));
     let Some(head) = file.and_then(|file| file.slice_with_f64_and_f64(0.0, HEAD_BYTES).ok()) else { return };
     spawn_local(async move {
-        if let Ok(text) = JsFuture::from(head.text()).await {
-            then(text.as_string().unwrap_or_default());
+        if let Ok(bytes) = JsFuture::from(head.array_buffer()).await {
+            then(Uint8Array::new(&bytes).to_vec());
         }
     });
 }
@@ -213,13 +228,17 @@ async fn send_queue(upload: Upload, form: &HtmlFormElement) -> Result<String, St
     let data = FormData::new_with_form(form).map_err(unexpected)?;
     data.delete("file");
     data.append_with_str("option.open", "true").map_err(unexpected)?;
+    // Where this tab goes and never comes back, the batch says so instead of waiting for ever.
+    data.append_with_str("option.idle_seconds", IDLE_SECONDS).map_err(unexpected)?;
     let answer = request::send("POST", "/api/v1/batches", Some(&data), |_| ()).await.map_err(unexpected)?;
     let batch = created(&answer)?;
     let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX);
+    // Items beyond one a file: those that zips brought.
+    let mut extra = 0;
     while upload.done.get_untracked() < FILES.with_borrow(Vec::len) {
         let first = upload.done.get_untracked();
-        let (group, count) = next_group(first).map_err(unexpected)?;
-        let address = format!("/api/v1/batches/{batch}/items?first_seq={}", first + 1);
+        let (group, count, kind) = next_group(upload, first).map_err(unexpected)?;
+        let address = format!("/api/v1/batches/{batch}/items?first_seq={}", first + extra + 1);
         let answer = request::send("POST", &address, Some(&group), move |sent| {
             upload.sent_bytes.set(whole(sent));
         })
@@ -230,11 +249,14 @@ async fn send_queue(upload: Upload, form: &HtmlFormElement) -> Result<String, St
             200..=299 => {
                 backoff.reset();
                 upload.done.set(first + count);
+                extra = total(&answer).saturating_sub(first + count);
             }
-            409 if answer.body["total"].is_u64() => upload.done.set(total(&answer)),
+            409 if answer.body["total"].is_u64() => go_on(upload, kind, first, &mut extra, total(&answer)),
             _ if answer.is_passing() => {
                 pause(upload, backoff.next_delay()).await;
-                ask_total(upload, &batch).await?;
+                if let Some(total) = ask_total(&batch).await? {
+                    go_on(upload, kind, first, &mut extra, total);
+                }
             }
             _ => return Err(answer.reason()),
         }
@@ -247,20 +269,51 @@ fn total(answer: &UploadAnswer) -> usize {
     answer.body["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
 }
 
-/// The files from `first` on that go together.
-fn next_group(first: usize) -> Result<(FormData, usize), JsValue> {
+/// What a group holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum GroupKind {
+    /// Files, one item each.
+    Files,
+    /// One zip, whose files are items.
+    Zip,
+}
+
+/// Goes on where the server stands after a cut, by its total.
+fn go_on(upload: Upload, kind: GroupKind, first: usize, extra: &mut usize, total: usize) {
+    match kind {
+        GroupKind::Files => upload.done.set(total.saturating_sub(*extra)),
+        // A zip goes alone, and none of it is an item before all of it has come.
+        GroupKind::Zip if total > first + *extra => {
+            upload.done.set(first + 1);
+            *extra = total - (first + 1);
+        }
+        GroupKind::Zip => upload.done.set(first),
+    }
+}
+
+/// The files from `first` on that go together, and how many they are.
+fn next_group(upload: Upload, first: usize) -> Result<(FormData, usize, GroupKind), JsValue> {
     let group = FormData::new()?;
     let (mut count, mut bytes) = (0, 0);
+    let is_unpacked = |at: usize| {
+        upload.unpack.get_untracked()
+            && upload.entries.with_untracked(|entries| entries.get(at).is_some_and(QueuedFile::is_zip))
+    };
+    let kind = if is_unpacked(first) { GroupKind::Zip } else { GroupKind::Files };
+    if kind == GroupKind::Zip {
+        group.append_with_str("unpack", "true")?;
+    }
     FILES.with_borrow(|files| {
-        for (file, name) in files.iter().skip(first) {
+        for (at, (file, name)) in files.iter().enumerate().skip(first) {
             bytes += bytes_of(file);
-            if count > 0 && (count >= GROUP_FILES_MAX || bytes > GROUP_BYTES_MAX) {
+            let is_full = count >= GROUP_FILES_MAX || bytes > GROUP_BYTES_MAX;
+            if count > 0 && (is_full || kind == GroupKind::Zip || is_unpacked(at)) {
                 break;
             }
             group.append_with_blob_and_filename("file", file, name)?;
             count += 1;
         }
-        Ok((group, count))
+        Ok((group, count, kind))
     })
 }
 
@@ -275,15 +328,12 @@ async fn pause(upload: Upload, delay: Duration) {
 }
 
 /// Where to go on, as the server says it; no answer leaves it to the next try.
-async fn ask_total(upload: Upload, batch: &str) -> Result<(), String> {
+async fn ask_total(batch: &str) -> Result<Option<usize>, String> {
     let answer =
         request::send("GET", &format!("/api/v1/batches/{batch}"), None, |_| ()).await.map_err(unexpected)?;
     match answer.status {
-        200 => {
-            upload.done.set(total(&answer));
-            Ok(())
-        }
-        _ if answer.is_passing() => Ok(()),
+        200 => Ok(Some(total(&answer))),
+        _ if answer.is_passing() => Ok(None),
         _ => Err(answer.reason()),
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! mod      the task cards and the form      options   the folded options
-//! sources  files, lines, numbers, a CSV     queue     the files of this tab and their progress
+//! sources  files, lines, numbers            queue     the files of this tab and their progress
+//! csv_source  the rows of a CSV, and their first
 //! ```
 //!
 //! Without scripts it is one multipart form with its settings before its files, since the server streams it.
 
+mod csv_source;
 mod options;
 mod queue;
 mod sources;

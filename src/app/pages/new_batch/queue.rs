@@ -13,6 +13,7 @@ const SHOWN_MAX: usize = 100;
 /// The list; empty before anything was chosen.
 pub fn queue(held: Upload) -> impl IntoView {
     let count = Memo::new(move |_| held.entries.with(Vec::len));
+    let has_zip = Memo::new(move |_| held.entries.with(|entries| entries.iter().any(QueuedFile::is_zip)));
     let first = Memo::new(move |_| {
         // While sending, the list follows what is being sent.
         held.done.get().saturating_sub(3).min(count.get().saturating_sub(SHOWN_MAX))
@@ -40,6 +41,12 @@ pub fn queue(held: Upload) -> impl IntoView {
                     <For each=shown key=|at| *at let:at>{row(held, at)}</For>
                 </ol>
                 <p class="hint">{more}</p>
+                <Show when=move || has_zip.get()>
+                    <div class="field field-check">
+                        <input type="checkbox" id="unpack" prop:checked=held.unpack disabled=move || held.is_busy() on:change=move |event| held.unpack.set(event_target_checked(&event)) />
+                        <label for="unpack">"Unpack zip files: each file in them is an item. What macOS adds (__MACOSX, .DS_Store) is left out."</label>
+                    </div>
+                </Show>
                 <Show when=move || held.left_out.get()>
                     <p class="flash" role="alert">{format!("One batch of files takes {} from a page. The rest was left out: send it as another batch.", words::thousands(FILES_MAX as u64))}</p>
                 </Show>

@@ -1,0 +1,106 @@
+//! Reads that can be asked again cheaply: every JSON answer to a GET carries an `ETag`, and `If-None-Match` with it is
+//! answered by 304 and nothing else.
+//!
+//! The tags are weak: an answer may be compressed or not. A handler that knows what its answer depends on says the tag
+//! itself, before it makes the answer ([`batch_tag`]); of every other answer it is a hash of its bytes.
+
+use axum::body::{Body, HttpBody as _, to_bytes};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::protocol::Batch;
+
+/// Bytes of the hash that a tag shows: 128 bits.
+const TAG_HASH_BYTES: usize = 16;
+
+/// The tag of a batch: its `rev`, and its rate and estimate while there are any, which change between commits.
+pub fn batch_tag(batch: &Batch) -> HeaderValue {
+    let mut tag = format!("W/\"{}", batch.rev);
+    if let Some(rate) = batch.rate_per_s {
+        tag.push_str(&format!("-{:x}", rate.to_bits()));
+    }
+    if let Some((least, most)) = batch.eta_ms {
+        tag.push_str(&format!("-{least}-{most}"));
+    }
+    tag.push('"');
+    HeaderValue::try_from(tag).expect("a tag of digits is a header")
+}
+
+/// True where the asker has what `tag` names.
+pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
+    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
+    let Ok(tag) = tag.to_str().map(opaque) else { return false };
+    let named = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    named.flat_map(|value| value.split(',')).any(|known| known.trim() == "*" || opaque(known) == tag)
+}
+
+/// 304 with the tag.
+pub fn not_modified(tag: HeaderValue) -> Response {
+    (StatusCode::NOT_MODIFIED, [(ETAG, tag)]).into_response()
+}
+
+/// Gives JSON answers their tag, and leaves out what the asker has.
+pub async fn validate(mut request: Request, next: Next) -> Response {
+    if *request.method() == Method::HEAD {
+        // Answered as a GET and tagged by what that says; the router takes the body away.
+        *request.method_mut() = Method::GET;
+    }
+    if *request.method() != Method::GET {
+        return next.run(request).await;
+    }
+    let asked = request.headers().clone();
+    let response = next.run(request).await;
+    if !is_whole_json(&response) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    if let Some(tag) = parts.headers.get(ETAG) {
+        let known = is_known(&asked, tag).then(|| tag.clone());
+        return known.map_or_else(|| Response::from_parts(parts, body), not_modified);
+    }
+    let bytes = to_bytes(body, usize::MAX).await.expect("what is held in memory can be read");
+    let hash = blake3::hash(&bytes);
+    let tag = format!("W/\"{}\"", hex::encode(&hash.as_bytes()[..TAG_HASH_BYTES]));
+    let tag = HeaderValue::try_from(tag).expect("a tag of digits is a header");
+    if is_known(&asked, &tag) {
+        return not_modified(tag);
+    }
+    parts.headers.insert(ETAG, tag);
+    Response::from_parts(parts, Body::from(bytes))
+}
+
+/// True for an answer of this API that is held in memory: no file, no stream.
+fn is_whole_json(response: &Response) -> bool {
+    let headers = response.headers();
+    response.status() == StatusCode::OK
+        && headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
+        && !headers.contains_key(CONTENT_DISPOSITION)
+        && response.body().size_hint().exact().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_compared_weakly_and_in_lists() {
+        let tag = HeaderValue::from_static("W/\"417\"");
+        for (value, known) in [
+            ("W/\"417\"", true),
+            ("\"417\"", true),
+            ("\"1\", W/\"417\"", true),
+            ("*", true),
+            ("W/\"418\"", false),
+            ("417", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(IF_NONE_MATCH, HeaderValue::from_static(value));
+            assert_eq!(is_known(&headers, &tag), known, "{value}");
+        }
+        assert!(!is_known(&HeaderMap::new(), &tag));
+    }
+}
