@@ -99,6 +99,10 @@ async fn every_value_of_an_enumeration_is_taken_and_no_other() {
     let mut enumerations = 0;
     for parameter in parameters(&document) {
         let Some(values) = parameter.schema["enum"].as_array() else { continue };
+        if parameter.method != Method::GET {
+            // What is said of a body is tried with one, in the tests of bodies.
+            continue;
+        }
         enumerations += 1;
         for value in values {
             let reply = tried.ask(&parameter, value.as_str().unwrap()).await;
