@@ -17,7 +17,15 @@ const LOG: &str = "MILEPOST_LOG";
 /// `json` = one JSON object per line; anything else = text.
 const LOG_FORMAT: &str = "MILEPOST_LOG_FORMAT";
 
+/// The first descriptor after standard input, output and error.
+const FIRST_INHERITED: i32 = 3;
+
 fn main() -> ExitCode {
+    // What whoever started this has left open is not for the processes that this starts.
+    close_fds::CloseFdsBuilder::new().cloexecfrom(FIRST_INHERITED);
+    if let Some(code) = cli::become_limited() {
+        return ExitCode::from(code);
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(answer) => {

@@ -24,6 +24,7 @@ use crate::fault;
 use crate::protocol::ApiError;
 use crate::server::{self, StartError};
 use crate::store::StoreError;
+pub use crate::tasks::command::become_limited;
 
 /// Exit code: some items of the batch failed.
 const EXIT_FAILED: u8 = 2;
@@ -189,9 +190,10 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
     fault::arm();
     let done = match cli.command {
         Command::Serve(serve) => {
-            let config = serve.sources().read()?;
-            let tasks = tasks::registry(&config)?;
-            Ok(server::run(&config, tasks).await?)
+            let sources = serve.sources();
+            let config = sources.read()?;
+            let tasks = tasks::registry(&config, tasks::Secrets::of(config.server.role))?;
+            Ok(server::run(&config, tasks, tasks::reread(sources, &config)).await?)
         }
         Command::Watch(args) => return watch::watch(args).await,
         Command::User { command } => people::user(command).await,

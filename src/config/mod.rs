@@ -7,6 +7,8 @@ mod error;
 mod fields;
 mod files;
 mod read;
+mod restrictions;
+mod table;
 mod tasks;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -15,6 +17,7 @@ use std::path::PathBuf;
 pub use error::ConfigError;
 pub use files::{AddressStyle, FilesConfig, FilesUrl};
 pub use read::Sources;
+pub use restrictions::{SecretConfig, TaskLimitsConfig};
 pub use tasks::{RunConfig, TaskConfig};
 
 use crate::protocol::Role;

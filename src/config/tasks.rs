@@ -3,12 +3,14 @@
 //! As [`super`]; each declaration keeps its place, so that what is only found later (an unknown placeholder) names
 //! the line too.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, refused};
+use super::restrictions::{self, SecretConfig, TaskLimitsConfig};
+use super::table::{Locate, Value, in_order, is_variable};
 use crate::protocol::{InputKind, Json};
 
 /// Time limit of one attempt where neither task nor batch says anything, in seconds.
@@ -22,8 +24,7 @@ const NAME_CHARS_MAX: usize = 64;
 /// How deep a default or an `enum` may nest.
 const DEPTH_MAX: usize = 16;
 /// Keys of a declaration, for messages.
-const KEYS: &str =
-    "name, title, description, input, command, worker, processes, timeout_seconds, env, params";
+const KEYS: &str = "name, title, description, input, command, worker, processes, timeout_seconds, env, secrets, limits, params";
 /// Words of JSON Schema that a parameter may use.
 const SCHEMA_WORDS: [&str; 26] = [
     "type",
@@ -87,6 +88,10 @@ pub struct TaskConfig {
     pub timeout_seconds: u32,
     /// Variables of the environment that its processes get besides the usual ones. None.
     pub env: Vec<String>,
+    /// Secrets that its processes get, by the name of the variable. None.
+    pub secrets: BTreeMap<String, SecretConfig>,
+    /// What its processes and its items are held to.
+    pub limits: TaskLimitsConfig,
     /// JSON Schemas of its parameters, by name.
     pub params: Json,
     /// Folder of the file.
@@ -99,15 +104,11 @@ pub struct TaskConfig {
     pub params_place: String,
 }
 
-/// From an offset in the file to `FILE:LINE`.
-type Place<'a> = dyn Fn(usize) -> String + 'a;
-type Value<'a> = Spanned<DeValue<'a>>;
-
 /// Reads all declarations of the file at `path`.
 pub(super) fn read(
     content: &Value<'_>,
     path: &Path,
-    place: &Place<'_>,
+    place: &Locate<'_>,
 ) -> Result<Vec<TaskConfig>, ConfigError> {
     let not_a_list = || refused(place(content.span().start), "task: expected tables, like [[task]]");
     let list = content.get_ref().as_array().ok_or_else(not_a_list)?;
@@ -125,14 +126,6 @@ pub(super) fn read(
     Ok(tasks)
 }
 
-/// The entries of a table in the order of the file.
-fn in_order<'t, 'a>(table: &'t DeTable<'a>) -> Vec<(&'t str, std::ops::Range<usize>, &'t Value<'a>)> {
-    let mut entries: Vec<_> =
-        table.iter().map(|(key, value)| (key.get_ref().as_ref(), key.span(), value)).collect();
-    entries.sort_by_key(|(_, span, _)| span.start);
-    entries
-}
-
 /// What has been read of a declaration so far.
 #[derive(Default)]
 struct Draft {
@@ -145,6 +138,8 @@ struct Draft {
     processes: Option<(u32, String)>,
     timeout_seconds: Option<u32>,
     env: Vec<String>,
+    secrets: BTreeMap<String, SecretConfig>,
+    limits: TaskLimitsConfig,
     params: Option<Json>,
     run_place: Option<String>,
     params_place: Option<String>,
@@ -154,7 +149,7 @@ fn declaration(
     table: &DeTable<'_>,
     at: String,
     folder: &Path,
-    place: &Place<'_>,
+    place: &Locate<'_>,
 ) -> Result<TaskConfig, ConfigError> {
     let mut draft = Draft::default();
     for (key, span, value) in in_order(table) {
@@ -194,6 +189,15 @@ fn declaration(
                 let what = "a list of names of variables, like [\"API_KEY\"]";
                 draft.env = names.ok_or_else(|| expected(what))?;
             }
+            "secrets" => {
+                let what = "a table, like { API_KEY = { env = \"MY_KEY\" } }";
+                let table = content.as_table().ok_or_else(|| expected(what))?;
+                draft.secrets = restrictions::secrets(table, folder, place)?;
+            }
+            "limits" => {
+                let table = content.as_table().ok_or_else(|| expected("a table, like [task.limits]"))?;
+                draft.limits = restrictions::limits(table, place)?;
+            }
             "params" => {
                 let table = content.as_table().ok_or_else(|| expected("tables, like [task.params.width]"))?;
                 draft.params = Some(params(table, place)?);
@@ -218,6 +222,9 @@ fn finished(draft: Draft, at: String, folder: &Path) -> Result<TaskConfig, Confi
         (Some(_), Some(_), _) => return Err(missing("either command or worker, not both")),
         (None, None, _) => return Err(missing("command or worker")),
     };
+    if let Some(name) = draft.env.iter().find(|name| draft.secrets.contains_key(*name)) {
+        return Err(missing(&format!("the variable {name} in env or in secrets, not in both")));
+    }
     let run_place = draft.run_place.unwrap_or_else(|| at.clone());
     Ok(TaskConfig {
         name: draft.name.ok_or_else(|| missing("a name"))?,
@@ -227,6 +234,8 @@ fn finished(draft: Draft, at: String, folder: &Path) -> Result<TaskConfig, Confi
         run,
         timeout_seconds: draft.timeout_seconds.unwrap_or(TIMEOUT_SECONDS),
         env: draft.env,
+        secrets: draft.secrets,
+        limits: draft.limits,
         params: draft.params.unwrap_or_else(|| Json::from_value(&serde_json::json!({}))),
         folder: folder.to_owned(),
         run_place,
@@ -242,11 +251,6 @@ fn is_name(name: &str) -> bool {
 
 fn is_said(text: &str) -> bool {
     !text.trim().is_empty()
-}
-
-/// A variable that may be handed on: not one of ours, which hold addresses and tokens.
-fn is_variable(name: &str) -> bool {
-    !name.is_empty() && !name.contains(['=', '\0']) && !name.starts_with("MILEPOST_")
 }
 
 /// Shaped like a word, so that `{name}` can stand for it.
@@ -278,7 +282,7 @@ fn input(word: &str) -> Option<InputKind> {
     }
 }
 
-fn params(table: &DeTable<'_>, place: &Place<'_>) -> Result<Json, ConfigError> {
+fn params(table: &DeTable<'_>, place: &Locate<'_>) -> Result<Json, ConfigError> {
     let mut params = serde_json::Map::new();
     for (name, span, value) in in_order(table) {
         let at = place(span.start);

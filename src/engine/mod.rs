@@ -70,7 +70,7 @@ use crate::protocol::{
     Batch, BatchId, BatchPatch, NewBatch, Node, NodeId, RetryRequest, Rev, Role, Running, Seq,
 };
 use crate::store::{BatchKey, BatchRecord, StoreError};
-use crate::tasks::{Registry, WorkCell};
+use crate::tasks::{Redeclared, Registry, WorkCell};
 
 /// Reason of a batch whose items stopped coming.
 const CUT_OFF: &str = "the upload was cut off";
@@ -197,6 +197,12 @@ impl Engine {
     /// [`StoreError::NotFound`] where there is none, or it is down; what else the store says.
     pub async fn drain_node(&self, node: &NodeId) -> Result<Node, EngineError> {
         self.stages.membership.drain_node(node).await
+    }
+
+    /// Has what is held of the tasks that are declared anew made ready by their new declaration: running items end as
+    /// they began, all others go back unspent and are claimed again.
+    pub fn tasks_changed(&self, redeclared: &Redeclared) {
+        self.stages.membership.dispatcher.renew(|task| redeclared.concerns(task));
     }
 
     /// Feeds the hub with the windows and items that somebody looks at, until the engine stops. For nodes that serve.

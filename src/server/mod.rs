@@ -48,14 +48,14 @@ use self::open_store::{is_shared, open_store, store_options};
 use self::state::{Limits, LiveOptions, Site};
 use self::transport::TrustedProxies;
 use self::transport::{ConnectionLimits, OpenConnections};
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::engine::{Engine, EngineOptions};
 use crate::fault::Loop;
 use crate::hub::Hub;
 use crate::protocol::Role;
 use crate::service::{Parts, People, Service};
 use crate::store::Store;
-use crate::tasks::Registry;
+use crate::tasks::{Redeclared, Registry};
 
 /// Bytes of a posted form.
 const FORM_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -99,7 +99,7 @@ impl Ground {
 ///
 /// # Errors
 /// Why it did not start. After the start it ends well.
-pub async fn run(config: &Config, tasks: Registry) -> Result<(), StartError> {
+pub async fn run(config: &Config, tasks: Registry, reread: Reread) -> Result<(), StartError> {
     if config.server.role != Role::All && !is_shared(&config.database_url()) {
         return Err(StartError::Refused(
             "the roles web and worker need several nodes on one database: set database.url to a Postgres, or use the \
@@ -111,7 +111,7 @@ pub async fn run(config: &Config, tasks: Registry) -> Result<(), StartError> {
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let ground = Ground::take(config)?;
     let store = open_store(config).await?;
-    let ended = run_with(config, tasks, store.clone(), ground.work.clone(), &mut signals).await;
+    let ended = run_with(config, (tasks, reread), store.clone(), ground.work.clone(), &mut signals).await;
     store.close().await;
     ground.clear();
     ended
@@ -119,7 +119,7 @@ pub async fn run(config: &Config, tasks: Registry) -> Result<(), StartError> {
 
 async fn run_with(
     config: &Config,
-    tasks: Registry,
+    (tasks, reread): (Registry, Reread),
     store: Store,
     work: PathBuf,
     signals: &mut Signals,
@@ -141,7 +141,7 @@ async fn run_with(
     let service = Service::new(Parts {
         store,
         engine: engine.clone(),
-        tasks,
+        tasks: Arc::clone(&tasks),
         hub,
         upload_bytes_max: config.limits.upload_bytes_max,
     });
@@ -167,7 +167,8 @@ async fn run_with(
         tokio::spawn(transport::accept(listener, routes, connections, stop.clone(), tracker.clone()));
     announce(config, address, first.as_deref());
 
-    let broke = until_stopped(signals, &mut accepting).await;
+    let redeclare = || redeclare(&reread, &tasks, &engine);
+    let broke = until_stopped(signals, &mut accepting, redeclare).await;
     tracing::info!("stopping: a second signal stops at once");
     stop.cancel();
     tracker.close();
@@ -185,17 +186,45 @@ async fn run_with(
     };
     tokio::select! {
         () = calm => tracing::info!("stopped"),
-        () = signals.next() => tracing::warn!("stopped at once: what ran is taken back at the next start"),
+        () = signals.stop() => tracing::warn!("stopped at once: what ran is taken back at the next start"),
     }
     broke.map_or(Ok(()), Err)
 }
 
-/// Waits for a signal; why the process had better stop by itself, if that is so.
-async fn until_stopped(signals: &mut Signals, accepting: &mut JoinHandle<()>) -> Option<StartError> {
-    tokio::select! {
-        () = signals.next() => None,
-        // Before the stop it only ends by a panic: nobody can reach this process any more.
-        ended = accepting => Some(StartError::Deaf(ended.err())),
+/// Reads the tasks of the file anew and declares them.
+pub type Reread = Box<dyn Fn(&Registry) -> Result<Redeclared, ConfigError> + Send + Sync>;
+
+/// Waits for a signal to stop, and calls `redeclare` on each hangup; why the process had better stop by itself, if that
+/// is so.
+async fn until_stopped(
+    signals: &mut Signals,
+    accepting: &mut JoinHandle<()>,
+    redeclare: impl Fn(),
+) -> Option<StartError> {
+    loop {
+        tokio::select! {
+            signal = signals.next() => match signal {
+                Signaled::Stop => return None,
+                Signaled::Hangup => redeclare(),
+            },
+            // Before the stop it only ends by a panic: nobody can reach this process any more.
+            ended = &mut *accepting => return Some(StartError::Deaf(ended.err())),
+        }
+    }
+}
+
+/// Takes the tasks as the file declares them now; where it is wrong, all stays as it is.
+fn redeclare(reread: &Reread, tasks: &Registry, engine: &Engine) {
+    match reread(tasks) {
+        Ok(redeclared) => {
+            engine.tasks_changed(&redeclared);
+            let Redeclared { tasks, added, changed, removed, .. } = &redeclared;
+            tracing::info!(tasks, ?added, ?changed, ?removed, "the tasks of the file are declared anew");
+            tokio::spawn(redeclared.retire());
+        }
+        Err(error) => {
+            tracing::error!(%error, "the tasks of the file cannot be declared anew: the old ones stay")
+        }
     }
 }
 
@@ -244,7 +273,7 @@ fn engine_options(config: &Config, work: PathBuf) -> EngineOptions {
         attempts_max: config.engine.attempts_max,
         retention_days: config.engine.retention_days,
         items_per_batch_max: config.limits.items_per_batch_max,
-        work,
+        work: std::path::absolute(&work).unwrap_or(work),
     }
 }
 
@@ -299,23 +328,43 @@ fn state(config: &Config, service: Service) -> AppState {
     }
 }
 
-/// SIGTERM and SIGINT, as one.
+/// What a signal asks for.
+enum Signaled {
+    /// SIGTERM or SIGINT.
+    Stop,
+    /// SIGHUP.
+    Hangup,
+}
+
+/// The signals that are listened to.
 struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
-    /// The next of either. Cancel-safe.
-    async fn next(&mut self) {
+    /// The next one. Cancel-safe.
+    async fn next(&mut self) -> Signaled {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            biased;
+            _ = self.terminate.recv() => Signaled::Stop,
+            _ = self.interrupt.recv() => Signaled::Stop,
+            _ = self.hangup.recv() => Signaled::Hangup,
         }
+    }
+
+    /// The next one that asks for a stop. Cancel-safe.
+    async fn stop(&mut self) {
+        while let Signaled::Hangup = self.next().await {}
     }
 }

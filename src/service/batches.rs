@@ -57,7 +57,7 @@ impl Service {
         let may_act = may(caller, Action::ActOnBatch, Target::from(&batch)).is_ok();
         let acts = ACTS.into_iter().filter(|act| may_act && is_worth_offering(&batch, *act)).collect();
         let info = self.inner.tasks.info(&batch.task);
-        let schema = info.map(|info| parse(&info.params));
+        let schema = info.as_ref().map(|info| parse(&info.params));
         Ok(BatchSettings {
             task_title: info.map_or_else(|| batch.task.clone(), |info| info.title.clone()),
             params: titled(&parse(&batch.params), schema.as_ref()),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Action, Caller, Service, Target, may};
 use crate::engine::EngineError;
-use crate::protocol::{ApiError, Node, NodeId, NodePage, NodeState, TaskPage};
+use crate::protocol::{ApiError, Node, NodeId, NodePage, NodeState, TaskInfo, TaskPage};
 
 /// How long the database may take to prove that it commits.
 const PING_MAX: Duration = Duration::from_secs(2);
@@ -18,7 +18,7 @@ impl Service {
     /// None for anybody who is signed in.
     pub fn tasks(&self, caller: &Caller) -> Result<TaskPage, ApiError> {
         may(caller, Action::SeeTasks, Target::Installation)?;
-        Ok(TaskPage { tasks: self.inner.tasks.infos().cloned().collect() })
+        Ok(TaskPage { tasks: self.inner.tasks.infos().iter().map(|info| TaskInfo::clone(info)).collect() })
     }
 
     /// Nodes.

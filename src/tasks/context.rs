@@ -188,8 +188,7 @@ impl TaskContext {
         }
     }
 
-    /// Says that the item waits for its turn at something scarce: after [`TaskContext::make_folder`] and before the
-    /// first await, because later its time runs.
+    /// Says that the item waits for its turn at something scarce: before the first await, because later its time runs.
     pub fn wait_turn(&self) {
         self.cell.waits.store(true, Ordering::Release);
     }
@@ -260,6 +259,24 @@ impl TaskContext {
         self.cell.has_folder.store(true, Ordering::Release);
         std::fs::create_dir_all(&folder)?;
         Ok(folder)
+    }
+
+    /// Takes the empty folder `spare` for that of this attempt, and answers its absolute path.
+    ///
+    /// # Errors
+    /// What the file system says: there may be something of that name.
+    pub(super) fn rename_folder(&self, spare: &Path) -> std::io::Result<PathBuf> {
+        let folder = std::path::absolute(self.folder())?;
+        self.cell.has_folder.store(true, Ordering::Release);
+        std::fs::rename(spare, &folder)?;
+        Ok(folder)
+    }
+
+    /// Says that the folder of this attempt, in which nothing is, is no longer the attempt's: who runs the item has
+    /// none to remove.
+    pub(super) fn release_folder(&self) -> PathBuf {
+        self.cell.has_folder.store(false, Ordering::Release);
+        self.folder()
     }
 
     /// Leaves a file that is already in the attempt's folder, under `name`; the caller has made sure that it is a

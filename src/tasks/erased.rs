@@ -13,7 +13,7 @@ pub type Ready = Result<(Json, Arc<dyn Prepared>), Vec<String>>;
 
 /// A task without its parameters' type.
 pub(super) trait Erased: Send + Sync {
-    fn info(&self) -> &TaskInfo;
+    fn info(&self) -> &Arc<TaskInfo>;
     fn prepare(&self, params: &Json) -> Ready;
 }
 

@@ -18,9 +18,9 @@ mod erased;
 pub mod registry;
 pub mod task;
 
-pub use command::{Declaration, Invocation, Misdeclared};
+pub use command::{Declaration, Invocation, Misdeclared, OutputLimits, ProcessLimits, Secret};
 pub use context::{LogLevel, TaskContext, Witness, WorkCell};
-pub use registry::Registry;
+pub use registry::{Redeclared, Registry};
 pub use task::{Again, Item, ItemInput, Prepared, Task, TaskError};
 
 /// The tasks that come with Milepost, in the order in which they are offered.
@@ -53,6 +53,6 @@ mod tests {
             }
             assert!(registry.prepare(&info.name, &Json::default()).expect("listed").is_ok(), "{}", info.name);
         }
-        assert_eq!(registry.infos().count(), 4);
+        assert_eq!(registry.infos().len(), 4);
     }
 }

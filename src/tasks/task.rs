@@ -145,6 +145,10 @@ pub trait Prepared: Send + Sync {
     fn run(&self, item: Item, context: TaskContext) -> Run;
     /// Time limit of one attempt where the batch says nothing, in seconds.
     fn timeout_seconds(&self) -> u32;
+    /// False once its task is declared otherwise: batches are to be prepared anew.
+    fn is_current(&self) -> bool {
+        true
+    }
     /// How long a run that was told to stop may take to do so before it is dropped.
     fn stop_grace(&self) -> Duration {
         STOP_GRACE

@@ -19,8 +19,10 @@ mod clock;
 mod commands;
 mod counts;
 mod crash;
+mod declared;
 mod disk_full;
 mod documented;
+mod documented_tasks;
 mod downloads;
 #[cfg(feature = "failpoints")]
 mod faults;

@@ -129,7 +129,7 @@ impl ClaimLoop {
 
     /// Tasks of whose batches work is claimed here. Alone on its database a node claims them all: what nobody can run is
     /// then paused with its reason. Of several, another may know the task.
-    fn runnable(&self) -> RunnableTasks<'_> {
+    fn runnable(&self) -> RunnableTasks {
         if self.store.is_shared() {
             RunnableTasks::Named(self.preparer.task_names().collect())
         } else {
@@ -193,8 +193,9 @@ impl ClaimLoop {
         let known = self.dispatcher.prepared(key);
         let known = known.or_else(|| self.preparer.prepared_ahead(&claim.batch));
         let prepared = match known.or_else(|| self.dispatcher.prepared(key)) {
-            Some(batch) => Ok(batch),
-            None => self.preparer.prepare(&claim.batch),
+            // Its task may have been declared anew since.
+            Some(batch) if batch.prepared.is_current() => Ok(batch),
+            Some(_) | None => self.preparer.prepare(&claim.batch),
         };
         match prepared {
             Ok(batch) => {

@@ -227,6 +227,13 @@ impl Dispatcher {
         self.wakes.report.notify_one();
     }
 
+    /// Forgets how batches of the tasks that `concerned` chooses were made ready: what waits of them goes back.
+    pub fn renew(&self, concerned: impl Fn(&str) -> bool) {
+        self.table().renew(concerned);
+        self.wakes.report.notify_one();
+        self.wakes.work.notify_one();
+    }
+
     /// No more chunks: all that waits goes back.
     pub fn close(&self) {
         self.table().close();

@@ -70,6 +70,13 @@ impl LeaseTable {
         self.redirected.remove(&batch);
     }
 
+    /// Forgets the prepared batches of the tasks that `concerned` chooses, and hands back what waits of them.
+    pub fn renew(&mut self, concerned: impl Fn(&str) -> bool) {
+        self.prepared.retain(|_, batch| !concerned(&batch.task));
+        let leases = self.leases.values_mut().filter(|lease| concerned(&lease.batch.task));
+        leases.for_each(|lease| lease.redirect(Disposition::HandBack));
+    }
+
     /// Adds a granted lease. What was decided of its batch after it was granted holds for it too.
     pub fn grant(&mut self, claim: Claim, batch: Arc<PreparedBatch>, slots: u64, disposition: Disposition) {
         let mut lease = Lease::new(claim, batch, slots);

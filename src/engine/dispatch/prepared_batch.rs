@@ -45,8 +45,8 @@ impl Preparer {
     }
 
     /// Names of the tasks that are known here.
-    pub fn task_names(&self) -> impl Iterator<Item = &str> {
-        self.tasks.infos().map(|info| info.name.as_str())
+    pub fn task_names(&self) -> impl Iterator<Item = String> {
+        self.tasks.infos().into_iter().map(|info| info.name.clone())
     }
 
     fn ahead(&self) -> MutexGuard<'_, HashMap<BatchId, Arc<dyn Prepared>>> {

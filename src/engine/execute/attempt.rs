@@ -34,13 +34,12 @@ pub async fn attempt(
     let seq = input.seq;
     let cell = fresh_cell(spare);
     let (item, _local_file) = prepared(store, chunk, input).await;
-    let (verdict, waited) = match item {
-        Err(verdict) => (verdict, Waited::No),
+    let verdict = match item {
+        Err(verdict) => verdict,
         Ok(item) => run(slot, chunk, item, &cell).await,
     };
     let (verdict, files) = take_files(store, chunk, &cell, verdict).await;
-    // One that did not wait may have written files all the same, and failed after.
-    if waited == Waited::Yes || cell.has_folder() {
+    if cell.has_folder() {
         let out = format!("{}{seq}-{}", chunk.batch.out_prefix, chunk.attempt);
         remove_folder(Path::new(&out)).await;
     }
@@ -65,13 +64,6 @@ fn fresh_cell(spare: &mut Arc<WorkCell>) -> Arc<WorkCell> {
         *spare = Arc::default();
     }
     Arc::clone(spare)
-}
-
-/// Whether the task had to wait at all: one that did not has no folder to look for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Waited {
-    Yes,
-    No,
 }
 
 /// The item as the task sees it, and its file where it has one, for as long as it runs; or how it ends without a run.
@@ -122,7 +114,7 @@ async fn prepared(
     }
 }
 
-async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (Verdict, Waited) {
+async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> Verdict {
     let (token, prefix) = (chunk.stop.token.clone(), &chunk.batch.out_prefix);
     let context = TaskContext::of_attempt(Arc::clone(cell), token, prefix, item.seq, item.attempt)
         .within(chunk.batch.time_limit);
@@ -133,14 +125,14 @@ async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (V
     let started = catch_unwind(AssertUnwindSafe(|| chunk.batch.prepared.run(item, context)));
     let mut run = match started {
         Ok(run) => run,
-        Err(panic) => return (Verdict::Failed(panicked(panic.as_ref())), Waited::No),
+        Err(panic) => return Verdict::Failed(panicked(panic.as_ref())),
     };
     // Quick items end at the first poll: for them neither timer nor stop is set up.
     let ended = match poll_fn(|context| Poll::Ready(poll_caught(&mut run, context))).await {
-        Poll::Ready(outcome) => (verdict_of(outcome), Waited::No),
+        Poll::Ready(outcome) => verdict_of(outcome),
         Poll::Pending => {
             slot.show(Some(Arc::clone(cell)));
-            (wait(&mut run, chunk, cell).await, Waited::Yes)
+            wait(&mut run, chunk, cell).await
         }
     };
     // Dropping runs the task's own code once more.

@@ -35,7 +35,7 @@ pub struct ClaimRequest<'a> {
     /// of `slots_free` are told as started by a later record.
     pub started_max: u32,
     /// Tasks that can be run here; a batch of another waits for a node that can.
-    pub tasks: &'a RunnableTasks<'a>,
+    pub tasks: &'a RunnableTasks,
 }
 
 /// A granted lease.

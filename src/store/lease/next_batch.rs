@@ -14,11 +14,11 @@ use crate::store::records::BatchKey;
 
 /// Tasks of whose batches a node may take work.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunnableTasks<'a> {
+pub enum RunnableTasks {
     /// All of them, known here or not.
     Any,
     /// Those of these names.
-    Named(Vec<&'a str>),
+    Named(Vec<String>),
 }
 
 /// Batches `b` that a claim would be granted something of, at the steady time `$1`: the conditions of `grant` and
@@ -41,7 +41,7 @@ pub type TurnPosition = (i64, i64, i64);
 pub async fn candidates<C: ConnectionTrait>(
     connection: &C,
     now: Timestamp,
-    tasks: &RunnableTasks<'_>,
+    tasks: &RunnableTasks,
     after: TurnPosition,
 ) -> Result<Vec<TurnPosition>, StoreError> {
     let mut values = vec![
@@ -77,7 +77,7 @@ impl Store {
     ///
     /// # Errors
     /// Outages.
-    pub async fn next_batch(&self, tasks: &RunnableTasks<'_>) -> Result<Option<BatchKey>, StoreError> {
+    pub async fn next_batch(&self, tasks: &RunnableTasks) -> Result<Option<BatchKey>, StoreError> {
         let found = candidates(self.inner.backend.reader(), self.steady(), tasks, BEFORE_ALL).await?;
         Ok(found.first().map(|(_priority, _served, batch)| *batch))
     }

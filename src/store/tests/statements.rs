@@ -196,7 +196,7 @@ async fn a_claim_skips_batches_of_other_tasks_in_one_query(bench: Bench) {
     let known =
         CreateBatch { task: "known".to_owned(), source: Source::Generated, generated: 2, ..new_batch() };
     let known = bench.store.create(known).await.unwrap();
-    let tasks = RunnableTasks::Named(vec!["other", "known"]);
+    let tasks = RunnableTasks::Named(vec!["other".to_owned(), "known".to_owned()]);
     assert_eq!(bench.store.next_batch(&tasks).await.unwrap(), Some(known.key));
     let node = NodeId("a".to_owned());
     let request = ClaimRequest { tasks: &tasks, ..bench.request(&node, 2) };

@@ -7,11 +7,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-use super::super::context::TaskContext;
-use super::super::task::TaskError;
+use super::output::OutputLimits;
+use crate::tasks::context::TaskContext;
+use crate::tasks::task::{Again, TaskError};
 
-/// Files of one item at most.
-const FILES_MAX: usize = 1_000;
 /// Folders inside each other at most.
 const DEPTH_MAX: usize = 16;
 
@@ -19,23 +18,39 @@ const DEPTH_MAX: usize = 16;
 ///
 /// # Errors
 /// What is no plain file, or too much.
-pub(super) fn leave_all(out: &Path, context: &TaskContext) -> Result<(), TaskError> {
+pub(super) fn leave_all(out: &Path, limits: &OutputLimits, context: &TaskContext) -> Result<(), TaskError> {
     check_folder(out)?;
-    let mut found = Vec::new();
+    let mut found = Found { files: Vec::new(), bytes: 0, limits };
     walk(out, String::new(), 0, &mut found)?;
-    found.sort();
-    for (name, path) in found {
+    found.files.sort();
+    for (name, path) in found.files {
         context.leave_file(name, path);
     }
     Ok(())
 }
 
-fn walk(
-    folder: &Path,
-    prefix: String,
-    depth: usize,
-    found: &mut Vec<(String, PathBuf)>,
-) -> Result<(), TaskError> {
+/// What was found of the files of an item.
+struct Found<'a> {
+    files: Vec<(String, PathBuf)>,
+    bytes: u64,
+    limits: &'a OutputLimits,
+}
+
+impl Found<'_> {
+    fn add(&mut self, name: String, path: PathBuf, bytes: u64) -> Result<(), TaskError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.files.push((name, path));
+        check_count(self.files.len(), self.limits)?;
+        let most = self.limits.files_bytes_max;
+        if self.bytes > most {
+            let have = self.bytes;
+            return Err(refused(format!("The files of the item have {have} bytes; {most} are allowed.")));
+        }
+        Ok(())
+    }
+}
+
+fn walk(folder: &Path, prefix: String, depth: usize, found: &mut Found<'_>) -> Result<(), TaskError> {
     for entry in fs::read_dir(folder).map_err(|fault| unreadable(&fault))? {
         let entry = entry.map_err(|fault| unreadable(&fault))?;
         let Ok(name) = entry.file_name().into_string() else {
@@ -51,10 +66,7 @@ fn walk(
             continue;
         }
         check(&name, &kind)?;
-        if found.len() == FILES_MAX {
-            return Err(refused(format!("The item left more than {FILES_MAX} files.")));
-        }
-        found.push((name, path));
+        found.add(name, path, kind.len())?;
     }
     Ok(())
 }
@@ -63,8 +75,18 @@ fn walk(
 ///
 /// # Errors
 /// The first name that leads elsewhere or to no plain file.
-pub(super) fn leave_named(out: &Path, names: &[String], context: &TaskContext) -> Result<(), TaskError> {
-    check_folder(out)?;
+pub(super) fn leave_named(
+    out: &Path,
+    names: &[String],
+    limits: &OutputLimits,
+    context: &TaskContext,
+) -> Result<(), TaskError> {
+    match check_folder(out) {
+        // Where nothing was left there is no folder: what a name says of it is told below.
+        Err(error) if error.again == Again::Yes => {}
+        checked => checked?,
+    }
+    let mut found = Found { files: Vec::new(), bytes: 0, limits };
     for name in names {
         let plain: Option<Vec<&str>> = Path::new(name)
             .components()
@@ -77,7 +99,7 @@ pub(super) fn leave_named(out: &Path, names: &[String], context: &TaskContext) -
         let Some(parts) = plain.filter(|parts| !parts.is_empty()) else {
             return Err(refused(format!("The file {name:?} is not inside the folder for files.")));
         };
-        let mut path = out.to_owned();
+        let (mut path, mut bytes) = (out.to_owned(), 0);
         for (at, part) in parts.iter().enumerate() {
             path.push(part);
             let kind = fs::symlink_metadata(&path)
@@ -87,16 +109,27 @@ pub(super) fn leave_named(out: &Path, names: &[String], context: &TaskContext) -
             }
             if at + 1 == parts.len() {
                 check(name, &kind)?;
+                bytes = kind.len();
             }
         }
-        context.leave_file(parts.join("/"), path);
+        found.add(parts.join("/"), path, bytes)?;
+    }
+    for (name, path) in found.files {
+        context.leave_file(name, path);
     }
     Ok(())
 }
 
-/// Names told by one item at most.
-pub(super) fn is_too_many(names: &[String]) -> Option<TaskError> {
-    (names.len() > FILES_MAX).then(|| refused(format!("The item left more than {FILES_MAX} files.")))
+/// Refuses more files than one item may leave.
+///
+/// # Errors
+/// The limit.
+pub(super) fn check_count(files: usize, limits: &OutputLimits) -> Result<(), TaskError> {
+    let most = limits.files_max;
+    if files as u64 <= most {
+        return Ok(());
+    }
+    Err(refused(format!("The item left more than {most} files.")))
 }
 
 /// The folder itself may have been put away for a link.
@@ -130,8 +163,8 @@ mod tests {
 
     use tokio_util::sync::CancellationToken;
 
-    use super::super::super::context::WorkCell;
     use super::*;
+    use crate::tasks::context::WorkCell;
 
     fn context(folder: &Path) -> (Arc<WorkCell>, TaskContext) {
         let cell = Arc::new(WorkCell::default());
@@ -147,24 +180,42 @@ mod tests {
         fs::write(out.join("a/b/c.txt"), "x").unwrap();
         fs::write(out.join("z"), "").unwrap();
         let (cell, context) = context(folder.path());
-        leave_all(&out, &context).unwrap();
+        leave_all(&out, &OutputLimits::default(), &context).unwrap();
         let names: Vec<String> = cell.files().into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["a/b/c.txt", "z"]);
         symlink("/etc/passwd", out.join("link")).unwrap();
-        assert!(leave_all(&out, &context).unwrap_err().message.contains("links are refused"));
+        assert!(
+            leave_all(&out, &OutputLimits::default(), &context)
+                .unwrap_err()
+                .message
+                .contains("links are refused")
+        );
         fs::remove_file(out.join("link")).unwrap();
         fs::hard_link(out.join("z"), out.join("y")).unwrap();
-        assert!(leave_all(&out, &context).unwrap_err().message.contains("links are refused"));
+        assert!(
+            leave_all(&out, &OutputLimits::default(), &context)
+                .unwrap_err()
+                .message
+                .contains("links are refused")
+        );
         fs::remove_file(out.join("y")).unwrap();
         fs::rename(&out, folder.path().join("away")).unwrap();
         symlink("/etc", &out).unwrap();
-        for left in [leave_all(&out, &context), leave_named(&out, &["hosts".to_owned()], &context)] {
+        for left in [
+            leave_all(&out, &OutputLimits::default(), &context),
+            leave_named(&out, &["hosts".to_owned()], &OutputLimits::default(), &context),
+        ] {
             assert!(left.unwrap_err().message.contains("was replaced"));
         }
         fs::remove_file(&out).unwrap();
         fs::rename(folder.path().join("away"), &out).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(out.join("socket")).unwrap();
-        assert!(leave_all(&out, &context).unwrap_err().message.contains("special files"));
+        assert!(
+            leave_all(&out, &OutputLimits::default(), &context)
+                .unwrap_err()
+                .message
+                .contains("special files")
+        );
     }
 
     #[test]
@@ -176,10 +227,13 @@ mod tests {
         fs::write(folder.path().join("secret"), "x").unwrap();
         symlink(folder.path(), out.join("up")).unwrap();
         let (cell, context) = context(folder.path());
-        leave_named(&out, &["./a/x".to_owned()], &context).unwrap();
+        leave_named(&out, &["./a/x".to_owned()], &OutputLimits::default(), &context).unwrap();
         assert_eq!(cell.files()[0].0, "a/x");
         for name in ["../secret", "/etc/passwd", "up/secret", "none", "", ".", "a", "a/x/y"] {
-            assert!(leave_named(&out, &[name.to_owned()], &context).is_err(), "{name}");
+            assert!(
+                leave_named(&out, &[name.to_owned()], &OutputLimits::default(), &context).is_err(),
+                "{name}"
+            );
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! argv       command lines with placeholders           one_shot, worker, pool   a process for each item, or one that lives on
-//! lines, interpret, members, message   what a line of a process says, bounded
-//! process    groups and signals   folders, files   left_behind   what a killed server left running
+//! launch     environment, secrets and limits           process   groups and signals
+//! output/    what a line of a process says, bounded    folders, files   what an item may leave
+//! left_behind   what a killed server left running, and what has left the group of its process
 //! ```
 //!
 //! What an item's process does (dies, hangs, floods, leaves children) costs that item an attempt and nothing else.
@@ -11,30 +12,34 @@
 mod argv;
 mod files;
 mod folders;
+mod launch;
 mod left_behind;
-mod interpret;
-mod lines;
-mod members;
 mod one_shot;
+mod output;
 mod pool;
 mod process;
-mod message;
 #[cfg(test)]
 mod tests;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub(super) use self::left_behind::Origin;
+pub use self::launch::{ProcessLimits, become_limited};
+pub use self::output::OutputLimits;
 pub(super) use self::pool::Pool;
 
 use self::argv::Argv;
+use self::folders::Shelf;
+use self::launch::Launch;
+use self::left_behind::Origin;
+use self::one_shot::OneShot;
 use super::context::TaskContext;
 use super::erased::{Erased, Ready, as_written, checked};
 use super::task::{Item, Prepared, Run};
@@ -52,8 +57,31 @@ const STOP_GRACE: Duration =
 
 /// Parameters of a batch by name, each as it was written.
 type Params = BTreeMap<String, Json>;
-/// Variables of a process.
-type Environment = BTreeMap<OsString, OsString>;
+
+/// What all declared tasks of a node share.
+#[derive(Clone)]
+pub(super) struct Host {
+    /// Where their processes come from.
+    pub origin: Arc<Origin>,
+    shelf: Arc<Shelf>,
+}
+
+impl Host {
+    /// Of a server that works on the data folder `data`.
+    pub fn new(data: &Path) -> Self {
+        Self { origin: Arc::new(Origin::new(data)), shelf: Arc::default() }
+    }
+}
+
+/// A text that is handed to processes and shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
 
 /// How items are run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +114,12 @@ pub struct Declaration {
     pub timeout_seconds: u32,
     /// Variables that are handed on besides those that always are.
     pub env: Vec<String>,
+    /// Secrets that are handed on, by the name of the variable.
+    pub secrets: BTreeMap<String, Secret>,
+    /// What the system holds its processes to.
+    pub process_limits: ProcessLimits,
+    /// How much one item may say.
+    pub output_limits: OutputLimits,
     /// JSON Schemas of the parameters, by name.
     pub params: Json,
     /// Folder of the declaration: arguments that name a file there become its full path.
@@ -105,16 +139,20 @@ pub enum Misdeclared {
 
 /// A declared task, ready to be prepared for batches.
 pub(super) struct DeclaredTask {
-    info: TaskInfo,
+    info: Arc<TaskInfo>,
     schema: Value,
     validator: jsonschema::Validator,
     kind: Kind,
     timeout_seconds: u32,
+    /// As it was declared: one that is declared alike is the same task.
+    declaration: Declaration,
+    /// False once it is declared otherwise, or no more.
+    is_current: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
 enum Kind {
-    OneShot { argv: Arc<Argv>, environment: Arc<Environment> },
+    OneShot(Arc<OneShot>),
     Worker(Arc<Pool>),
 }
 
@@ -123,16 +161,16 @@ impl DeclaredTask {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub fn new(declaration: Declaration, origin: &Origin) -> Result<Self, Misdeclared> {
-        let Declaration { name, title, description, input, way, timeout_seconds, env, params, folder } =
-            declaration;
+    pub fn new(declaration: Declaration, host: &Host) -> Result<Self, Misdeclared> {
+        let Declaration { name, title, description, input, way, timeout_seconds, params, folder, .. } =
+            declaration.clone();
         let schema = schema_of(&title, &params);
         let validator = jsonschema::validator_for(&schema)
             .map_err(|fault| Misdeclared::Params(format!("no valid JSON Schema: {fault}")))?;
         let names: Vec<String> =
             schema["properties"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         check_defaults(&schema)?;
-        let environment = process::environment(&env, origin);
+        let launch = Launch::new(&declaration, &host.origin);
         let kind = match way {
             Invocation::OneShot(words) => {
                 if let Some(taken) = names.iter().find(|name| argv::is_taken(name)) {
@@ -147,21 +185,33 @@ impl DeclaredTask {
                          argument, like [\"sh\", \"-c\", \"echo \\\"$1\\\"\", \"sh\", \"{{line}}\"]"
                     );
                 }
-                Kind::OneShot { argv: Arc::new(argv.beside(&folder)), environment: Arc::new(environment) }
+                let shelf = Arc::clone(&host.shelf);
+                Kind::OneShot(Arc::new(OneShot { argv: argv.beside(&folder), launch, shelf }))
             }
             Invocation::Worker { argv, processes } => {
                 let argv = Argv::literal(&argv).beside(&folder).words();
-                Kind::Worker(Arc::new(Pool::new(name.clone(), argv, environment, processes)))
+                Kind::Worker(Arc::new(Pool::new(name.clone(), argv, launch, processes)))
             }
         };
-        let info = TaskInfo { name, title, description, input, params: Json::from_value(&schema) };
-        Ok(Self { info, schema, validator, kind, timeout_seconds })
+        let info = Arc::new(TaskInfo { name, title, description, input, params: Json::from_value(&schema) });
+        let is_current = Arc::new(AtomicBool::new(true));
+        Ok(Self { info, schema, validator, kind, timeout_seconds, declaration, is_current })
+    }
+
+    /// It is declared otherwise from now on, or no more.
+    pub fn retire(&self) {
+        self.is_current.store(false, Ordering::Release);
+    }
+
+    /// True where `other` declares the very same task.
+    pub fn is_declared_by(&self, other: &Declaration) -> bool {
+        self.declaration == *other
     }
 
     /// Its processes, where they live on.
     pub fn pool(&self) -> Option<Arc<Pool>> {
         match &self.kind {
-            Kind::OneShot { .. } => None,
+            Kind::OneShot(_) => None,
             Kind::Worker(pool) => Some(Arc::clone(pool)),
         }
     }
@@ -205,19 +255,33 @@ fn check_defaults(schema: &Value) -> Result<(), Misdeclared> {
     Ok(())
 }
 
+/// Refuses texts that no argument can hold.
+fn refuse_nul(params: &Value) -> Result<(), Vec<String>> {
+    let members = params.as_object().into_iter().flatten();
+    let faults: Vec<String> = members
+        .filter(|(_, value)| value.as_str().is_some_and(|text| text.contains('\0')))
+        .map(|(name, _)| format!("{name}: holds the character NUL, which no argument of a program may hold"))
+        .collect();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
 impl Erased for DeclaredTask {
-    fn info(&self) -> &TaskInfo {
+    fn info(&self) -> &Arc<TaskInfo> {
         &self.info
     }
 
     fn prepare(&self, params: &Json) -> Ready {
         let value = checked(params, &self.schema, &self.validator)?;
+        if let Kind::OneShot(_) = &self.kind {
+            refuse_nul(&value)?;
+        }
         let json = as_written(params, &value);
         let ready = Bound {
             kind: self.kind.clone(),
             params: Arc::new(json.members().into_iter().flatten().collect()),
             text: Arc::new(json.clone()),
             timeout_seconds: self.timeout_seconds,
+            is_current: Arc::clone(&self.is_current),
         };
         Ok((json, Arc::new(ready)))
     }
@@ -229,18 +293,13 @@ struct Bound {
     params: Arc<Params>,
     text: Arc<Json>,
     timeout_seconds: u32,
+    is_current: Arc<AtomicBool>,
 }
 
 impl Prepared for Bound {
     fn run(&self, item: Item, context: TaskContext) -> Run {
         match &self.kind {
-            Kind::OneShot { argv, environment } => Box::pin(one_shot::run(
-                Arc::clone(argv),
-                Arc::clone(environment),
-                Arc::clone(&self.params),
-                item,
-                context,
-            )),
+            Kind::OneShot(task) => Box::pin(Arc::clone(task).run(Arc::clone(&self.params), item, context)),
             Kind::Worker(pool) => {
                 let (pool, params) = (Arc::clone(pool), Arc::clone(&self.text));
                 Box::pin(async move { pool.run(&params, &item, &context).await })
@@ -250,6 +309,10 @@ impl Prepared for Bound {
 
     fn timeout_seconds(&self) -> u32 {
         self.timeout_seconds
+    }
+
+    fn is_current(&self) -> bool {
+        self.is_current.load(Ordering::Acquire)
     }
 
     fn stop_grace(&self) -> Duration {

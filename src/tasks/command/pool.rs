@@ -3,21 +3,21 @@
 //! No more processes than declared, each with one item at most, and none that dies young is started again at once.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::super::context::TaskContext;
-use super::super::task::{Item, TaskError};
 use super::folders::Folders;
+use super::launch::Launch;
 use super::one_shot::{not_started, shown};
 use super::worker::{Answer, Worker};
-use super::{Environment, files, interpret};
+use super::{files, output};
 use crate::backoff::Backoff;
 use crate::protocol::Json;
+use crate::tasks::context::TaskContext;
+use crate::tasks::task::{Item, TaskError};
 
 /// Processes that are tried for one item where each is gone before it takes the item.
 const TRIES_MAX: u32 = 3;
@@ -30,7 +30,7 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(10);
 pub(crate) struct Pool {
     task: String,
     argv: Vec<OsString>,
-    environment: Environment,
+    launch: Launch,
     turns: Semaphore,
     state: Mutex<State>,
 }
@@ -53,9 +53,9 @@ impl State {
 
 impl Pool {
     /// A pool of at most `processes`, none of which is started yet.
-    pub fn new(task: String, argv: Vec<OsString>, environment: Environment, processes: u32) -> Self {
+    pub(super) fn new(task: String, argv: Vec<OsString>, launch: Launch, processes: u32) -> Self {
         let turns = Semaphore::new(usize::try_from(processes).unwrap_or(1).clamp(1, Semaphore::MAX_PERMITS));
-        Self { task, argv, environment, turns, state: Mutex::new(State::new()) }
+        Self { task, argv, launch, turns, state: Mutex::new(State::new()) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,25 +64,28 @@ impl Pool {
 
     /// Runs one item in one of the processes, once it is its turn.
     pub async fn run(&self, params: &Json, item: &Item, context: &TaskContext) -> Result<Json, TaskError> {
-        let folders = Folders::make(context)?;
         context.wait_turn();
         let _turn = tokio::select! {
             () = context.until_cancelled() => return Err(TaskError::cancelled()),
             turn = self.turns.acquire() => turn.expect("it is never closed"),
         };
-        let work = folders.own.parent().and_then(Path::parent).unwrap_or(&folders.own);
-        let line = interpret::hand(item, params, &folders.out.to_string_lossy(), context);
         for _try in 0..TRIES_MAX {
             let mut worker = tokio::select! {
                 () = context.until_cancelled() => return Err(TaskError::cancelled()),
-                worker = self.ready(work, context) => worker?,
+                worker = self.ready(context) => worker?,
             };
             context.turn_came();
+            let line = output::hand(item, params, &worker.workplace.out().to_string_lossy(), context);
             let answer = worker.work(&line, item, context).await;
+            let moved = worker.workplace.move_files(context);
             self.note(worker, &answer);
+            let moved = moved.map_err(|fault| Folders::fault(&fault))?;
             return match answer {
                 Answer::Result(result, names) => {
-                    files::leave_named(&folders.out, &names, context)?;
+                    if !names.is_empty() {
+                        let left = moved.unwrap_or_else(|| context.folder().join("out"));
+                        files::leave_named(&left, &names, &self.launch.output, context)?;
+                    }
                     Ok(result)
                 }
                 Answer::Error(error) => Err(error),
@@ -98,7 +101,7 @@ impl Pool {
     }
 
     /// An idle process, or a new one as soon as one may start.
-    async fn ready(&self, work: &Path, context: &TaskContext) -> Result<Worker, TaskError> {
+    async fn ready(&self, context: &TaskContext) -> Result<Worker, TaskError> {
         loop {
             let Some(mut worker) = self.state().idle.pop() else { break };
             worker.clear(&self.task);
@@ -114,22 +117,28 @@ impl Pool {
             tokio::time::sleep_until(not_before).await;
         }
         context.send_witness(|| format!("$ {}", shown(&self.argv)));
-        Worker::start(&self.argv, &self.environment, work).map_err(|fault| {
+        Worker::start(&self.argv, &self.launch, context).map_err(|fault| {
             self.back_off();
             not_started(&self.argv[0], &fault)
         })
     }
 
     /// Takes a process back after an item, or lets it go.
-    fn note(&self, mut worker: Worker, answer: &Answer) {
+    fn note(&self, worker: Worker, answer: &Answer) {
         match answer {
             Answer::Result(..) | Answer::Error(_) => {
-                let is_usable = worker.is_usable();
                 let mut state = self.state();
                 state.backoff.reset();
                 state.not_before = None;
-                if is_usable && !state.is_closed {
+                if !worker.is_whole() {
+                    return;
+                }
+                if !state.is_closed {
                     state.idle.push(worker);
+                } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                    drop(state);
+                    // Its declaration has changed, or the server stops: this was its last item.
+                    runtime.spawn(worker.finish());
                 }
             }
             Answer::Crashed(how) => {

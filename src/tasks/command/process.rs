@@ -2,7 +2,6 @@
 //!
 //! Once a [`Process`] is dropped nothing of its group runs on.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -13,7 +12,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use super::left_behind::{Origin, runs_in};
+use super::launch::Launch;
+use super::left_behind::{Mark, runs_in};
 
 /// Between TERM and KILL.
 pub(super) const TERM_GRACE: Duration = Duration::from_secs(2);
@@ -21,25 +21,14 @@ pub(super) const TERM_GRACE: Duration = Duration::from_secs(2);
 pub(super) const KILL_GRACE: Duration = Duration::from_secs(1);
 /// How often it is looked whether a group is empty.
 const LOOK: Duration = Duration::from_millis(10);
-/// Variables that every process gets, where they are set.
-const ENVIRONMENT: [&str; 8] = ["PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "USER"];
-
-/// The environment of a task's processes: what is always handed on, and what `names` adds.
-pub(super) fn environment(names: &[String], origin: &Origin) -> BTreeMap<OsString, OsString> {
-    let names = ENVIRONMENT.into_iter().chain(names.iter().map(String::as_str));
-    let mut environment: BTreeMap<_, _> =
-        names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect();
-    let (name, value) = origin.variable();
-    environment.insert(name.into(), value.into());
-    environment
-}
-
 /// A running process and its group.
 pub(super) struct Process {
     child: Child,
     group: Pid,
     /// Nothing runs in the group any more: its number may be another's by now.
     is_gone: bool,
+    /// Once it is dropped, what has left the group is ended as well.
+    _mark: Mark,
 }
 
 /// Ends of the pipes of a process.
@@ -50,28 +39,19 @@ pub(super) struct Pipes {
 }
 
 impl Process {
-    /// Starts `argv` in `folder` with nothing but `environment`.
+    /// Starts `argv` in `folder`.
     ///
     /// # Errors
     /// What the system says: mostly that there is no such program.
     pub fn start(
         argv: &[OsString],
         folder: &Path,
-        environment: &BTreeMap<OsString, OsString>,
+        launch: &Launch,
         stdin: Stdio,
     ) -> io::Result<(Self, Pipes)> {
-        let (program, arguments) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
-        let mut child = Command::new(program)
-            .args(arguments)
-            .current_dir(folder)
-            .env_clear()
-            .envs(environment)
-            .stdin(stdin)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()?;
+        let (mut command, mark) = launch.command(argv)?;
+        command.current_dir(folder).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Command::from(command).kill_on_drop(true).spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let group = id.expect("a child that was not waited for has an id");
         let pipes = Pipes {
@@ -79,7 +59,7 @@ impl Process {
             stdout: child.stdout.take().expect("it was piped"),
             stderr: child.stderr.take().expect("it was piped"),
         };
-        Ok((Self { child, group, is_gone: false }, pipes))
+        Ok((Self { child, group, is_gone: false, _mark: mark }, pipes))
     }
 
     /// How the process ended, once it has. Cancel-safe.
@@ -131,10 +111,10 @@ impl Process {
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        if !self.is_gone {
-            // An empty group is what is wanted.
-            let _empty = kill_process_group(self.group, signal);
+    fn signal(&mut self, signal: Signal) {
+        // An empty group is what is wanted; one whose first process was not waited for is none.
+        if !self.is_gone && kill_process_group(self.group, signal) == Err(rustix::io::Errno::SRCH) {
+            self.is_gone = true;
         }
     }
 }
@@ -186,12 +166,12 @@ async fn somebody_runs_in(group: Pid) -> bool {
 mod tests {
     use tokio::io::AsyncReadExt as _;
 
+    use super::super::launch::ENVIRONMENT;
     use super::*;
 
     fn start(script: &str) -> (Process, Pipes) {
         let argv = ["sh", "-c", script].map(OsString::from);
-        let environment = environment(&[], &Origin::new(Path::new("/nowhere")));
-        Process::start(&argv, Path::new("/"), &environment, Stdio::null()).unwrap()
+        Process::start(&argv, Path::new("/"), &Launch::plain(), Stdio::null()).unwrap()
     }
 
     async fn first_line(pipes: &mut Pipes) -> String {

@@ -63,6 +63,9 @@ fn house(input: InputKind, way: Invocation) -> House {
             way,
             timeout_seconds: 60,
             env: Vec::new(),
+            secrets: BTreeMap::new(),
+            process_limits: ProcessLimits::default(),
+            output_limits: OutputLimits::default(),
             params: Json::from_value(&json!({"width": {"type": "integer", "default": 320}})),
             folder: folder.path().to_owned(),
         })

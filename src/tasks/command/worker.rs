@@ -3,9 +3,7 @@
 //! An item's conversation ends in exactly one answer, and a process that broke it is never used again.
 
 use std::ffi::OsString;
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -13,14 +11,14 @@ use futures_util::FutureExt as _;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 
-use super::super::context::{LogLevel, TaskContext};
-use super::super::task::{Item, TaskError};
-use super::interpret;
-use super::lines::{Line, Lines};
-use super::message::Message;
+use super::folders::Workplace;
+use super::launch::Launch;
+use super::output::{self, Line, Lines, Message, OutputLimits};
 use super::process::{Process, in_words};
-use super::{Environment, LOG_LINE_BYTES_MAX, RESULT_LINE_BYTES_MAX, WORKER_FOLDER, files};
+use super::{LOG_LINE_BYTES_MAX, RESULT_LINE_BYTES_MAX, files};
 use crate::protocol::Json;
+use crate::tasks::context::{LogLevel, TaskContext};
+use crate::tasks::task::{Item, TaskError};
 
 /// How long a process that has closed its output, or a pipe whose process has ended, is waited for.
 const END_GRACE: Duration = Duration::from_millis(500);
@@ -48,33 +46,37 @@ pub(super) struct Worker {
     stdin: Option<ChildStdin>,
     out: Lines<ChildStdout>,
     err: Lines<ChildStderr>,
-    folder: PathBuf,
+    pub workplace: Workplace,
+    limits: OutputLimits,
     /// Items it has answered.
     pub items: u64,
     is_broken: bool,
 }
 
 impl Worker {
-    /// Starts one in a folder of its own inside `work`.
+    /// Starts one in folders of its own, beside that of the attempt.
     ///
     /// # Errors
     /// What the system says.
-    pub fn start(argv: &[OsString], environment: &Environment, work: &Path) -> io::Result<Self> {
-        let folder = work.join(format!("{WORKER_FOLDER}{:016x}", rand::random::<u64>()));
-        fs::create_dir_all(&folder)?;
-        let (process, pipes) =
-            Process::start(argv, &folder, environment, Stdio::piped()).inspect_err(|_not_started| {
-                let _empty_and_left_for_the_next_start = fs::remove_dir(&folder);
-            })?;
+    pub fn start(argv: &[OsString], launch: &Launch, context: &TaskContext) -> io::Result<Self> {
+        let workplace = Workplace::make(context)?;
+        let (process, pipes) = Process::start(argv, workplace.own(), launch, Stdio::piped())?;
+        let (mask, limits) = (&launch.mask, launch.output);
         Ok(Self {
             process,
             stdin: pipes.stdin,
-            out: Lines::new(pipes.stdout, RESULT_LINE_BYTES_MAX),
-            err: Lines::new(pipes.stderr, LOG_LINE_BYTES_MAX),
-            folder,
+            out: Lines::new(pipes.stdout, RESULT_LINE_BYTES_MAX, mask, limits),
+            err: Lines::new(pipes.stderr, LOG_LINE_BYTES_MAX, mask, limits),
+            workplace,
+            limits,
             items: 0,
             is_broken: false,
         })
+    }
+
+    /// True where it may take another item, as far as is known.
+    pub fn is_whole(&self) -> bool {
+        !self.is_broken
     }
 
     /// True where it may take another item.
@@ -128,13 +130,6 @@ impl Worker {
     }
 }
 
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // What cannot be removed goes at the next start.
-        let _left = fs::remove_dir_all(&self.folder);
-    }
-}
-
 /// What the conversation has come to.
 #[derive(Default)]
 struct WorkerOutput {
@@ -152,11 +147,13 @@ impl WorkerOutput {
 }
 
 async fn converse(worker: &mut Worker, line: &str, item: &Item, context: &TaskContext) -> Answer {
-    let Worker { process, stdin: Some(stdin), out, err, is_broken, .. } = worker else {
+    let Worker { process, stdin: Some(stdin), out, err, limits, is_broken, .. } = worker else {
         return Answer::NotTaken;
     };
+    out.begin_item(*limits);
+    err.begin_item(*limits);
     context.send_witness(|| format!("in: {}", line.trim_end()));
-    let (mut sent, mut heard) = (None, WorkerOutput::default());
+    let (mut sent, mut received) = (None, WorkerOutput::default());
     let (mut out_open, mut err_open, mut status) = (true, true, None);
     {
         let mut sending = std::pin::pin!(async {
@@ -164,16 +161,18 @@ async fn converse(worker: &mut Worker, line: &str, item: &Item, context: &TaskCo
             stdin.flush().await
         });
         let mut late = std::pin::pin!(tokio::time::sleep(END_GRACE));
-        while heard.answer.is_none() && (out_open || err_open || status.is_none()) {
+        while received.answer.is_none() && (out_open || err_open || status.is_none()) {
             let mut is_ending = false;
             tokio::select! {
                 biased;
                 line = out.next(), if out_open => match line {
-                    Ok(Some(line)) => take_out(&line, item, context, &mut heard),
+                    Ok(Some(line)) => take_out(&line, item, limits, context, &mut received),
+                    Err(fault) if says_too_much(&fault) => received.give_up(too_much(&fault)),
                     Ok(None) | Err(_) => (out_open, is_ending) = (false, true),
                 },
                 line = err.next(), if err_open => match line {
                     Ok(Some(line)) => take_err(line.text(), context),
+                    Err(fault) if says_too_much(&fault) => received.give_up(too_much(&fault)),
                     Ok(None) | Err(_) => err_open = false,
                 },
                 result = &mut sending, if sent.is_none() => {
@@ -194,13 +193,21 @@ async fn converse(worker: &mut Worker, line: &str, item: &Item, context: &TaskCo
         take_err(line.text(), context);
     }
     // An answer while the line was still being written leaves half a line in the pipe.
-    *is_broken |= heard.is_cut || status.is_some() || !out_open || sent != Some(true);
-    match heard.answer {
-        Some(Answer::Result(result, _)) => Answer::Result(result, heard.files),
+    *is_broken |= received.is_cut || status.is_some() || !out_open || sent != Some(true);
+    match received.answer {
+        Some(Answer::Result(result, _)) => Answer::Result(result, received.files),
         Some(answer) => answer,
         None if sent == Some(false) || is_unread(stdin, line) => Answer::NotTaken,
         None => Answer::Crashed(how(status)),
     }
+}
+
+fn says_too_much(fault: &io::Error) -> bool {
+    fault.kind() == io::ErrorKind::QuotaExceeded
+}
+
+fn too_much(fault: &io::Error) -> TaskError {
+    TaskError::input("output", fault.to_string())
 }
 
 fn take_err(line: &str, context: &TaskContext) {
@@ -208,26 +215,37 @@ fn take_err(line: &str, context: &TaskContext) {
     context.log(LogLevel::Warn, line);
 }
 
-fn take_out(line: &Line, item: &Item, context: &TaskContext, heard: &mut WorkerOutput) {
+fn take_out(
+    line: &Line,
+    item: &Item,
+    limits: &OutputLimits,
+    context: &TaskContext,
+    received: &mut WorkerOutput,
+) {
     context.send_witness(|| format!("out: {}", line.text()));
-    for said in interpret::read(line, item.seq) {
-        if interpret::take_words(&said, context) {
+    for said in output::read(line, item.seq) {
+        if output::take_words(&said, context) {
             continue;
         }
         match said {
-            Message::Result(result) => heard.answer = Some(Answer::Result(result, Vec::new())),
+            Message::Result(result) => {
+                received.answer = Some(match limits.check_result(result.as_str().len()) {
+                    Ok(()) => Answer::Result(result, Vec::new()),
+                    Err(error) => Answer::Error(error),
+                });
+            }
             Message::Error { text, again } => {
-                heard.answer = Some(Answer::Error(interpret::failure(text, again)))
+                received.answer = Some(Answer::Error(output::failure(text, again)))
             }
             // Whether the line was its answer is not known: another one could follow, and be taken as the next item's.
             Message::Refused(why) => {
                 context.log(LogLevel::Warn, line.text());
-                return heard.give_up(interpret::refused(why));
+                return received.give_up(output::refused(why));
             }
             Message::File(name) => {
-                heard.files.push(name);
-                if let Some(error) = files::is_too_many(&heard.files) {
-                    return heard.give_up(error);
+                received.files.push(name);
+                if let Err(error) = files::check_count(received.files.len(), limits) {
+                    return received.give_up(error);
                 }
             }
             Message::Progress { .. } | Message::Log { .. } | Message::Plain(_) | Message::Other(_) => {}

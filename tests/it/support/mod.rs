@@ -184,13 +184,25 @@ impl TestServer {
 
     /// As [`TestServer::spawn`], with more in its environment; false where it ended before it listened.
     pub async fn spawn_with(&mut self, environment: &[(&str, &str)]) -> bool {
+        let mut command = self.command(&[]);
+        command.envs(environment.iter().copied());
+        self.spawn_by(command).await
+    }
+
+    /// As [`TestServer::spawn_with`], started by a program that becomes what its arguments say.
+    pub async fn spawn_through(&mut self, program: &[&str]) -> bool {
+        let mut command = Command::new(program[0]);
+        command.args(&program[1..]).arg(env!("CARGO_BIN_EXE_milepost"));
+        command.current_dir(self.folder.path()).kill_on_drop(true);
+        self.spawn_by(command).await
+    }
+
+    async fn spawn_by(&mut self, mut command: Command) -> bool {
         assert!(self.child.is_none(), "one server at a time");
         let log = std::fs::File::options().create(true).append(true).open(self.log_path()).unwrap();
-        let mut command =
-            self.command(&["serve", "--listen", &self.listen, "--data", "data", "--slots", "8"]);
         let mut child = command
+            .args(["serve", "--listen", &self.listen, "--data", "data", "--slots", "8"])
             .args(["--name", &self.name, "--role", self.role])
-            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

@@ -42,8 +42,8 @@ const ROOMS: [(&str, &[&str]); 15] = [
     (
         "cli",
         &[
-            "backoff", "protocol", "fault", "store", "tasks", "hub", "engine", "service", "app", "client",
-            "server", "config",
+            "backoff", "protocol", "formats", "fault", "store", "tasks", "hub", "engine", "service", "app",
+            "client", "server", "config",
         ],
     ),
     ("main", &["cli"]),

@@ -1,12 +1,12 @@
 //! What a line of a process says.
 
-use super::super::context::LogLevel;
-use super::super::task::Again;
 use crate::protocol::Json;
+use crate::tasks::context::LogLevel;
+use crate::tasks::task::Again;
 
 /// What a line says; one may say several things.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Message {
+pub(in crate::tasks::command) enum Message {
     Progress {
         fraction: Option<f64>,
         note: Option<String>,

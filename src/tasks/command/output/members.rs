@@ -5,11 +5,11 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::super::context::LogLevel;
-use super::super::task::Again;
 use super::lines::Line;
 use super::message::Message;
 use crate::protocol::Json;
+use crate::tasks::context::LogLevel;
+use crate::tasks::task::Again;
 
 /// An object as far as it concerns us, its values unread.
 #[derive(Default, Deserialize)]

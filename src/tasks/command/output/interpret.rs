@@ -4,13 +4,13 @@
 
 use serde::Serialize;
 
-use super::super::context::{LogLevel, TaskContext};
-use super::super::task::{Again, Item, ItemInput, TaskError};
-use super::RESULT_LINE_BYTES_MAX;
 use super::lines::Line;
 use super::members::{self, Members};
 use super::message::Message;
 use crate::protocol::{BatchId, Json, Seq};
+use crate::tasks::command::RESULT_LINE_BYTES_MAX;
+use crate::tasks::context::{LogLevel, TaskContext};
+use crate::tasks::task::{Again, Item, ItemInput, TaskError};
 
 /// Version of the lines.
 const VERSION: u32 = 1;
@@ -22,7 +22,7 @@ const SHOWN_CHARS_MAX: usize = 24;
 ///
 /// Whatever the line says is in the answer. A line that names a result, an error or a file, but cannot be read, is
 /// refused with the reason: taken as log, it would let the item succeed without its result.
-pub(super) fn read(line: &Line, seq: Seq) -> Vec<Message> {
+pub(in crate::tasks::command) fn read(line: &Line, seq: Seq) -> Vec<Message> {
     // Some programs begin their output with a byte order mark.
     let text = line.text().trim_start_matches('\u{feff}');
     if !text.trim_start().starts_with('{') {
@@ -79,7 +79,7 @@ fn said_by(members: &Members<'_>, line: &Line, seq: Seq) -> Vec<Message> {
 }
 
 /// Takes what changes nothing but what people see: progress and log. True if that was all the line said.
-pub(super) fn take_words(said: &Message, context: &TaskContext) -> bool {
+pub(in crate::tasks::command) fn take_words(said: &Message, context: &TaskContext) -> bool {
     match said {
         Message::Progress { fraction, note } => {
             if let Some(note) = note {
@@ -107,12 +107,12 @@ pub(super) fn take_words(said: &Message, context: &TaskContext) -> bool {
 }
 
 /// An answer that was refused: it would be the same at another attempt.
-pub(super) fn refused(why: String) -> TaskError {
+pub(in crate::tasks::command) fn refused(why: String) -> TaskError {
     TaskError::input("answer", why)
 }
 
 /// An error that the process told.
-pub(super) fn failure(text: String, again: Again) -> TaskError {
+pub(in crate::tasks::command) fn failure(text: String, again: Again) -> TaskError {
     let message = if text.trim().is_empty() { "The task failed and said nothing.".to_owned() } else { text };
     TaskError { kind: "error", message, again }
 }
@@ -144,7 +144,12 @@ enum Input<'a> {
 }
 
 /// The line that hands `item` over, with its end.
-pub(super) fn hand(item: &Item, params: &Json, out: &str, context: &TaskContext) -> String {
+pub(in crate::tasks::command) fn hand(
+    item: &Item,
+    params: &Json,
+    out: &str,
+    context: &TaskContext,
+) -> String {
     let input = match &item.input {
         ItemInput::Value(json) => Input::Value(json),
         ItemInput::File { name, path, bytes, media_type } => {
