@@ -72,9 +72,10 @@ impl Task for Probe {
         assert!(!params.panic, "as asked");
         if params.talk {
             context.log(LogLevel::Info, "hello");
-            context
-                .write_file("a.txt", b"text")
-                .map_err(|fault| TaskError::passing("io", fault.to_string()))?;
+            // The empty one alone is left by the first item.
+            let text: &[u8] = if item.seq == 1 { b"" } else { b"text" };
+            let wrote = context.write_file("a.txt", text);
+            wrote.map_err(|fault| TaskError::passing("io", fault.to_string()))?;
         }
         let fails = params.fail_each > 0 && item.seq.is_multiple_of(params.fail_each);
         if fails && (params.fail_attempts == 0 || item.attempt <= params.fail_attempts) {

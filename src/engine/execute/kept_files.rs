@@ -32,7 +32,7 @@ pub async fn take_files(
 pub async fn keep_files(store: &Store, ended: &mut [Ended]) {
     let files = ended.iter().flat_map(|ended| &ended.files).map(|file| &file.sealed);
     let Err(fault) = store.file_store().keep_all(files).await else { return };
-    for ended in ended.iter_mut().filter(|ended| ended.held_bytes() > 0) {
+    for ended in ended.iter_mut().filter(|ended| !ended.is_kept()) {
         ended.verdict = failed(store, "Its files", &fault);
         ended.files.clear();
     }

@@ -81,12 +81,11 @@ impl SlotLoop {
             let ended = attempt(&self.store, slot, &chunk, input, (at_clock, started_at), spare).await;
             Point::ItemEnded.visit();
             at_clock += ended.took;
-            let held_bytes = ended.held_bytes();
-            if held_bytes == 0 && waiting.ended.is_empty() {
+            if ended.is_kept() && waiting.ended.is_empty() {
                 result.add(&chunk, ended, || self.store.steady());
                 continue;
             }
-            waiting.held_bytes += held_bytes;
+            waiting.held_bytes += ended.held_bytes();
             waiting.ended.push(ended);
             if waiting.held_bytes >= HELD_BYTES_MAX {
                 at_clock += self.keep(&chunk, &mut waiting, &mut result).await;

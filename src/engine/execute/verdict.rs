@@ -51,7 +51,12 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Bytes of files that it holds in memory until they are stored.
+    /// True where all that it left is stored.
+    pub fn is_kept(&self) -> bool {
+        self.files.iter().all(|file| file.sealed.is_stored())
+    }
+
+    /// Bytes of files that it holds in memory until they are stored; an empty one has none.
     pub fn held_bytes(&self) -> usize {
         self.files.iter().map(|file| file.sealed.held_bytes()).sum()
     }

@@ -17,7 +17,7 @@ const BLOCK_BYTES: usize = 256 * 1024;
 /// Full blocks that wait for their commit at most; beyond, the reading of the body waits.
 const BLOCKS_WAITING_MAX: usize = 16;
 /// Bytes of small files from which on a block is full: they are stored together.
-const BLOCK_HELD_BYTES: usize = 4 * 1024 * 1024;
+const BLOCK_HELD_BYTES: usize = 2 * 1024 * 1024;
 /// Bytes of small files that wait to be stored at most; beyond, the reading of the body waits.
 const HELD_BYTES_MAX: usize = 2 * BLOCK_HELD_BYTES;
 /// Bytes of a file's line beside its name, which is made when the file is stored.

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::ops::Range;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Files of a group from which on the whole file system is synced at once, where that is as safe; fewer are synced one by
 /// one, so that a single file does not wait for what others are writing.
 const GROUP_SYNC_FILES: usize = 8;
+
+/// Permissions of a content: a task that changes its input would change it for all that share it.
+const CONTENT_MODE: u32 = 0o444;
 
 /// How a group of files is made to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +79,12 @@ impl Folder {
 
     /// Begins a large file with its first bytes.
     pub(super) async fn begin(&self, key: &str, first: &[u8]) -> io::Result<FolderUpload> {
-        let file = File::options().write(true).create_new(true).open(self.draft_path(key)).await?;
+        let file = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(CONTENT_MODE)
+            .open(self.draft_path(key))
+            .await?;
         let mut upload = FolderUpload { folder: self.clone(), key: key.to_owned(), file, kept: false };
         upload.write(first).await?;
         Ok(upload)
@@ -91,6 +100,7 @@ impl Folder {
         let touched = tokio::task::spawn_blocking(move || {
             let file = std::fs::File::open(draft)?;
             file.set_modified(std::time::SystemTime::now())?;
+            file.set_permissions(std::fs::Permissions::from_mode(CONTENT_MODE))?;
             Ok::<_, io::Error>(file)
         });
         let file = File::from_std(touched.await.map_err(io::Error::other)??);
@@ -206,7 +216,7 @@ fn sync_file_system(_folder: &Path) -> io::Result<()> {
 }
 
 fn new_file(path: &Path) -> io::Result<std::fs::File> {
-    std::fs::File::options().write(true).create_new(true).open(path)
+    std::fs::File::options().write(true).create_new(true).mode(CONTENT_MODE).open(path)
 }
 
 /// Waits until the names in a folder survive a power cut.

@@ -24,5 +24,5 @@ pub use self::content::{ContentStream, SMALL_FILE_BYTES_MAX, SealedFile, Stored}
 pub use self::draft::Draft;
 pub use self::file_store::FileStore;
 pub use self::local_file::LocalFile;
-pub use self::shared_content::hold_contents;
+pub use self::shared_content::{hold_contents, hold_equal_contents};
 pub use self::sweep::SweepPlace;

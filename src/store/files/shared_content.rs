@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ConnectionTrait, DatabaseTransaction};
 
 use crate::store::Store;
 use crate::store::backend::{Hold, LIST_MAX, list_value, one_for_each, rows};
@@ -19,18 +19,36 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn stored_contents(&self, hashes: &[&str]) -> Result<HashMap<String, String>, StoreError> {
-        let reader = self.inner.backend.reader();
-        let text = one_for_each(reader, "files", ("blake3", "\"key\""), Hold::Free);
-        let mut found = HashMap::new();
-        for hashes in hashes.chunks(LIST_MAX) {
-            for row in rows(reader, &text, vec![list_value(hashes)]).await? {
-                if let Some(key) = row.try_get_by_index::<Option<String>>(1)? {
-                    found.insert(row.try_get_by_index(0)?, key);
-                }
+        equal_contents(self.inner.backend.reader(), hashes, Hold::Free).await
+    }
+}
+
+async fn equal_contents<C: ConnectionTrait>(
+    connection: &C,
+    hashes: &[&str],
+    hold: Hold,
+) -> Result<HashMap<String, String>, StoreError> {
+    let text = one_for_each(connection, "files", ("blake3", "\"key\""), hold);
+    let mut found = HashMap::new();
+    for hashes in hashes.chunks(LIST_MAX) {
+        for row in rows(connection, &text, vec![list_value(hashes)]).await? {
+            if let Some(key) = row.try_get_by_index::<Option<String>>(1)? {
+                found.insert(row.try_get_by_index(0)?, key);
             }
         }
-        Ok(found)
     }
+    Ok(found)
+}
+
+/// Keys of contents by their hashes (BLAKE3), of those that are stored, each held as by [`hold_contents`].
+///
+/// # Errors
+/// Outages.
+pub async fn hold_equal_contents(
+    tx: &DatabaseTransaction,
+    hashes: &[&str],
+) -> Result<HashMap<String, String>, StoreError> {
+    equal_contents(tx, hashes, Hold::Held).await
 }
 
 /// Holds a row of each key to the end of the transaction, so that more rows may name it.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
 
@@ -12,6 +12,8 @@ use super::*;
 use crate::s3::{BUCKET, KEY_ID, S3Server, SECRET};
 use crate::store::StoreError;
 
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of a file that takes several parts and requests.
 const LARGE: usize = 20 * 1024 * 1024 + 1;
 
@@ -126,6 +128,12 @@ async fn drafts_are_kept_whole_or_not_at_all(bench: Bench) {
     assert_eq!((draft.len(), bench.count()), (11, 0), "it is held in memory");
     let stored = draft.keep("a.csv").await.unwrap();
     assert_eq!(stored.media_type, "text/csv");
+    if let Some(path) = bench.store.local_path(&stored.key) {
+        assert!(
+            std::fs::metadata(path).unwrap().permissions().readonly(),
+            "tasks that share it must not change it"
+        );
+    }
     assert_eq!(stored.blake3, blake3::hash(b"hello world").to_hex().to_string());
     assert_eq!((bench.read(&stored.key, 0..11).await, bench.count()), (b"hello world".to_vec(), 1));
     bench.store.remove(&stored.key).await.unwrap();
@@ -198,12 +206,15 @@ async fn what_is_old_is_listed_by_shelf(bench: Bench) {
     for number in 0..3 {
         stored.push(bench.kept(&[number]).await);
     }
-    // What S3 says of times has whole seconds.
-    tokio::time::sleep(Duration::from_millis(1_100)).await;
     for Stored { key, .. } in &stored {
         let shelf = u8::from_str_radix(&key[..2], 16).unwrap();
         let list = async |age, skip, most| bench.store.aged(shelf, age, skip, most).await.unwrap();
-        assert!(list(Duration::ZERO, 0, 100).await.contains(key));
+        // What S3 says of times has whole seconds.
+        let deadline = Instant::now() + PATIENCE;
+        while !list(Duration::ZERO, 0, 100).await.contains(key) {
+            assert!(Instant::now() < deadline, "it is never listed");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         assert!(!list(Duration::ZERO, 100, 100).await.contains(key));
         assert!(list(Duration::from_secs(3_600), 0, 100).await.is_empty(), "it is young");
     }
@@ -294,9 +305,9 @@ async fn parts_of_a_draft_that_is_dropped_are_taken_back() {
 }
 
 async fn until(done: impl Fn() -> bool) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
-        assert!(std::time::Instant::now() < deadline, "never");
+        assert!(Instant::now() < deadline, "never");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -3,6 +3,7 @@
 mod claim;
 mod next_batch;
 mod orphaned_leases;
+mod outputs;
 mod record;
 mod recovery;
 mod retry_policy;

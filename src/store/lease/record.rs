@@ -6,14 +6,25 @@ use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend};
 
+use super::outputs::name_outputs;
 use crate::protocol::{BatchState, ItemState, NodeId};
 use crate::store::Store;
 use crate::store::backend::{Durability, LIST_MAX, all, in_keys, int, list_value, run, small};
 use crate::store::clock::Moment;
 use crate::store::entity::leases;
 use crate::store::error::StoreError;
-use crate::store::records::{BatchChange, LeaseAnswer, LeaseReport, OutcomeRun, Recorded, SeqRange};
+use crate::store::records::{
+    BatchChange, BatchKey, FileRecord, LeaseAnswer, LeaseReport, OutcomeRun, Recorded, SeqRange,
+};
 use crate::store::tape::{Columns, Ranges, Requeue, Tape};
+
+/// What comes of the reports of all batches.
+struct Taken {
+    /// In the order of the reports.
+    answers: Vec<LeaseAnswer>,
+    /// What items left, to be named last.
+    files: Vec<(BatchKey, FileRecord)>,
+}
 
 /// What is to be done with one report.
 enum Case {
@@ -36,22 +47,26 @@ impl Store {
     pub async fn record(&self, node: &NodeId, reports: &[LeaseReport]) -> Result<Recorded, StoreError> {
         let now = self.moment();
         let tx = self.inner.backend.write().await?;
-        let mut answers: Vec<LeaseAnswer> = vec![LeaseAnswer::Lost; reports.len()];
+        let mut taken = Taken { answers: vec![LeaseAnswer::Lost; reports.len()], files: Vec::new() };
         let mut by_batch: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
         for (at, report) in reports.iter().enumerate() {
             by_batch.entry(report.batch).or_default().push(at);
         }
         let mut changes = Vec::with_capacity(by_batch.len());
         for (batch, told) in by_batch {
-            changes.extend(record_batch(&tx, batch, node, reports, &told, now, &mut answers).await?);
+            changes.extend(record_batch(&tx, batch, node, reports, &told, now, &mut taken).await?);
         }
+        name_outputs(&tx, taken.files).await?;
         if changes.is_empty() {
             // Rolled back where its connection is given back, which waits for nobody here.
             drop(tx);
         } else {
             self.inner.backend.commit(tx, Durability::Process).await?;
         }
-        Ok(Recorded { answers: reports.iter().map(|report| report.lease).zip(answers).collect(), changes })
+        Ok(Recorded {
+            answers: reports.iter().map(|report| report.lease).zip(taken.answers).collect(),
+            changes,
+        })
     }
 
     /// Commits what moved batches: durably where one of them ended.
@@ -75,7 +90,7 @@ async fn record_batch(
     reports: &[LeaseReport],
     told: &[usize],
     now: Moment,
-    answers: &mut [LeaseAnswer],
+    all: &mut Taken,
 ) -> Result<Option<BatchChange>, StoreError> {
     let key = |at: &usize| reports[*at].lease;
     let keys: Vec<i64> = told.iter().map(key).collect();
@@ -85,7 +100,7 @@ async fn record_batch(
         cases.push((*at, case(held.get(&key(at)), &reports[*at])?));
     }
     if !cases.iter().any(|(_at, case)| matches!(case, Case::Apply(_))) {
-        answer_only(tx, batch, &cases, answers).await?;
+        answer_only(tx, batch, &cases, &mut all.answers).await?;
         return Ok(None);
     }
     let mut tape = match Tape::lock(tx, batch, now).await {
@@ -108,6 +123,7 @@ async fn record_batch(
             Case::Apply(lease) => {
                 let version = small(lease.version + 1)?;
                 let closed = apply(&mut tape, &mut columns, lease, &reports[at], node).await?;
+                all.files.extend(reports[at].files.iter().map(|file| (batch, file.clone())));
                 taken.push((at, version, closed));
             }
             Case::Answer { version } => taken.push((at, version, false)),
@@ -118,7 +134,7 @@ async fn record_batch(
     let change = tape.write().await?;
     for (at, version, closed) in taken {
         let (state, drains) = (change.batch.state, change.batch.cancel_drains);
-        answers[at] = LeaseAnswer::Applied { version, state, drains, closed };
+        all.answers[at] = LeaseAnswer::Applied { version, state, drains, closed };
     }
     Ok(Some(change))
 }
@@ -246,9 +262,6 @@ async fn apply(
     }
     for attempt in &report.attempts {
         tape.attempt(attempt, lease.generation, Some(&node.0));
-    }
-    for file in &report.files {
-        tape.file(file);
     }
     let started = Ranges::collect(report.started.iter().copied());
     if let Some(stray) = started.iter().find(|range| !left.contains(*range)) {

@@ -21,4 +21,5 @@ pub use self::columns::{Columns, PLAIN_COLUMN};
 pub use self::families::to_family;
 pub use self::meeting::{ENDS_WITHIN, meeting_any, meets};
 pub use self::ranges::Ranges;
+pub use self::rows::insert_files;
 pub use self::strip_cells::{STRIP_CELLS_MAX, to_cell, width_for};

@@ -4,10 +4,10 @@
 
 use sea_orm::{DatabaseTransaction, Value};
 
-use crate::store::backend::{int, run};
+use crate::store::backend::{insert_many, int, run};
 use crate::store::entity::{batches, outcomes, requeue};
 use crate::store::error::StoreError;
-use crate::store::records::{AttemptRecord, FileRecord, FileSide};
+use crate::store::records::{AttemptRecord, BatchKey, FileRecord, FileSide};
 
 pub const INSERT_OUTCOMES: &str = "INSERT INTO outcomes (batch, first, last, generation, state, attempts, result, \
      error, family, ms, started_at, ended_at, node, rev)";
@@ -107,6 +107,15 @@ pub fn attempt_values(batch: i64, row: &AttemptRecord, generation: i64, node: Op
         row.ended_at.0.into(),
         node.map(str::to_owned).into(),
     ]
+}
+
+/// Writes rows of files of several batches.
+pub async fn insert_files(
+    tx: &DatabaseTransaction,
+    files: &[(BatchKey, FileRecord)],
+) -> Result<(), StoreError> {
+    let values = files.iter().map(|(batch, file)| file_values(*batch, file)).collect();
+    insert_many(tx, INSERT_FILES, "", values).await
 }
 
 pub fn file_values(batch: i64, file: &FileRecord) -> Vec<Value> {

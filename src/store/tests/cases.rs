@@ -155,7 +155,7 @@ async fn files_that_nobody_names_go_from_every_shelf(bench: Bench) {
         let key = draft.keep("a.txt").await.unwrap().key;
         let path = bench.store.file_store().local_path(&key).unwrap();
         let then = std::time::SystemTime::now() - std::time::Duration::from_secs(age_hours * 3_600);
-        std::fs::File::options().write(true).open(&path).unwrap().set_modified(then).unwrap();
+        std::fs::File::open(&path).unwrap().set_modified(then).unwrap();
         left.push(path);
     }
     while bench.store.sweep_unnamed().await.unwrap() {}

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::protocol::FileRow;
+use crate::protocol::{FileRow, RetryRequest};
 use crate::store::backend::Durability;
 use crate::store::files::hold_contents;
 
@@ -14,6 +14,7 @@ on_both!(
     equal_contents_go_with_the_last_row,
     a_content_that_went_is_not_named_again,
     what_is_being_shared_is_not_swept,
+    equal_outputs_share_a_key,
 );
 
 /// A content, stored under a key of its own.
@@ -123,4 +124,40 @@ async fn what_is_being_swept_is_not_shared_on_postgres() {
     let refused = batch_of(&bench, &stored, std::slice::from_ref(&stored.key)).await;
     assert!(matches!(refused, Err(StoreError::ContentGone)), "{refused:?}");
     bench.store.inner.backend.commit(tx, Durability::Process).await.unwrap();
+}
+
+async fn equal_outputs_share_a_key(bench: Bench) {
+    let (one, other) = (kept(&bench, b"one").await, kept(&bench, b"one").await);
+    let (third, lone) = (kept(&bench, b"one").await, kept(&bench, b"lone").await);
+    let mut batches = Vec::new();
+    for left in [vec![(1, &one), (2, &lone)], vec![(1, &other), (2, &third)]] {
+        let batch = bench.generated(2, Options::default()).await;
+        let claim = bench.claim("a", 2, 2).await.unwrap();
+        assert_eq!(claim.batch.key, batch.key);
+        let outcomes = (1..=2).map(|seq| failure(seq, "f")).collect();
+        let files =
+            left.into_iter().map(|(seq, stored)| FileRecord { side: FileSide::Output, ..file(stored, seq) });
+        let told = LeaseReport { outcomes, files: files.collect(), ..report(&claim, 1) };
+        let (answer, _changes) = bench.record("a", told.clone()).await;
+        assert!(matches!(answer, LeaseAnswer::Applied { .. }), "{answer:?}");
+        // Told once more, as where the answer was lost, it changes nothing.
+        bench.record("a", told).await;
+        batches.push(bench.audited(batch.key).await);
+    }
+    for (batch, seq, stored) in [(0, 1, &one), (0, 2, &lone), (1, 1, &one), (1, 2, &one)] {
+        assert_eq!(bench.store.item_file(&batches[batch], seq, "a.txt").await.unwrap().key, stored.key);
+    }
+    swept(&bench.store).await;
+    assert_eq!(
+        [&one, &other, &third, &lone].map(|stored| is_there(&bench, stored)),
+        [true, false, false, true]
+    );
+    bench.store.retry(batches[0].key, &RetryRequest::default()).await.unwrap();
+    bench.stepped(batches[0].key).await;
+    swept(&bench.store).await;
+    assert_eq!(
+        [&one, &lone].map(|stored| is_there(&bench, stored)),
+        [true, false],
+        "the other batch names it"
+    );
 }
