@@ -13,6 +13,7 @@ mod m0004_many;
 mod m0005_steady;
 mod m0006_bounds;
 mod m0010_contents;
+mod m0011_parents;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_steady::Migration),
             Box::new(m0006_bounds::Migration),
             Box::new(m0010_contents::Migration),
+            Box::new(m0011_parents::Migration),
         ]
     }
 }
