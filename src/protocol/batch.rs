@@ -28,6 +28,8 @@ pub struct Batch {
     pub params: Json,
     /// Name of the person, or `token:NAME`.
     pub owner: String,
+    /// The batch it came from, as `options.parent` said; none otherwise.
+    pub parent: Option<BatchId>,
     /// Where it stands.
     pub state: BatchState,
     /// Why it is paused, cancelled or closed early: a stable word or a sentence; none otherwise.
@@ -133,6 +135,8 @@ pub struct Options {
     pub webhook: Option<String>,
     /// Seen by its owner and admins only.
     pub private: bool,
+    /// The batch from whose results its items come, such as failed rows once they are mended. Its submitter must see it.
+    pub parent: Option<BatchId>,
     /// Base of the delay between attempts, in milliseconds; 1,000.
     pub retry_base_ms: Option<u64>,
     /// Longest delay between attempts, in milliseconds; 300,000.
@@ -235,6 +239,8 @@ pub struct BatchQuery {
     pub owner: Option<String>,
     /// Part of the name, or `#number`.
     pub q: Option<String>,
+    /// The batch they came from.
+    pub parent: Option<BatchId>,
     /// From the page before.
     pub cursor: Option<String>,
     /// How many, 100; clamped to 500.
@@ -263,7 +269,8 @@ impl BatchQuery {
             }
         });
         let named = given(&self.task).is_none_or(|task| batch.task == task)
-            && given(&self.owner).is_none_or(|owner| batch.owner == owner);
+            && given(&self.owner).is_none_or(|owner| batch.owner == owner)
+            && (self.parent.is_none() || batch.parent == self.parent);
         given(&self.cursor).is_none() && state && text && named
     }
 }
@@ -311,6 +318,7 @@ mod tests {
             task: "demo".into(),
             params: Json::default(),
             owner: "ada".into(),
+            parent: None,
             state,
             reason: None,
             sealed: true,

@@ -32,6 +32,8 @@ pub enum ErrorCode {
     TooLarge,
     /// 415: a body of a kind that this address does not take.
     UnsupportedType,
+    /// 416: no byte of the content is in the part that is asked for.
+    RangeNotSatisfiable,
     /// 422: read, but not acceptable; `line` says where, if it has lines.
     Invalid,
     /// 422: nothing to run.
@@ -52,7 +54,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::NotSignedIn,
         Self::NotAllowed,
@@ -64,6 +66,7 @@ impl ErrorCode {
         Self::IdempotencyInFlight,
         Self::TooLarge,
         Self::UnsupportedType,
+        Self::RangeNotSatisfiable,
         Self::Invalid,
         Self::NoItems,
         Self::UnknownTask,
@@ -89,6 +92,7 @@ impl ErrorCode {
             Self::IdempotencyInFlight => (409, "idempotency_in_flight", "The same request is under way"),
             Self::TooLarge => (413, "too_large", "Too large"),
             Self::UnsupportedType => (415, "unsupported_type", "Content type not supported"),
+            Self::RangeNotSatisfiable => (416, "range_not_satisfiable", "No such part"),
             Self::Invalid => (422, "invalid", "Not valid"),
             Self::NoItems => (422, "no_items", "No items"),
             Self::UnknownTask => (422, "unknown_task", "No such task"),

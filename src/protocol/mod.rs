@@ -18,6 +18,7 @@ pub mod ids;
 pub mod item;
 pub mod json;
 pub mod limits;
+pub mod related;
 pub mod row;
 #[cfg(feature = "ssr")]
 mod schema;
@@ -39,6 +40,7 @@ pub use item::{
     ItemRow, LogPart, StripCell,
 };
 pub use json::{Json, Object};
+pub use related::{ParentBatch, RelatedBatch, RelatedBatches};
 pub use row::{Key, Row};
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};

@@ -95,6 +95,11 @@ impl QueryParams {
         self.0.get(name).cloned()
     }
 
+    /// The parameter `name` as the id of a batch.
+    pub fn batch(&self, name: &str) -> Result<Option<BatchId>, ApiError> {
+        self.text(name).map(|text| read(name, text)).transpose()
+    }
+
     /// The parameter `name` as a whole number.
     pub fn number(&self, name: &str) -> Result<Option<u64>, ApiError> {
         self.text(name)

@@ -8,6 +8,8 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, any, get, post};
 use axum::{Extension, Router};
+use http::header::ACCEPT_RANGES;
+use http::{Extensions, HeaderMap, StatusCode, Version};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
@@ -120,7 +122,12 @@ impl Gate {
 
     /// Adds what holds for every request; the last layer here is the first that a request meets.
     fn finish(self, state: AppState) -> Router {
+        // What a client may go on with later is sent as it is: a part of it belongs to those bytes.
+        let is_whole = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+            headers.get(ACCEPT_RANGES).is_none_or(|ranges| ranges != "bytes")
+        };
         let worth_it = DefaultPredicate::new()
+            .and(is_whole)
             .and(NotForContentType::new("application/zip"))
             .and(NotForContentType::new("application/octet-stream"));
         self.routes

@@ -165,7 +165,8 @@ impl Service {
     ) -> Result<Batch, ApiError> {
         may(caller, Action::Submit, Target::Installation)?;
         let engine = &self.inner.engine;
-        let checked = engine.check(new, caller.name.clone())?;
+        let parent = self.parent_of(caller, &new).await?;
+        let checked = engine.check(new, caller.name.clone())?.with_parent(parent);
         Ok(engine.wire(&engine.create_generated(checked, count, None).await?))
     }
 
@@ -213,6 +214,7 @@ fn filter(caller: &Caller, query: &BatchQuery) -> Result<BatchFilter, ApiError> 
         task: named(&query.task),
         owner: named(&query.owner),
         text: named(&query.q).map(|text| without_nul(&text)),
+        parent: query.parent,
         number: None,
         before: None,
         limit: query.limit.unwrap_or(PAGE_ROWS_DEFAULT).clamp(1, PAGE_ROWS_MAX),

@@ -150,6 +150,7 @@ impl Service {
                 task: None,
                 owner: None,
                 text: None,
+                parent: None,
                 number: None,
                 before,
                 limit: left.min(PAGE_ROWS_MAX),

@@ -17,6 +17,7 @@ pub mod may;
 mod nodes;
 pub mod password;
 pub mod people;
+mod related;
 pub mod secret;
 pub mod submit;
 

@@ -208,6 +208,7 @@ fn new_batch() -> CreateBatch {
         params: Json::default(),
         options: Options::default(),
         owner: "ada".to_owned(),
+        parent: None,
         columns: Vec::new(),
         intake_node: None,
     }

@@ -11,10 +11,13 @@ mod api_forms;
 mod api_http;
 mod api_once;
 mod api_parameters;
+mod api_parents;
 mod api_read;
+mod api_ranges;
 mod api_refuse;
 mod api_results;
 mod api_tables;
+mod api_round_trips;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod clock;

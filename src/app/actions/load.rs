@@ -7,7 +7,7 @@ use leptos::server_fn::codec::Json;
 
 use crate::protocol::{
     ApiError, Batch, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage, ItemDetail,
-    ItemPage, ItemQuery, Me, NodePage, Rev, Seq, StripCell, TaskPage,
+    ItemPage, ItemQuery, Me, NodePage, ParentBatch, RelatedBatches, Rev, Seq, StripCell, TaskPage,
 };
 
 /// Who is signed in.
@@ -54,6 +54,23 @@ pub async fn load_batch(batch: String) -> Result<Batch, ApiError> {
     let batch = super::door::page(super::door::named("batch", &batch))?;
     let batch = super::door::page(service.batch(&caller, batch).await)?;
     Ok(Batch { params: super::door::unsaid(), ..batch })
+}
+
+/// The batches around one.
+#[server(input = Json)]
+pub async fn load_related(batch: BatchId) -> Result<RelatedBatches, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.related(&caller, batch).await
+}
+
+/// The batch from which a new one is to come, by what the address says; none where there is no such batch.
+#[server(input = Json)]
+pub async fn load_parent(batch: String) -> Result<Option<ParentBatch>, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    match super::door::named("batch", &batch) {
+        Ok(batch) => service.parent(&caller, batch).await,
+        Err(_no_batch) => Ok(None),
+    }
 }
 
 /// How a batch is run, and what may be done now.

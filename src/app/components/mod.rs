@@ -18,6 +18,6 @@ pub use chip::ConnectionChip;
 pub use confirm::Confirm;
 pub use long_text::long_text;
 pub use panel::{empty_panel, error_panel, flash, live_trouble, once_loaded, panel, panel_or};
-pub use params_form::{ParamField, ParamsForm, param_fields};
+pub use params_form::{ParamField, ParamsForm, fill, param_fields};
 pub use progress_bar::ProgressBar;
 pub use time::When;

@@ -80,6 +80,17 @@ pub fn param_fields(schema: &Json) -> Vec<ParamField> {
         .collect()
 }
 
+/// Puts the values of `params` where the defaults stand.
+pub fn fill(fields: &mut [ParamField], params: &Json) {
+    let params = params.to_value();
+    for field in fields {
+        match &params[&field.name] {
+            Value::Null => {}
+            value => field.default = default(value, &field.kind),
+        }
+    }
+}
+
 fn field(name: &str, property: &Value, schema: &Value, required: bool) -> ParamField {
     let target = referred(property, schema);
     let text = |key: &str| property[key].as_str().or_else(|| target[key].as_str()).map(str::to_owned);

@@ -124,6 +124,7 @@ mod tests {
             task: "demo".into(),
             params: Json::default(),
             owner: "ada".into(),
+            parent: None,
             state: BatchState::Running,
             reason: None,
             sealed: true,

@@ -25,6 +25,7 @@ fn asked(query: &ParamsMap) -> BatchQuery {
         task: text("task"),
         owner: text("owner"),
         q: text("q"),
+        parent: None,
         cursor: text("cursor"),
         limit: None,
     }

@@ -205,6 +205,7 @@ pub(super) mod tests {
             task: "thumbnail".into(),
             params: Json::default(),
             owner: "ada".into(),
+            parent: None,
             state: BatchState::Running,
             reason: None,
             sealed: true,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use super::failure_family::InputSample;
 use super::kept_files::take_files;
 use super::verdict::{Ended, Verdict};
 use crate::engine::dispatch::Slot;
@@ -32,6 +33,7 @@ pub async fn attempt(
     spare: &mut Arc<WorkCell>,
 ) -> Ended {
     let seq = input.seq;
+    let sample = InputSample::new(chunk.batch.source, chunk.record.input, &input.json);
     let cell = fresh_cell(spare);
     let (item, _local_file) = prepared(store, chunk, input).await;
     let verdict = match item {
@@ -45,7 +47,16 @@ pub async fn attempt(
     }
     let log = if cell.reports() == 0 { String::new() } else { cell.log().1 };
     let took = begun.elapsed();
-    Ended { seq, verdict, started_at, took, ms: whole_ms(started_at, took, || store.now()), log, files }
+    Ended {
+        seq,
+        input: sample,
+        verdict,
+        started_at,
+        took,
+        ms: whole_ms(started_at, took, || store.now()),
+        log,
+        files,
+    }
 }
 
 /// Milliseconds from `started_at` to the end, both as the clock shows them: it counts whole ones, so their sum may be one

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::failure_family::family;
+use super::failure_family::{InputSample, family};
 use crate::engine::flow::{Chunk, ChunkResult, NamedFile};
 use crate::protocol::{AttemptOutcome, FamilyId, ItemState, Json, Seq, Timestamp};
 use crate::store::{AttemptRecord, FileSide, LOST, OutcomeRun, POISON, RetryItem, RetryPolicy, SeqRange};
@@ -39,6 +39,8 @@ pub enum Verdict {
 /// One attempt that is over.
 pub struct Ended {
     pub seq: Seq,
+    /// What it brought, for the family of its failure.
+    pub input: InputSample,
     pub verdict: Verdict,
     pub started_at: Timestamp,
     pub took: Duration,
@@ -156,7 +158,7 @@ impl ChunkResult {
         let family = match again {
             Again::Crashed if poison => fixed_family(POISON),
             Again::Crashed => fixed_family(LOST),
-            Again::Yes | Again::No => family(&chunk.batch.task, kind, &message),
+            Again::Yes | Again::No => family(&chunk.batch.task, kind, &message, &ended.input),
         };
         if poison {
             message = format!("{}. {message}", POISON.1);

@@ -97,6 +97,9 @@ impl Validator {
         if options.open {
             return Err(invalid("options.open: a follow-up is whole from the start"));
         }
+        if options.parent.is_some() {
+            return Err(invalid("options.parent: a follow-up comes after its batch and from no other"));
+        }
         let items = items(body.items.as_deref())?;
         let new = NewBatch { task: body.task, name: body.name, params: body.params, options };
         let checked = self.check_alone(new, owner)?;

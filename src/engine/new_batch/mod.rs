@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub use self::options::{concurrency, name};
 use super::EngineError;
 use crate::protocol::{BatchId, InputKind, NewBatch, limits};
-use crate::store::{CreateBatch, Source};
+use crate::store::{BatchKey, CreateBatch, Source};
 use crate::tasks::{Prepared, Registry};
 
 /// [`EngineError::Invalid`] without a line.
@@ -51,6 +51,13 @@ impl CheckedBatch {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.new.options.open
+    }
+
+    /// With the batch it comes from.
+    #[must_use]
+    pub fn with_parent(mut self, parent: Option<BatchKey>) -> Self {
+        self.new.parent = parent;
+        self
     }
 
     /// With the columns of its items, which a CSV names first.
@@ -136,6 +143,7 @@ impl Validator {
             params,
             options: new.options,
             owner,
+            parent: None,
             columns: Vec::new(),
             intake_node: None,
         };

@@ -26,6 +26,7 @@ async fn granted(bench: &Bench, slots: u32) -> (BatchRecord, Claim) {
         params: Json::parse("{}").unwrap(),
         options: Options::default(),
         owner: "ada".to_owned(),
+        parent: None,
         columns: Vec::new(),
         intake_node: None,
     };

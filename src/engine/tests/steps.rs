@@ -101,6 +101,7 @@ async fn a_follow_up_that_cannot_be_made_says_so() {
         options: then(r#"{"task":"gone","items":{"count":1}}"#),
         intake_node: None,
         owner: "ada".to_owned(),
+        parent: None,
         columns: Vec::new(),
     };
     let batch = bench.store.create(new).await.unwrap();

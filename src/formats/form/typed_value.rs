@@ -28,7 +28,7 @@ pub(super) fn typed_value(root: &Value, property: &Value, text: &str) -> Json {
 /// What `text` stands for as the option `name`; a string where it is no JSON, which the reader of options then refuses.
 pub(super) fn option_value(name: &str, text: &str) -> Json {
     match name {
-        "webhook" => Json::string(text),
+        "webhook" | "parent" => Json::string(text),
         // What a browser's date field posts has neither seconds nor a zone: it is taken as UTC.
         "start_at" if text.len() == "2026-01-31T09:41".len() => Json::string(&format!("{text}:00Z")),
         "start_at" => Json::string(text),

@@ -29,6 +29,7 @@ fn batch(succeeded: u64, rev: Rev) -> Batch {
         task: "thumbnail".to_owned(),
         params: Json::parse(r#"{"width":320}"#).unwrap(),
         owner: "ada".to_owned(),
+        parent: None,
         state: BatchState::Running,
         reason: None,
         sealed: true,

@@ -57,6 +57,7 @@ pub async fn batches(
         task: params.owned("task"),
         owner: params.owned("owner"),
         q: params.owned("q"),
+        parent: params.batch("parent")?,
         cursor: params.owned("cursor"),
         limit: Some(params.limit()?),
     };

@@ -6,17 +6,18 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use axum::body::Body;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _};
+use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use zip::CompressionMethod;
 use zip::write::{SimpleFileOptions, StreamWriter, ZipWriter};
 
-use super::name::entry;
-use super::pages::Pages;
-use crate::store::{ContentStream, FileSide, SeqRange};
+use super::entry_name::{MANIFEST, entries};
+use super::pages::{Pages, ResultItem};
+use crate::protocol::{InputKind, Json};
+use crate::store::{ContentStream, FileRecord, FileSide, SeqRange};
 
 /// Chunks between the task that makes the archive and the connection; the task waits when they are full.
 const CHUNKS_MAX: usize = 2;
@@ -25,11 +26,11 @@ const CHUNK_BYTES: usize = 64 * 1024;
 /// Bytes from which an entry needs the wide form of sizes.
 const WIDE_BYTES: u64 = u32::MAX as u64 / 2;
 
-/// The body of an archive of all files that items left.
-pub(super) fn body(pages: Pages) -> Body {
+/// An archive of all files that items left.
+pub(super) fn content(pages: Pages) -> ContentStream {
     let (chunks_in, chunks) = mpsc::channel(CHUNKS_MAX);
     let task = tokio::spawn(make(pages, Archive::new(chunks_in)));
-    Body::from_stream(stream::unfold(Chunks { chunks, task: Some(task) }, Chunks::next).fuse())
+    stream::unfold(Chunks { chunks, task: Some(task) }, Chunks::next).fuse().boxed()
 }
 
 /// What has been made, and whether it ended well.
@@ -55,24 +56,63 @@ impl Chunks {
     }
 }
 
+/// An item row, and where in the archive its files are.
+#[derive(Serialize)]
+struct ManifestRow<'a> {
+    #[serde(flatten)]
+    item: &'a ResultItem,
+    /// Names in the archive, in the order of `files`.
+    entries: Vec<String>,
+}
+
 /// Walks twice: the manifest first, then the files; an archive has no two entries open.
 async fn make(pages: Pages, mut archive: Archive) -> io::Result<()> {
-    archive.begin("manifest.ndjson", None)?;
+    archive.begin(MANIFEST, None)?;
+    let kind = pages.batch().input;
     let mut rows = pages.clone();
     while let Some(page) = rows.next().await.map_err(io::Error::other)? {
-        archive.put(&super::ndjson(&page)).await?;
+        archive.put(&manifest(kind, &page)?).await?;
     }
     let mut rows = pages;
     while let Some(page) = rows.next().await.map_err(io::Error::other)? {
         let shown: Vec<SeqRange> = page.iter().map(|item| SeqRange::one(item.seq)).collect();
-        let files = rows.store().files(rows.batch(), &shown).await.map_err(io::Error::other)?;
-        for file in files.into_iter().filter(|file| file.side == FileSide::Output) {
-            archive.begin(&entry(file.seq, &file.row.name), Some(file.row.bytes))?;
-            let content = rows.store().file_store().read_range(&file.key, 0..file.row.bytes).await;
-            archive.put_content(content.map_err(io::Error::other)?).await?;
+        let mut files = rows.store().files(rows.batch(), &shown).await.map_err(io::Error::other)?;
+        files.retain(|file| file.side == FileSide::Output);
+        for left in files.chunk_by(|one, next| one.seq == next.seq) {
+            let item = page.iter().find(|item| item.seq == left[0].seq);
+            let input = item.map(|item| input_name(kind, item)).unwrap_or_default();
+            let names = entries(left[0].seq, &input, left.iter().map(|file| &*file.row.name));
+            for (FileRecord { key, row, .. }, name) in left.iter().zip(names) {
+                archive.begin(&name, Some(row.bytes))?;
+                let content = rows.store().file_store().read_range(key, 0..row.bytes).await;
+                archive.put_content(content.map_err(io::Error::other)?).await?;
+            }
         }
     }
     archive.end().await
+}
+
+/// A row a line.
+fn manifest(kind: InputKind, page: &[ResultItem]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for item in page {
+        let names = item.files.iter().map(|file| &*file.name);
+        let entries = entries(item.seq, &input_name(kind, item), names);
+        serde_json::to_writer(&mut text, &ManifestRow { item, entries })?;
+        text.push(b'\n');
+    }
+    Ok(text)
+}
+
+/// The name of the file that an item took; empty where it took none.
+fn input_name(kind: InputKind, item: &ResultItem) -> String {
+    match kind {
+        InputKind::Line | InputKind::Record => String::new(),
+        InputKind::File => {
+            let name = |(key, value): (String, Json)| (key == "name").then(|| value.display_text());
+            item.input.members().into_iter().flatten().find_map(name).unwrap_or_default()
+        }
+    }
 }
 
 /// An archive that is being made, and where its bytes go.
@@ -188,10 +228,10 @@ mod tests {
         let key = draft.keep("b.bin").await.unwrap().key;
         let content = file_store.read_range(&key, 0..150_000).await.unwrap();
         let (mut archive, mut bytes) = made(async |archive: &mut Archive| {
-            archive.begin("manifest.ndjson", None)?;
+            archive.begin(MANIFEST, None)?;
             archive.put(b"{}\n").await?;
             archive.put(b"[]\n").await?;
-            archive.begin(&entry(41, "a/b.bin"), Some(150_000))?;
+            archive.begin("a/000041-b.bin", Some(150_000))?;
             archive.put_content(content).await
         })
         .await;
@@ -201,7 +241,7 @@ mod tests {
         bytes.extend_from_slice(&chunks.recv().await.unwrap());
         let mut zip = zip::ZipArchive::new(io::Cursor::new(bytes)).unwrap();
         let names: Vec<String> = zip.file_names().map(|name| name.unwrap().into_owned()).collect();
-        assert_eq!(names, ["manifest.ndjson", "000041-a/b.bin"]);
+        assert_eq!(names, ["manifest.ndjson", "a/000041-b.bin"]);
         assert_eq!(io::read_to_string(zip.by_name("manifest.ndjson").unwrap()).unwrap(), "{}\n[]\n");
         let mut content = Vec::new();
         io::Read::read_to_end(&mut zip.by_index(1).unwrap(), &mut content).unwrap();
@@ -211,7 +251,7 @@ mod tests {
     #[tokio::test]
     async fn one_broken_off_does_not_open() {
         let (_archive, bytes) = made(async |archive: &mut Archive| {
-            archive.begin("manifest.ndjson", None)?;
+            archive.begin(MANIFEST, None)?;
             archive.put(&[b'x'; CHUNK_BYTES]).await
         })
         .await;
@@ -223,7 +263,7 @@ mod tests {
     async fn nothing_is_made_that_nobody_takes() {
         let (chunks_in, chunks) = mpsc::channel(CHUNKS_MAX);
         let mut archive = Archive::new(chunks_in);
-        archive.begin("manifest.ndjson", None).unwrap();
+        archive.begin(MANIFEST, None).unwrap();
         let much = vec![b'x'; CHUNK_BYTES * 8];
         let making = archive.put(&much);
         assert!(
@@ -231,5 +271,24 @@ mod tests {
             "it waits"
         );
         assert_eq!(chunks.len(), CHUNKS_MAX);
+    }
+
+    #[tokio::test]
+    async fn more_entries_than_the_narrow_form_counts_open() {
+        const ENTRIES: usize = 65_536 + 7;
+        let (archive, mut bytes) = made(async |archive: &mut Archive| {
+            for at in 0..ENTRIES {
+                archive.begin(&format!("{at:06}-x"), Some(0))?;
+                archive.written.send(&archive.chunks, CHUNK_BYTES).await?;
+            }
+            Ok(())
+        })
+        .await;
+        let Archive { zip, written, .. } = archive;
+        zip.finish().unwrap();
+        bytes.extend_from_slice(&written.bytes());
+        let zip = zip::ZipArchive::new(io::Cursor::new(bytes)).unwrap();
+        assert_eq!(zip.len(), ENTRIES);
+        assert!(zip.file_names().last().unwrap().unwrap().ends_with("065542-x"));
     }
 }

@@ -1,7 +1,8 @@
 //! Results and files as downloads, streamed.
 //!
 //! ```text
-//! pages   rows in order, by pages           table   rows → CSV     archive   files → zip     name   safe file names
+//! pages   rows in order, by pages     table    rows → CSV      archive      files → zip     entry_name   names inside it
+//! name    safe names of downloads     attachment   headers and parts        conditions   what the client has already
 //! ```
 //!
 //! Memory is bounded by a page, and the number of downloads by person and in all; none holds a thread; a stream that
@@ -9,38 +10,39 @@
 //! that it ends with its caller's right is `revocation_watch`'s.
 
 mod archive;
+mod attachment;
+mod conditions;
+mod entry_name;
 mod name;
 mod pages;
 mod table;
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::io;
 
-use axum::body::Body;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
+use self::attachment::{Attachment, admit, beyond, length, window};
+use self::conditions::{asked_range, is_known};
 use self::pages::Pages;
-use self::table::Table;
+use self::table::{Mark, Table};
 use super::extract::{PathParams, QueryParams, Who};
-use super::live::{Full, Permit};
 use super::state::AppState;
-use super::transport::HeldBody;
-use crate::protocol::{ApiError, ErrorCode, ItemState};
-use crate::service::Caller;
-use crate::store::{BatchRecord, StoreError};
+use crate::protocol::{ApiError, ItemState};
+use crate::store::{BatchRecord, ContentStream, StoreError};
 
 /// Downloads of all callers at once; one more is answered 429.
 pub(super) const DOWNLOADS_MAX: usize = 256;
 /// Downloads of one person or token at once; one more is answered 429.
 pub(super) const DOWNLOADS_PER_PERSON_MAX: usize = 32;
-/// Seconds after which a refused download may be tried again.
-const DOWNLOAD_RETRY_SECONDS: u64 = 5;
 
-/// A file of somebody may be anything: no page may run it.
-const SANDBOX: &str = "sandbox; default-src 'none'; frame-ancestors 'none'";
+/// `true` where the results are of a batch that has not finished.
+const PARTIAL: HeaderName = HeaderName::from_static("milepost-partial");
+/// Hexadecimal digits of a content's hash that stand for it.
+const ETAG_DIGITS: usize = 32;
 
 /// In which shape results are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,73 +71,113 @@ impl Format {
     }
 }
 
-/// `GET /batches/{id}/results?format=csv|ndjson|zip&only=failed`
+/// What is asked for of a batch's results.
+#[derive(Clone, Copy, Debug)]
+struct Wanted {
+    format: Format,
+    only: Option<ItemState>,
+    mark: Mark,
+}
+
+impl Wanted {
+    fn read(params: &QueryParams) -> Result<Self, ApiError> {
+        let format = params.word("format", "csv, ndjson, zip", Format::parse)?.unwrap_or(Format::Ndjson);
+        let failed = |text: &str| ItemState::parse(text).filter(|state| *state == ItemState::Failed);
+        let only = params.word("only", "failed", failed)?;
+        let mark = params.word("bom", "true, false", Mark::parse)?.unwrap_or(Mark::Absent);
+        if mark == Mark::First && format != Format::Csv {
+            return Err(ApiError::malformed("bom: expected with format=csv only."));
+        }
+        Ok(Self { format, only, mark })
+    }
+
+    /// Stands for the bytes, once the batch has finished: what changes it later grows its `rev`.
+    fn etag(self, batch: &BatchRecord) -> Option<HeaderValue> {
+        let (format, version) = (self.format.facts().0, env!("CARGO_PKG_VERSION"));
+        let only = self.only.map_or("all", ItemState::as_str);
+        let mark = if self.mark == Mark::First { "-bom" } else { "" };
+        let etag = format!("\"{}-{}-{version}-{only}-{format}{mark}\"", batch.id, batch.rev);
+        let etag = HeaderValue::try_from(etag).expect("an id, numbers and words are plain ASCII");
+        batch.state.is_finished().then_some(etag)
+    }
+}
+
+/// `GET /batches/{id}/results?format=csv|ndjson|zip&only=failed&bom=true`
 pub async fn results(
     State(state): State<AppState>,
     Who(caller): Who,
     place: PathParams,
     params: QueryParams,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let format = params.word("format", "csv, ndjson, zip", Format::parse)?.unwrap_or(Format::Ndjson);
-    let only = params
-        .word("only", "failed", |text| ItemState::parse(text).filter(|state| *state == ItemState::Failed))?;
+    let wanted = Wanted::read(&params)?;
     let batch = state.service.visible(&caller, place.batch()?).await?;
     let download = admit(&state, &caller)?;
-    let file = format!("{}-results.{}", name::stem(&batch.name, batch.key), format.facts().0);
-    let mut pages = Pages::new(state.service.parts().store.clone(), batch.clone(), only);
-    let body = match format {
-        Format::Zip => archive::body(pages),
-        Format::Csv | Format::Ndjson => {
-            // The first page is read before the answer begins, so that an outage can still be told.
-            let first = pages.next().await?;
-            lines(format, &batch, pages, first)
-        }
+    let (extension, media_type) = wanted.format.facts();
+    let attachment = Attachment {
+        file: format!("{}-results.{extension}", name::stem(&batch.name, batch.key)),
+        media_type: media_type.to_owned(),
+        etag: wanted.etag(&batch),
+        has_ranges: batch.state.is_finished() && wanted.format != Format::Zip,
     };
-    Ok(attachment(Body::new(HeldBody::new(body, download)), &file, format.facts().1))
+    if attachment.etag.as_ref().is_some_and(|etag| is_known(&headers, etag)) {
+        return Ok(attachment.known(download));
+    }
+    let mut pages = Pages::new(state.service.parts().store.clone(), batch.clone(), wanted.only);
+    if wanted.format == Format::Zip {
+        return Ok(with_partial(&batch, attachment.whole(archive::content(pages), None, download)));
+    }
+    let asked = attachment.etag.as_ref().filter(|_| attachment.has_ranges);
+    if let Some(asked) = asked.and_then(|etag| asked_range(&method, &headers, etag)) {
+        // How long it is shows only by making it: that is done for whoever goes on with a download, not for all.
+        let length = length(lines(wanted, pages.clone(), None)).await.map_err(StoreError::from)?;
+        return Ok(match asked.within(length) {
+            Some(range) => {
+                let content = window(lines(wanted, pages, None), range.clone());
+                attachment.part(content, &range, length, download)
+            }
+            None => beyond(length),
+        });
+    }
+    // The first page is read before the answer begins, so that an outage can still be told.
+    let first = pages.next().await?;
+    Ok(with_partial(&batch, attachment.whole(lines(wanted, pages, Some(first)), None, download)))
 }
 
-/// A place among the downloads, until the answer has left.
-fn admit(state: &AppState, caller: &Caller) -> Result<Permit, ApiError> {
-    // Bounded by person and in all: from where they come is the connection's business.
-    let anywhere = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-    state.downloads.take(&caller.name, anywhere).map_err(|full| {
-        let who = match full {
-            Full::Person => "You have",
-            Full::Address | Full::All => "There are",
-        };
-        let detail = format!("{who} too many downloads under way; try again when one has ended.");
-        let mut refusal = ApiError::new(ErrorCode::TooMany, detail);
-        refusal.retry_after_seconds = Some(DOWNLOAD_RETRY_SECONDS);
-        refusal
-    })
+/// Says where results are of a batch that has not finished.
+fn with_partial(batch: &BatchRecord, mut response: Response) -> Response {
+    if !batch.state.is_finished() {
+        response.headers_mut().insert(PARTIAL, HeaderValue::from_static("true"));
+    }
+    response
 }
 
-/// Pages as text, each made when the client has taken the one before.
-fn lines(format: Format, batch: &BatchRecord, pages: Pages, first: Option<Vec<pages::ResultItem>>) -> Body {
-    let table = Table::new(batch);
-    let head = match format {
-        Format::Csv => table.header(),
-        Format::Ndjson | Format::Zip => Vec::new(),
-    };
-    let begun = stream::iter([Ok::<Bytes, StoreError>(head.into())]);
+/// A page that was read ahead; none at the end.
+type FirstPage = Option<Vec<pages::ResultItem>>;
+
+/// Pages as text, each made when the client has taken the one before; `first` where it was read already.
+fn lines(wanted: Wanted, pages: Pages, first: Option<FirstPage>) -> ContentStream {
+    let is_csv = wanted.format == Format::Csv;
+    let table = Table::new(pages.batch());
+    let head = if is_csv { table.header(wanted.mark) } else { Vec::new() };
+    let begun = stream::iter([Ok::<Bytes, io::Error>(head.into())]);
     let pages = stream::try_unfold((pages, table, first), move |(mut pages, table, first)| async move {
         let page = match first {
-            Some(page) => Some(page),
-            None => pages.next().await?,
+            Some(page) => page,
+            None => pages.next().await.map_err(io::Error::other)?,
         };
         Ok(page.map(|page| {
-            let text = match format {
-                Format::Csv => table.rows(&page),
-                Format::Ndjson | Format::Zip => ndjson(&page),
-            };
+            let text = if is_csv { table.rows(&page) } else { ndjson(&page) };
             (Bytes::from(text), (pages, table, None))
         }))
     });
-    Body::from_stream(begun.chain(pages).inspect(|part| {
+    let log_fault = |part: &io::Result<Bytes>| {
         if let Err(fault) = part {
             tracing::warn!(%fault, "a download of results was broken off");
         }
-    }))
+    };
+    begun.chain(pages).inspect(log_fault).boxed()
 }
 
 /// One item row a line.
@@ -153,26 +195,26 @@ pub async fn file(
     State(state): State<AppState>,
     Who(caller): Who,
     place: PathParams,
+    method: Method,
+    headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let found = state.service.file(&caller, place.batch()?, place.seq()?, place.text("name")).await?;
     let download = admit(&state, &caller)?;
-    let content = state.service.parts().store.file_store().read_range(&found.key, 0..found.row.bytes).await?;
-    let body = Body::from_stream(content);
-    let body = Body::new(HeldBody::new(body, download));
-    let mut response = attachment(body, &found.row.name, &found.row.media_type);
-    response.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(found.row.bytes));
-    Ok(response)
-}
-
-/// A body as a file to keep, never to show.
-fn attachment(body: Body, file: &str, media_type: &str) -> Response {
-    let octets = HeaderValue::from_static("application/octet-stream");
-    let mut response = body.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::try_from(media_type).unwrap_or(octets));
-    headers.insert(header::CONTENT_DISPOSITION, name::disposition(file));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(SANDBOX));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    response
+    let hash = found.blake3.get(..ETAG_DIGITS).unwrap_or(&found.blake3);
+    // Without a hash, which a row of an earlier version may lack, nothing stands for the bytes.
+    let etag = HeaderValue::try_from(format!("\"{hash}\"")).ok().filter(|_| !hash.is_empty());
+    let attachment =
+        Attachment { file: found.row.name, media_type: found.row.media_type, etag, has_ranges: true };
+    let etag = attachment.etag.as_ref();
+    if etag.is_some_and(|etag| is_known(&headers, etag)) {
+        return Ok(attachment.known(download));
+    }
+    let (files, length) = (state.service.parts().store.file_store(), found.row.bytes);
+    let Some(asked) = etag.and_then(|etag| asked_range(&method, &headers, etag)) else {
+        let content = files.read_range(&found.key, 0..length).await?;
+        return Ok(attachment.whole(content, Some(length), download));
+    };
+    let Some(range) = asked.within(length) else { return Ok(beyond(length)) };
+    let content = files.read_range(&found.key, range.clone()).await?;
+    Ok(attachment.part(content, &range, length, download))
 }

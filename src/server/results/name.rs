@@ -50,17 +50,6 @@ pub(super) fn disposition(name: &str) -> HeaderValue {
         .expect("only graphic ASCII is left")
 }
 
-/// The name of an item's file in an archive: `NNNNNN-name`, no part of which leads elsewhere.
-pub(super) fn entry(seq: u64, name: &str) -> String {
-    let parts: Vec<String> = name
-        .split(['/', '\\'])
-        .filter(|part| !matches!(*part, "" | "." | ".."))
-        .map(|part| part.chars().map(|c| if c.is_control() || c == ':' { '_' } else { c }).collect())
-        .collect();
-    let name = if parts.is_empty() { "file".to_owned() } else { parts.join("/") };
-    format!("{seq:06}-{name}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,9 +58,6 @@ mod tests {
     fn names_are_safe() {
         assert_eq!(stem("June photos / 2026", 7), "June-photos-2026");
         assert_eq!(stem("../..", 7), "batch-7");
-        assert_eq!(entry(41, "a.png"), "000041-a.png");
-        assert_eq!(entry(1_234_567, "../../etc/./pass:wd"), "1234567-etc/pass_wd");
-        assert_eq!(entry(1, "/"), "000001-file");
         assert_eq!(
             disposition("x/Grüße \"1\".txt").to_str().unwrap(),
             "attachment; filename=\"Gr__e _1_.txt\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%221%22.txt"

@@ -10,6 +10,28 @@ use super::pages::ResultItem;
 use crate::protocol::{InputKind, Json};
 use crate::store::{BatchRecord, PLAIN_COLUMN};
 
+/// The columns of ours that every export has.
+const OWN_COLUMNS: [&str; 3] = ["milepost_seq", "milepost_state", "milepost_error"];
+/// What a result's column is called by that would be called as one of the input.
+const CLASH_PREFIX: &str = "result_";
+
+/// Whether a byte order mark stands first, by which a spreadsheet knows UTF-8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    First,
+    Absent,
+}
+
+impl Mark {
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "true" => Some(Self::First),
+            "false" => Some(Self::Absent),
+            _ => None,
+        }
+    }
+}
+
 /// The columns of a download, fixed when it begins.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
@@ -27,15 +49,20 @@ impl Table {
         let mut result_columns = batch.result_columns.clone();
         // What stands whole comes after what has names of its own.
         result_columns.sort_by_key(|name| name == PLAIN_COLUMN);
-        let header = header(&batch.columns, &result_columns);
-        Self { input: batch.input, input_columns: batch.columns.clone(), result_columns, header }
+        let input_columns = kept_columns(&batch.columns, &result_columns);
+        let header = header(&input_columns, &result_columns);
+        Self { input: batch.input, input_columns, result_columns, header }
     }
 
     /// The first line.
-    pub(super) fn header(&self) -> Vec<u8> {
+    pub(super) fn header(&self, mark: Mark) -> Vec<u8> {
         let mut writer = writer();
         write(&mut writer, self.header.iter().map(|name| safe(name.clone())));
-        finish(writer)
+        let header = finish(writer);
+        match mark {
+            Mark::First => ["\u{feff}".as_bytes(), &header].concat(),
+            Mark::Absent => header,
+        }
     }
 
     /// A line per item.
@@ -94,16 +121,35 @@ impl Table {
     }
 }
 
+/// The input's columns but those that an earlier export added, which ours replace: the three of [`OWN_COLUMNS`], and, where
+/// all of them are there, those of results after them. So an export that is submitted again comes back in the same shape.
+fn kept_columns(input_columns: &[String], result_columns: &[String]) -> Vec<String> {
+    let position = |own: &str| input_columns.iter().position(|name| name == own);
+    let is_export = OWN_COLUMNS.iter().all(|own| position(own).is_some());
+    let results_from = position(OWN_COLUMNS[2]).filter(|_| is_export).unwrap_or(usize::MAX);
+    let is_result = |name: &str| match result_columns {
+        [] => name == PLAIN_COLUMN,
+        names => names.iter().any(|result| result == name),
+    };
+    // With as many prefixes as it was given for its clashes.
+    let is_renamed =
+        |name: &str| std::iter::successors(Some(name), |name| name.strip_prefix(CLASH_PREFIX)).any(is_result);
+    let comes_anew =
+        |at: usize, name: &str| OWN_COLUMNS.contains(&name) || (at > results_from && is_renamed(name));
+    let kept = input_columns.iter().enumerate().filter(|(at, name)| !comes_anew(*at, name));
+    kept.map(|(_at, name)| name.clone()).collect()
+}
+
 /// The names of all columns: a result's that is taken already gets `result_` in front.
 fn header(input_columns: &[String], result_columns: &[String]) -> Vec<String> {
     let one = |name: &str| vec![name.to_owned()];
     let mut header = if input_columns.is_empty() { one("input") } else { input_columns.to_vec() };
-    header.extend(["milepost_seq", "milepost_state", "milepost_error"].map(str::to_owned));
+    header.extend(OWN_COLUMNS.map(str::to_owned));
     let named = if result_columns.is_empty() { one("result") } else { result_columns.to_vec() };
     let mut taken: BTreeSet<String> = header.iter().cloned().collect();
     for mut name in named {
         while taken.contains(&name) {
-            name = format!("result_{name}");
+            name = format!("{CLASH_PREFIX}{name}");
         }
         taken.insert(name.clone());
         header.push(name);
@@ -211,11 +257,44 @@ mod tests {
     fn columns_that_clash_are_renamed() {
         let table = table(&["name", "age", "result_age"], &["age", "valid"]);
         assert_eq!(
-            String::from_utf8(table.header()).unwrap(),
+            String::from_utf8(table.header(Mark::Absent)).unwrap(),
             "name,age,result_age,milepost_seq,milepost_state,milepost_error,result_result_age,valid\n"
         );
         let row = table.rows(&[item(r#"{"name":"=ada","age":"36","result_age":""}"#, Some(r#"{"age":37}"#))]);
         assert_eq!(String::from_utf8(row).unwrap(), "'=ada,36,,3,succeeded,,37,\n");
+    }
+
+    #[test]
+    fn an_export_that_is_submitted_again_keeps_its_shape() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        for (input, results) in [
+            (names(&["id", "age"]), names(&["valid"])),
+            (names(&["id", "valid", "result"]), names(&["valid", "extra"])),
+            (names(&["id", "result_valid", "valid"]), names(&["valid"])),
+            (names(&["id"]), Vec::new()),
+            (names(&["result"]), Vec::new()),
+            (Vec::new(), names(&["ok", "result"])),
+        ] {
+            let mut columns = input;
+            let first = header(&kept_columns(&columns, &results), &results);
+            for _round in 0..4 {
+                columns = header(&kept_columns(&columns, &results), &results);
+                assert_eq!(columns, first);
+                let distinct: BTreeSet<&String> = columns.iter().collect();
+                assert_eq!(distinct.len(), columns.len(), "{columns:?}");
+            }
+        }
+        // What somebody added is kept, and so is what only looks like ours.
+        let mended = names(&["id", "milepost_seq", "milepost_state", "milepost_error", "valid", "note"]);
+        assert_eq!(kept_columns(&mended, &names(&["valid"])), ["id", "note"]);
+        let joined = names(&["milepost_seq", "valid", "milepost_error"]);
+        assert_eq!(kept_columns(&joined, &names(&["valid"])), ["valid"]);
+    }
+
+    #[test]
+    fn a_mark_stands_first_where_it_is_wanted() {
+        assert_eq!(table(&["é"], &[]).header(Mark::First)[..5], *"\u{feff}é".as_bytes());
+        assert_eq!(table(&["é"], &[]).header(Mark::Absent)[..2], *"é".as_bytes());
     }
 
     #[test]
@@ -245,7 +324,7 @@ mod tests {
     fn plain_inputs_and_results_have_one_column_each() {
         let table = table(&[], &[]);
         assert_eq!(
-            String::from_utf8(table.header()).unwrap(),
+            String::from_utf8(table.header(Mark::Absent)).unwrap(),
             "input,milepost_seq,milepost_state,milepost_error,result\n"
         );
         let row = table.rows(&[item(r#""a, b""#, Some("[1,2]")), item(r#"{"b":1.10}"#, None)]);

@@ -41,7 +41,7 @@ impl Service {
                 self.read_json(caller, &body).await?
             }
             Submission::Stream(new, stream) => {
-                let checked = self.checked(caller, new)?;
+                let checked = self.checked(caller, new).await?;
                 let input = checked.input();
                 let mut sink = BatchSink::new(self, checked);
                 let read = stream.read_into(input, &mut sink, hash).await;
@@ -70,7 +70,7 @@ impl Service {
 
     async fn read_json(&self, caller: &Caller, body: &[u8]) -> Result<BodyRead, ApiError> {
         let request = read_create(body)?;
-        let checked = self.checked(caller, request.new)?;
+        let checked = self.checked(caller, request.new).await?;
         let input = checked.input();
         match request.items {
             JsonItems::Count(count) => {
@@ -95,7 +95,7 @@ impl Service {
         let schema_of =
             |task: &str| self.parts().tasks.info(task).map(|info| info.params.to_value()).unwrap_or_default();
         let new = reader.read_settings(schema_of).await?;
-        let checked = self.checked(caller, new)?;
+        let checked = self.checked(caller, new).await?;
         let input = checked.input();
         if let Some(count) = reader.count()? {
             check_numbers(input)?;
@@ -109,7 +109,8 @@ impl Service {
     }
 
     /// All but the items, checked, before the first byte of them is read.
-    fn checked(&self, caller: &Caller, new: NewBatch) -> Result<CheckedBatch, ApiError> {
-        Ok(self.parts().engine.check(new, caller.name.clone())?)
+    async fn checked(&self, caller: &Caller, new: NewBatch) -> Result<CheckedBatch, ApiError> {
+        let parent = self.parent_of(caller, &new).await?;
+        Ok(self.parts().engine.check(new, caller.name.clone())?.with_parent(parent))
     }
 }

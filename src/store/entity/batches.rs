@@ -30,6 +30,8 @@ pub struct Model {
     pub owner: String,
     /// Seen by its owner and admins only.
     pub private: bool,
+    /// The batch it came from; it may be gone.
+    pub parent: Option<i64>,
     /// Where it stands.
     pub state: String,
     /// Why.

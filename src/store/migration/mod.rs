@@ -14,6 +14,7 @@ mod m0005_steady;
 mod m0006_bounds;
 mod m0009_idle;
 mod m0010_contents;
+mod m0011_parents;
 
 /// All steps, oldest first.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_bounds::Migration),
             Box::new(m0009_idle::Migration),
             Box::new(m0010_contents::Migration),
+            Box::new(m0011_parents::Migration),
         ]
     }
 }

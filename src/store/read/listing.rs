@@ -179,6 +179,13 @@ fn list_query(filter: &BatchFilter, limit: usize) -> (String, Vec<Value>) {
         let part = part.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
         bind(&mut values, "LOWER(name) LIKE ? ESCAPE '\\'", format!("%{part}%").into());
     }
+    if let Some(parent) = filter.parent {
+        bind(
+            &mut values,
+            "parent = (SELECT parents.id FROM batches AS parents WHERE parents.uuid = ?)",
+            parent.to_string().into(),
+        );
+    }
     if let Some(number) = filter.number {
         bind(&mut values, "id = ?", number.into());
     }

@@ -103,6 +103,7 @@ impl BatchRecord {
             task: self.task.clone(),
             params: self.params.clone(),
             owner: self.owner.clone(),
+            parent: self.options.parent,
             state: self.state,
             reason: self.reason.clone(),
             sealed: self.sealed,
@@ -144,6 +145,8 @@ pub struct CreateBatch {
     pub options: Options,
     /// Who it belongs to.
     pub owner: String,
+    /// The batch it came from, which is that of `options.parent`.
+    pub parent: Option<BatchKey>,
     /// Names of the input's columns, for CSV.
     pub columns: Vec<String>,
     /// The node through which the items come: the batch is cut off with it, until its body has come whole.

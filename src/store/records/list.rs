@@ -1,7 +1,7 @@
 //! Lists of batches: what is asked and what is answered.
 
 use super::batch::{BatchKey, BatchRecord};
-use crate::protocol::BatchState;
+use crate::protocol::{BatchId, BatchState};
 
 /// Who looks at a list: decides what is visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct BatchFilter {
     pub owner: Option<String>,
     /// Part of the name.
     pub text: Option<String>,
+    /// The batch they came from.
+    pub parent: Option<BatchId>,
     /// Number of a batch.
     pub number: Option<BatchKey>,
     /// Only older than this one.

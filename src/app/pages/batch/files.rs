@@ -1,10 +1,10 @@
-//! Results as they came in, and the files that items left.
+//! Results to take home, and the files that items left.
 //!
-//! Links leave the router, so that the browser downloads.
+//! Links to files leave the router, so that the browser keeps them.
 
 use leptos::prelude::*;
 
-use super::Scene;
+use super::{Scene, results};
 use crate::app::actions::load_items;
 use crate::app::components::panel;
 use crate::client::words;
@@ -14,23 +14,9 @@ use crate::protocol::{BatchId, ItemPage, ItemQuery, ItemState};
 pub fn files_panel(scene: Scene) -> AnyView {
     let query = ItemQuery { state: Some(ItemState::Succeeded), ..ItemQuery::default() };
     let items = Resource::new(move || query.clone(), move |query| load_items(scene.id, query));
-    let link = |format: &str, title: &'static str, what: &'static str| {
-        let href = format!("/api/v1/batches/{}/results?format={format}", scene.id);
-        view! {
-            <li>
-                <a class="button" href=href rel="external" download="">{title}</a>
-                <span class="hint">{what}</span>
-            </li>
-        }
-    };
     view! {
         <h2>"Results"</h2>
-        <ul class="downloads">
-            {link("csv", "CSV", "the input columns as they came, then state, error and result")}
-            {link("ndjson", "NDJSON", "one item a line, in order")}
-            {link("zip", "Zip", "all files that items left, with a manifest")}
-            {link("ndjson&only=failed", "Failed only", "the failed items, as NDJSON")}
-        </ul>
+        {results::downloads(scene)}
         <h2>"Files"</h2>
         {panel(items, move |page| files(scene.id, &page))}
     }

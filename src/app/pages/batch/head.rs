@@ -5,7 +5,7 @@
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
-use super::{Scene, pace};
+use super::{Scene, pace, results};
 use crate::app::clock;
 use crate::app::components::{Confirm, ProgressBar, When, batch_badge};
 use crate::app::current_user::offers;
@@ -32,6 +32,7 @@ pub fn head(scene: Scene) -> impl IntoView {
                     {move || started.get().map(|at| view! { " · started " <When at=at /> })}
                     {move || finished.get().map(|at| view! { " · ended " <When at=at /> })}
                 </p>
+                {results::related(scene)}
             </div>
             <div class="acts">{acts(scene)}</div>
         </header>
@@ -129,7 +130,7 @@ fn acts(scene: Scene) -> impl IntoView {
             {move || (retry && cancelled.get() > 0).then(|| {
                 retry_form(scene, ItemState::Cancelled, move || format!("Run {} cancelled", words::thousands(cancelled.get())))
             })}
-            {results(scene)}
+            {results::menu(scene)}
             {cancel.then(|| view! {
                 <Confirm label=Signal::stored("Cancel".to_owned()) warning=Signal::stored("What runs is stopped. What has ended stays as it is.".to_owned())>
                     {act_form(scene, "cancel", "button button-danger", to_cancel)}
@@ -141,23 +142,6 @@ fn acts(scene: Scene) -> impl IntoView {
                 </Confirm>
             })}
         }
-    }
-}
-
-/// Results as files; links leave the router, so that the browser downloads.
-fn results(scene: Scene) -> impl IntoView {
-    let link = move |format: &'static str, title: &'static str| {
-        let href = format!("/api/v1/batches/{}/results?format={format}", scene.id);
-        view! { <a class="button button-quiet" href=href rel="external" download="">{title}</a> }
-    };
-    view! {
-        <details class="confirm menu">
-            <summary class="button">"Results"</summary>
-            <div class="confirm-body">
-                {link("csv", "As CSV")} {link("ndjson", "As NDJSON")} {link("zip", "Files as zip")}
-                {link("ndjson&only=failed", "Failed only")}
-            </div>
-        </details>
     }
 }
 

@@ -5,6 +5,7 @@
 //! strip     the batch as ~1,000 cells              items     every item, windowed or filtered
 //! settings  parameters, options, name, concurrency files     results and what items left
 //! away      what happened while nobody looked      pace      how many slots at once, live
+//! results   downloads, failed rows to mend, and the batches that came of it
 //! ```
 //!
 //! The batch is read once and live from then on; each panel fails alone.
@@ -18,6 +19,7 @@ mod items;
 mod items_filtered;
 mod items_window;
 mod pace;
+mod results;
 mod settings;
 mod strip;
 
@@ -30,12 +32,12 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
-use crate::app::actions::{ActOn, PatchBatch, RetryItems, load_batch};
+use crate::app::actions::{ActOn, PatchBatch, RetryItems, load_batch, load_related};
 use crate::app::components::{flash, panel_or};
 use crate::app::current_user::me;
 use crate::app::live::use_batch;
 use crate::client::words;
-use crate::protocol::{Batch, BatchId, FamilyId, Me};
+use crate::protocol::{Batch, BatchId, FamilyId, Me, RelatedBatches};
 
 /// What the page's parts share: the live batch, who looks at it, and what may be asked.
 #[derive(Clone, Copy)]
@@ -44,6 +46,8 @@ pub struct Scene {
     pub id: BatchId,
     /// The batch, live.
     pub batch: Signal<Batch>,
+    /// Where it came from, and what came from it.
+    pub related: StoredValue<RelatedBatches>,
     /// Who is signed in.
     pub me: StoredValue<Option<Me>>,
     /// Pause, resume, cancel, delete.
@@ -65,13 +69,20 @@ const TABS: [(&str, &str); 4] =
 pub fn BatchPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
-    let batch = Resource::new(move || id.get(), load_batch);
+    let batch = Resource::new(
+        move || id.get(),
+        |id| async {
+            let batch = load_batch(id).await?;
+            let related = load_related(batch.id).await?;
+            Ok((batch, related))
+        },
+    );
     let (act, retry, patch) = (ServerAction::new(), ServerAction::new(), ServerAction::new());
     view! {
         <section class="page">
             {panel_or(
                 batch,
-                move |batch| scene(batch, me(), act, retry, patch),
+                move |(batch, related)| scene(batch, related, me(), act, retry, patch),
                 move |error| refused_page(error, move || batch.refetch()),
             )}
         </section>
@@ -80,6 +91,7 @@ pub fn BatchPage() -> impl IntoView {
 
 fn scene(
     initial: Batch,
+    related: RelatedBatches,
     me: Option<Me>,
     act: ServerAction<ActOn>,
     retry: ServerAction<RetryItems>,
@@ -89,7 +101,8 @@ fn scene(
     let running = !initial.state.is_finished();
     let live = use_batch(initial);
     let families = RwSignal::new(HashMap::new());
-    let scene = Scene { id, batch: live.row, me: StoredValue::new(me), act, retry, families, patch };
+    let (me, related) = (StoredValue::new(me), StoredValue::new(related));
+    let scene = Scene { id, batch: live.row, related, me, act, retry, families, patch };
     let refused = move || {
         let errors = [
             act.value().get().and_then(Result::err),

@@ -22,34 +22,46 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
 use super::title::titled;
-use crate::app::actions::{SubmitForm, load_tasks};
-use crate::app::components::{ParamsForm, empty_panel, flash, panel, param_fields};
+use crate::app::actions::{SubmitForm, load_parent, load_tasks};
+use crate::app::components::{ParamsForm, empty_panel, fill, flash, panel, param_fields};
 use crate::app::upload::{self, UploadContent, UploadPhase, use_upload};
 use crate::client::words;
-use crate::protocol::{ApiError, InputKind, TaskInfo, TaskPage};
+use crate::protocol::{ApiError, InputKind, ParentBatch, TaskInfo, TaskPage};
 
 /// The page.
 #[component]
 pub fn NewBatchPage() -> impl IntoView {
-    let tasks = Resource::new(|| (), |()| load_tasks());
+    let query = use_query_map();
+    let parent = Memo::new(move |_| query.with(|query| query.get("parent")));
+    let asked = Resource::new(
+        move || parent.get(),
+        |parent| async {
+            let tasks = load_tasks().await?;
+            let parent = match parent {
+                Some(parent) => load_parent(parent).await?,
+                None => None,
+            };
+            Ok((tasks, parent))
+        },
+    );
     titled(|| "New batch".into());
     view! {
         <section class="page">
             <h1>"New batch"</h1>
             {flash(refused())}
-            {panel(tasks, choose)}
+            {panel(asked, |(page, parent)| choose(page, parent))}
         </section>
     }
 }
 
-/// UploadContent the last post without scripts was refused for: the router hands it on from the address.
+/// What the last post without scripts was refused for: the router hands it on from the address.
 fn refused() -> Option<ApiError> {
     let error = use_context::<leptos::server::ServerActionError>()?;
     (error.path() == SubmitForm::PATH).then(|| ServerFnUrlError::<ApiError>::decode_err(error.err()))
 }
 
-/// UploadContent: one card a task, each a link, so that it works without scripts.
-fn choose(page: TaskPage) -> AnyView {
+/// What: one card a task, each a link, so that it works without scripts.
+fn choose(page: TaskPage, parent: Option<ParentBatch>) -> AnyView {
     if page.tasks.is_empty() {
         return empty_panel("No task is declared: ask whoever runs this installation.");
     }
@@ -65,11 +77,12 @@ fn choose(page: TaskPage) -> AnyView {
             named.or_else(fitting).or_else(|| tasks.first()).cloned()
         })
     });
+    let from = parent.as_ref().map(|parent| format!("&parent={}", parent.batch.id)).unwrap_or_default();
     let card = |task: &TaskInfo| {
         let name = task.name.clone();
         let current = move || chosen.with(|chosen| chosen.as_ref().is_some_and(|chosen| chosen.name == name));
         view! {
-            <a class="card task-card" href=format!("/new?task={}", words::path_segment(&task.name)) aria-current=move || current().then_some("true")>
+            <a class="card task-card" href=format!("/new?task={}{from}", words::path_segment(&task.name)) aria-current=move || current().then_some("true")>
                 <strong>{words::shown(&task.title)}</strong>
                 <span>{words::shown(&task.description)}</span>
                 <span class="hint">{takes(task.input)}</span>
@@ -79,10 +92,10 @@ fn choose(page: TaskPage) -> AnyView {
     let cards: Vec<_> = tasks.with_value(|tasks| tasks.iter().map(card).collect());
     view! {
         <section class="part">
-            <h2><span class="part-number">"1"</span> " UploadContent"</h2>
+            <h2><span class="part-number">"1"</span> " What"</h2>
             <nav class="cards" aria-label="Task">{cards}</nav>
         </section>
-        {move || chosen.get().map(|task| TaskForm(TaskFormProps { task }))}
+        {move || chosen.get().map(|task| TaskForm(TaskFormProps { task, parent: parent.clone() }))}
     }
     .into_any()
 }
@@ -101,7 +114,12 @@ pub struct Over(pub RwSignal<Option<String>>);
 
 /// How, over what, and the button.
 #[component]
-fn TaskForm(task: TaskInfo) -> impl IntoView {
+fn TaskForm(
+    /// What to run.
+    task: TaskInfo,
+    /// The batch from whose results the items come.
+    parent: Option<ParentBatch>,
+) -> impl IntoView {
     let held = use_upload();
     let form = NodeRef::<Form>::new();
     let over = Over(RwSignal::new(None));
@@ -124,6 +142,11 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
         });
     };
     let title = words::shown(&task.title);
+    let mut fields = param_fields(&task.params);
+    if let Some(parent) = parent.as_ref().filter(|parent| parent.task == task.name) {
+        fill(&mut fields, &parent.params);
+    }
+    let from = parent.map(|parent| from_parent(&parent));
     let label = move || match (input, over.0.get(), held.entries.with(Vec::len)) {
         (InputKind::File, _, 0) | (InputKind::Line | InputKind::Record, None, _) => format!("Run {title}"),
         (InputKind::File, _, files) => format!("Run {title} over {}", words::counted(files as u64, "file")),
@@ -132,9 +155,10 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
     view! {
         <form class="new-batch" method="post" enctype="multipart/form-data" action=SubmitForm::url() node_ref=form on:submit=submit>
             <input type="hidden" name="task" value=task.name.clone() />
+            {from}
             <section class="part">
                 <h2><span class="part-number">"2"</span> " How"</h2>
-                <ParamsForm fields=param_fields(&task.params) />
+                <ParamsForm fields=fields />
                 {options::options()}
             </section>
             <section class="part">
@@ -147,6 +171,19 @@ fn TaskForm(task: TaskInfo) -> impl IntoView {
             </div>
         </form>
     }
+}
+
+/// The batch it comes from: told, and posted.
+fn from_parent(parent: &ParentBatch) -> AnyView {
+    let batch = &parent.batch;
+    view! {
+        <input type="hidden" name="option.parent" value=batch.id.to_string() />
+        <p class="hint">
+            "Linked to " <a href=format!("/batches/{}", batch.id)>{format!("#{} {}", batch.number, words::shown(&batch.name))}</a>
+            ", whose rows these are."
+        </p>
+    }
+    .into_any()
 }
 
 fn phase_words(phase: &UploadPhase, done: usize, files: usize, sent: u64) -> AnyView {
