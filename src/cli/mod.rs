@@ -1,16 +1,29 @@
 //! The command line: what can be asked of the executable, and the answers on standard output.
 //!
 //! ```text
-//! serve    the process itself        people   user and token, before or beside it
+//! serve    the process itself             people       user and token, before or beside it
 //! tasks    what can be run, and a try of it
-//! reach    where a server is         watch    a batch on a server, to its end
+//!
+//! reach    where a server is              credentials  the token for it          login    keeps one
+//! submit   a batch made of an input       watch        a batch, to its end       batches  what is there, acts, results
+//! bench    how fast a server is           api_client   requests, tried again     table    rows for people and programs
+//! columns  text of others, made harmless  shell        completions, the manual
 //! ```
 //!
 //! Results go to standard output and nothing else does; an error is one sentence with its causes.
 
+mod api_client;
+mod batches;
+mod bench;
+mod columns;
+mod credentials;
+mod login;
 mod people;
 mod reach;
 mod serve;
+mod shell;
+mod submit;
+mod table;
 mod tasks;
 mod watch;
 
@@ -19,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use self::api_client::RequestError;
 use crate::config::{Config, ConfigError, Sources};
 use crate::fault;
 use crate::protocol::ApiError;
@@ -76,6 +90,51 @@ enum Command {
         #[command(subcommand)]
         command: tasks::TaskCommand,
     },
+    /// Submits a batch to a server, made of files, lines or records.
+    #[command(after_help = "Example:\n  milepost run --task image --param width=640 --wait photos/\n  \
+                      seq 1000 | milepost run --task demo --lines - --wait\n  \
+                      milepost run --task csv-check --param 'columns={\"age\":\"integer\"}' --csv people.csv\n\n\
+                      Without --wait it prints the id of the batch where standard output is no terminal.\n\
+                      Exit code: 0 all succeeded (without --wait: submitted), 2 some failed, 3 cancelled, 4 lost \
+                      contact for good, 130 Ctrl-C (a batch that is not whole yet is cancelled), 1 anything else")]
+    Run(submit::RunArgs),
+    /// Lists batches on a server, newest first; tab-separated and without a header where it is piped.
+    #[command(
+        after_help = "Example:\n  milepost list --state failures --task image\n  milepost list | cut -f 10"
+    )]
+    List(batches::ListArgs),
+    /// Shows a batch on a server, its counts and its families of failures.
+    #[command(after_help = "Example:\n  milepost show 128")]
+    Show(batches::ShowArgs),
+    /// Pauses a batch: items that run finish, no other starts.
+    #[command(after_help = "Example:\n  milepost pause 128")]
+    Pause(batches::ActArgs),
+    /// Resumes a paused batch.
+    #[command(after_help = "Example:\n  milepost resume 128")]
+    Resume(batches::ActArgs),
+    /// Cancels a batch: items that run are stopped, no other starts.
+    #[command(after_help = "Example:\n  milepost cancel 128\n  milepost cancel 128 --finish")]
+    Cancel(batches::CancelArgs),
+    /// Runs failed items of a batch again.
+    #[command(
+        after_help = "Example:\n  milepost retry 128\n  milepost retry 128 --family 9f2c0d4e5b6a7788\n  \
+                      milepost retry 128 --seq 41,97"
+    )]
+    Retry(batches::RetryArgs),
+    /// Fetches the results of a batch.
+    #[command(
+        after_help = "Example:\n  milepost results 128 -o june.csv\n  milepost results 128 --failed --format csv -o failed.csv\n  \
+                      milepost results 128 | jq .result"
+    )]
+    Results(batches::ResultsArgs),
+    /// Keeps a token for a server, so that MILEPOST_TOKEN need not be set; reads it from standard input.
+    #[command(
+        after_help = "Example:\n  milepost token create --name me --role operator | milepost login --url https://milepost.example"
+    )]
+    Login(login::LoginArgs),
+    /// Forgets the token that `login` has kept for a server.
+    #[command(after_help = "Example:\n  milepost logout --url https://milepost.example")]
+    Logout(login::LogoutArgs),
     /// Draws the bar of a batch on a server until it has finished; survives lost connections.
     #[command(
         after_help = "Example:\n  export MILEPOST_TOKEN=$(milepost token create --name me --role viewer)\n  \
@@ -84,6 +143,17 @@ enum Command {
                       batch goes on), 1 anything else"
     )]
     Watch(watch::WatchArgs),
+    /// Measures how fast a server takes items and works them off; the batch stays there.
+    #[command(after_help = "Example:\n  milepost bench --items 1000000")]
+    Bench(bench::BenchArgs),
+    /// Prints a script that completes commands in a shell.
+    #[command(
+        after_help = "Example:\n  milepost completions bash > ~/.local/share/bash-completion/completions/milepost"
+    )]
+    Completions(shell::CompletionsArgs),
+    /// Prints the manual, or a page of it, in roff.
+    #[command(after_help = "Example:\n  milepost man run | man -l -")]
+    Man(shell::ManArgs),
     /// Brings the database's schema up to date; `serve` does so by itself.
     #[command(after_help = "Example:\n  milepost migrate --database sqlite://data/milepost.db")]
     Migrate(InstallationArgs),
@@ -141,6 +211,15 @@ pub enum CliError {
     /// What was tried did not succeed; what happened has been printed.
     #[error("{0}")]
     Tried(String),
+    /// What was given on the command line, or what it names, is of no use: what was expected.
+    #[error("{0}")]
+    Argument(String),
+    /// There is no token for a server, or none that can be used.
+    #[error("{0}")]
+    Credentials(String),
+    /// A server gives no answer that is of use.
+    #[error(transparent)]
+    Request(#[from] RequestError),
     /// A batch cannot be followed on a server, or not any longer: why.
     #[error("{0}")]
     Unfollowed(String),
@@ -163,16 +242,12 @@ impl CliError {
     /// What the process ends with.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::LostContact { .. } => ExitCode::from(EXIT_LOST),
-            Self::Config(_)
-            | Self::Start(_)
-            | Self::Refused(_)
-            | Self::Store(_)
-            | Self::Tried(_)
-            | Self::Unfollowed(_)
-            | Self::Io(_) => ExitCode::FAILURE,
-        }
+        if self.is_lost_contact() { ExitCode::from(EXIT_LOST) } else { ExitCode::FAILURE }
+    }
+
+    /// True where a server has not answered for as long as was to be waited.
+    fn is_lost_contact(&self) -> bool {
+        matches!(self, Self::LostContact { .. } | Self::Request(RequestError::LostContact { .. }))
     }
 }
 
@@ -196,6 +271,19 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
             Ok(server::run(&config, tasks, tasks::reread(sources, &config)).await?)
         }
         Command::Watch(args) => return watch::watch(args).await,
+        Command::Run(args) => return submit::run(args).await,
+        Command::List(args) => batches::list(args).await,
+        Command::Show(args) => batches::show(args).await,
+        Command::Pause(args) => batches::pause(args).await,
+        Command::Resume(args) => batches::resume(args).await,
+        Command::Cancel(args) => batches::cancel(args).await,
+        Command::Retry(args) => batches::retry(args).await,
+        Command::Results(args) => batches::results(args).await,
+        Command::Login(args) => login::login(args).await,
+        Command::Logout(args) => login::logout(&args),
+        Command::Bench(args) => bench::bench(args).await,
+        Command::Completions(args) => shell::completions(&args),
+        Command::Man(args) => shell::man(&args),
         Command::User { command } => people::user(command).await,
         Command::Token { command } => people::token(command).await,
         Command::Task { command } => tasks::task(command).await,

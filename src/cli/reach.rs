@@ -1,6 +1,6 @@
 //! Where a server is reached, and with which token: for the commands that talk to one.
 //!
-//! A token comes by the environment only and is never printed.
+//! A token comes by the environment, or by the file that `login` writes, and is never printed.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,27 +10,44 @@ use http::HeaderValue;
 use http::uri::Authority;
 
 use super::CliError;
+use super::credentials::CredentialsFile;
 use crate::protocol::ParseError;
 
 /// Where the token stands.
 const TOKEN: &str = "MILEPOST_TOKEN";
 
 /// Where the server is: the same for every command that talks to one.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct Reach {
-    /// Address of the server, without a path; the token comes by MILEPOST_TOKEN.
+    /// Address of the server, without a path; the token comes by MILEPOST_TOKEN or `milepost login`.
     #[arg(long, value_name = "URL", env = "MILEPOST_URL", default_value = "http://127.0.0.1:3000")]
     url: ServerUrl,
 }
 
 impl Reach {
-    /// The server, with the token of the environment.
+    /// The server, with the token of the environment or else of the credentials file.
     ///
     /// # Errors
-    /// If there is no token, or a text that can be none.
+    /// If there is no token, or a text that can be none; if the file cannot be used.
     pub(super) fn server(self) -> Result<Server, CliError> {
-        let token = std::env::var(TOKEN).unwrap_or_default();
+        let token = match std::env::var(TOKEN).ok().filter(|token| !token.trim().is_empty()) {
+            Some(token) => token,
+            None => CredentialsFile::of_user()?.token(&self.url.to_string())?.unwrap_or_default(),
+        };
+        self.server_with(&token)
+    }
+
+    /// The server, with this token.
+    ///
+    /// # Errors
+    /// If it can be none.
+    pub(super) fn server_with(self, token: &str) -> Result<Server, CliError> {
         Ok(Server { bearer: bearer(token.trim())?, url: self.url })
+    }
+
+    /// Its address.
+    pub(super) fn url(&self) -> String {
+        self.url.to_string()
     }
 }
 
@@ -44,13 +61,15 @@ pub(super) struct Server {
 
 fn bearer(token: &str) -> Result<HeaderValue, CliError> {
     if token.is_empty() {
-        return Err(CliError::Unfollowed(format!(
-            "{TOKEN} is not set: where the server's data is, run \
-             `milepost token create --name NAME --role viewer`, and put what it prints into {TOKEN}"
+        return Err(CliError::Credentials(format!(
+            "{TOKEN} is not set, and `milepost login` has not been used for this server: where the server's data is, \
+             run `milepost token create --name NAME --role operator`, and put what it prints into {TOKEN} or give it to \
+             `milepost login`"
         )));
     }
-    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}"))
-        .map_err(|_characters| CliError::Unfollowed(format!("{TOKEN} holds characters that no token has")))?;
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_characters| {
+        CliError::Credentials("the token holds characters that no token has".to_owned())
+    })?;
     bearer.set_sensitive(true);
     Ok(bearer)
 }

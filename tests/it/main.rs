@@ -51,6 +51,7 @@ mod open_idle;
 mod outage;
 mod pages;
 mod revocation;
+mod run_command;
 #[path = "../s3/mod.rs"]
 mod s3;
 mod submit_cuts;

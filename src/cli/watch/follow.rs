@@ -30,7 +30,7 @@ const PING_MS: (u64, u64) = (1_000, 3_600_000);
 
 /// What happens while a batch is followed.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum WatchEvent<'a> {
+pub(in crate::cli) enum WatchEvent<'a> {
     /// A state of the batch, newer than the one before.
     Row(&'a Batch),
     /// Contact was lost, or a try has failed.
@@ -54,16 +54,16 @@ pub(super) enum WatchEvent<'a> {
 /// [`CliError::Unfollowed`] where there is nothing to follow, or no right to; [`CliError::LostContact`] after `patience`
 /// without contact; what `report` answers. Dropping it closes the connection; a name that is being looked up is not waited
 /// for.
-pub(super) async fn follow(
+pub(in crate::cli) async fn follow(
     server: &Server,
-    name: BatchName,
+    name: impl Into<BatchName>,
     patience: Duration,
     report: impl FnMut(WatchEvent<'_>) -> io::Result<()>,
 ) -> Result<Batch, CliError> {
     let away = Some(Instant::now());
     let mut follower = Follower {
         server,
-        watched: WatchedBatch::new(name),
+        watched: WatchedBatch::new(name.into()),
         subscriptions: Subscriptions::default(),
         patience,
         backoff: reconnect_backoff(),

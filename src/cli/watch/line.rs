@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::bar::{Ink, bar, inked};
-use super::columns::{columns, plain, shortened};
 use super::sentences::{failures, whole_seconds};
+use crate::cli::columns::{columns, plain, shortened};
 use crate::client::words;
 use crate::protocol::{Batch, BatchState};
 

@@ -10,7 +10,6 @@
 //! a server. Rows, requests and delays are those of [`crate::client`].
 
 mod bar;
-mod columns;
 mod follow;
 mod line;
 mod show;
@@ -23,9 +22,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use self::follow::follow;
-use self::show::Show;
-use self::watched_batch::BatchName;
+pub(super) use self::follow::{WatchEvent, follow};
+pub(super) use self::sentences::summary_or_state as sentence;
+pub(super) use self::show::Show;
+pub(super) use self::watched_batch::BatchName;
 use super::reach::Reach;
 use super::{CliError, EXIT_CANCELLED, EXIT_FAILED, EXIT_INTERRUPTED};
 use crate::protocol::{Batch, BatchState};
@@ -62,10 +62,7 @@ pub(super) async fn watch(args: WatchArgs) -> Result<ExitCode, CliError> {
         }
     };
     match followed {
-        Some(Ok(batch)) => {
-            show.end(&batch)?;
-            Ok(exit_code(&batch))
-        }
+        Some(Ok(batch)) => end_with(show, &batch),
         Some(Err(error)) => {
             show.leave();
             Err(error)
@@ -75,6 +72,15 @@ pub(super) async fn watch(args: WatchArgs) -> Result<ExitCode, CliError> {
             Ok(ExitCode::from(EXIT_INTERRUPTED))
         }
     }
+}
+
+/// Sums up a batch that has finished, and gives the exit code that says how.
+///
+/// # Errors
+/// If standard output takes nothing.
+pub(super) fn end_with(show: Show, batch: &Batch) -> Result<ExitCode, CliError> {
+    show.end(batch)?;
+    Ok(exit_code(batch))
 }
 
 /// What a finished batch is as an exit code.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::columns::{plain, shortened};
+use crate::cli::columns::{plain, shortened};
 use crate::client::words;
 use crate::protocol::{Batch, ItemState};
 
@@ -47,6 +47,15 @@ pub(super) fn summary(batch: &Batch) -> String {
         reason.unwrap_or_default(),
         took.unwrap_or_default()
     )
+}
+
+/// The batch after an act: how it ended, or how it stands.
+pub(in crate::cli) fn summary_or_state(batch: &Batch) -> String {
+    if batch.state.is_finished() {
+        summary(batch)
+    } else {
+        format!("{} ({})", calm(batch), words::batch_state(batch))
+    }
 }
 
 /// What is said of a connection that was lost.

@@ -21,7 +21,7 @@ const WIDTH_DEFAULT: usize = 80;
 const STEP_PER_MILLE: u64 = 50;
 
 /// A way to show it.
-pub(super) enum Show {
+pub(in crate::cli) enum Show {
     /// One line of a terminal, redrawn in place.
     Drawn(Box<Drawn>),
     /// A line each time that matters.
@@ -32,7 +32,7 @@ pub(super) enum Show {
 
 impl Show {
     /// The way that fits standard output.
-    pub(super) fn fit(server: &str) -> Self {
+    pub(in crate::cli) fn fit(server: &str) -> Self {
         let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         if !io::stdout().is_terminal() || variable("TERM").is_none_or(|term| term == "dumb") {
             return Self::Calm(Calm::default());
@@ -48,7 +48,7 @@ impl Show {
     ///
     /// # Errors
     /// If standard output or standard error takes nothing.
-    pub(super) fn receive(&mut self, event: WatchEvent<'_>) -> io::Result<()> {
+    pub(in crate::cli) fn receive(&mut self, event: WatchEvent<'_>) -> io::Result<()> {
         match self {
             Self::Drawn(drawn) => {
                 drawn.receive(event);
@@ -79,7 +79,7 @@ impl Show {
     ///
     /// # Errors
     /// As [`Show::receive`].
-    pub(super) fn end(self, batch: &Batch) -> io::Result<()> {
+    pub(in crate::cli) fn end(self, batch: &Batch) -> io::Result<()> {
         match self {
             Self::Drawn(drawn) => {
                 drawn.bar.finish_and_clear();
@@ -91,7 +91,7 @@ impl Show {
     }
 
     /// Leaves the terminal as it was.
-    pub(super) fn leave(self) {
+    pub(in crate::cli) fn leave(self) {
         if let Self::Drawn(drawn) = self {
             drawn.bar.finish_and_clear();
         }
@@ -108,7 +108,7 @@ fn report(event: WatchEvent<'_>) -> io::Result<()> {
 }
 
 /// One line of a terminal.
-pub(super) struct Drawn {
+pub(in crate::cli) struct Drawn {
     server: String,
     batch: Option<Batch>,
     contact: Contact,
@@ -149,7 +149,7 @@ fn width() -> usize {
 
 /// Which rows are worth a line in a log.
 #[derive(Debug, Default)]
-pub(super) struct Calm {
+pub(in crate::cli) struct Calm {
     /// Most steps that were written, and how the batch stood last.
     written: Option<(u64, Gait)>,
 }

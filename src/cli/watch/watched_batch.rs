@@ -19,6 +19,12 @@ pub(in crate::cli) enum BatchName {
     Number(u64),
 }
 
+impl From<BatchId> for BatchName {
+    fn from(id: BatchId) -> Self {
+        Self::Id(id)
+    }
+}
+
 impl FromStr for BatchName {
     type Err = ParseError;
 

@@ -11,7 +11,7 @@ use super::settlement::{ClaimedKey, Empty, Settlement};
 use super::settler::Settler;
 use crate::engine::acts::to_its_end;
 use crate::engine::flow::NamedFile;
-use crate::engine::new_batch::{Validator, invalid, plural};
+use crate::engine::new_batch::{Validator, columns_within_limit, invalid, plural};
 use crate::engine::{CUT_OFF, EngineError};
 use crate::fault::Point;
 use crate::protocol::{InputKind, Json, Seq, limits};
@@ -73,6 +73,18 @@ impl Intake {
     #[must_use]
     pub fn batch(&self) -> &BatchRecord {
         &self.batch
+    }
+
+    /// Names the columns of a batch that was begun without items, by the first CSV that comes to it.
+    ///
+    /// # Errors
+    /// `TooLarge` over [`limits::COLUMNS_MAX`]; what the store says.
+    pub async fn name_columns(&mut self, columns: Vec<String>) -> Result<(), EngineError> {
+        columns_within_limit(&columns)?;
+        if self.next == 1 && self.settler.acts.store.name_columns(self.batch.key, &columns).await? {
+            self.batch.columns = columns;
+        }
+        Ok(())
     }
 
     /// Adds one item: a line, or a record. Commits by size and by time, so that items run before the end.

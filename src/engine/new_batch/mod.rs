@@ -55,10 +55,7 @@ impl CheckedBatch {
 
     /// With the columns of its items, which a CSV names first.
     pub(super) fn with_columns(mut self, columns: Vec<String>) -> Result<Self, EngineError> {
-        if columns.len() > limits::COLUMNS_MAX {
-            let most = limits::COLUMNS_MAX;
-            return Err(EngineError::TooLarge(format!("{} columns came; {most} are allowed", columns.len())));
-        }
+        columns_within_limit(&columns)?;
         self.new.columns = columns;
         Ok(self)
     }
@@ -144,4 +141,13 @@ impl Validator {
         };
         Ok(CheckedBatch { new, prepared })
     }
+}
+
+/// Refuses more columns than a batch may have.
+pub fn columns_within_limit(columns: &[String]) -> Result<(), EngineError> {
+    let most = limits::COLUMNS_MAX;
+    if columns.len() <= most {
+        return Ok(());
+    }
+    Err(EngineError::TooLarge(format!("{} columns came; {most} are allowed", columns.len())))
 }

@@ -10,6 +10,6 @@ pub mod delimiter;
 mod header;
 pub mod options;
 pub mod preview;
-mod reader;
+pub mod reader;
 #[cfg(test)]
 mod tests;

@@ -232,7 +232,11 @@ impl BatchSink {
             let columns = std::mem::take(&mut self.columns);
             self.intake = Some(self.service.parts().engine.create(checked, columns).await?);
         }
-        self.intake.as_mut().ok_or_else(ApiError::internal)
+        let intake = self.intake.as_mut().ok_or_else(ApiError::internal)?;
+        if !self.columns.is_empty() && intake.batch().columns.is_empty() {
+            intake.name_columns(std::mem::take(&mut self.columns)).await?;
+        }
+        Ok(intake)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::fault::Point;
 use crate::protocol::{BatchState, InputKind, Seq};
 use crate::store::Store;
 use crate::store::access::{KeyBinding, bind};
-use crate::store::backend::{Durability, count, insert_many, int, row};
+use crate::store::backend::{Durability, count, insert_many, int, row, run};
 use crate::store::clock::Moment;
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
@@ -147,6 +147,18 @@ pub async fn insert(tx: &DatabaseTransaction, batch: &mut batches::Model) -> Res
 }
 
 impl Store {
+    /// Names the columns of a batch that has no items and no columns yet; true if it was done.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn name_columns(&self, batch: BatchKey, columns: &[String]) -> Result<bool, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        let sql = "UPDATE batches SET columns = $1 WHERE id = $2 AND total = 0 AND columns = '[]'";
+        let named = run(&tx, sql, vec![print_list(columns).into(), batch.into()]).await?;
+        self.inner.backend.commit(tx, Durability::Process).await?;
+        Ok(named == 1)
+    }
+
     /// As [`Store::create_under`], without a key.
     ///
     /// # Errors

@@ -184,11 +184,17 @@ fn parse_instant(text: &str) -> Option<i128> {
     Some((minutes * 60 + i128::from(seconds)) * 1_000_000_000 + i128::from(nanoseconds))
 }
 
-/// As a web form of type `email` takes it: a local part of letters, digits and [`LOCAL_MARKS`], `@`, and a host.
+/// As a web form of type `email` takes it: a local part of letters, digits and [`LOCAL_MARKS`], `@`, and a host, which may
+/// be written in any language. Source: <https://html.spec.whatwg.org/#valid-e-mail-address>.
 fn is_email(text: &str) -> bool {
     let Some((local, host)) = text.split_once('@') else { return false };
     let plain = |c: char| c.is_ascii_alphanumeric() || LOCAL_MARKS.contains(c);
-    !local.is_empty() && local.chars().all(plain) && host.split('.').all(is_host_label)
+    if local.is_empty() || !local.chars().all(plain) {
+        return false;
+    }
+    // Browsers send the host as ASCII, and check that.
+    let host = if host.is_ascii() { Some(host.to_owned()) } else { idna::domain_to_ascii(host).ok() };
+    host.is_some_and(|host| host.split('.').all(is_host_label))
 }
 
 /// 1 to 63 ASCII letters, digits and hyphens, no hyphen at either end.
@@ -199,34 +205,15 @@ fn is_host_label(label: &str) -> bool {
         && !label.ends_with('-')
 }
 
-/// `http://` or `https://` (in capitals or not), a host of labels joined by dots (one dot may end it) or an IPv6
-/// address in brackets, optionally `:` and a port up to 65535, then nothing, or `/`, `?` or `#` and anything but
-/// white space and control characters. No user name.
+/// As a web form of type `url` takes it, where it is of `http` or `https`: what browsers read as an absolute address. Source:
+/// <https://url.spec.whatwg.org/>. Blanks and control characters around it, or a tab or line end inside, are left out
+/// there; here nothing is.
 fn is_url(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split_once("://") else { return false };
-    if !["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
-        return false;
-    }
-    let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (host, port) = match authority.strip_prefix('[').map(|inner| inner.split_once(']')) {
-        Some(Some((address, after))) => {
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return false;
-            }
-            (None, if after.is_empty() { None } else { Some(after.strip_prefix(':').unwrap_or("bad")) })
-        }
-        Some(None) => return false,
-        None => match authority.split_once(':') {
-            Some((host, port)) => (Some(host), Some(port)),
-            None => (Some(authority), None),
-        },
-    };
-    let host_fits =
-        host.is_none_or(|host| host.strip_suffix('.').unwrap_or(host).split('.').all(is_host_label));
-    let port_fits = port.is_none_or(|port| {
-        digits(port).is_some_and(|(_, rest)| rest.is_empty()) && port.parse::<u16>().is_ok()
-    });
-    host_fits && port_fits && !tail.contains(|c: char| c.is_whitespace() || c.is_control())
+    let stripped = |c: char| c <= ' ';
+    !text.starts_with(stripped)
+        && !text.ends_with(stripped)
+        && !text.contains(['\t', '\n', '\r'])
+        && url::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https"))
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 //!
 //! Called through the registry. Nothing is decoded before its header has passed the limits and its memory is granted.
 
+mod frames;
+mod jpeg_segments;
 mod picture;
 mod pixels;
+mod png;
 mod size;
+mod webp;
 
 use std::sync::Arc;
 
@@ -12,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use self::webp::WebpLoss;
 use super::context::TaskContext;
 use super::task::{Item, ItemInput, Task, TaskError};
 use crate::protocol::{InputKind, Json};
@@ -58,15 +63,18 @@ pub struct ImageParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Format", title = "Format")]
     format: Option<Format>,
-    /// 1 to 100, for jpeg only: png and webp are written without loss. Pictures with transparency become white
-    /// there in jpeg.
+    /// 1 to 100, for jpeg and webp; png is written without loss. Where a picture is transparent, jpeg becomes white. Of an
+    /// animation the first frame is kept; the result says so.
     #[schemars(title = "Quality", range(min = 1, max = 100))]
     quality: u8,
+    /// For webp: writes without loss, whatever the quality; larger files.
+    #[schemars(title = "Without loss")]
+    lossless: bool,
 }
 
 impl Default for ImageParams {
     fn default() -> Self {
-        Self { width: None, height: None, fit: Fit::Contain, format: None, quality: 85 }
+        Self { width: None, height: None, fit: Fit::Contain, format: None, quality: 85, lossless: false }
     }
 }
 
@@ -106,6 +114,9 @@ struct Made {
     width: u32,
     height: u32,
     bytes: u64,
+    /// What the result does not keep of the picture: a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 impl Task for Image {
@@ -135,11 +146,12 @@ impl Task for Image {
         let made = blocking(move || {
             // Given back when the thread is done, even where nobody waits for it any more.
             let _granted = granted;
-            let content = picture::make(&path, &plan, params.quality, &context)?;
+            let loss = if params.lossless { WebpLoss::None } else { WebpLoss::Quality(params.quality) };
+            let (content, notes) = picture::make(&path, &plan, params.quality, loss, &context)?;
             context
                 .write_file(&file_name(&name, plan.format), &content)
                 .map_err(|fault| unwritable(&fault))?;
-            Ok(Made { width: plan.to.width, height: plan.to.height, bytes: content.len() as u64 })
+            Ok(Made { width: plan.to.width, height: plan.to.height, bytes: content.len() as u64, notes })
         })
         .await?;
         let text = serde_json::to_string(&made).expect("numbers print as JSON");

@@ -4,15 +4,18 @@
 //! one family.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::Path;
 
 use image::error::ImageError;
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, ImageDecoder, ImageFormat, ImageReader, Limits};
 
-use super::pixels::{eight_bits, encode, resized};
+use super::frames;
+use super::jpeg_segments::{JpegFault, cleaned};
+use super::pixels::{eight_bits, encode, has_clear_pixels, resized};
 use super::size::Size;
+use super::webp::WebpLoss;
 use super::{Fit, Format, ImageParams, SIDE_PIXELS_MAX, TaskContext, TaskError};
 
 /// Pixels that a picture may have, on the way in and on the way out.
@@ -93,68 +96,73 @@ fn turns(orientation: Orientation) -> bool {
 struct Opened<D> {
     format: Format,
     bytes: u64,
+    frames: u32,
     decoder: D,
+}
+
+/// Bytes of a picture, in a file or in memory.
+trait Content: BufRead + Seek {}
+
+impl<T: BufRead + Seek> Content for T {}
+
+/// The format of a picture that begins so. A JPEG is known by its first marker alone: stray bytes may follow it.
+fn format_of(start: &[u8]) -> Result<Format, TaskError> {
+    match image::guess_format(start) {
+        Ok(ImageFormat::Png) => Ok(Format::Png),
+        Ok(ImageFormat::Jpeg) => Ok(Format::Jpeg),
+        Ok(ImageFormat::WebP) => Ok(Format::Webp),
+        Ok(_other) => {
+            Err(TaskError::input("unsupported", "the picture is in a format other than PNG, JPEG or WebP"))
+        }
+        Err(_unknown) if start.starts_with(&[0xff, 0xd8]) => Ok(Format::Jpeg),
+        Err(_unknown) => {
+            Err(TaskError::input("unsupported", "the file is not a picture in PNG, JPEG or WebP"))
+        }
+    }
 }
 
 /// Opens the picture and holds its decoder to the limits.
 fn open(path: &Path) -> Result<Opened<impl ImageDecoder>, TaskError> {
     let file = File::open(path).map_err(|error| unreadable(&error))?;
     let bytes = file.metadata().map_err(|error| unreadable(&error))?.len();
-    let mut reader =
-        ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(|error| unreadable(&error))?;
-    let format = match reader.format() {
-        Some(ImageFormat::Png) => Format::Png,
-        Some(ImageFormat::Jpeg) => Format::Jpeg,
-        Some(ImageFormat::WebP) => Format::Webp,
-        Some(_other) => {
-            return Err(TaskError::input(
-                "unsupported",
-                "the picture is in a format other than PNG, JPEG or WebP",
-            ));
-        }
-        None => {
-            return Err(TaskError::input("unsupported", "the file is not a picture in PNG, JPEG or WebP"));
-        }
-    };
+    let mut content: Box<dyn Content> = Box::new(BufReader::new(file));
+    let format = format_of(content.fill_buf().map_err(|error| unreadable(&error))?)?;
     if bytes > if format == Format::Jpeg { JPEG_BYTES_MAX } else { FILE_BYTES_MAX } {
         let message = "the file is larger than allowed: 128 MiB for a JPEG, 512 MiB for others";
         return Err(TaskError::input("too_large", message));
     }
+    let frames = frames::count(&mut content, format);
+    if format == Format::Jpeg {
+        let bytes = std::fs::read(path).map_err(|error| unreadable(&error))?;
+        let bytes = cleaned(bytes)
+            .map_err(|JpegFault::CutShort| TaskError::input("decode", "the picture is cut short"))?;
+        content = Box::new(Cursor::new(bytes));
+    }
+    content.rewind().map_err(|error| unreadable(&error))?;
+    let mut reader = ImageReader::with_format(
+        content,
+        match format {
+            Format::Png => ImageFormat::Png,
+            Format::Jpeg => ImageFormat::Jpeg,
+            Format::Webp => ImageFormat::WebP,
+        },
+    );
     let mut limits = Limits::no_limits();
     limits.max_image_width = Some(SIDE_PIXELS_IN_MAX);
     limits.max_image_height = Some(SIDE_PIXELS_IN_MAX);
     limits.max_alloc = Some(DECODER_BYTES_MAX);
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(|error| fault(&error))?;
-    Ok(Opened { format, bytes, decoder })
+    Ok(Opened { format, bytes, frames, decoder })
 }
 
 fn unreadable(error: &std::io::Error) -> TaskError {
     TaskError::passing("io", format!("the file could not be read: {}", error.kind()))
 }
 
-/// Whether a JPEG has its end: the decoder would paint what is missing grey and say nothing.
-fn is_whole_jpeg(content: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xda;
-    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
-    // Segments up to the first scan are stepped over: a thumbnail in them has an end of its own.
-    let mut at = 2;
-    while let Some([0xff, marker, high, low]) = content.get(at..at + 4) {
-        if *marker == 0xff {
-            at += 1;
-            continue;
-        }
-        at += 2 + usize::from(u16::from_be_bytes([*high, *low]));
-        if *marker == START_OF_SCAN {
-            return content.get(at..).is_some_and(|scan| scan.windows(2).any(|pair| pair == END_OF_IMAGE));
-        }
-    }
-    false
-}
-
 /// Reads the header and says what is to be done.
 pub(super) fn plan(path: &Path, params: &ImageParams) -> Result<Plan, TaskError> {
-    let Opened { format, bytes, mut decoder } = open(path)?;
+    let Opened { format, bytes, frames: _, mut decoder } = open(path)?;
     let (width, height) = decoder.dimensions();
     let from = Size { width, height };
     if from.pixels() == 0 {
@@ -187,26 +195,41 @@ pub(super) fn plan(path: &Path, params: &ImageParams) -> Result<Plan, TaskError>
     })
 }
 
-/// Makes the file that `plan` describes; answers its content.
+/// Makes the file that `plan` describes; answers its content, and in sentences what it does not keep of the picture.
 pub(super) fn make(
     path: &Path,
     plan: &Plan,
     quality: u8,
+    loss: WebpLoss,
     context: &TaskContext,
-) -> Result<Vec<u8>, TaskError> {
+) -> Result<(Vec<u8>, Vec<String>), TaskError> {
     wanted(context)?;
-    let Opened { format, mut decoder, .. } = open(path)?;
-    if format == Format::Jpeg && !is_whole_jpeg(&std::fs::read(path).map_err(|error| unreadable(&error))?) {
-        return Err(TaskError::input("decode", "the picture is cut short"));
-    }
+    let Opened { mut decoder, frames, .. } = open(path)?;
     let (width, height) = decoder.dimensions();
     if (width, height) != (plan.from.width, plan.from.height) {
         return Err(TaskError::passing("io", "the file was changed while it was read"));
     }
+    let mut notes = Vec::new();
+    if frames > 1 {
+        notes.push(format!("Only the first of {frames} frames was kept."));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let cmyk = matches!(decoder.original_color_type(), ExtendedColorType::Cmyk8 | ExtendedColorType::Cmyk16);
-    let profile = if cmyk { None } else { decoder.icc_profile().ok().flatten() };
-    let picture = eight_bits(DynamicImage::from_decoder(decoder).map_err(|error| fault(&error))?);
+    let found = decoder.icc_profile().ok().flatten();
+    let has_profile = found.is_some();
+    let profile = found.filter(|_| !cmyk);
+    let picture = DynamicImage::from_decoder(decoder).map_err(|error| fault(&error))?;
+    let color = picture.color();
+    if color.bytes_per_pixel() > color.channel_count() {
+        notes.push(format!(
+            "{} bits a sample became 8.",
+            color.bits_per_pixel() / u16::from(color.channel_count())
+        ));
+    }
+    if cmyk {
+        notes.push("CMYK became RGB, without its colour profile.".to_owned());
+    }
+    let picture = eight_bits(picture);
     context.progress(0.5);
     wanted(context)?;
     let to = if turns(orientation) { plan.to.turned() } else { plan.to };
@@ -214,5 +237,15 @@ pub(super) fn make(
     picture.apply_orientation(orientation);
     context.progress(0.8);
     wanted(context)?;
-    encode(picture, plan.format, quality, profile)
+    if plan.format == Format::Jpeg && has_clear_pixels(&picture) {
+        notes.push("Transparent parts became white: jpeg has no transparency.".to_owned());
+    }
+    let (content, kept) = encode(picture, plan.format, quality, loss, profile)?;
+    if has_profile && !cmyk && !kept {
+        notes.push(
+            "The colour profile was left out: it is too large, or of another kind than the picture."
+                .to_owned(),
+        );
+    }
+    Ok((content, notes))
 }

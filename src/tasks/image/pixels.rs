@@ -4,12 +4,13 @@
 
 use fast_image_resize::images::{Image as Raster, ImageRef};
 use fast_image_resize::{PixelType, ResizeOptions, Resizer};
-use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, webp::WebPEncoder};
+use image::codecs::jpeg::JpegEncoder;
 use image::error::ImageError;
 use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageEncoder, RgbImage, RgbaImage};
 
 use super::size::Size;
-use super::{Fit, Format, TaskError};
+use super::webp::{self, WebpLoss};
+use super::{Fit, Format, TaskError, png};
 
 /// Bytes of a colour profile that is kept; a larger one is left out.
 const PROFILE_BYTES_MAX: usize = 1024 * 1024;
@@ -76,33 +77,40 @@ fn on_white(picture: DynamicImage) -> DynamicImage {
     }
 }
 
-/// Writes the picture in `format`, with its colour profile where that is of the same kind.
+/// True where some pixel is not opaque.
+pub(super) fn has_clear_pixels(picture: &DynamicImage) -> bool {
+    let channels = usize::from(picture.color().channel_count());
+    picture.color().has_alpha()
+        && picture.as_bytes().chunks_exact(channels).any(|pixel| pixel[channels - 1] != u8::MAX)
+}
+
+/// Writes the picture in `format`, with its colour profile where that is of the same kind: whether it was kept.
 pub(super) fn encode(
     picture: DynamicImage,
     format: Format,
     quality: u8,
+    loss: WebpLoss,
     profile: Option<Vec<u8>>,
-) -> Result<Vec<u8>, TaskError> {
+) -> Result<(Vec<u8>, bool), TaskError> {
     let picture = if format == Format::Jpeg { on_white(picture) } else { picture };
     let kind: &[u8] = if picture.color().has_color() { b"RGB " } else { b"GRAY" };
     let profile = profile.filter(|bytes| bytes.len() <= PROFILE_BYTES_MAX && bytes.get(16..20) == Some(kind));
-    let mut content = Vec::new();
-    match format {
-        Format::Png => write(PngEncoder::new(&mut content), &picture, profile),
-        Format::Jpeg => write(JpegEncoder::new_with_quality(&mut content, quality), &picture, profile),
-        Format::Webp => write(WebPEncoder::new_lossless(&mut content), &picture, profile),
-    }
-    .map_err(|_refused| TaskError::input("encode", "the result could not be encoded"))?;
-    Ok(content)
+    let kept = profile.is_some();
+    let refused = || TaskError::input("encode", "the result could not be encoded");
+    let content = match format {
+        Format::Png => png::encode(&picture, profile).map_err(|_refused| refused())?,
+        Format::Jpeg => jpeg(&picture, quality, profile).map_err(|_refused| refused())?,
+        Format::Webp => webp::encode(&picture, loss, profile.as_deref())?,
+    };
+    Ok((content, kept))
 }
 
-fn write(
-    mut encoder: impl ImageEncoder,
-    picture: &DynamicImage,
-    profile: Option<Vec<u8>>,
-) -> Result<(), ImageError> {
+fn jpeg(picture: &DynamicImage, quality: u8, profile: Option<Vec<u8>>) -> Result<Vec<u8>, ImageError> {
+    let mut content = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut content, quality);
     if let Some(profile) = profile {
         encoder.set_icc_profile(profile).map_err(ImageError::Unsupported)?;
     }
-    encoder.write_image(picture.as_bytes(), picture.width(), picture.height(), picture.color().into())
+    encoder.write_image(picture.as_bytes(), picture.width(), picture.height(), picture.color().into())?;
+    Ok(content)
 }

@@ -3,7 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use ::image::{DynamicImage, ImageFormat, Rgba, RgbaImage};
+use ::image::{DynamicImage, ImageEncoder as _, ImageFormat, Rgb, RgbImage, Rgba, RgbaImage};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -158,12 +158,122 @@ async fn bad_pictures_fail_for_good_in_families() {
     assert_eq!(fault.kind, "too_large");
 }
 
+#[tokio::test]
+async fn stray_bytes_between_segments_cost_nothing() {
+    let junk = include_bytes!("../../../tests/pictures/junk-between-segments.jpg");
+    let (result, _, made) = run("a.jpg", junk, json!({"format": "png"})).await.unwrap();
+    assert_eq!((&result["width"], &result["notes"]), (&json!(made.width()), &Value::Null));
+    let mut content = encoded(&picture(40, 20, false), ImageFormat::Jpeg);
+    let plain = run("a.jpg", &content, json!({"format": "png"})).await.unwrap().2;
+    content.splice(2..2, b"\0\x10stray\xff\0\xff".iter().copied());
+    assert_eq!(run("a.jpg", &content, json!({"format": "png"})).await.unwrap().2, plain);
+}
+
+#[tokio::test]
+async fn what_is_not_kept_is_said() {
+    for content in [
+        &include_bytes!("../../../tests/pictures/three-frames.png")[..],
+        include_bytes!("../../../tests/pictures/three-frames.webp"),
+    ] {
+        let (result, ..) = run("a", content, json!({"width": 4})).await.unwrap();
+        assert_eq!(result["notes"], json!(["Only the first of 3 frames was kept."]));
+    }
+    let clear = encoded(&picture(10, 10, true), ImageFormat::Png);
+    let (result, ..) = run("a.png", &clear, json!({"format": "jpeg"})).await.unwrap();
+    assert_eq!(result["notes"], json!(["Transparent parts became white: jpeg has no transparency."]));
+    let deep = encoded(&picture(10, 10, false).to_rgb16().into(), ImageFormat::Png);
+    let (result, ..) = run("a.png", &deep, json!({})).await.unwrap();
+    assert_eq!(result["notes"], json!(["16 bits a sample became 8."]));
+    let plain = encoded(&picture(10, 10, false), ImageFormat::Png);
+    let (result, ..) = run("a.png", &plain, json!({"format": "webp"})).await.unwrap();
+    assert_eq!(result.get("notes"), None);
+}
+
+/// Smooth with a little noise, as photographs are.
+fn photo(width: u32, height: u32) -> DynamicImage {
+    let mut noise = 1_u32;
+    RgbImage::from_fn(width, height, |x, y| {
+        noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let sample = |slope: u32| u8::try_from((x * slope / 3 + y + (noise >> 29)) % 256).unwrap();
+        Rgb([sample(1), sample(2), sample(3)])
+    })
+    .into()
+}
+
+#[tokio::test]
+async fn webp_is_as_small_as_its_quality_says() {
+    let content = encoded(&photo(320, 240), ImageFormat::Png);
+    let bytes = async |params: Value| {
+        let (result, ..) = run("a.png", &content, params).await.unwrap();
+        result["bytes"].as_u64().unwrap()
+    };
+    let (low, usual) =
+        (bytes(json!({"format": "webp", "quality": 20})).await, bytes(json!({"format": "webp"})).await);
+    let whole = bytes(json!({"format": "webp", "lossless": true})).await;
+    assert!(low < usual && usual < whole / 2, "{low} {usual} {whole}");
+    let (_, _, made) = run("a.png", &content, json!({"format": "webp", "lossless": true})).await.unwrap();
+    assert_eq!(made.to_rgb8(), photo(320, 240).to_rgb8());
+}
+
+#[tokio::test]
+async fn a_profile_goes_along_into_webp() {
+    let mut profile = vec![0; 131];
+    profile[16..20].copy_from_slice(b"RGB ");
+    for clear in [false, true] {
+        let picture = picture(9, 7, clear);
+        let mut content = Vec::new();
+        let mut encoder = ::image::codecs::png::PngEncoder::new(&mut content);
+        encoder.set_icc_profile(profile.clone()).unwrap();
+        encoder.write_image(picture.as_bytes(), 9, 7, picture.color().into()).unwrap();
+        for lossless in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("in");
+            std::fs::write(&file, &content).unwrap();
+            let params = ImageParams { format: Some(Format::Webp), lossless, ..ImageParams::default() };
+            let plan = picture::plan(&file, &params).unwrap();
+            let loss = if lossless { WebpLoss::None } else { WebpLoss::Quality(85) };
+            let context =
+                TaskContext::new(Arc::default(), CancellationToken::new(), folder.path().join("out"));
+            let (made, notes) = picture::make(&file, &plan, 85, loss, &context).unwrap();
+            assert!(notes.is_empty(), "{notes:?}");
+            let mut decoder = ::image::codecs::webp::WebPDecoder::new(Cursor::new(made)).unwrap();
+            assert_eq!(::image::ImageDecoder::icc_profile(&mut decoder).unwrap(), Some(profile.clone()));
+            let made = DynamicImage::from_decoder(decoder).unwrap();
+            assert_eq!((made.width(), made.height()), (9, 7));
+            assert_eq!(made.to_rgba8()[(8, 3)][3] < 255, clear);
+        }
+    }
+}
+
+#[tokio::test]
+async fn few_colours_have_a_palette() {
+    let colours = |count: u32| {
+        let colour = |x: u32, y: u32| ((x / 3 + y * 7) % count) as u8;
+        DynamicImage::from(RgbaImage::from_fn(61, 47, |x, y| {
+            let shade = colour(x, y);
+            Rgba([shade, 255 - shade, shade / 2, if shade == 1 { 99 } else { 255 }])
+        }))
+    };
+    for (count, kind) in [(2, 1), (4, 2), (16, 4), (256, 8)] {
+        let picture = colours(count);
+        let (_, _, made) = run("a.png", &encoded(&picture, ImageFormat::Png), json!({})).await.unwrap();
+        assert_eq!(made.to_rgba8(), picture.to_rgba8(), "{count} colours");
+        let content = png::encode(&picture, None).unwrap();
+        assert_eq!((content[24], content[25]), (kind, 3), "bits, palette");
+    }
+    let many = png::encode(&photo(99, 99), None).unwrap();
+    assert_eq!((many[24], many[25]), (8, 2));
+}
+
 #[test]
 fn parameters_are_checked() {
     let registry = Registry::default().with(Image::default());
     let prepare =
         |params: Value| registry.prepare("image", &Json::from_value(&params)).unwrap().map(|ready| ready.0);
-    assert_eq!(prepare(json!({})).unwrap().to_value(), json!({"fit": "contain", "quality": 85}));
+    assert_eq!(
+        prepare(json!({})).unwrap().to_value(),
+        json!({"fit": "contain", "quality": 85, "lossless": false})
+    );
     for bad in [
         json!({"width": 0}),
         json!({"width": 16_384}),

@@ -5,7 +5,7 @@
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// `text` without what moves the cursor, ends a line or turns the direction of writing: a `·` stands for each.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     let unseen = |c: char| {
         c.is_control()
             || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -14,12 +14,12 @@ pub(super) fn plain(text: &str) -> String {
 }
 
 /// Columns that `text` takes.
-pub(super) fn columns(text: &str) -> usize {
+pub(in crate::cli) fn columns(text: &str) -> usize {
     text.width()
 }
 
 /// `text` in at most `columns_max` columns, ended by `…` where that is not all of it.
-pub(super) fn shortened(text: &str, columns_max: usize) -> String {
+pub(in crate::cli) fn shortened(text: &str, columns_max: usize) -> String {
     if columns(text) <= columns_max {
         return text.to_owned();
     }
