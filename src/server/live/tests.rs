@@ -407,11 +407,17 @@ async fn events_until(response: reqwest::Response, mut done: impl FnMut(&str) ->
     panic!("the events ended: {text}");
 }
 
+/// A client over plain HTTP; without a default for cryptography none can be made.
+fn http_client() -> reqwest::Client {
+    let _named_before = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 #[tokio::test]
 async fn events_carry_the_same_frames() {
     let house = House::open(|_| ()).await;
     let batch = house.batch(300, r#"{"duration_ms":2}"#).await;
-    let http = reqwest::Client::new();
+    let http = http_client();
     let url = format!("http://{}/live/events?topic=batch/{}&topic=nonsense", house.address, batch.id);
     let get = |url: &str| http.get(url).header("authorization", TOKEN).send();
     let response = get(&url).await.unwrap();
@@ -451,7 +457,7 @@ async fn a_poll_answers_every_topic_once() {
     let house = House::open(|_| ()).await;
     let batch = house.batch(5, "{}").await;
     let id = batch.id;
-    let http = reqwest::Client::new();
+    let http = http_client();
     let poll = async |query: String| -> Vec<ServerFrame> {
         let url = format!("http://{}/live/frames?{query}", house.address);
         let text = http.get(url).header("authorization", TOKEN).send().await.unwrap().text().await.unwrap();
