@@ -8,7 +8,7 @@ use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::protocol::Batch;
@@ -45,8 +45,10 @@ pub fn not_modified(tag: HeaderValue) -> Response {
 /// Gives JSON answers their tag, and leaves out what the asker has.
 pub async fn validate(mut request: Request, next: Next) -> Response {
     if *request.method() == Method::HEAD {
-        // Answered as a GET and tagged by what that says; the router takes the body away.
+        // Answered as a GET and tagged by what that says; the router takes the body away. A part can be asked for by GET
+        // only (RFC 9110, section 14.2).
         *request.method_mut() = Method::GET;
+        request.headers_mut().remove(RANGE);
     }
     if *request.method() != Method::GET {
         return next.run(request).await;
