@@ -169,6 +169,10 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     let answers = operation["responses"].as_object_mut().expect("an operation has answers");
     if answers.remove("default").is_some() {
         let mut statuses = vec![400, 401, 403, 429, 500, 503];
+        // What is given in parts may be asked for beyond its end.
+        if answers.contains_key("206") {
+            statuses.push(416);
+        }
         if path.contains('{') {
             statuses.push(404);
         }
