@@ -305,7 +305,7 @@ async fn what_cannot_be_watched_is_said_at_once() {
         (
             id(&batch),
             "",
-            "error: MILEPOST_TOKEN is not set: where the server's data is, run `milepost token create",
+            "error: MILEPOST_TOKEN is not set, and `milepost login` has not been used for this server: where",
         ),
         (nobody, server.token.as_str(), "error: there is no batch 0198a7b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b, or"),
         ("#4711", server.token.as_str(), "error: there is no batch #4711 among those that are listed"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout_at};
 
-use super::input::Input;
+use super::input::InputText;
 use crate::cli::CliError;
 use crate::formats::csv::delimiter::{guess_delimiter, read_delimiter};
 use crate::formats::csv::reader::{CsvReader, CsvRecord};
@@ -100,7 +100,7 @@ impl TextChunk {
 
 /// An input that is cut into chunks.
 pub(super) struct ChunkReader {
-    input: Input,
+    input: InputText,
     format: TextFormat,
     splitter: Option<Splitter>,
     ended: bool,
@@ -111,7 +111,7 @@ pub(super) struct ChunkReader {
 
 impl ChunkReader {
     /// Of nothing yet.
-    pub(super) fn new(input: Input, format: TextFormat) -> Self {
+    pub(super) fn new(input: InputText, format: TextFormat) -> Self {
         let (text, places) = (Vec::new(), Vec::new());
         Self { input, format, splitter: None, ended: false, head: Bytes::new(), text, places }
     }

@@ -18,7 +18,7 @@ const READ_BYTES: usize = 256 * 1024;
 const AHEAD_MAX: usize = 4;
 
 /// A text that is being read.
-pub(super) struct Input {
+pub(super) struct InputText {
     name: String,
     buffers: mpsc::Receiver<io::Result<Vec<u8>>>,
 }
@@ -32,7 +32,7 @@ pub(super) fn encoding(name: &str) -> Result<&'static Encoding, String> {
         .ok_or_else(|| "expected the name of an encoding, like utf-8, utf-16le or windows-1252".to_owned())
 }
 
-impl Input {
+impl InputText {
     /// Opens `path`, where `-` is standard input, and begins to read. A byte order mark decides how it is encoded, then
     /// `encoding`; without either it is UTF-8, and passed on as it is.
     ///

@@ -25,8 +25,8 @@ use clap::{ArgGroup, Args};
 
 use self::chunks::{ChunkReader, TextFormat};
 use self::files::{FileList, name_of};
-use self::input::Input;
-use self::upload::{Source, Upload};
+use self::input::InputText;
+use self::upload::{BatchUpload, UploadSource};
 use super::api_client::ApiClient;
 use super::reach::Reach;
 use super::watch::{Show, end_with, follow};
@@ -100,7 +100,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     let params = params::of_task(task, &args.params)?;
     let options = params::options(&args.options)?;
     let name = args.name.clone().or_else(|| default_name(&args));
-    let upload = Upload::begin(&client, &args.task, name, params, options).await?;
+    let upload = BatchUpload::begin(&client, &args.task, name, params, options).await?;
     let batch = upload.batch().clone();
     let uploaded = Cell::new(false);
     let work = async {
@@ -159,14 +159,14 @@ async fn interruptible<T>(
 }
 
 /// Where items come from, and which kind they are.
-fn source(args: &RunArgs) -> Result<(Source, ItemSource), CliError> {
+fn source(args: &RunArgs) -> Result<(UploadSource, ItemSource), CliError> {
     if args.delimiter.is_some() && args.csv.is_none() {
         return Err(CliError::Argument("--delimiter goes with --csv".to_owned()));
     }
     if args.encoding.is_some() && !args.files.is_empty() {
         return Err(CliError::Argument("--encoding goes with --lines, --csv and --ndjson".to_owned()));
     }
-    let opened = |path: &PathBuf| Input::open(path, args.encoding);
+    let opened = |path: &PathBuf| InputText::open(path, args.encoding);
     let (input, format, kind) = match (&args.lines, &args.csv, &args.ndjson) {
         (Some(path), _, _) => (opened(path)?, TextFormat::Lines, ItemSource::Lines),
         (_, Some(path), _) => {
@@ -174,9 +174,11 @@ fn source(args: &RunArgs) -> Result<(Source, ItemSource), CliError> {
             (opened(path)?, TextFormat::Csv(delimiter), ItemSource::Records)
         }
         (_, _, Some(path)) => (opened(path)?, TextFormat::Ndjson, ItemSource::Json),
-        (None, None, None) => return Ok((Source::Files(FileList::find(&args.files)?), ItemSource::Files)),
+        (None, None, None) => {
+            return Ok((UploadSource::Files(FileList::find(&args.files)?), ItemSource::Files));
+        }
     };
-    Ok((Source::Text(ChunkReader::new(input, format)), kind))
+    Ok((UploadSource::Text(ChunkReader::new(input, format)), kind))
 }
 
 /// Which flag brought the items.

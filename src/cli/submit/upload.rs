@@ -18,7 +18,7 @@ use crate::cli::api_client::{ApiClient, RequestError};
 use crate::protocol::{Batch, BatchId, ErrorCode};
 
 /// Where items come from.
-pub(super) enum Source {
+pub(super) enum UploadSource {
     /// Lines or records.
     Text(ChunkReader),
     /// Files.
@@ -26,14 +26,14 @@ pub(super) enum Source {
 }
 
 /// A batch that is being filled.
-pub(super) struct Upload<'a> {
+pub(super) struct BatchUpload<'a> {
     client: &'a ApiClient,
     batch: Batch,
     /// Items that the server has.
     total: u64,
 }
 
-impl<'a> Upload<'a> {
+impl<'a> BatchUpload<'a> {
     /// Makes the batch, without items.
     ///
     /// # Errors
@@ -69,14 +69,14 @@ impl<'a> Upload<'a> {
     ///
     /// # Errors
     /// Where an item cannot be read or is refused; [`RequestError::LostContact`].
-    pub(super) async fn fill(mut self, source: Source) -> Result<Batch, CliError> {
+    pub(super) async fn fill(mut self, source: UploadSource) -> Result<Batch, CliError> {
         match source {
-            Source::Text(mut reader) => {
+            UploadSource::Text(mut reader) => {
                 while let Some(chunk) = reader.next().await? {
                     self.append_text(&chunk, reader.format()).await?;
                 }
             }
-            Source::Files(mut files) => {
+            UploadSource::Files(mut files) => {
                 while let Some(chunk) = files.next() {
                     self.append_files(&chunk).await?;
                 }

@@ -28,7 +28,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use self::attachment::{Attachment, admit, beyond, length, window};
 use self::conditions::{asked_range, is_known};
 use self::pages::Pages;
-use self::table::{Mark, Table};
+use self::table::{ByteOrderMark, Table};
 use super::extract::{PathParams, QueryParams, Who};
 use super::state::AppState;
 use crate::protocol::{ApiError, ItemState};
@@ -76,7 +76,7 @@ impl Format {
 struct Wanted {
     format: Format,
     only: Option<ItemState>,
-    mark: Mark,
+    mark: ByteOrderMark,
 }
 
 impl Wanted {
@@ -84,8 +84,8 @@ impl Wanted {
         let format = params.word("format", "csv, ndjson, zip", Format::parse)?.unwrap_or(Format::Ndjson);
         let failed = |text: &str| ItemState::parse(text).filter(|state| *state == ItemState::Failed);
         let only = params.word("only", "failed", failed)?;
-        let mark = params.word("bom", "true, false", Mark::parse)?.unwrap_or(Mark::Absent);
-        if mark == Mark::First && format != Format::Csv {
+        let mark = params.word("bom", "true, false", ByteOrderMark::parse)?.unwrap_or(ByteOrderMark::Absent);
+        if mark == ByteOrderMark::First && format != Format::Csv {
             return Err(ApiError::malformed("bom: expected with format=csv only."));
         }
         Ok(Self { format, only, mark })
@@ -95,7 +95,7 @@ impl Wanted {
     fn etag(self, batch: &BatchRecord) -> Option<HeaderValue> {
         let (format, version) = (self.format.facts().0, env!("CARGO_PKG_VERSION"));
         let only = self.only.map_or("all", ItemState::as_str);
-        let mark = if self.mark == Mark::First { "-bom" } else { "" };
+        let mark = if self.mark == ByteOrderMark::First { "-bom" } else { "" };
         let etag = format!("\"{}-{}-{version}-{only}-{format}{mark}\"", batch.id, batch.rev);
         let etag = HeaderValue::try_from(etag).expect("an id, numbers and words are plain ASCII");
         batch.state.is_finished().then_some(etag)

@@ -17,12 +17,12 @@ const CLASH_PREFIX: &str = "result_";
 
 /// Whether a byte order mark stands first, by which a spreadsheet knows UTF-8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(super) enum ByteOrderMark {
     First,
     Absent,
 }
 
-impl Mark {
+impl ByteOrderMark {
     pub(super) fn parse(text: &str) -> Option<Self> {
         match text {
             "true" => Some(Self::First),
@@ -55,13 +55,13 @@ impl Table {
     }
 
     /// The first line.
-    pub(super) fn header(&self, mark: Mark) -> Vec<u8> {
+    pub(super) fn header(&self, mark: ByteOrderMark) -> Vec<u8> {
         let mut writer = writer();
         write(&mut writer, self.header.iter().map(|name| safe(name.clone())));
         let header = finish(writer);
         match mark {
-            Mark::First => ["\u{feff}".as_bytes(), &header].concat(),
-            Mark::Absent => header,
+            ByteOrderMark::First => ["\u{feff}".as_bytes(), &header].concat(),
+            ByteOrderMark::Absent => header,
         }
     }
 
@@ -257,7 +257,7 @@ mod tests {
     fn columns_that_clash_are_renamed() {
         let table = table(&["name", "age", "result_age"], &["age", "valid"]);
         assert_eq!(
-            String::from_utf8(table.header(Mark::Absent)).unwrap(),
+            String::from_utf8(table.header(ByteOrderMark::Absent)).unwrap(),
             "name,age,result_age,milepost_seq,milepost_state,milepost_error,result_result_age,valid\n"
         );
         let row = table.rows(&[item(r#"{"name":"=ada","age":"36","result_age":""}"#, Some(r#"{"age":37}"#))]);
@@ -293,8 +293,8 @@ mod tests {
 
     #[test]
     fn a_mark_stands_first_where_it_is_wanted() {
-        assert_eq!(table(&["é"], &[]).header(Mark::First)[..5], *"\u{feff}é".as_bytes());
-        assert_eq!(table(&["é"], &[]).header(Mark::Absent)[..2], *"é".as_bytes());
+        assert_eq!(table(&["é"], &[]).header(ByteOrderMark::First)[..5], *"\u{feff}é".as_bytes());
+        assert_eq!(table(&["é"], &[]).header(ByteOrderMark::Absent)[..2], *"é".as_bytes());
     }
 
     #[test]
@@ -324,7 +324,7 @@ mod tests {
     fn plain_inputs_and_results_have_one_column_each() {
         let table = table(&[], &[]);
         assert_eq!(
-            String::from_utf8(table.header(Mark::Absent)).unwrap(),
+            String::from_utf8(table.header(ByteOrderMark::Absent)).unwrap(),
             "input,milepost_seq,milepost_state,milepost_error,result\n"
         );
         let row = table.rows(&[item(r#""a, b""#, Some("[1,2]")), item(r#"{"b":1.10}"#, None)]);
