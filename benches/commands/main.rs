@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 use report::{Table, median, per_second, spread};
 use serde_json::{Value, json};
 use server::{Part, Server};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Whatever stops a measurement: said and given up.
 type Fault = Box<dyn std::error::Error + Send + Sync>;
@@ -185,9 +187,9 @@ async fn batch(server: &Server, task: &str, count: u64) -> Result<f64, Fault> {
     if batch["succeeded"] != count {
         return Err(format!("{task}: not all succeeded: {batch}").into());
     }
-    let at = |name: &str| -> Result<jiff::Timestamp, Fault> {
-        Ok(batch[name].as_str().ok_or("no time")?.parse()?)
+    let at = |name: &str| -> Result<OffsetDateTime, Fault> {
+        Ok(OffsetDateTime::parse(batch[name].as_str().ok_or("no time")?, &Rfc3339)?)
     };
-    let took = at("finished_at")?.duration_since(at("started_at")?);
-    Ok(count as f64 / took.as_secs_f64())
+    let took = at("finished_at")? - at("started_at")?;
+    Ok(count as f64 / took.as_seconds_f64())
 }
