@@ -223,16 +223,6 @@ pub enum CliError {
     /// A batch cannot be followed on a server, or not any longer: why.
     #[error("{0}")]
     Unfollowed(String),
-    /// A server has not answered for as long as was to be waited.
-    #[error("lost contact with {server}: no answer for {waited} ({reason})")]
-    LostContact {
-        /// Its address.
-        server: String,
-        /// How long, in words.
-        waited: String,
-        /// Why the last try failed.
-        reason: String,
-    },
     /// Input or output.
     #[error("standard input or output")]
     Io(#[from] std::io::Error),
@@ -247,7 +237,7 @@ impl CliError {
 
     /// True where a server has not answered for as long as was to be waited.
     fn is_lost_contact(&self) -> bool {
-        matches!(self, Self::LostContact { .. } | Self::Request(RequestError::LostContact { .. }))
+        matches!(self, Self::Request(RequestError::LostContact { .. }))
     }
 }
 

@@ -28,7 +28,7 @@ pub struct LineCutter {
 impl LineCutter {
     /// Reads a chunk and gives every line that ends in it.
     pub fn push(&mut self, mut bytes: &[u8], sink: &mut impl LineSink) -> Result<(), ApiError> {
-        while let Some(at) = bytes.iter().position(|byte| *byte == b'\n') {
+        while let Some(at) = memchr::memchr(b'\n', bytes) {
             let (line, rest) = (&bytes[..at], &bytes[at + 1..]);
             if self.begun.is_empty() {
                 self.give(line, sink)?;

@@ -24,7 +24,7 @@ pub mod form;
 pub mod item_kind;
 pub mod item_sink;
 pub mod json_body;
-mod lines;
+pub mod lines;
 mod ndjson;
 pub mod stream;
 mod text;

@@ -9,8 +9,8 @@ use super::input::InputText;
 use crate::cli::CliError;
 use crate::formats::csv::delimiter::{guess_delimiter, read_delimiter};
 use crate::formats::csv::reader::{CsvReader, CsvRecord};
+use crate::formats::lines::{LineCutter, LineSink};
 use crate::protocol::ApiError;
-use crate::protocol::limits::ITEM_BYTES_MAX;
 
 /// Bytes of a chunk from which on it is sent.
 const CHUNK_BYTES: usize = 4 * 1024 * 1024;
@@ -154,7 +154,10 @@ impl ChunkReader {
         let format = self.format;
         let splitter = self.splitter.get_or_insert_with(|| Splitter::new(format, bytes));
         match splitter {
-            Splitter::Lines(lines) => lines.push(bytes, &mut self.text, &mut self.places),
+            Splitter::Lines(lines) => {
+                let mut writer = LineWriter { text: &mut self.text, places: &mut self.places };
+                lines.push(bytes, &mut writer).map_err(refused)
+            }
             Splitter::Csv(csv, rows) => {
                 let (text, places) = (&mut self.text, &mut self.places);
                 csv.push(bytes, |record| rows.write(&record, text, places)).map_err(refused)?;
@@ -168,7 +171,10 @@ impl ChunkReader {
         self.ended = true;
         match &mut self.splitter {
             None => Ok(()),
-            Some(Splitter::Lines(lines)) => lines.end(&mut self.text, &mut self.places),
+            Some(Splitter::Lines(lines)) => {
+                let mut writer = LineWriter { text: &mut self.text, places: &mut self.places };
+                lines.finish(&mut writer).map_err(refused)
+            }
             Some(Splitter::Csv(csv, rows)) => {
                 let (text, places) = (&mut self.text, &mut self.places);
                 csv.finish(|record| rows.write(&record, text, places)).map_err(refused)?;
@@ -185,14 +191,14 @@ fn refused(error: ApiError) -> CliError {
 
 /// Bytes into items.
 enum Splitter {
-    Lines(LineSplitter),
+    Lines(LineCutter),
     Csv(Box<CsvReader>, RowWriter),
 }
 
 impl Splitter {
     fn new(format: TextFormat, first: &[u8]) -> Self {
         match format {
-            TextFormat::Lines | TextFormat::Ndjson => Self::Lines(LineSplitter::default()),
+            TextFormat::Lines | TextFormat::Ndjson => Self::Lines(LineCutter::default()),
             TextFormat::Csv(delimiter) => {
                 let delimiter = delimiter.unwrap_or_else(|| guess_delimiter(first));
                 Self::Csv(Box::new(CsvReader::new(delimiter)), RowWriter::default())
@@ -201,54 +207,18 @@ impl Splitter {
     }
 }
 
-/// Lines, each with its ending; empty ones are none, as for the server.
-#[derive(Default)]
-struct LineSplitter {
-    partial: Vec<u8>,
-    line: u64,
+/// Lines into the text of a chunk, each with its ending.
+struct LineWriter<'a> {
+    text: &'a mut Vec<u8>,
+    places: &'a mut Vec<ItemPlace>,
 }
 
-impl LineSplitter {
-    fn push(
-        &mut self,
-        bytes: &[u8],
-        text: &mut Vec<u8>,
-        places: &mut Vec<ItemPlace>,
-    ) -> Result<(), CliError> {
-        let mut rest = bytes;
-        while let Some(at) = memchr::memchr(b'\n', rest) {
-            let (line, after) = rest.split_at(at);
-            if self.partial.is_empty() {
-                self.add(line, text, places);
-            } else {
-                let mut whole = std::mem::take(&mut self.partial);
-                whole.extend_from_slice(line);
-                self.add(&whole, text, places);
-            }
-            rest = &after[1..];
-        }
-        self.partial.extend_from_slice(rest);
-        if self.partial.len() > ITEM_BYTES_MAX + 2 {
-            let line = self.line + 1;
-            return Err(CliError::Argument(format!("line {line} has more than {ITEM_BYTES_MAX} bytes")));
-        }
+impl LineSink for LineWriter<'_> {
+    fn line(&mut self, number: u64, bytes: &[u8]) -> Result<(), ApiError> {
+        self.text.extend_from_slice(bytes);
+        self.text.push(b'\n');
+        self.places.push(ItemPlace { end: self.text.len(), line: number });
         Ok(())
-    }
-
-    fn end(&mut self, text: &mut Vec<u8>, places: &mut Vec<ItemPlace>) -> Result<(), CliError> {
-        let last = std::mem::take(&mut self.partial);
-        self.add(&last, text, places);
-        Ok(())
-    }
-
-    fn add(&mut self, line: &[u8], text: &mut Vec<u8>, places: &mut Vec<ItemPlace>) {
-        self.line += 1;
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if !line.is_empty() {
-            text.extend_from_slice(line);
-            text.push(b'\n');
-            places.push(ItemPlace { end: text.len(), line: self.line });
-        }
     }
 }
 
@@ -291,14 +261,20 @@ mod tests {
         let (mut text, mut places, mut head) = (Vec::new(), Vec::new(), Bytes::new());
         for piece in pieces {
             match &mut splitter {
-                Splitter::Lines(lines) => lines.push(piece.as_bytes(), &mut text, &mut places).unwrap(),
+                Splitter::Lines(lines) => {
+                    let mut writer = LineWriter { text: &mut text, places: &mut places };
+                    lines.push(piece.as_bytes(), &mut writer).unwrap();
+                }
                 Splitter::Csv(csv, rows) => {
                     csv.push(piece.as_bytes(), |record| rows.write(&record, &mut text, &mut places)).unwrap()
                 }
             }
         }
         match &mut splitter {
-            Splitter::Lines(lines) => lines.end(&mut text, &mut places).unwrap(),
+            Splitter::Lines(lines) => {
+                let mut writer = LineWriter { text: &mut text, places: &mut places };
+                lines.finish(&mut writer).unwrap();
+            }
             Splitter::Csv(csv, rows) => {
                 csv.finish(|record| rows.write(&record, &mut text, &mut places)).unwrap();
                 head = rows.head.clone();

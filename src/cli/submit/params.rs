@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::cli::CliError;
+use crate::formats::form::typed_value::kinds;
 use crate::protocol::TaskInfo;
 
 /// Parts `K=V` at the first `=`.
@@ -72,26 +73,9 @@ pub(super) fn options(given: &[(String, String)]) -> Result<Map<String, Value>, 
     Ok(options)
 }
 
-/// Types that a schema allows; empty where it says nothing of them.
-fn types<'a>(root: &'a Value, schema: &'a Value) -> Vec<&'a str> {
-    if let Some(target) = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#')) {
-        return root.pointer(target).map_or_else(Vec::new, |target| types(root, target));
-    }
-    for any in ["anyOf", "oneOf"] {
-        if let Some(choices) = schema[any].as_array() {
-            return choices.iter().flat_map(|choice| types(root, choice)).collect();
-        }
-    }
-    match &schema["type"] {
-        Value::String(name) => vec![name],
-        Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    }
-}
-
 /// `text` as one of the types of a property; in words what was expected, where it is none.
 fn typed(root: &Value, property: Option<&Value>, text: &str) -> Result<Value, String> {
-    let types = property.map(|property| types(root, property)).unwrap_or_default();
+    let types = property.map(|property| kinds(root, property)).unwrap_or_default();
     let parsed = serde_json::from_str::<Value>(text).ok();
     let is = |name: &str| match (&parsed, name) {
         (Some(Value::Number(number)), "integer") => number.is_i64() || number.is_u64(),
@@ -105,7 +89,7 @@ fn typed(root: &Value, property: Option<&Value>, text: &str) -> Result<Value, St
     // Text goes as it stands, also `12`, where text is wanted; what is wanted besides is tried first.
     match parsed.clone().filter(|_| types.iter().any(|name| is(name))) {
         Some(value) => Ok(value),
-        None if types.contains(&"string") => Ok(Value::String(text.to_owned())),
+        None if types.iter().any(|name| name == "string") => Ok(Value::String(text.to_owned())),
         None if types.is_empty() => Ok(parsed.unwrap_or_else(|| Value::String(text.to_owned()))),
         None => Err(types.join(" or ")),
     }

@@ -12,6 +12,7 @@ use super::socket::{ConnectionEnd, Socket};
 use super::watched_batch::{BatchName, FrameOutcome, WatchedBatch};
 use crate::backoff::Backoff;
 use crate::cli::CliError;
+use crate::cli::api_client::RequestError;
 use crate::cli::reach::Server;
 use crate::client::decoder::Incoming;
 use crate::client::reconnect::{reconnect_backoff, reconnect_delay};
@@ -51,7 +52,7 @@ pub(in crate::cli) enum WatchEvent<'a> {
 /// Follows the batch of this name until it has finished, and returns its last state, which has been reported as well.
 ///
 /// # Errors
-/// [`CliError::Unfollowed`] where there is nothing to follow, or no right to; [`CliError::LostContact`] after `patience`
+/// [`CliError::Unfollowed`] where there is nothing to follow, or no right to; [`RequestError::LostContact`] after `patience`
 /// without contact; what `report` answers. Dropping it closes the connection; a name that is being looked up is not waited
 /// for.
 pub(in crate::cli) async fn follow(
@@ -227,7 +228,8 @@ impl<T: FnMut(WatchEvent<'_>) -> io::Result<()>> Follower<'_, T> {
             let now = Instant::now();
             if now >= given_up {
                 let waited = words::duration(u64::try_from(self.patience.as_millis()).unwrap_or(u64::MAX));
-                return Err(CliError::LostContact { server: self.server.url.to_string(), waited, reason });
+                let server = self.server.url.to_string();
+                return Err(RequestError::LostContact { server, waited, reason }.into());
             }
             if now >= next {
                 return Ok(());

@@ -11,7 +11,7 @@ pub mod multipart_bounds;
 mod parts;
 mod reader;
 mod settings;
-mod typed_value;
+pub mod typed_value;
 
 pub use parts::FormBody;
 pub use reader::FormReader;

@@ -10,8 +10,7 @@ use crate::protocol::Json;
 /// What `text` stands for as the parameter whose schema is `property`, inside the schema `root`; a string where it fits
 /// no other kind, so that the schema's own sentence is the answer.
 pub(super) fn typed_value(root: &Value, property: &Value, text: &str) -> Json {
-    let mut kinds = Vec::new();
-    collect_kinds(root, property, &mut kinds, 0);
+    let kinds = kinds(root, property);
     let has = |kind: &str| kinds.iter().any(|found| found == kind);
     let number = if has("number") {
         number_value(text)
@@ -71,6 +70,13 @@ fn json_number(text: &str) -> Option<Json> {
         return None;
     }
     Json::parse(text).ok()
+}
+
+/// The types that the schema `property`, inside the schema `root`, allows; none where it says nothing of them.
+pub fn kinds(root: &Value, property: &Value) -> Vec<String> {
+    let mut kinds = Vec::new();
+    collect_kinds(root, property, &mut kinds, 0);
+    kinds
 }
 
 /// Depth to which references in a schema are followed.

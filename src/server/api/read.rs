@@ -9,7 +9,8 @@ use http::header::{ETAG, LINK};
 use http::{HeaderMap, HeaderValue, Uri};
 use url::form_urlencoded;
 
-use super::validator::{batch_tag, is_known, not_modified};
+use super::results::is_known;
+use super::validator::{batch_tag, not_modified};
 
 use crate::protocol::{
     ApiError, BatchQuery, BatchState, FamilyId, FamilyPage, ItemDetail, ItemQuery, ItemState, LogPart,

@@ -8,10 +8,11 @@ use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RANGE};
-use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, ETAG, RANGE};
+use http::{HeaderValue, Method, StatusCode};
 
 use crate::protocol::Batch;
+use crate::server::results::is_known;
 
 /// Bytes of the hash that a tag shows: 128 bits.
 const TAG_HASH_BYTES: usize = 16;
@@ -27,14 +28,6 @@ pub fn batch_tag(batch: &Batch) -> HeaderValue {
     }
     tag.push('"');
     HeaderValue::try_from(tag).expect("a tag of digits is a header")
-}
-
-/// True where the asker has what `tag` names.
-pub fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
-    let opaque = |tag: &str| tag.trim().trim_start_matches("W/").to_owned();
-    let Ok(tag) = tag.to_str().map(opaque) else { return false };
-    let named = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
-    named.flat_map(|value| value.split(',')).any(|known| known.trim() == "*" || opaque(known) == tag)
 }
 
 /// 304 with the tag.
@@ -81,28 +74,4 @@ fn is_whole_json(response: &Response) -> bool {
         && headers.get(CONTENT_TYPE).is_some_and(|kind| kind == "application/json")
         && !headers.contains_key(CONTENT_DISPOSITION)
         && response.body().size_hint().exact().is_some()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_compared_weakly_and_in_lists() {
-        let tag = HeaderValue::from_static("W/\"417\"");
-        for (value, known) in [
-            ("W/\"417\"", true),
-            ("\"417\"", true),
-            ("\"1\", W/\"417\"", true),
-            ("*", true),
-            ("W/\"418\"", false),
-            ("417", false),
-            ("", false),
-        ] {
-            let mut headers = HeaderMap::new();
-            headers.insert(IF_NONE_MATCH, HeaderValue::from_static(value));
-            assert_eq!(is_known(&headers, &tag), known, "{value}");
-        }
-        assert!(!is_known(&HeaderMap::new(), &tag));
-    }
 }

@@ -28,7 +28,7 @@ impl AskedRange {
 }
 
 /// True where the sender has what `etag` stands for: 304 is the answer.
-pub(super) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+pub(in crate::server) fn is_known(headers: &HeaderMap, etag: &HeaderValue) -> bool {
     let weak = |tag: &str| tag.strip_prefix("W/").unwrap_or(tag).to_owned();
     let known = |tag: &str| tag == "*" || etag.to_str().is_ok_and(|etag| weak(tag) == weak(etag));
     let lists = headers.get_all(header::IF_NONE_MATCH).iter();

@@ -26,7 +26,8 @@ use futures_util::stream::{self, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use self::attachment::{Attachment, admit, beyond, length, window};
-use self::conditions::{asked_range, is_known};
+use self::conditions::asked_range;
+pub(super) use self::conditions::is_known;
 use self::pages::Pages;
 use self::table::{ByteOrderMark, Table};
 use super::extract::{PathParams, QueryParams, Who};

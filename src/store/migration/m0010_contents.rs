@@ -4,7 +4,7 @@
 
 use sea_orm_migration::prelude::*;
 
-use crate::fault::Point;
+use super::execute_all;
 
 /// This step.
 #[derive(DeriveMigrationName)]
@@ -23,11 +23,7 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        for text in STATEMENTS {
-            manager.get_connection().execute_unprepared(text).await?;
-            Point::MigrationBetween.visit();
-        }
-        Ok(())
+        execute_all(manager, STATEMENTS).await
     }
 
     async fn down(&self, _manager: &SchemaManager) -> Result<(), DbErr> {

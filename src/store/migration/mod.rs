@@ -4,6 +4,8 @@
 
 use sea_orm_migration::prelude::*;
 
+use crate::fault::Point;
+
 mod column_words;
 mod counting;
 mod m0001_tape;
@@ -15,6 +17,15 @@ mod m0006_bounds;
 mod m0009_idle;
 mod m0010_contents;
 mod m0011_parents;
+
+/// Executes the statements of a step, one after the other.
+async fn execute_all(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
+    for text in statements {
+        manager.get_connection().execute_unprepared(text).await?;
+        Point::MigrationBetween.visit();
+    }
+    Ok(())
+}
 
 /// All steps, oldest first.
 pub struct Migrator;
