@@ -1,4 +1,4 @@
-//! Deletes batches that are too old, sweeps up after deleted ones, and looks for room while the disk is full.
+//! Deletes batches and uploads that are too old, sweeps up after deleted ones, and looks for room while the disk is full.
 //!
 //! Whatever several nodes do at once here, it is done once.
 
@@ -105,6 +105,9 @@ impl Retention {
             }
         }
         self.sweep_deleted().await?;
+        while store.sweep_uploads().await? && !self.stops() {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
         while sweep == Sweep::Everything && store.sweep_unnamed().await? && !self.stops() {
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_PAUSE) => {}

@@ -11,5 +11,6 @@ pub mod nodes;
 pub mod outcomes;
 pub mod requeue;
 pub mod strip;
+pub mod uploads;
 
 pub use self::access::{logins, people, tokens};

@@ -17,6 +17,7 @@ mod m0006_bounds;
 mod m0009_idle;
 mod m0010_contents;
 mod m0011_parents;
+mod m0013_uploads;
 
 /// Executes the statements of a step, one after the other.
 async fn execute_all(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_idle::Migration),
             Box::new(m0010_contents::Migration),
             Box::new(m0011_parents::Migration),
+            Box::new(m0013_uploads::Migration),
         ]
     }
 }
