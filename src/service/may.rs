@@ -22,6 +22,8 @@ pub enum Action {
     SeeBatch,
     /// Make a batch.
     Submit,
+    /// Send pieces of a file, ask how far it is, take it away.
+    ActOnUpload,
     /// Pause, resume, cancel, retry, change, extend, seal, delete a batch.
     ActOnBatch,
     /// Stop a node from taking work.
@@ -32,13 +34,14 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::SeeTasks,
         Self::SeeNodes,
         Self::SeeMetrics,
         Self::SeeBatches,
         Self::SeeBatch,
         Self::Submit,
+        Self::ActOnUpload,
         Self::ActOnBatch,
         Self::DrainNode,
         Self::ManagePeople,
@@ -51,7 +54,7 @@ impl Action {
             Self::SeeTasks | Self::SeeNodes | Self::SeeMetrics | Self::SeeBatches | Self::SeeBatch => {
                 PersonRole::Viewer
             }
-            Self::Submit | Self::ActOnBatch => PersonRole::Operator,
+            Self::Submit | Self::ActOnUpload | Self::ActOnBatch => PersonRole::Operator,
             Self::DrainNode | Self::ManagePeople => PersonRole::Admin,
         }
     }
@@ -68,6 +71,11 @@ pub enum Target<'a> {
         owner: &'a str,
         /// Seen by its owner and admins only.
         private: bool,
+    },
+    /// One file that comes in pieces: seen by whoever sends it and admins only.
+    Upload {
+        /// Who sends it.
+        owner: &'a str,
     },
 }
 
@@ -89,6 +97,12 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
     {
         return Err(ApiError::not_found("batch"));
     }
+    if let Target::Upload { owner } = target
+        && !admin
+        && owner != caller.name
+    {
+        return Err(ApiError::not_found("upload"));
+    }
     if caller.role < action.least_role() {
         let least = action.least_role().as_str();
         return Err(ApiError::new(ErrorCode::NotAllowed, format!("This takes the role {least}.")));
@@ -97,7 +111,7 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
         Target::Batch { owner, .. } if action == Action::ActOnBatch && !admin && owner != caller.name => {
             Err(ApiError::new(ErrorCode::NotAllowed, "This batch belongs to somebody else."))
         }
-        Target::Installation | Target::Batch { .. } => Ok(()),
+        Target::Installation | Target::Batch { .. } | Target::Upload { .. } => Ok(()),
     }
 }
 
@@ -129,6 +143,8 @@ mod tests {
         let own_private = Target::Batch { owner: "ada", private: true };
         let others = Target::Batch { owner: "bob", private: false };
         let others_private = Target::Batch { owner: "bob", private: true };
+        let upload = Target::Upload { owner: "ada" };
+        let others_upload = Target::Upload { owner: "bob" };
         for action in Action::ALL {
             let expected = match action {
                 Action::SeeTasks
@@ -136,7 +152,7 @@ mod tests {
                 | Action::SeeMetrics
                 | Action::SeeBatches
                 | Action::SeeBatch => ["...", "...", "...", "...", "44."],
-                Action::Submit => ["3..", "3..", "3..", "3..", "44."],
+                Action::Submit | Action::ActOnUpload => ["3..", "3..", "3..", "3..", "44."],
                 Action::ActOnBatch => ["3..", "3..", "3..", "33.", "44."],
                 Action::DrainNode | Action::ManagePeople => ["33.", "33.", "33.", "33.", "44."],
             };
@@ -144,5 +160,7 @@ mod tests {
                 .map(|target| row(action, target));
             assert_eq!(found, expected, "{action:?}");
         }
+        assert_eq!(row(Action::ActOnUpload, upload), "3..");
+        assert_eq!(row(Action::ActOnUpload, others_upload), "44.");
     }
 }

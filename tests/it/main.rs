@@ -62,5 +62,6 @@ mod submit_owed;
 mod support;
 mod tidy;
 mod unpack;
+mod uploads;
 mod values;
 mod watch;

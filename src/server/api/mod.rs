@@ -3,7 +3,7 @@
 //! ```text
 //! extract   caller, place, query, body     submit   bodies that bring items     openapi    the document
 //! read      what can be looked at          act      what can be asked           validator  tags of answers
-//! reference the document as a page
+//! reference the document as a page         uploads  files that come in pieces
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
@@ -13,6 +13,7 @@ mod openapi;
 mod read;
 mod reference;
 mod submit;
+mod uploads;
 mod validator;
 
 use axum::Router;
@@ -49,6 +50,10 @@ const ROUTES: &[Route] = &[
     ("GET", "/batches/{id}/items/{seq}/files/{*name}", || get(results::file)),
     ("GET", "/batches/{id}/families", || get(read::families)),
     ("GET", "/batches/{id}/results", || get(results::results)),
+    ("POST", "/uploads", || post(uploads::announce)),
+    ("GET", "/uploads/{id}", || get(uploads::status)),
+    ("PATCH", "/uploads/{id}", || patch(uploads::add_piece)),
+    ("DELETE", "/uploads/{id}", || delete(uploads::remove)),
     ("GET", "/nodes", || get(read::nodes)),
     ("POST", "/nodes/{id}/drain", || post(act::drain)),
 ];
