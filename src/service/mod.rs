@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! caller   who asks                  may       the one policy            error   what a client may learn
-//! batches, items, nodes, submit      the use cases, by noun              live    the answer to a subscribe
+//! batches, items, nodes, submit,
+//! webhooks                           the use cases, by noun              live    the answer to a subscribe
 //! people   sign-in, logins, tokens   password  the slow hash             secret  random codes and their hashes
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod people;
 mod related;
 pub mod secret;
 pub mod submit;
+mod webhooks;
 
 use std::sync::Arc;
 

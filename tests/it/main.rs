@@ -64,3 +64,4 @@ mod tidy;
 mod unpack;
 mod values;
 mod watch;
+mod webhooks;

@@ -1,4 +1,4 @@
-//! Deletes batches that are too old, sweeps up after deleted ones, and looks for room while the disk is full.
+//! Deletes batches and messages about them that are too old, sweeps up after deleted ones, and looks for room while the disk is full.
 //!
 //! Whatever several nodes do at once here, it is done once.
 
@@ -103,6 +103,10 @@ impl Retention {
                 Some(last) if !self.stops() => after = *last,
                 Some(_) | None => break,
             }
+        }
+        let oldest = store.now().plus_ms(-i64::from(self.days) * DAY_MS);
+        while store.delete_deliveries(oldest).await? && !self.stops() {
+            tokio::time::sleep(SWEEP_PAUSE).await;
         }
         self.sweep_deleted().await?;
         while sweep == Sweep::Everything && store.sweep_unnamed().await? && !self.stops() {

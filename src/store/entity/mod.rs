@@ -11,5 +11,7 @@ pub mod nodes;
 pub mod outcomes;
 pub mod requeue;
 pub mod strip;
+mod webhooks;
 
 pub use self::access::{logins, people, tokens};
+pub use self::webhooks::{deliveries, delivery_attempts, webhook_secrets};
