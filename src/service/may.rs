@@ -28,13 +28,15 @@ pub enum Action {
     ActOnBatch,
     /// Stop a node from taking work.
     DrainNode,
+    /// Look at messages about the ends of one's own batches, have them sent again, see and change what they are signed with.
+    UseWebhooks,
     /// Look at and change who may come in.
     ManagePeople,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::SeeTasks,
         Self::SeeNodes,
         Self::SeeMetrics,
@@ -44,6 +46,7 @@ impl Action {
         Self::ActOnUpload,
         Self::ActOnBatch,
         Self::DrainNode,
+        Self::UseWebhooks,
         Self::ManagePeople,
     ];
 
@@ -54,7 +57,7 @@ impl Action {
             Self::SeeTasks | Self::SeeNodes | Self::SeeMetrics | Self::SeeBatches | Self::SeeBatch => {
                 PersonRole::Viewer
             }
-            Self::Submit | Self::ActOnUpload | Self::ActOnBatch => PersonRole::Operator,
+            Self::Submit | Self::ActOnUpload | Self::ActOnBatch | Self::UseWebhooks => PersonRole::Operator,
             Self::DrainNode | Self::ManagePeople => PersonRole::Admin,
         }
     }
@@ -108,7 +111,11 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
         return Err(ApiError::new(ErrorCode::NotAllowed, format!("This takes the role {least}.")));
     }
     match target {
-        Target::Batch { owner, .. } if action == Action::ActOnBatch && !admin && owner != caller.name => {
+        Target::Batch { owner, .. }
+            if matches!(action, Action::ActOnBatch | Action::UseWebhooks)
+                && !admin
+                && owner != caller.name =>
+        {
             Err(ApiError::new(ErrorCode::NotAllowed, "This batch belongs to somebody else."))
         }
         Target::Installation | Target::Batch { .. } | Target::Upload { .. } => Ok(()),
@@ -153,7 +160,7 @@ mod tests {
                 | Action::SeeBatches
                 | Action::SeeBatch => ["...", "...", "...", "...", "44."],
                 Action::Submit | Action::ActOnUpload => ["3..", "3..", "3..", "3..", "44."],
-                Action::ActOnBatch => ["3..", "3..", "3..", "33.", "44."],
+                Action::ActOnBatch | Action::UseWebhooks => ["3..", "3..", "3..", "33.", "44."],
                 Action::DrainNode | Action::ManagePeople => ["33.", "33.", "33.", "33.", "44."],
             };
             let found = [Target::Installation, own, own_private, others, others_private]

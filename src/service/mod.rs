@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! caller   who asks                  may       the one policy            error   what a client may learn
-//! batches, items, nodes, submit, uploads   the use cases, by noun              live    the answer to a subscribe
+//! batches, items, nodes, submit,
+//! uploads, webhooks                  the use cases, by noun              live    the answer to a subscribe
 //! people   sign-in, logins, tokens   password  the slow hash             secret  random codes and their hashes
 //! ```
 //!
@@ -21,6 +22,7 @@ mod related;
 pub mod secret;
 pub mod submit;
 pub mod uploads;
+mod webhooks;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 //! lease     leases granted, reported on, taken back         acts      what people ask of a batch, at once or in steps
 //! read      items, lists, search, changes, audit            cluster   nodes, and how far what they run is
 //! access    people, logins, tokens, idempotency keys        files     file contents and their sweep
+//! webhooks  messages about the ends of batches, and the tries to deliver them
 //! records   the shapes that leave this room                 entity, migration   the rows and the schema
 //! backend   all that differs between databases              clock, disk         the time, and the room that is left
 //! uploads   files that come in pieces
@@ -31,6 +32,7 @@ mod tape;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +51,9 @@ pub use clock::{Clock, Moment, Uptime};
 pub use error::StoreError;
 pub use records::*;
 pub use uploads::{AnnouncedFile, UPLOAD_IDLE_MS, UPLOADS_PER_PERSON_MAX, UploadRecord};
+pub use webhooks::{
+    ClaimedDelivery, DeliveryFilter, DeliveryList, DeliveryOutcome, Next, WebhookSecretRecord,
+};
 
 use self::backend::{Backend, Durability, row, run};
 use self::clock::{Clocks, FileAges};

@@ -65,3 +65,4 @@ mod unpack;
 mod uploads;
 mod values;
 mod watch;
+mod webhooks;

@@ -1,4 +1,5 @@
-//! Deletes batches and uploads that are too old, sweeps up after deleted ones, and looks for room while the disk is full.
+//! Deletes batches, messages about them and uploads that are too old, sweeps up after deleted ones, and looks for room while the
+//! disk is full.
 //!
 //! Whatever several nodes do at once here, it is done once.
 
@@ -103,6 +104,10 @@ impl Retention {
                 Some(last) if !self.stops() => after = *last,
                 Some(_) | None => break,
             }
+        }
+        let oldest = store.now().plus_ms(-i64::from(self.days) * DAY_MS);
+        while store.delete_deliveries(oldest).await? && !self.stops() {
+            tokio::time::sleep(SWEEP_PAUSE).await;
         }
         self.sweep_deleted().await?;
         while store.sweep_uploads().await? && !self.stops() {

@@ -3,7 +3,8 @@
 //! ```text
 //! extract   caller, place, query, body     submit   bodies that bring items     openapi    the document
 //! read      what can be looked at          act      what can be asked           validator  tags of answers
-//! reference the document as a page         uploads  files that come in pieces
+//! reference the document as a page       webhooks messages about the ends of batches
+//! uploads   files that come in pieces
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
@@ -15,6 +16,7 @@ mod reference;
 mod submit;
 mod uploads;
 mod validator;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -54,6 +56,11 @@ const ROUTES: &[Route] = &[
     ("GET", "/uploads/{id}", || get(uploads::status)),
     ("PATCH", "/uploads/{id}", || patch(uploads::add_piece)),
     ("DELETE", "/uploads/{id}", || delete(uploads::remove)),
+    ("GET", "/webhooks/deliveries", || get(webhooks::deliveries)),
+    ("GET", "/webhooks/deliveries/{id}", || get(webhooks::delivery)),
+    ("POST", "/webhooks/deliveries/{id}/redeliver", || post(webhooks::redeliver)),
+    ("GET", "/webhooks/secret", || get(webhooks::secret)),
+    ("POST", "/webhooks/secret/rotate", || post(webhooks::rotate)),
     ("GET", "/nodes", || get(read::nodes)),
     ("POST", "/nodes/{id}/drain", || post(act::drain)),
 ];

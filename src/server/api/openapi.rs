@@ -13,8 +13,9 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::protocol::{
-    Batch, BatchPage, BatchPatch, Budget, CancelRequest, ErrorCode, FamilyPage, ItemDetail, ItemPage,
-    LogPart, NewUpload, NodePage, Options, RetryRequest, TaskPage, UploadStatus,
+    Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode, FamilyPage,
+    ItemDetail, ItemPage, LogPart, NewUpload, NodePage, Options, RetryRequest, TaskPage, UploadStatus,
+    WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -79,6 +80,10 @@ fn derived_schemas() -> Map<String, Value> {
     answered.subschema_for::<NodePage>();
     answered.subschema_for::<TaskPage>();
     answered.subschema_for::<UploadStatus>();
+    answered.subschema_for::<WebhookDelivery>();
+    answered.subschema_for::<DeliveryDetail>();
+    answered.subschema_for::<DeliveryPage>();
+    answered.subschema_for::<WebhookSecret>();
     let mut asked = SchemaGenerator::new(settings().for_deserialize());
     asked.subschema_for::<BatchPatch>();
     asked.subschema_for::<Budget>();

@@ -111,6 +111,7 @@ impl Service {
     /// All but the items, checked, before the first byte of them is read.
     async fn checked(&self, caller: &Caller, new: NewBatch) -> Result<CheckedBatch, ApiError> {
         let parent = self.parent_of(caller, &new).await?;
+        self.room_for_webhook(caller, &new).await?;
         Ok(self.parts().engine.check(new, caller.name.clone())?.with_parent(parent))
     }
 }
