@@ -169,11 +169,13 @@ pub enum Loop {
     Timer,
     /// Counts the turns that the others get.
     Turns,
+    /// Sends messages about the ends of batches.
+    Webhooks,
 }
 
 impl Loop {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Accept,
         Self::Audit,
         Self::Heartbeat,
@@ -199,6 +201,7 @@ impl Loop {
         Self::Retention,
         Self::Timer,
         Self::Turns,
+        Self::Webhooks,
     ];
 
     /// Its place in `FAILPOINTS`.
@@ -230,6 +233,7 @@ impl Loop {
             Self::Retention => "loop.retention",
             Self::Timer => "loop.timer",
             Self::Turns => "loop.turns",
+            Self::Webhooks => "loop.webhooks",
         }
     }
 

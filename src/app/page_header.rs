@@ -36,6 +36,7 @@ pub fn Header() -> impl IntoView {
             <nav class="ways" aria-label="Pages">
                 <a href="/" aria-current=move || here("/")>"Batches"</a>
                 <a href="/nodes" aria-current=move || here("/nodes")>"Nodes"</a>
+                <a href="/webhooks" aria-current=move || here("/webhooks")>"Webhooks"</a>
             </nav>
             <div class="top-end">
                 <ConnectionChip />

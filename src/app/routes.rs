@@ -13,7 +13,8 @@ use super::current_user::provide_current_user;
 use super::live::provide_live_client;
 use super::page_header::Header;
 use super::pages::{
-    BatchPage, BatchesPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage, NotFoundPage,
+    BatchPage, BatchesPage, DeliveryDetailPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage,
+    NotFoundPage, WebhooksPage,
 };
 use super::upload::Upload;
 
@@ -35,6 +36,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/batches/:id") view=BatchPage ssr=Async />
                     <Route path=path!("/batches/:id/items/:seq") view=ItemPage ssr=Async />
                     <Route path=path!("/nodes") view=NodesPage ssr=Async />
+                    <Route path=path!("/webhooks") view=WebhooksPage ssr=Async />
+                    <Route path=path!("/webhooks/:id") view=DeliveryDetailPage ssr=Async />
                     <Route path=path!("/login") view=LoginPage ssr=Async />
                     <Route path=path!("/first/:code") view=FirstPage ssr=Async />
                 </Routes>

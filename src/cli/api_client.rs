@@ -18,6 +18,7 @@ use super::reach::Server;
 use crate::backoff::Backoff;
 use crate::client::words;
 use crate::protocol::ErrorCode;
+use crate::server::outgoing_tls;
 
 /// How long a connection may take to be made.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -108,7 +109,7 @@ impl ApiClient {
     /// # Errors
     /// [`RequestError::Unusable`] where TLS cannot be set up.
     pub(in crate::cli) fn new(server: Server, patience: Duration) -> Result<Self, RequestError> {
-        let built = tls().and_then(|tls| {
+        let built = outgoing_tls().map_err(|error| error.to_string()).and_then(|tls| {
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls)
                 .redirect(reqwest::redirect::Policy::none())
@@ -274,14 +275,4 @@ fn causes(error: &dyn std::error::Error) -> String {
         last = next;
     }
     last.to_string()
-}
-
-/// TLS with the roots that `watch` trusts too, whatever is installed here.
-fn tls() -> Result<rustls::ClientConfig, String> {
-    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let versions = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
-    Ok(versions.with_root_certificates(roots).with_no_client_auth())
 }

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use ipnet::IpNet;
+
 use super::Config;
 use super::files::{AddressStyle, FilesUrl};
 use crate::protocol::Role;
@@ -48,17 +50,29 @@ fn text(raw: &Raw) -> Option<&str> {
     }
 }
 
-fn addresses(raw: &Raw) -> Option<Vec<IpAddr>> {
+/// A list; where everything is text, with commas between.
+fn list(raw: &Raw) -> Option<Vec<String>> {
     match raw {
-        Raw::List(list) => list.iter().map(|text| text.parse().ok()).collect(),
-        Raw::Untyped(text) => text
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(|text| text.parse().ok())
-            .collect(),
+        Raw::List(list) => Some(list.clone()),
+        Raw::Untyped(text) => {
+            let entries = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+            Some(entries.map(str::to_owned).collect())
+        }
         Raw::Text(_) | Raw::Whole(_) | Raw::Other => None,
     }
+}
+
+fn addresses(raw: &Raw) -> Option<Vec<IpAddr>> {
+    list(raw)?.iter().map(|text| text.parse().ok()).collect()
+}
+
+/// True for an address, a network or the name of a host.
+fn is_place(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let name = !text.is_empty() && text.len() <= 253 && text.bytes().all(plain);
+    // Digits and dots alone are meant as an address.
+    let numeric = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    text.parse::<IpAddr>().is_ok() || text.parse::<IpNet>().is_ok() || (name && !numeric)
 }
 
 /// An origin: scheme and authority, nothing after.
@@ -165,6 +179,11 @@ pub(super) const FIELDS: &[Field] = &[
     field!(limits.json_body_bytes_max, "a whole number of bytes from 1024 to 1073741824", |raw| {
         whole(raw, 1_024..=1 << 30)
     }),
+    field!(
+        webhooks.allow,
+        "a list of addresses, networks and names of hosts, like [\"10.0.0.0/8\", \"hooks.internal\"]",
+        |raw| list(raw).filter(|entries| entries.iter().all(|entry| is_place(entry)))
+    ),
 ];
 
 /// The setting `table.key`, if there is one.
@@ -179,4 +198,4 @@ pub(super) fn keys(table: &str) -> String {
 }
 
 /// The tables, in order.
-pub(super) const TABLES: [&str; 6] = ["server", "database", "files", "engine", "live", "limits"];
+pub(super) const TABLES: [&str; 7] = ["server", "database", "files", "engine", "live", "limits", "webhooks"];

@@ -37,6 +37,8 @@ pub struct Config {
     pub live: LiveConfig,
     /// `[limits]`
     pub limits: LimitsConfig,
+    /// `[webhooks]`
+    pub webhooks: WebhooksConfig,
     /// `[[task]]`, in their order.
     pub tasks: Vec<TaskConfig>,
 }
@@ -172,6 +174,13 @@ impl Default for LimitsConfig {
             json_body_bytes_max: 16 * 1024 * 1024,
         }
     }
+}
+
+/// `[webhooks]`: where messages about the ends of batches may go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WebhooksConfig {
+    /// What may be reached beyond public addresses: addresses, networks like `10.0.0.0/8`, and names of hosts. None.
+    pub allow: Vec<String>,
 }
 
 impl Config {

@@ -31,7 +31,8 @@ impl BodyFault {
     }
 
     /// The fault of whoever carries a body, if that is what `fault` says: see [`ByteStream`].
-    pub(super) fn of_carrier(fault: &io::Error) -> Option<Self> {
+    #[must_use]
+    pub fn of_carrier(fault: &io::Error) -> Option<Self> {
         match fault.kind() {
             io::ErrorKind::FileTooLarge => {
                 let detail = "The body is over the limit of this server.";

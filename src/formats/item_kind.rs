@@ -5,7 +5,10 @@ use crate::protocol::{ApiError, InputKind, Json};
 
 /// The refusal of items that are no files, where the task takes files.
 pub(super) fn takes_files() -> ApiError {
-    ApiError::invalid("This task takes files: send multipart/form-data with parts named file.")
+    ApiError::invalid(
+        "This task takes files: send multipart/form-data with parts named file, or JSON with uploads that are whole, \
+         {\"upload\":\"ID\"}.",
+    )
 }
 
 /// Refuses numbers in place of items, where the task takes other items.

@@ -22,6 +22,12 @@ pub trait ItemSink: Send {
     /// A refusal ends the reading.
     fn push(&mut self, item: &Json) -> impl Future<Output = Result<(), ApiError>> + Send;
 
+    /// Adds files that have come before, by the ids of their uploads: all of them, or none.
+    ///
+    /// # Errors
+    /// A refusal ends the reading.
+    fn push_uploads(&mut self, ids: Vec<String>) -> impl Future<Output = Result<(), ApiError>> + Send;
+
     /// A file without a name for what must be looked at whole before any of it is an item, on the disk that is there for
     /// such; it goes when it is dropped.
     ///

@@ -4,6 +4,8 @@
 //! of a million numbers takes no more memory than its text. Items are kept as they were written; unknown members are
 //! refused.
 
+use std::collections::HashSet;
+
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -61,6 +63,13 @@ struct AdditionMembers<'a> {
 #[serde(deny_unknown_fields)]
 struct CountMembers {
     count: u64,
+}
+
+/// `{"upload"}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UploadMembers {
+    upload: String,
 }
 
 /// Reads the body of a create.
@@ -131,10 +140,11 @@ impl JsonList<'_> {
     /// `invalid` or `too_large` for an item that the task does not take, with its number; what the sink refused. The items
     /// before that are in the sink.
     pub async fn read_into(self, input: InputKind, sink: &mut impl ItemSink) -> Result<(), ApiError> {
+        if input == InputKind::File {
+            let ids = self.upload_ids()?;
+            return if ids.is_empty() { Ok(()) } else { sink.push_uploads(ids).await };
+        }
         for (at, raw) in ListValues::of(self.0).enumerate() {
-            if input == InputKind::File {
-                return Err(takes_files());
-            }
             let number = at + 1;
             let item = one_line(raw?)?;
             if sent_bytes(&item) > ITEM_BYTES_MAX {
@@ -148,6 +158,23 @@ impl JsonList<'_> {
             sink.push(&item).await?;
         }
         Ok(())
+    }
+
+    /// The uploads that the items name, each once.
+    fn upload_ids(self) -> Result<Vec<String>, ApiError> {
+        let (mut ids, mut seen) = (Vec::new(), HashSet::new());
+        for (at, raw) in ListValues::of(self.0).enumerate() {
+            let number = at + 1;
+            let refused = |why: String| ApiError::invalid(format!("Item {number}: {why}"));
+            let members: Object<UploadMembers> =
+                serde_json::from_str(raw?.get()).map_err(|_shape| refused(takes_files().detail))?;
+            let id = members.0.upload;
+            if !seen.insert(id.clone()) {
+                return Err(refused(format!("the upload {id:?} is named twice; each is one item.")));
+            }
+            ids.push(id);
+        }
+        Ok(ids)
     }
 }
 

@@ -131,7 +131,7 @@ pub struct Options {
     pub start_at: Option<Timestamp>,
     /// A batch to submit at the end: a body of `POST /batches`, with `on`.
     pub then: Option<Json>,
-    /// Told of the end by POST.
+    /// An address of `http` or `https` that is told of the end by POST, in at most 2,000 bytes.
     pub webhook: Option<String>,
     /// Seen by its owner and admins only.
     pub private: bool,

@@ -26,6 +26,8 @@ pub enum ErrorCode {
     WrongState,
     /// 409: an append that does not continue the batch; `total` says where it stands.
     WrongFirstSeq,
+    /// 409: a piece that does not continue the upload; `offset` says where it stands.
+    WrongOffset,
     /// 409: the same key is being used by a request that has not ended.
     IdempotencyInFlight,
     /// 413: larger than a limit; the detail names it.
@@ -54,7 +56,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Malformed,
         Self::NotSignedIn,
         Self::NotAllowed,
@@ -63,6 +65,7 @@ impl ErrorCode {
         Self::NotFinished,
         Self::WrongState,
         Self::WrongFirstSeq,
+        Self::WrongOffset,
         Self::IdempotencyInFlight,
         Self::TooLarge,
         Self::UnsupportedType,
@@ -89,6 +92,7 @@ impl ErrorCode {
             Self::NotFinished => (409, "not_finished", "The batch has not finished"),
             Self::WrongState => (409, "wrong_state", "The state does not allow this"),
             Self::WrongFirstSeq => (409, "wrong_first_seq", "The items do not continue the batch"),
+            Self::WrongOffset => (409, "wrong_offset", "The piece does not continue the upload"),
             Self::IdempotencyInFlight => (409, "idempotency_in_flight", "The same request is under way"),
             Self::TooLarge => (413, "too_large", "Too large"),
             Self::UnsupportedType => (415, "unsupported_type", "Content type not supported"),
@@ -134,6 +138,8 @@ pub struct ApiError {
     pub detail: String,
     /// Items of the batch so far, on `wrong_first_seq`.
     pub total: Option<u64>,
+    /// Bytes of the upload so far, on `wrong_offset`, and where a piece did not come whole.
+    pub offset: Option<u64>,
     /// The line of the input at fault, counted from 1.
     pub line: Option<u64>,
     /// When to try again, in seconds, on `too_many`, `busy` and `idempotency_in_flight`.
@@ -146,7 +152,7 @@ impl ApiError {
         let retry_after_seconds =
             matches!(code, ErrorCode::TooMany | ErrorCode::Busy | ErrorCode::IdempotencyInFlight)
                 .then_some(1);
-        Self { code, detail: detail.into(), total: None, line: None, retry_after_seconds }
+        Self { code, detail: detail.into(), total: None, offset: None, line: None, retry_after_seconds }
     }
 
     /// [`ErrorCode::Invalid`] with `detail`.
@@ -178,6 +184,13 @@ impl ApiError {
         self
     }
 
+    /// The same refusal, with the bytes of the upload that survive.
+    #[must_use]
+    pub fn at_offset(mut self, offset: u64) -> Self {
+        self.offset = Some(offset);
+        self
+    }
+
     /// The body of an `application/problem+json` answer.
     #[must_use]
     pub fn problem(&self) -> serde_json::Value {
@@ -186,7 +199,7 @@ impl ApiError {
             "type": format!("urn:milepost:problem:{code}"), "title": title, "status": status,
             "code": code, "detail": self.detail,
         });
-        for (name, value) in [("total", self.total), ("line", self.line)] {
+        for (name, value) in [("total", self.total), ("offset", self.offset), ("line", self.line)] {
             if let Some(value) = value {
                 body[name] = value.into();
             }

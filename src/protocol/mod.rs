@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
-//! batch, item, task the nouns        error   what a client may learn
+//! batch, item, task, webhook, upload the nouns  error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
 //! ```
@@ -26,6 +26,8 @@ pub mod state;
 pub mod task;
 pub mod time;
 pub mod topic;
+pub mod upload;
+pub mod webhook;
 
 pub use batch::{
     Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, CancelRequest, NewBatch,
@@ -46,3 +48,8 @@ pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};
 pub use time::Timestamp;
 pub use topic::Topic;
+pub use upload::{NewUpload, UploadStatus};
+pub use webhook::{
+    DeliveryAttempt, DeliveryDetail, DeliveryId, DeliveryPage, DeliveryQuery, DeliveryState, WebhookDelivery,
+    WebhookSecret,
+};

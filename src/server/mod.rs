@@ -4,7 +4,8 @@
 //! router     every URL on one screen, with its policy       state, extract   what handlers may use
 //! gate       what every request passes                      problem, health  refusals for programs, readiness
 //! pages      the app, its files, its functions              api, results     programs and downloads
-//! live       the live connection                            process          one per folder, listening
+//! live       the live connection                            webhooks         messages about the ends of batches
+//! transport  connections, listening                         lock             one process per folder
 //! ```
 //!
 //! No route without a policy. Nothing is decided here: the service does.
@@ -26,6 +27,7 @@ pub mod state;
 mod transport;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -40,6 +42,7 @@ use tokio_util::task::TaskTracker;
 pub use open_store::open_store_parallel;
 pub use start_error::StartError;
 pub use state::AppState;
+pub use transport::outgoing_tls;
 
 use self::gate::{Revocations, watch_revocations};
 use self::live::{FrameBudget, PermitLimits, Permits, ReadShare, TopicBudget};
@@ -48,6 +51,7 @@ use self::open_store::{is_shared, open_store, store_options};
 use self::state::{Limits, LiveOptions, Site};
 use self::transport::TrustedProxies;
 use self::transport::{ConnectionLimits, OpenConnections};
+use self::webhooks::{AddressGuard, Sender};
 use crate::config::{Config, ConfigError};
 use crate::engine::{Engine, EngineOptions};
 use crate::fault::Loop;
@@ -154,6 +158,7 @@ async fn run_with(
     let routes = if serves {
         engine.feed_windows();
         keep_watching_revocations(&engine, &state);
+        keep_sending_webhooks(config, &engine, &state)?;
         router::router(state)
     } else {
         router::probes(state)
@@ -235,6 +240,16 @@ fn keep_watching_revocations(engine: &Engine, state: &AppState) {
         let (revocations, service, stop) = watched.clone();
         watch_revocations(revocations, service, stop)
     });
+}
+
+/// Sends messages about the ends of batches, for as long as the server lives.
+fn keep_sending_webhooks(config: &Config, engine: &Engine, state: &AppState) -> Result<(), StartError> {
+    let guard = AddressGuard::new(&config.webhooks.allow);
+    let sender = Sender::new(state.service.clone(), guard, state.stop.clone());
+    let sender =
+        sender.map_err(|reason| StartError::Refused(format!("TLS cannot be used here: {reason}")))?;
+    engine.keep(Loop::Webhooks, move || sender.clone().run());
+    Ok(())
 }
 
 /// Beyond loopback there must be somebody who can sign in, and nobody else who could.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::webhooks::masked;
 use super::{Action, Caller, Service, Target, may};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
 use crate::protocol::{
@@ -61,7 +62,11 @@ impl Service {
         Ok(BatchSettings {
             task_title: info.map_or_else(|| batch.task.clone(), |info| info.title.clone()),
             params: titled(&parse(&batch.params), schema.as_ref()),
-            options: batch.options,
+            options: if may(caller, Action::UseWebhooks, Target::from(&batch)).is_ok() {
+                batch.options
+            } else {
+                masked(batch.options)
+            },
             columns: batch.columns,
             acts,
             slots: self.slots().await?,
@@ -166,6 +171,7 @@ impl Service {
         may(caller, Action::Submit, Target::Installation)?;
         let engine = &self.inner.engine;
         let parent = self.parent_of(caller, &new).await?;
+        self.room_for_webhook(caller, &new).await?;
         let checked = engine.check(new, caller.name.clone())?.with_parent(parent);
         Ok(engine.wire(&engine.create_generated(checked, count, None).await?))
     }

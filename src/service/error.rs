@@ -27,6 +27,9 @@ impl From<StoreError> for ApiError {
                 refusal
             }
             StoreError::Taken(what) => Self::invalid(format!("{what} is taken.")),
+            StoreError::OverBound(bound) => {
+                Self::new(ErrorCode::TooMany, format!("One person may have {bound}: use or delete some."))
+            }
             StoreError::DiskFull => disk_full(),
             StoreError::Busy(reason) => {
                 static LIMIT: LogLimit = LogLimit::once_a_minute();

@@ -22,25 +22,31 @@ pub enum Action {
     SeeBatch,
     /// Make a batch.
     Submit,
+    /// Send pieces of a file, ask how far it is, take it away.
+    ActOnUpload,
     /// Pause, resume, cancel, retry, change, extend, seal, delete a batch.
     ActOnBatch,
     /// Stop a node from taking work.
     DrainNode,
+    /// Look at messages about the ends of one's own batches, have them sent again, see and change what they are signed with.
+    UseWebhooks,
     /// Look at and change who may come in.
     ManagePeople,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::SeeTasks,
         Self::SeeNodes,
         Self::SeeMetrics,
         Self::SeeBatches,
         Self::SeeBatch,
         Self::Submit,
+        Self::ActOnUpload,
         Self::ActOnBatch,
         Self::DrainNode,
+        Self::UseWebhooks,
         Self::ManagePeople,
     ];
 
@@ -51,7 +57,7 @@ impl Action {
             Self::SeeTasks | Self::SeeNodes | Self::SeeMetrics | Self::SeeBatches | Self::SeeBatch => {
                 PersonRole::Viewer
             }
-            Self::Submit | Self::ActOnBatch => PersonRole::Operator,
+            Self::Submit | Self::ActOnUpload | Self::ActOnBatch | Self::UseWebhooks => PersonRole::Operator,
             Self::DrainNode | Self::ManagePeople => PersonRole::Admin,
         }
     }
@@ -68,6 +74,11 @@ pub enum Target<'a> {
         owner: &'a str,
         /// Seen by its owner and admins only.
         private: bool,
+    },
+    /// One file that comes in pieces: seen by whoever sends it and admins only.
+    Upload {
+        /// Who sends it.
+        owner: &'a str,
     },
 }
 
@@ -89,15 +100,25 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
     {
         return Err(ApiError::not_found("batch"));
     }
+    if let Target::Upload { owner } = target
+        && !admin
+        && owner != caller.name
+    {
+        return Err(ApiError::not_found("upload"));
+    }
     if caller.role < action.least_role() {
         let least = action.least_role().as_str();
         return Err(ApiError::new(ErrorCode::NotAllowed, format!("This takes the role {least}.")));
     }
     match target {
-        Target::Batch { owner, .. } if action == Action::ActOnBatch && !admin && owner != caller.name => {
+        Target::Batch { owner, .. }
+            if matches!(action, Action::ActOnBatch | Action::UseWebhooks)
+                && !admin
+                && owner != caller.name =>
+        {
             Err(ApiError::new(ErrorCode::NotAllowed, "This batch belongs to somebody else."))
         }
-        Target::Installation | Target::Batch { .. } => Ok(()),
+        Target::Installation | Target::Batch { .. } | Target::Upload { .. } => Ok(()),
     }
 }
 
@@ -129,6 +150,8 @@ mod tests {
         let own_private = Target::Batch { owner: "ada", private: true };
         let others = Target::Batch { owner: "bob", private: false };
         let others_private = Target::Batch { owner: "bob", private: true };
+        let upload = Target::Upload { owner: "ada" };
+        let others_upload = Target::Upload { owner: "bob" };
         for action in Action::ALL {
             let expected = match action {
                 Action::SeeTasks
@@ -136,13 +159,15 @@ mod tests {
                 | Action::SeeMetrics
                 | Action::SeeBatches
                 | Action::SeeBatch => ["...", "...", "...", "...", "44."],
-                Action::Submit => ["3..", "3..", "3..", "3..", "44."],
-                Action::ActOnBatch => ["3..", "3..", "3..", "33.", "44."],
+                Action::Submit | Action::ActOnUpload => ["3..", "3..", "3..", "3..", "44."],
+                Action::ActOnBatch | Action::UseWebhooks => ["3..", "3..", "3..", "33.", "44."],
                 Action::DrainNode | Action::ManagePeople => ["33.", "33.", "33.", "33.", "44."],
             };
             let found = [Target::Installation, own, own_private, others, others_private]
                 .map(|target| row(action, target));
             assert_eq!(found, expected, "{action:?}");
         }
+        assert_eq!(row(Action::ActOnUpload, upload), "3..");
+        assert_eq!(row(Action::ActOnUpload, others_upload), "44.");
     }
 }

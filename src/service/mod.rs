@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! caller   who asks                  may       the one policy            error   what a client may learn
-//! batches, items, nodes, submit      the use cases, by noun              live    the answer to a subscribe
+//! batches, items, nodes, submit,
+//! uploads, webhooks                  the use cases, by noun              live    the answer to a subscribe
 //! people   sign-in, logins, tokens   password  the slow hash             secret  random codes and their hashes
 //! ```
 //!
@@ -20,6 +21,8 @@ pub mod people;
 mod related;
 pub mod secret;
 pub mod submit;
+pub mod uploads;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -29,6 +32,7 @@ pub use nodes::Figures;
 pub use people::{IssuedLogin, People};
 
 use self::submit::KeysInHand;
+use self::uploads::Writers;
 use crate::engine::Engine;
 use crate::hub::Hub;
 use crate::protocol::{ApiError, BatchId, Me};
@@ -41,6 +45,7 @@ pub struct Service {
     inner: Arc<Parts>,
     people: People,
     keys: KeysInHand,
+    writers: Writers,
 }
 
 /// What the door leads to.
@@ -62,7 +67,7 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let people = People::new(parts.store.clone());
-        Self { inner: Arc::new(parts), people, keys: KeysInHand::default() }
+        Self { inner: Arc::new(parts), people, keys: KeysInHand::default(), writers: Writers::default() }
     }
 
     /// What is behind it, for the rooms that only carry (server's downloads, live).

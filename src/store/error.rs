@@ -25,6 +25,9 @@ pub enum StoreError {
     /// A unique name is taken. The request's fault; final.
     #[error("{0} is taken")]
     Taken(String),
+    /// A person has as many of something as one may have, which is named. The request's fault, until some are gone.
+    #[error("the bound is {0}")]
+    OverBound(String),
     /// The disk is full. Nobody's fault; try again later.
     #[error("the disk is full")]
     DiskFull,
@@ -62,6 +65,7 @@ impl StoreError {
             | Self::NotFinished
             | Self::WrongFirstSeq { .. }
             | Self::Taken(_)
+            | Self::OverBound(_)
             | Self::Busy(_)
             | Self::Invariant(_)
             | Self::ContentGone
@@ -79,6 +83,7 @@ impl StoreError {
             | Self::NotFinished
             | Self::WrongFirstSeq { .. }
             | Self::Taken(_)
+            | Self::OverBound(_)
             | Self::Invariant(_) => true,
             Self::DiskFull
             | Self::Busy(_)

@@ -5,8 +5,10 @@
 //! lease     leases granted, reported on, taken back         acts      what people ask of a batch, at once or in steps
 //! read      items, lists, search, changes, audit            cluster   nodes, and how far what they run is
 //! access    people, logins, tokens, idempotency keys        files     file contents and their sweep
+//! webhooks  messages about the ends of batches, and the tries to deliver them
 //! records   the shapes that leave this room                 entity, migration   the rows and the schema
 //! backend   all that differs between databases              clock, disk         the time, and the room that is left
+//! uploads   files that come in pieces
 //! ```
 //!
 //! Invariants 1 to 6 of the tape hold in every committed snapshot. Entities never leave this room; records do.
@@ -29,6 +31,8 @@ pub mod records;
 mod tape;
 #[cfg(test)]
 mod tests;
+mod uploads;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,8 +41,8 @@ use std::time::Duration;
 pub use self::acts::Followed;
 pub use self::cluster::ProgressRecord;
 pub use self::files::{
-    Addressing, BucketOptions, ContentStream, Draft, FileStore, LocalFile, SMALL_FILE_BYTES_MAX, SealedFile,
-    Stored,
+    Addressing, BucketOptions, ContentStream, Draft, FileStore, LocalFile, PieceWriter, Progress,
+    SMALL_FILE_BYTES_MAX, SealedFile, Stored,
 };
 pub use self::lease::{Claim, ClaimRequest, LOST, POISON, ReclaimScope, RetryPolicy, RunnableTasks};
 pub use self::read::{Hints, Since, Standing};
@@ -46,6 +50,10 @@ pub use self::tape::{PLAIN_COLUMN, STRIP_CELLS_MAX};
 pub use clock::{Clock, Moment, Uptime};
 pub use error::StoreError;
 pub use records::*;
+pub use uploads::{AnnouncedFile, UPLOAD_IDLE_MS, UPLOADS_PER_PERSON_MAX, UploadRecord};
+pub use webhooks::{
+    ClaimedDelivery, DeliveryFilter, DeliveryList, DeliveryOutcome, Next, WebhookSecretRecord,
+};
 
 use self::backend::{Backend, Durability, row, run};
 use self::clock::{Clocks, FileAges};

@@ -1,6 +1,7 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
 //! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how
-//! many statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`.
+//! many statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`, files that come in
+//! pieces in `uploads`.
 //!
 //! `audit` passes after every step.
 
@@ -13,6 +14,7 @@ mod nodes;
 mod statements;
 mod together;
 mod upgrade;
+mod uploads;
 
 use std::collections::HashMap;
 use std::path::Path;

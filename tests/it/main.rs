@@ -62,5 +62,7 @@ mod submit_owed;
 mod support;
 mod tidy;
 mod unpack;
+mod uploads;
 mod values;
 mod watch;
+mod webhooks;

@@ -32,6 +32,10 @@ impl ItemSink for Kept {
         Ok(())
     }
 
+    async fn push_uploads(&mut self, _ids: Vec<String>) -> Result<(), ApiError> {
+        Ok(())
+    }
+
     fn scratch_file(&self) -> Result<File, ApiError> {
         Ok(tempfile::tempfile().unwrap())
     }

@@ -9,6 +9,7 @@ mod door;
 mod act;
 mod load;
 mod submit;
+mod webhooks;
 
 pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SetTheme};
 pub use load::{
@@ -16,6 +17,7 @@ pub use load::{
     load_nodes, load_parent, load_related, load_settings, load_strip, load_tasks, load_window,
 };
 pub use submit::{Preview, PreviewCsv, RunDemo, SubmitForm};
+pub use webhooks::{Redeliver, RotateWebhookSecret, load_deliveries, load_delivery, load_webhook_secret};
 
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};

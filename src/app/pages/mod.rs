@@ -14,6 +14,7 @@ mod new_batch;
 mod nodes;
 mod not_found;
 mod title;
+mod webhooks;
 
 pub use batch::BatchPage;
 pub use batches::BatchesPage;
@@ -23,3 +24,4 @@ pub use login::LoginPage;
 pub use new_batch::NewBatchPage;
 pub use nodes::NodesPage;
 pub use not_found::NotFoundPage;
+pub use webhooks::{DeliveryDetailPage, WebhooksPage};

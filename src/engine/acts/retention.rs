@@ -1,4 +1,5 @@
-//! Deletes batches that are too old, sweeps up after deleted ones, and looks for room while the disk is full.
+//! Deletes batches, messages about them and uploads that are too old, sweeps up after deleted ones, and looks for room while the
+//! disk is full.
 //!
 //! Whatever several nodes do at once here, it is done once.
 
@@ -104,7 +105,14 @@ impl Retention {
                 Some(_) | None => break,
             }
         }
+        let oldest = store.now().plus_ms(-i64::from(self.days) * DAY_MS);
+        while store.delete_deliveries(oldest).await? && !self.stops() {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
         self.sweep_deleted().await?;
+        while store.sweep_uploads().await? && !self.stops() {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
         while sweep == Sweep::Everything && store.sweep_unnamed().await? && !self.stops() {
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_PAUSE) => {}

@@ -75,6 +75,12 @@ impl Intake {
         &self.batch
     }
 
+    /// Seq of the next item.
+    #[must_use]
+    pub fn next_seq(&self) -> Seq {
+        self.next
+    }
+
     /// Names the columns of a batch that was begun without items, by the first CSV that comes to it.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 //! The bounds of a batch's name and options.
 
+use url::Url;
+
 use super::invalid;
 use crate::engine::EngineError;
 use crate::protocol::{Options, limits};
@@ -12,6 +14,8 @@ const TIMEOUT_SECONDS_MAX: f64 = 2_592_000.0;
 const IDLE_SECONDS_MAX: u64 = 604_800;
 /// Longest delay between attempts at most: a week.
 const RETRY_MS_MAX: u64 = 604_800_000;
+/// Bytes of the address of a webhook.
+const WEBHOOK_BYTES_MAX: usize = 2_000;
 
 /// Checks a title; answers it without the blanks around it.
 pub fn name(given: &str) -> Result<String, EngineError> {
@@ -65,7 +69,47 @@ pub fn options(given: &Options) -> Result<(), EngineError> {
         let row = budget.failed_in_a_row.is_none_or(|most| most >= 1);
         expect(row, "budget.failed_in_a_row: at least 1 is expected")?;
     }
-    // Kept for later: what would not be carried out is refused, so that nobody waits for it.
-    expect(given.webhook.is_none(), "webhook: not supported yet; watch the batch instead")?;
-    Ok(())
+    given.webhook.as_deref().map_or(Ok(()), webhook)
+}
+
+/// Checks the address that is told of the end. Whether the operator lets requests go there is seen when one is sent.
+fn webhook(given: &str) -> Result<(), EngineError> {
+    expect(given.len() <= WEBHOOK_BYTES_MAX, "webhook: at most 2,000 bytes are expected")?;
+    let url = Url::parse(given).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some(url) = url else {
+        return expect(false, "webhook: an address is expected, like https://hooks.example/milepost");
+    };
+    // They would be shown wherever the address is.
+    let plain = url.username().is_empty() && url.password().is_none();
+    expect(
+        plain,
+        "webhook: an address without a name and password is expected; messages are signed instead",
+    )?;
+    expect(url.fragment().is_none(), "webhook: an address without a fragment (#…) is expected")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn webhooks_are_addresses_of_the_web() {
+        let refusal = |text: &str| webhook(text).err().map(|error| error.to_string()).unwrap_or_default();
+        for good in [
+            "https://hooks.example/x?y=1",
+            "http://127.0.0.1:8080/",
+            "https://münchen.example",
+            "http://[::1]/",
+        ] {
+            assert_eq!(refusal(good), "", "{good}");
+        }
+        let long = format!("https://a.example/{}", "x".repeat(WEBHOOK_BYTES_MAX));
+        for bad in
+            ["", "/x", "a.example", "ftp://a.example/", "https://", "javascript:1", "https://a b/", &long]
+        {
+            assert!(refusal(bad).contains("options.webhook: "), "{bad}");
+        }
+        assert!(refusal("https://ada:secret@a.example/").contains("without a name and password"));
+        assert!(refusal("https://a.example/#x").contains("fragment"));
+    }
 }

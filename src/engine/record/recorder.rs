@@ -224,7 +224,8 @@ fn is_defect(error: &StoreError) -> bool {
         | StoreError::WrongState(_)
         | StoreError::NotFinished
         | StoreError::WrongFirstSeq { .. }
-        | StoreError::Taken(_) => true,
+        | StoreError::Taken(_)
+        | StoreError::OverBound(_) => true,
         StoreError::DiskFull
         | StoreError::Busy(_)
         | StoreError::ContentGone

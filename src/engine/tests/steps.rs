@@ -134,7 +134,7 @@ async fn a_follow_up_is_checked_as_a_submit_is() {
         (r#"{"task":"probe","name":" ","items":["a"]}"#, "Invalid"),
         (r#"{"task":"probe","params":{"fail_each":"x"},"items":["a"]}"#, "Invalid"),
         (r#"{"task":"probe","items":["a"],"options":{"open":true}}"#, "open"),
-        (r#"{"task":"probe","items":["a"],"options":{"webhook":"http://a"}}"#, "webhook"),
+        (r#"{"task":"probe","items":["a"],"options":{"webhook":"a.example"}}"#, "webhook"),
         (r#"{"task":"probe","items":["a"],"options":{"then":{"task":"nope","items":["a"]}}}"#, "UnknownTask"),
         (
             r#"{"task":"probe","items":["a"],"options":{"then":{"task":"probe","items":1}}}"#,

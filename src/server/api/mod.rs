@@ -3,7 +3,8 @@
 //! ```text
 //! extract   caller, place, query, body     submit   bodies that bring items     openapi    the document
 //! read      what can be looked at          act      what can be asked           validator  tags of answers
-//! reference the document as a page
+//! reference the document as a page       webhooks messages about the ends of batches
+//! uploads   files that come in pieces
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
@@ -13,7 +14,9 @@ mod openapi;
 mod read;
 mod reference;
 mod submit;
+mod uploads;
 mod validator;
+mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -49,6 +52,15 @@ const ROUTES: &[Route] = &[
     ("GET", "/batches/{id}/items/{seq}/files/{*name}", || get(results::file)),
     ("GET", "/batches/{id}/families", || get(read::families)),
     ("GET", "/batches/{id}/results", || get(results::results)),
+    ("POST", "/uploads", || post(uploads::announce)),
+    ("GET", "/uploads/{id}", || get(uploads::status)),
+    ("PATCH", "/uploads/{id}", || patch(uploads::add_piece)),
+    ("DELETE", "/uploads/{id}", || delete(uploads::remove)),
+    ("GET", "/webhooks/deliveries", || get(webhooks::deliveries)),
+    ("GET", "/webhooks/deliveries/{id}", || get(webhooks::delivery)),
+    ("POST", "/webhooks/deliveries/{id}/redeliver", || post(webhooks::redeliver)),
+    ("GET", "/webhooks/secret", || get(webhooks::secret)),
+    ("POST", "/webhooks/secret/rotate", || post(webhooks::rotate)),
     ("GET", "/nodes", || get(read::nodes)),
     ("POST", "/nodes/{id}/drain", || post(act::drain)),
 ];

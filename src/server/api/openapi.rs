@@ -13,8 +13,9 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::protocol::{
-    Batch, BatchPage, BatchPatch, Budget, CancelRequest, ErrorCode, FamilyPage, ItemDetail, ItemPage,
-    LogPart, NodePage, Options, RetryRequest, TaskPage,
+    Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode, FamilyPage,
+    ItemDetail, ItemPage, LogPart, NewUpload, NodePage, Options, RetryRequest, TaskPage, UploadStatus,
+    WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -78,10 +79,16 @@ fn derived_schemas() -> Map<String, Value> {
     answered.subschema_for::<LogPart>();
     answered.subschema_for::<NodePage>();
     answered.subschema_for::<TaskPage>();
+    answered.subschema_for::<UploadStatus>();
+    answered.subschema_for::<WebhookDelivery>();
+    answered.subschema_for::<DeliveryDetail>();
+    answered.subschema_for::<DeliveryPage>();
+    answered.subschema_for::<WebhookSecret>();
     let mut asked = SchemaGenerator::new(settings().for_deserialize());
     asked.subschema_for::<BatchPatch>();
     asked.subschema_for::<Budget>();
     asked.subschema_for::<CancelRequest>();
+    asked.subschema_for::<NewUpload>();
     asked.subschema_for::<Options>();
     asked.subschema_for::<RetryRequest>();
     let mut schemas = asked.take_definitions(true);

@@ -22,7 +22,7 @@ use crate::server::extract::{PathParams, QueryParams, Who};
 type Answer<T> = Result<Json<T>, ApiError>;
 
 /// A page of a list, with a `Link` to the next (RFC 8288): the same address with `parameter` set to its cursor.
-fn page<T: serde::Serialize>(page: T, uri: &Uri, parameter: &str, next: Option<&str>) -> Response {
+pub(super) fn page<T: serde::Serialize>(page: T, uri: &Uri, parameter: &str, next: Option<&str>) -> Response {
     let mut response = Json(page).into_response();
     if let Some(next) = next {
         let asked = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());

@@ -128,7 +128,8 @@ fn form(state: &AppState, headers: &HeaderMap, body: Body) -> Result<FormBody, A
     Ok(FormBody { parts, file_bytes_max: state.limits.upload_bytes_max })
 }
 
-fn bytes(body: Body) -> ByteStream {
+/// A body as it comes.
+pub(super) fn bytes(body: Body) -> ByteStream {
     Box::pin(body.into_data_stream().map_err(|fault| {
         // The gate's own bound on bodies, and a sender who may no longer come in, told apart from a body cut short.
         let kind = if is_limit(&fault) {

@@ -20,7 +20,7 @@ impl Service {
         let batch = self.allowed(caller, Action::ActOnBatch, id).await?;
         let intake = self.parts().engine.append(batch.key, first_seq).await?;
         let input = intake.batch().input;
-        let mut sink = BatchSink::resumed(self, intake);
+        let mut sink = BatchSink::resumed(self, caller, intake);
         let read = match addition {
             Addition::Json(body) => match read_addition(&body) {
                 Ok(list) => list.read_into(input, &mut sink).await.map_err(BodyFault::Refused),

@@ -43,7 +43,7 @@ impl Service {
             Submission::Stream(new, stream) => {
                 let checked = self.checked(caller, new).await?;
                 let input = checked.input();
-                let mut sink = BatchSink::new(self, checked);
+                let mut sink = BatchSink::new(self, caller, checked);
                 let read = stream.read_into(input, &mut sink, hash).await;
                 BodyRead::Items(sink, read)
             }
@@ -78,7 +78,7 @@ impl Service {
                 Ok(BodyRead::Numbers(checked, count))
             }
             JsonItems::List(list) => {
-                let mut sink = BatchSink::new(self, checked);
+                let mut sink = BatchSink::new(self, caller, checked);
                 let read = list.read_into(input, &mut sink).await.map_err(BodyFault::Refused);
                 Ok(BodyRead::Items(sink, read))
             }
@@ -103,7 +103,7 @@ impl Service {
             reader.skip_rest().await.map_err(BodyFault::into_error)?;
             return Ok(BodyRead::Numbers(checked, count));
         }
-        let mut sink = BatchSink::new(self, checked);
+        let mut sink = BatchSink::new(self, caller, checked);
         let read = reader.read_items(input, &mut sink).await;
         Ok(BodyRead::Items(sink, read))
     }
@@ -111,6 +111,7 @@ impl Service {
     /// All but the items, checked, before the first byte of them is read.
     async fn checked(&self, caller: &Caller, new: NewBatch) -> Result<CheckedBatch, ApiError> {
         let parent = self.parent_of(caller, &new).await?;
+        self.room_for_webhook(caller, &new).await?;
         Ok(self.parts().engine.check(new, caller.name.clone())?.with_parent(parent))
     }
 }

@@ -4,6 +4,7 @@
 //! ```text
 //! submission   what comes          create, append   check -> read the items into a sink -> finish or halt
 //! key, replay  Idempotency-Key     sink             items -> a batch that begins with the first of them
+//! taken_uploads   files that came before, by pieces
 //! ```
 //!
 //! Whatever happens to the client, a batch that a body began is either whole or ends cancelled with the reason and the
@@ -16,6 +17,7 @@ mod key;
 mod replay;
 mod sink;
 mod submission;
+mod taken_uploads;
 #[cfg(test)]
 mod tests;
 
@@ -83,7 +85,7 @@ impl Service {
 }
 
 /// Runs `work` to its end even where the caller is dropped.
-async fn detached<T: Send + 'static>(
+pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
     match tokio::spawn(work).await {

@@ -6,12 +6,13 @@ use std::fs::File;
 use std::time::{Duration, Instant};
 
 use super::key::in_flight;
+use super::taken_uploads::TakenUploads;
 use crate::engine::{CheckedBatch, ClaimedKey, Empty, EngineError, Intake};
 use crate::formats::body::BodyFault;
 use crate::formats::item_sink::ItemSink;
 use crate::protocol::{ApiError, Batch, ErrorCode, Json};
-use crate::service::Service;
-use crate::store::{BatchRecord, Draft, StoreError};
+use crate::service::{Caller, Service};
+use crate::store::{BatchRecord, Draft, SealedFile, StoreError};
 
 /// How often within its limit a batch that ends when nothing is added is told of what is.
 const TOUCHES_PER_LIMIT: u32 = 4;
@@ -19,11 +20,15 @@ const TOUCHES_PER_LIMIT: u32 = 4;
 /// Receives the items of one body, in order.
 pub(super) struct BatchSink {
     service: Service,
+    /// Who sends them.
+    caller: String,
     /// What to make; none once it was made.
     checked: Option<CheckedBatch>,
     columns: Vec<String>,
     begun_by: BegunBy,
     intake: Option<Intake>,
+    /// Files that came before.
+    taken: Option<TakenUploads>,
     /// When the store was last told that something is added.
     touched: Option<Instant>,
 }
@@ -79,6 +84,23 @@ impl ItemSink for BatchSink {
         Ok(self.intake().await?.push(item).await?)
     }
 
+    async fn push_uploads(&mut self, ids: Vec<String>) -> Result<(), ApiError> {
+        let taken = self.taken.insert(self.service.take_uploads(&self.caller, ids).await?);
+        let files: Vec<_> = taken
+            .uploads()
+            .iter()
+            .filter_map(|upload| Some((upload.file.name.clone(), upload.stored.clone()?)))
+            .collect();
+        let first = self.intake().await?.next_seq();
+        if let Some(taken) = &mut self.taken {
+            taken.first = first;
+        }
+        for (name, stored) in files {
+            self.intake().await?.push_file(&name, SealedFile::of_stored(stored)).await?;
+        }
+        Ok(())
+    }
+
     fn scratch_file(&self) -> Result<File, ApiError> {
         self.service.parts().store.has_room()?;
         let file = tempfile::tempfile_in(self.service.parts().engine.work_folder());
@@ -107,25 +129,29 @@ impl ItemSink for BatchSink {
 
 impl BatchSink {
     /// For a batch that is not there yet.
-    pub(super) fn new(service: &Service, checked: CheckedBatch) -> Self {
+    pub(super) fn new(service: &Service, caller: &Caller, checked: CheckedBatch) -> Self {
         Self {
             service: service.clone(),
+            caller: caller.name.clone(),
             checked: Some(checked),
             columns: Vec::new(),
             begun_by: BegunBy::This,
             intake: None,
+            taken: None,
             touched: None,
         }
     }
 
     /// For an open batch that goes on.
-    pub(super) fn resumed(service: &Service, intake: Intake) -> Self {
+    pub(super) fn resumed(service: &Service, caller: &Caller, intake: Intake) -> Self {
         Self {
             service: service.clone(),
+            caller: caller.name.clone(),
             checked: None,
             columns: Vec::new(),
             begun_by: BegunBy::Earlier,
             intake: Some(intake),
+            taken: None,
             touched: None,
         }
     }
@@ -163,7 +189,12 @@ impl BatchSink {
         let intake = self.intake.take().ok_or_else(no_items)?;
         let (id, engine) = (intake.batch().id, &self.service.parts().engine);
         match intake.finish(key).await {
-            Ok(record) => Ok(engine.wire(&record)),
+            Ok(record) => {
+                if let Some(taken) = self.taken {
+                    taken.settle(&self.service, record.total).await;
+                }
+                Ok(engine.wire(&record))
+            }
             // Another request has the key: this one has made nothing that lasts.
             Err(EngineError::Store(StoreError::Taken(_))) if self.begun_by == BegunBy::This => {
                 Err(in_flight())
@@ -171,15 +202,31 @@ impl BatchSink {
             Err(error) => {
                 let left =
                     Remains::read(self.service.parts().store.batch(id).await.map_err(EngineError::from));
+                self.settle_taken(&left).await;
                 Err(self.truth(error.into(), &left))
             }
+        }
+    }
+
+    /// Uploads that are no items of what is left can be used again. Where that is not known they are nobody's.
+    async fn settle_taken(&mut self, left: &Remains) {
+        let total = match left {
+            Remains::Nothing => 0,
+            Remains::Batch(batch) => batch.total,
+            Remains::Unknown => return,
+        };
+        if let Some(taken) = self.taken.take() {
+            taken.settle(&self.service, total).await;
         }
     }
 
     /// The body is at fault: a batch that it began ends cancelled with the reason; one that it continued goes on from
     /// what came whole, which is what `first_seq` is for. Gives the refusal back.
     pub(super) async fn halt(mut self, fault: BodyFault) -> ApiError {
-        let Some(intake) = self.intake.take() else { return fault.into_error() };
+        let Some(intake) = self.intake.take() else {
+            self.settle_taken(&Remains::Nothing).await;
+            return fault.into_error();
+        };
         let key = intake.batch().key;
         let (error, ended) = match (self.begun_by, fault) {
             (BegunBy::Earlier, BodyFault::Cut(error)) => (error, intake.finish(None).await),
@@ -194,7 +241,9 @@ impl BatchSink {
         if let Err(fault) = &ended {
             tracing::warn!(batch = key, %fault, "a batch whose body failed could not be ended at once");
         }
-        self.truth(error, &Remains::read(ended))
+        let left = Remains::read(ended);
+        self.settle_taken(&left).await;
+        self.truth(error, &left)
     }
 
     /// The answer where the disk or the database was at fault: what has become of the batch.

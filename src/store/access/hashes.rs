@@ -29,7 +29,7 @@ pub fn to_role(text: &str) -> Result<PersonRole, StoreError> {
 
 impl Store {
     /// One change that is durable before the answer; how many rows it touched.
-    pub(super) async fn change(&self, text: &str, values: Vec<Value>) -> Result<u64, StoreError> {
+    pub(in crate::store) async fn change(&self, text: &str, values: Vec<Value>) -> Result<u64, StoreError> {
         let tx = self.inner.backend.write().await?;
         let touched = run(&tx, text, values).await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;

@@ -1,4 +1,4 @@
-//! Contents that came whole: what is known of them, and what is still held in memory.
+//! Contents: what is known of those that came whole, and how far those are that come in pieces.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -60,6 +60,26 @@ pub struct Stored {
     pub media_type: String,
 }
 
+/// How much of a file has come, and survives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes.
+    pub received: u64,
+    /// What a bucket is to be told of them; none in a folder.
+    pub parts: Option<String>,
+}
+
+/// A file that comes in pieces.
+#[derive(Clone, Copy, Debug)]
+pub struct Pieces<'a> {
+    /// Key of its content.
+    pub key: &'a str,
+    /// Its size.
+    pub bytes: u64,
+    /// How much of it has come.
+    pub progress: &'a Progress,
+}
+
 /// A file that came whole, and its content while that is not stored yet: see [`super::FileStore::keep_all`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealedFile {
@@ -77,6 +97,12 @@ impl fmt::Debug for SealedFile {
 }
 
 impl SealedFile {
+    /// Of a content that is in the file store.
+    #[must_use]
+    pub fn of_stored(stored: Stored) -> Self {
+        Self { stored, content: None }
+    }
+
     /// True where its content is in the file store.
     #[must_use]
     pub fn is_stored(&self) -> bool {

@@ -73,6 +73,16 @@ impl FileStore {
         }
     }
 
+    pub(super) fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// A key for a content that is to come.
+    #[must_use]
+    pub fn new_key(&self) -> String {
+        new_key()
+    }
+
     /// Starts a file.
     #[must_use]
     pub fn draft(&self) -> Draft {

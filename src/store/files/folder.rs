@@ -27,7 +27,7 @@ const CHUNK_BYTES: usize = 64 * 1024;
 const GROUP_SYNC_FILES: usize = 8;
 
 /// Permissions of a content: a task that changes its input would change it for all that share it.
-const CONTENT_MODE: u32 = 0o444;
+pub(super) const CONTENT_MODE: u32 = 0o444;
 
 /// How a group of files is made to survive a power cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,10 @@ impl Folder {
         Ok(Self { root: root.to_owned(), sync: group_sync(root) })
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where the file of `key` is.
     pub(super) fn path(&self, key: &str) -> PathBuf {
         // Keys come from rows; one that is none of ours leads nowhere outside.
@@ -71,7 +75,7 @@ impl Folder {
         self.root.join(DRAFTS).join(name)
     }
 
-    fn shelf(&self, key: &str) -> PathBuf {
+    pub(super) fn shelf(&self, key: &str) -> PathBuf {
         let mut shelf = self.path(key);
         shelf.pop();
         shelf
@@ -220,7 +224,7 @@ fn new_file(path: &Path) -> io::Result<std::fs::File> {
 }
 
 /// Waits until the names in a folder survive a power cut.
-async fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(super) async fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder).await?.sync_all().await
 }
 

@@ -135,13 +135,16 @@ impl Store {
     /// Outages; what was removed stays removed.
     pub async fn remove_unnamed(&self, keys: &[String]) -> Result<(), StoreError> {
         let reader = self.inner.backend.reader();
-        let text = one_for_each(reader, "files", ("\"key\"", "\"key\""), Hold::Free);
+        // In this order: the row of an upload goes after the one of the item that it became was written.
+        let texts =
+            ["uploads", "files"].map(|table| one_for_each(reader, table, ("\"key\"", "\"key\""), Hold::Free));
         for keys in keys.chunks(LIST_MAX) {
-            let found = rows(reader, &text, vec![list_value(keys)]).await?;
-            let named: HashSet<String> = found
-                .iter()
-                .filter_map(|row| row.try_get_by_index::<Option<String>>(1).transpose())
-                .collect::<Result<_, _>>()?;
+            let mut named = HashSet::new();
+            for text in &texts {
+                for row in rows(reader, text, vec![list_value(keys)]).await? {
+                    named.extend(row.try_get_by_index::<Option<String>>(1)?);
+                }
+            }
             let unnamed: Vec<String> = keys.iter().filter(|key| !named.contains(*key)).cloned().collect();
             let count = unnamed.len();
             self.inner.file_store.remove_all(unnamed).await?;

@@ -14,9 +14,11 @@ mod m0003_idempotency;
 mod m0004_many;
 mod m0005_steady;
 mod m0006_bounds;
+mod m0007_webhooks;
 mod m0009_idle;
 mod m0010_contents;
 mod m0011_parents;
+mod m0013_uploads;
 
 /// Executes the statements of a step, one after the other.
 async fn execute_all(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
@@ -39,9 +41,11 @@ impl MigratorTrait for Migrator {
             Box::new(m0004_many::Migration),
             Box::new(m0005_steady::Migration),
             Box::new(m0006_bounds::Migration),
+            Box::new(m0007_webhooks::Migration),
             Box::new(m0009_idle::Migration),
             Box::new(m0010_contents::Migration),
             Box::new(m0011_parents::Migration),
+            Box::new(m0013_uploads::Migration),
         ]
     }
 }

@@ -10,12 +10,13 @@ use super::families::{self, FamilyMoves};
 use super::follow_state;
 use super::rows;
 use super::strip_cells::{self, CellMoves};
-use crate::protocol::{BatchState, ItemState};
+use crate::protocol::{BatchState, ItemState, Timestamp};
 use crate::store::backend::{count, insert_many, int, locking, one};
 use crate::store::clock::Moment;
 use crate::store::entity::{batches, outcomes, requeue};
 use crate::store::error::StoreError;
 use crate::store::records::{AttemptRecord, BatchChange, BatchKey, FileRecord, SeqRange};
+use crate::store::webhooks::announce;
 
 /// A batch that is being changed.
 pub struct Tape<'t> {
@@ -243,17 +244,17 @@ impl<'t> Tape<'t> {
         if self.batch.sealed {
             self.batch.intake_node = None;
         }
+        let finishes = self.batch.finishes;
         self.settle()?;
         self.check()?;
         self.batch.rev = self.rev;
         rows::update_batch(self.tx, &self.batch).await?;
-        Ok(BatchChange {
-            batch: to_record(&self.batch)?,
-            families,
-            cells,
-            strip_reshaped: self.reshaped,
-            ended: self.ended,
-        })
+        let batch = to_record(&self.batch)?;
+        if self.batch.finishes > finishes {
+            let now = Moment { wall: Timestamp(self.now), steady: Timestamp(self.steady) };
+            announce(self.tx, &batch, now).await?;
+        }
+        Ok(BatchChange { batch, families, cells, strip_reshaped: self.reshaped, ended: self.ended })
     }
 
     /// The end by counts, or the pause of a spent budget or after the first items.

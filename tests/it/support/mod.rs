@@ -16,6 +16,7 @@ pub mod proxy;
 pub mod raw;
 pub mod raw_frames;
 pub mod raw_websocket;
+pub mod receiver;
 
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;

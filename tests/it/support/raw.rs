@@ -20,9 +20,14 @@ impl RawRequest {
 
     /// As [`RawRequest::post`], anywhere on the server.
     pub async fn post_to(server: &TestServer, path: &str, headers: &[&str]) -> Self {
+        Self::begin(server, "POST", path, headers).await
+    }
+
+    /// As [`RawRequest::post_to`], by another method.
+    pub async fn begin(server: &TestServer, method: &str, path: &str, headers: &[&str]) -> Self {
         let mut socket = TcpStream::connect(server.authority()).await.unwrap();
         let mut head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n",
             server.authority(),
             server.token
         );
@@ -39,6 +44,18 @@ impl RawRequest {
     pub async fn send(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).await.unwrap();
         self.socket.flush().await.unwrap();
+    }
+
+    /// Waits until the server reads the body of a request that expects to be told so.
+    pub async fn told_to_go_on(&mut self) {
+        let mut text = Vec::new();
+        let mut byte = [0u8; 1];
+        while !text.ends_with(b"\r\n\r\n") {
+            let read = tokio::time::timeout(PATIENCE, self.socket.read_exact(&mut byte));
+            read.await.expect("an interim answer").unwrap();
+            text.extend_from_slice(&byte);
+        }
+        assert!(text.starts_with(b"HTTP/1.1 100"), "{}", String::from_utf8_lossy(&text));
     }
 
     /// Sends one chunk of a chunked body.

@@ -76,6 +76,16 @@ pub fn options() -> impl IntoView {
                     <label for="option.start_at">"Start at (UTC)"</label>
                     <input type="datetime-local" id="option.start_at" name="option.start_at" />
                 </div>
+                <div class="field">
+                    <label for="option.webhook">"Tell this address at the end"</label>
+                    <input
+                        type="url"
+                        id="option.webhook"
+                        name="option.webhook"
+                        maxlength="2000"
+                        placeholder="https://hooks.example/milepost"
+                    />
+                </div>
                 <div class="field field-check">
                     <input type="checkbox" id="option.private" name="option.private" value="true" />
                     <label for="option.private">"Only I and admins see it"</label>

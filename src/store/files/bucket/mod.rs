@@ -3,9 +3,11 @@
 //! An object is whole or not there, and durable when the server has answered. Every request has a time limit and is tried
 //! again a bounded number of times; what then still fails says that the file store is away.
 
-mod reach;
 mod multipart_upload;
+mod piece;
+mod reach;
 
+use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -15,12 +17,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3Builder;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, ObjectStoreExt as _, RetryConfig};
 use tokio::io::AsyncWriteExt as _;
 
 pub(super) use self::multipart_upload::BucketUpload;
+pub(super) use self::piece::BucketPiece;
 use self::reach::{BucketReach, explain};
 use super::content::ContentStream;
 use super::local_file::{CopyRoom, LocalFile};
@@ -73,11 +77,19 @@ pub enum Addressing {
 }
 
 /// A bucket. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Bucket {
     objects: Arc<dyn ObjectStore>,
+    /// The same, for contents whose parts are sent by several requests.
+    multiparts: Arc<dyn MultipartStore>,
     reach: Arc<BucketReach>,
     copies: CopyRoom,
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bucket").field("at", &self.reach.shown()).finish_non_exhaustive()
+    }
 }
 
 /// Where the content of `key` is.
@@ -138,13 +150,16 @@ impl Bucket {
         let shown = format!("s3://{}/{}", options.bucket, options.prefix);
         let shown = shown.trim_end_matches('/');
         let store = builder.build().map_err(|error| StoreError::FilesAway(explain(shown, "use", &error)))?;
-        let objects: Arc<dyn ObjectStore> = if options.prefix.is_empty() {
-            Arc::new(store)
-        } else {
-            Arc::new(PrefixStore::new(store, options.prefix.as_str()))
-        };
+        let (objects, multiparts): (Arc<dyn ObjectStore>, Arc<dyn MultipartStore>) =
+            if options.prefix.is_empty() {
+                let store = Arc::new(store);
+                (Arc::clone(&store) as _, store)
+            } else {
+                let store = Arc::new(PrefixStore::new(store, options.prefix.as_str()));
+                (Arc::clone(&store) as _, store)
+            };
         let copies = CopyRoom::new(options.copies_bytes_max);
-        Ok(Self { objects, reach: Arc::new(BucketReach::new(shown)), copies })
+        Ok(Self { objects, multiparts, reach: Arc::new(BucketReach::new(shown)), copies })
     }
 
     /// As [`super::FileStore::check`].
