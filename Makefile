@@ -4,7 +4,7 @@
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 BIN := $(TARGET)/release/milepost
-BENCH ?= throughput live commands
+BENCH ?= throughput live commands images
 
 help: ## list the commands
 	@awk -F':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,5 +76,5 @@ e2e: build ## browser tests against the release executable
 audit: ## licences, bans, sources and (where their database can be reached) advisories of all dependencies
 	@scripts/audit
 
-bench: build ## speed, memory, the live side and declared tasks beside the raw limits (BENCH=throughput, live or commands for one)
+bench: build ## speed, memory, the live side, declared tasks and pictures beside the raw limits (BENCH=throughput, live, commands or images for one)
 	@for bench in $(BENCH); do MILEPOST_BIN=$(abspath $(BIN)) cargo bench --locked --bench $$bench || exit 1; done

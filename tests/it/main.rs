@@ -53,6 +53,7 @@ mod nodes;
 mod open_idle;
 mod outage;
 mod pages;
+mod pictures;
 mod revocation;
 mod run_command;
 #[path = "../s3/mod.rs"]
