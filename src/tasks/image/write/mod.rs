@@ -30,7 +30,7 @@ impl Writing {
     }
 }
 
-/// Bytes that writing takes at most beside the pixels, the file included. Measured, and rounded up.
+/// Bytes that writing takes at most beside the pixels, the file included.
 pub(super) fn work_bytes(writing: Writing, size: Size, channels: u64) -> u64 {
     let pixels = size.pixels();
     let samples = pixels * channels;
@@ -39,8 +39,7 @@ pub(super) fn work_bytes(writing: Writing, size: Size, channels: u64) -> u64 {
         (Format::Jpeg, _) => 2 * samples,
         // Numbers of colours, filtered rows, the file.
         (Format::Png, _) => pixels + 2 * samples,
-        (Format::Webp, WebpLoss::Quality(_)) => pixels * webp::LOSSY_BYTES,
-        (Format::Webp, WebpLoss::None) => pixels * webp::LOSSLESS_BYTES,
+        (Format::Webp, loss) => webp::work_bytes(loss, pixels, channels % 2 == 0),
     }
 }
 
