@@ -10,7 +10,6 @@
 //! ```
 
 #[path = "../throughput/process.rs"]
-#[expect(dead_code, reason = "the other benches use the rest")]
 mod process;
 #[path = "../throughput/report.rs"]
 #[expect(dead_code, reason = "the other benches use the rest")]

@@ -39,7 +39,7 @@ pub(super) fn work_bytes(writing: Writing, size: Size, channels: u64) -> u64 {
         (Format::Jpeg, _) => 2 * samples,
         // Numbers of colours, filtered rows, the file.
         (Format::Png, _) => pixels + 2 * samples,
-        (Format::Webp, loss) => webp::work_bytes(loss, pixels, channels % 2 == 0),
+        (Format::Webp, loss) => webp::work_bytes(loss, pixels, channels.is_multiple_of(2)),
     }
 }
 
