@@ -1,6 +1,6 @@
 //! The task `image` on files that would take the server's memory: bounded, and told why they are refused.
 
-use flate2::{Compress, Compression, FlushCompress};
+use flate2::{Compress, Compression, FlushCompress, Status};
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
@@ -14,12 +14,13 @@ const GROWTH_MAX: u64 = 128 * MIB;
 /// The stream of zlib of so many mebibytes of zeros.
 fn zeros(mebibytes: u64) -> Vec<u8> {
     let mut packed = Compress::new(Compression::fast(), true);
-    let mut content = Vec::with_capacity(8 * 1024 * usize::try_from(mebibytes).unwrap() + 1024);
+    let mut content = Vec::with_capacity(16 * 1024 * usize::try_from(mebibytes).unwrap() + 1024);
     let piece = vec![0; 1024 * 1024];
     for _ in 0..mebibytes {
         packed.compress_vec(&piece, &mut content, FlushCompress::None).unwrap();
     }
-    packed.compress_vec(&[], &mut content, FlushCompress::Finish).unwrap();
+    let ended = packed.compress_vec(&[], &mut content, FlushCompress::Finish).unwrap();
+    assert_eq!((ended, packed.total_in()), (Status::StreamEnd, mebibytes * MIB));
     content
 }
 
