@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
-//! batch, item, task, webhook, upload the nouns  error   what a client may learn
+//! batch, item, task, webhook, upload, folder the nouns  error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
 //! ```
@@ -13,6 +13,7 @@ pub mod batch;
 pub mod binary;
 pub mod client_frame;
 pub mod error;
+pub mod folder;
 pub mod frame;
 pub mod ids;
 pub mod item;
@@ -35,6 +36,7 @@ pub use batch::{
 };
 pub use client_frame::ClientFrame;
 pub use error::{ApiError, ErrorCode};
+pub use folder::{FolderFile, FolderList, FolderName, FolderPage};
 pub use frame::{CloseCode, Codec, ServerFrame, WelcomeLimits, Whole};
 pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, Seq};
 pub use item::{

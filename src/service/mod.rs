@@ -34,6 +34,7 @@ pub use people::{IssuedLogin, People};
 use self::submit::KeysInHand;
 use self::uploads::Writers;
 use crate::engine::Engine;
+use crate::formats::file_sources::folder::ServerFolder;
 use crate::hub::Hub;
 use crate::protocol::{ApiError, BatchId, Me};
 use crate::store::{BatchRecord, Store};
@@ -60,6 +61,8 @@ pub struct Parts {
     pub hub: Hub,
     /// Bytes of one file in a form; more are refused.
     pub upload_bytes_max: u64,
+    /// Folders of this machine whose files may be items.
+    pub folders: Vec<ServerFolder>,
 }
 
 impl Service {

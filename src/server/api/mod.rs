@@ -4,12 +4,13 @@
 //! extract   caller, place, query, body     submit   bodies that bring items     openapi    the document
 //! read      what can be looked at          act      what can be asked           validator  tags of answers
 //! reference the document as a page       webhooks messages about the ends of batches
-//! uploads   files that come in pieces
+//! uploads   files that come in pieces        folders  of the server, and what is in them
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
 
 mod act;
+mod folders;
 mod openapi;
 mod read;
 mod reference;
@@ -52,6 +53,8 @@ const ROUTES: &[Route] = &[
     ("GET", "/batches/{id}/items/{seq}/files/{*name}", || get(results::file)),
     ("GET", "/batches/{id}/families", || get(read::families)),
     ("GET", "/batches/{id}/results", || get(results::results)),
+    ("GET", "/folders", || get(folders::list)),
+    ("GET", "/folders/{name}", || get(folders::files)),
     ("POST", "/uploads", || post(uploads::announce)),
     ("GET", "/uploads/{id}", || get(uploads::status)),
     ("PATCH", "/uploads/{id}", || patch(uploads::add_piece)),

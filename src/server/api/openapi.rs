@@ -14,8 +14,8 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::{
     Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode, FamilyPage,
-    ItemDetail, ItemPage, LogPart, NewUpload, NodePage, Options, RetryRequest, TaskPage, UploadStatus,
-    WebhookDelivery, WebhookSecret,
+    FolderList, FolderPage, ItemDetail, ItemPage, LogPart, NewUpload, NodePage, Options, RetryRequest,
+    TaskPage, UploadStatus, WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -80,6 +80,8 @@ fn derived_schemas() -> Map<String, Value> {
     answered.subschema_for::<NodePage>();
     answered.subschema_for::<TaskPage>();
     answered.subschema_for::<UploadStatus>();
+    answered.subschema_for::<FolderList>();
+    answered.subschema_for::<FolderPage>();
     answered.subschema_for::<WebhookDelivery>();
     answered.subschema_for::<DeliveryDetail>();
     answered.subschema_for::<DeliveryPage>();

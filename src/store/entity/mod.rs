@@ -11,8 +11,8 @@ pub mod nodes;
 pub mod outcomes;
 pub mod requeue;
 pub mod strip;
-pub mod uploads;
 mod webhooks;
 
 pub use self::access::{logins, people, tokens};
+pub use self::files::uploads;
 pub use self::webhooks::{deliveries, delivery_attempts, webhook_secrets};
