@@ -45,11 +45,13 @@ pub enum Point {
     CompleteAfter,
     /// A window of items is about to be read.
     WindowRead,
+    /// A batch of a schedule is written, the schedule does not name it yet, and nothing is committed.
+    ScheduleBetween,
 }
 
 impl Point {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CommitBefore,
         Self::CommitAfter,
         Self::ClaimCommitted,
@@ -66,6 +68,7 @@ impl Point {
         Self::CompleteBefore,
         Self::CompleteAfter,
         Self::WindowRead,
+        Self::ScheduleBetween,
     ];
 
     /// Its name in `FAILPOINTS`.
@@ -88,6 +91,7 @@ impl Point {
             Self::CompleteBefore => "complete.before",
             Self::CompleteAfter => "complete.after",
             Self::WindowRead => "window.read",
+            Self::ScheduleBetween => "schedule.between",
         }
     }
 
@@ -153,6 +157,8 @@ pub enum Loop {
     Record,
     /// Starts what comes due.
     Schedule,
+    /// Makes the batches of schedules.
+    Schedules,
     /// Does what is owed to batches.
     Settle,
     /// Shows the nodes.
@@ -175,7 +181,7 @@ pub enum Loop {
 
 impl Loop {
     /// All of them: tests go through this list.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::Accept,
         Self::Audit,
         Self::Heartbeat,
@@ -193,6 +199,7 @@ impl Loop {
         Self::Reclaim,
         Self::Record,
         Self::Schedule,
+        Self::Schedules,
         Self::Settle,
         Self::Membership,
         Self::Slot,
@@ -225,6 +232,7 @@ impl Loop {
             Self::Reclaim => "loop.reclaim",
             Self::Record => "loop.record",
             Self::Schedule => "loop.schedule",
+            Self::Schedules => "loop.schedules",
             Self::Settle => "loop.settle",
             Self::Membership => "loop.membership",
             Self::Slot => "loop.slot",

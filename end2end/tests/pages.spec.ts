@@ -17,9 +17,13 @@ test("axe finds nothing on any page, light and dark", async ({ page, server, sig
     expect((await server.api("GET", `/batches/${done.id}`)).finished_at).not.toBeNull();
   }).toPass();
   const running = await server.api("POST", "/batches", { task: "demo", params: { duration_ms: 200 }, items: { count: 5000 } });
+  for (const change of [{}, { paused: true }, { window: { from: "22:00", until: "06:00" }, overlap: "queue" }]) {
+    const schedule = await server.api("POST", "/schedules", { cron: "@yearly", time_zone: "Europe/Berlin", from_batch: done.id, ...change });
+    await server.api("POST", `/schedules/${schedule.id}/run`);
+  }
   const failed = (await server.api("GET", `/batches/${done.id}/items?state=failed&limit=1`)).items[0].seq;
   const paths = [
-    "/", "/?state=failed", "/new", "/new?task=checksum", "/new?task=image", "/new?task=csv-check", "/nodes", "/nowhere",
+    "/", "/?state=failed", "/new", "/new?task=checksum", "/new?task=image", "/new?task=csv-check", "/schedules", "/nodes", "/nowhere",
     `/batches/${done.id}`, `/batches/${done.id}?tab=failures`, `/batches/${done.id}?tab=files`,
     `/batches/${done.id}?tab=settings`, `/batches/${done.id}/items/${failed}`, `/batches/${running.id}`,
   ];
@@ -53,8 +57,9 @@ test("nothing is wider than a phone", async ({ page, server, signIn }) => {
     options: { attempts_max: 1 },
     items: { count: 300 },
   });
+  await server.api("POST", "/schedules", { name: "x".repeat(200), cron: "*/5 1,2,3,4,5,6,7,8,9 * * MON-FRI", batch: { task: "demo", items: { count: 1 } } });
   await page.setViewportSize({ width: 360, height: 740 });
-  for (const path of ["/", "/new", "/new?task=csv-check", "/nodes", `/batches/${batch.id}`, `/batches/${batch.id}?tab=failures`, `/batches/${batch.id}?tab=settings`, `/batches/${batch.id}/items/1`]) {
+  for (const path of ["/", "/new", "/new?task=csv-check", "/schedules", "/nodes", `/batches/${batch.id}`, `/batches/${batch.id}?tab=failures`, `/batches/${batch.id}?tab=settings`, `/batches/${batch.id}/items/1`]) {
     await page.goto(server.url + path);
     await expect(page.locator("html[data-alive]")).toBeAttached();
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);

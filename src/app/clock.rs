@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
+use leptos::wasm_bindgen::JsValue;
 use leptos::web_sys::js_sys;
 
 use crate::protocol::Timestamp;
@@ -44,4 +45,11 @@ pub fn use_clock() -> Signal<Option<Timestamp>> {
 #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are far below 2^53")]
 fn browser_now() -> Timestamp {
     Timestamp(js_sys::Date::now() as i64)
+}
+
+/// A time in the zone and language of this browser; in the browser only.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 are far below 2^53")]
+pub fn in_browser_zone(at: Timestamp) -> String {
+    let date = js_sys::Date::new(&JsValue::from_f64(at.0 as f64));
+    String::from(date.to_locale_string("default", &JsValue::UNDEFINED))
 }

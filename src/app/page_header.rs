@@ -35,6 +35,7 @@ pub fn Header() -> impl IntoView {
             </a>
             <nav class="ways" aria-label="Pages">
                 <a href="/" aria-current=move || here("/")>"Batches"</a>
+                <a href="/schedules" aria-current=move || here("/schedules")>"Schedules"</a>
                 <a href="/nodes" aria-current=move || here("/nodes")>"Nodes"</a>
                 <a href="/webhooks" aria-current=move || here("/webhooks")>"Webhooks"</a>
             </nav>

@@ -14,7 +14,7 @@ use super::live::provide_live_client;
 use super::page_header::Header;
 use super::pages::{
     BatchPage, BatchesPage, DeliveryDetailPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage,
-    NotFoundPage, WebhooksPage,
+    NotFoundPage, SchedulesPage, WebhooksPage,
 };
 use super::upload::Upload;
 
@@ -35,6 +35,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/new") view=NewBatchPage ssr=Async />
                     <Route path=path!("/batches/:id") view=BatchPage ssr=Async />
                     <Route path=path!("/batches/:id/items/:seq") view=ItemPage ssr=Async />
+                    <Route path=path!("/schedules") view=SchedulesPage ssr=Async />
                     <Route path=path!("/nodes") view=NodesPage ssr=Async />
                     <Route path=path!("/webhooks") view=WebhooksPage ssr=Async />
                     <Route path=path!("/webhooks/:id") view=DeliveryDetailPage ssr=Async />

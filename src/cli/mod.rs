@@ -7,6 +7,7 @@
 //! reach    where a server is              credentials  the token for it          login    keeps one
 //! submit   a batch made of an input       watch        a batch, to its end       batches  what is there, acts, results
 //! bench    how fast a server is           api_client   requests, tried again     table    rows for people and programs
+//! schedules   batches made again and again
 //! columns  text of others, made harmless  shell        completions, the manual
 //! ```
 //!
@@ -20,6 +21,7 @@ mod credentials;
 mod login;
 mod people;
 mod reach;
+mod schedules;
 mod serve;
 mod shell;
 mod submit;
@@ -127,6 +129,15 @@ enum Command {
                       milepost results 128 | jq .result"
     )]
     Results(batches::ResultsArgs),
+    /// Batches that a server makes again and again.
+    #[command(
+        after_help = "Example:\n  milepost schedule add --cron '30 2 * * *' --time-zone Europe/Berlin --from 128\n  \
+                      milepost schedule list"
+    )]
+    Schedule {
+        #[command(subcommand)]
+        command: schedules::ScheduleCommand,
+    },
     /// Keeps a token for a server, so that MILEPOST_TOKEN need not be set; reads it from standard input.
     #[command(
         after_help = "Example:\n  milepost token create --name me --role operator | milepost login --url https://milepost.example"
@@ -269,6 +280,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Cancel(args) => batches::cancel(args).await,
         Command::Retry(args) => batches::retry(args).await,
         Command::Results(args) => batches::results(args).await,
+        Command::Schedule { command } => schedules::schedule(command).await,
         Command::Login(args) => login::login(args).await,
         Command::Logout(args) => login::logout(&args),
         Command::Bench(args) => bench::bench(args).await,

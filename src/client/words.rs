@@ -148,6 +148,15 @@ pub fn absolute(at: Timestamp) -> String {
     }
 }
 
+/// `2026-01-31 09:41 +01:00` of `2026-01-31T09:41:00+01:00`: a minute by the clock of a zone, with its offset.
+#[must_use]
+pub fn zoned(local: &str) -> String {
+    match (local.get(..10), local.get(11..16), local.get(19..)) {
+        (Some(day), Some(clock), Some(offset)) => format!("{day} {clock} {offset}"),
+        _ => local.to_owned(),
+    }
+}
+
 /// `just now`, `40 s ago`, `in 3 min`: for enhancement in the browser only.
 #[must_use]
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
@@ -317,6 +326,7 @@ mod tests {
             params: Json::default(),
             owner: "ada".into(),
             parent: None,
+            schedule: None,
             state: BatchState::Running,
             reason: None,
             sealed: true,

@@ -62,14 +62,14 @@ use self::cluster::Membership;
 use self::intake::IntakeStage;
 pub use self::intake::{ClaimedKey, Empty, Intake};
 pub use self::log_limit::LogLimit;
-pub use self::new_batch::CheckedBatch;
+pub use self::new_batch::{CheckedBatch, ScheduledItems};
 use self::window_feed::WindowFeed;
 use crate::fault::Loop;
 use crate::hub::Hub;
 use crate::protocol::{
     Batch, BatchId, BatchPatch, NewBatch, Node, NodeId, RetryRequest, Rev, Role, Running, Seq,
 };
-use crate::store::{BatchKey, BatchRecord, StoreError};
+use crate::store::{BatchKey, BatchRecord, RunClaim, StoreError};
 use crate::tasks::{Redeclared, Registry, WorkCell};
 
 /// Reason of a batch whose items stopped coming.
@@ -263,6 +263,32 @@ impl Engine {
         key: Option<(ClaimedKey, String)>,
     ) -> Result<BatchRecord, EngineError> {
         self.stages.intake.create_generated(checked, count, key).await
+    }
+
+    /// Creates the batch that a schedule is to make, whole, in the transaction that takes `claim`; none where it was made
+    /// before, or the schedule has changed or is gone. `key` is as for [`Engine::create_generated`].
+    ///
+    /// # Errors
+    /// `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
+    pub async fn create_scheduled(
+        &self,
+        checked: CheckedBatch,
+        items: ScheduledItems,
+        claim: RunClaim,
+        key: Option<(ClaimedKey, String)>,
+    ) -> Result<Option<BatchRecord>, EngineError> {
+        self.stages.intake.create_scheduled(checked, items, claim, key).await
+    }
+
+    /// Whether a schedule could make a batch over so many items.
+    ///
+    /// # Errors
+    /// `TooLarge`, `NoItems`.
+    pub fn check_items(&self, items: &ScheduledItems) -> Result<(), EngineError> {
+        if items.count() == 0 {
+            return Err(EngineError::NoItems);
+        }
+        self.stages.intake.validator.within_limit(items.count())
     }
 
     /// Goes on with an open batch; `first_seq` must be its total + 1.

@@ -165,6 +165,12 @@ pub fn parse_setting<T: DeserializeOwned>(name: &str, text: Option<&str>) -> Res
 }
 
 impl JsonList<'_> {
+    /// True where there is no item in it.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        ListValues::of(self.0).next().is_none()
+    }
+
     /// Reads the items into `sink`, for a task that takes `input`.
     ///
     /// # Errors

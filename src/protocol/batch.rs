@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ids::{BatchId, FamilyId, Rev, Seq};
+use super::ids::{BatchId, FamilyId, Rev, ScheduleId, Seq};
 use super::json::{Json, object_or_none};
 use super::state::{BatchAct, BatchState, ItemState};
 use super::time::Timestamp;
@@ -30,6 +30,8 @@ pub struct Batch {
     pub owner: String,
     /// The batch it came from, as `options.parent` said; none otherwise.
     pub parent: Option<BatchId>,
+    /// The schedule that made it; none otherwise. It may be gone.
+    pub schedule: Option<ScheduleId>,
     /// Where it stands.
     pub state: BatchState,
     /// Why it is paused, cancelled or closed early: a stable word or a sentence; none otherwise.
@@ -319,6 +321,7 @@ mod tests {
             params: Json::default(),
             owner: "ada".into(),
             parent: None,
+            schedule: None,
             state,
             reason: None,
             sealed: true,

@@ -17,39 +17,92 @@ pub type Rev = u64;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchId(u128);
 
-impl BatchId {
-    /// Wraps the 128 bits of a UUID.
-    #[must_use]
-    pub const fn from_u128(bits: u128) -> Self {
-        Self(bits)
-    }
+/// A schedule, by its UUID (version 7). Text form: lower-case, hyphenated.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ScheduleId(u128);
 
-    /// The 128 bits of the UUID.
-    #[must_use]
-    pub const fn as_u128(self) -> u128 {
-        self.0
-    }
+/// What ids that are UUIDs have in common: 128 bits inside, 36 characters outside.
+macro_rules! uuid_id {
+    ($name:ident, $expected:literal) => {
+        impl $name {
+            /// Wraps the 128 bits of a UUID.
+            #[must_use]
+            pub const fn from_u128(bits: u128) -> Self {
+                Self(bits)
+            }
+
+            /// The 128 bits of the UUID.
+            #[must_use]
+            pub const fn as_u128(self) -> u128 {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                let b = self.0;
+                write!(
+                    f,
+                    "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+                    b >> 96,
+                    (b >> 80) & 0xffff,
+                    (b >> 64) & 0xffff,
+                    (b >> 48) & 0xffff,
+                    b & 0xffff_ffff_ffff
+                )
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseError;
+
+            /// Accepts exactly the text that [`fmt::Display`] prints.
+            fn from_str(text: &str) -> Result<Self, ParseError> {
+                uuid_bits(text).map(Self).ok_or(ParseError { expected: $expected })
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+    };
 }
 
-impl fmt::Display for BatchId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let b = self.0;
-        write!(
-            f,
-            "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
-            b >> 96,
-            (b >> 80) & 0xffff,
-            (b >> 64) & 0xffff,
-            (b >> 48) & 0xffff,
-            b & 0xffff_ffff_ffff
-        )
-    }
-}
+uuid_id!(BatchId, "a batch id (36 characters, lower-case hexadecimal)");
+uuid_id!(ScheduleId, "a schedule id (36 characters, lower-case hexadecimal)");
 
-impl fmt::Debug for BatchId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+/// The bits of a UUID in its text form.
+fn uuid_bits(text: &str) -> Option<u128> {
+    const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+    if text.len() != 36 {
+        return None;
     }
+    let mut bits = 0u128;
+    for (at, byte) in text.bytes().enumerate() {
+        let nibble = match byte {
+            b'-' if HYPHENS.contains(&at) => continue,
+            _ if HYPHENS.contains(&at) => return None,
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            _ => return None,
+        };
+        bits = (bits << 4) | u128::from(nibble);
+    }
+    Some(bits)
 }
 
 /// What a text was expected to be, where it was not.
@@ -66,43 +119,6 @@ impl fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
-
-impl FromStr for BatchId {
-    type Err = ParseError;
-
-    /// Accepts exactly the text that [`fmt::Display`] prints.
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        const HYPHENS: [usize; 4] = [8, 13, 18, 23];
-        let refused = ParseError { expected: "a batch id (36 characters, lower-case hexadecimal)" };
-        if text.len() != 36 {
-            return Err(refused);
-        }
-        let mut bits = 0u128;
-        for (at, byte) in text.bytes().enumerate() {
-            let nibble = match byte {
-                b'-' if HYPHENS.contains(&at) => continue,
-                _ if HYPHENS.contains(&at) => return Err(refused),
-                b'0'..=b'9' => byte - b'0',
-                b'a'..=b'f' => byte - b'a' + 10,
-                _ => return Err(refused),
-            };
-            bits = (bits << 4) | u128::from(nibble);
-        }
-        Ok(Self(bits))
-    }
-}
-
-impl Serialize for BatchId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for BatchId {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
-    }
-}
 
 /// A process that serves or works, by a fresh random name each start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

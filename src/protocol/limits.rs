@@ -32,3 +32,13 @@ pub const PARAMS_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const JSON_DEPTH_MAX: usize = 100;
 /// Columns of a CSV; more are refused.
 pub const COLUMNS_MAX: usize = 1_000;
+/// Schedules of one person; one more is refused as `invalid`.
+pub const SCHEDULES_PER_OWNER_MAX: u32 = 100;
+/// Bytes of the batch that a schedule saves; more are refused as `too_large`.
+pub const SCHEDULE_BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// Items of a batch whose inputs a schedule takes over: they are copied with each run. More are refused as `too_large`.
+pub const SCHEDULE_ITEMS_MAX: u64 = 1_000_000;
+/// Files among them, each with a row of its own. More are refused as `too_large`.
+pub const SCHEDULE_FILES_MAX: u64 = 100_000;
+/// Runs to come that one schedule names.
+pub const SCHEDULE_NEXT_RUNS: usize = 5;

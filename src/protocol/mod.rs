@@ -2,7 +2,9 @@
 //!
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
-//! batch, item, task, webhook, upload, folder the nouns  error   what a client may learn
+//! batch, item, task, schedule,
+//! webhook, upload,
+//! folder            the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
 //! ```
@@ -21,6 +23,7 @@ pub mod json;
 pub mod limits;
 pub mod related;
 pub mod row;
+pub mod schedule;
 #[cfg(feature = "ssr")]
 mod schema;
 pub mod state;
@@ -38,7 +41,7 @@ pub use client_frame::ClientFrame;
 pub use error::{ApiError, ErrorCode};
 pub use folder::{FolderFile, FolderList, FolderName, FolderPage};
 pub use frame::{CloseCode, Codec, ServerFrame, WelcomeLimits, Whole};
-pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, Seq};
+pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, ScheduleId, Seq};
 pub use item::{
     AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemLive, ItemPage, ItemProgress, ItemQuery,
     ItemRow, LogPart, StripCell,
@@ -46,6 +49,10 @@ pub use item::{
 pub use json::{Json, Object};
 pub use related::{ParentBatch, RelatedBatch, RelatedBatches};
 pub use row::{Key, Row};
+pub use schedule::{
+    NewSchedule, Overlap, RunWindow, Schedule, ScheduleAct, SchedulePage, SchedulePatch, SchedulePreview,
+    ScheduleTiming, ScheduledBatch, TimeOfDay,
+};
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};
 pub use time::Timestamp;

@@ -16,7 +16,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use crate::protocol::{ApiError, BatchId, ErrorCode, Object, Seq};
+use crate::protocol::{ApiError, BatchId, ErrorCode, Object, ScheduleId, Seq};
 use crate::server::AppState;
 use crate::service::Caller;
 
@@ -49,6 +49,11 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParams {
 impl PathParams {
     /// `{id}` as a batch.
     pub fn batch(&self) -> Result<BatchId, ApiError> {
+        read("id", self.text("id"))
+    }
+
+    /// `{id}` as a schedule.
+    pub fn schedule(&self) -> Result<ScheduleId, ApiError> {
         read("id", self.text("id"))
     }
 
@@ -141,26 +146,39 @@ impl QueryParams {
 /// A JSON body of a known shape; no body at all is `None`.
 pub struct JsonBody<T>(pub Option<T>);
 
+/// The same, with the bytes that it was read from.
+pub struct JsonBytes<T>(pub Option<T>, pub bytes::Bytes);
+
 impl<T: DeserializeOwned> FromRequest<AppState> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
+        let JsonBytes(read, _bytes) = JsonBytes::from_request(request, state).await?;
+        Ok(Self(read))
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<AppState> for JsonBytes<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &AppState) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let bytes = whole_body(body, &parts.headers, state.limits.json_body_bytes_max).await?;
         if bytes.is_empty() {
-            return Ok(Self(None));
+            return Ok(Self(None, bytes));
         }
         match essence(&parts.headers).as_str() {
             "application/json" => {}
             other => return Err(unsupported(other, "application/json")),
         }
-        serde_json::from_slice(&bytes).map(|Object(body)| Self(Some(body))).map_err(|fault| {
+        let read = serde_json::from_slice(&bytes).map(|Object(body)| Some(body)).map_err(|fault| {
             if fault.is_data() {
                 ApiError::invalid(format!("The body is not as expected: {fault}."))
             } else {
                 ApiError::malformed(format!("The body is not JSON: {fault}."))
             }
-        })
+        });
+        Ok(Self(read?, bytes))
     }
 }
 

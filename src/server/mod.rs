@@ -161,6 +161,7 @@ async fn run_with(
     let routes = if serves {
         engine.feed_windows();
         keep_watching_revocations(&engine, &state);
+        keep_making_schedules(&engine, &state);
         keep_sending_webhooks(config, &engine, &state)?;
         router::router(state)
     } else {
@@ -243,6 +244,12 @@ fn keep_watching_revocations(engine: &Engine, state: &AppState) {
         let (revocations, service, stop) = watched.clone();
         watch_revocations(revocations, service, stop)
     });
+}
+
+/// Makes the batches of schedules, for as long as the server lives.
+fn keep_making_schedules(engine: &Engine, state: &AppState) {
+    let (service, stop) = (state.service.clone(), state.stop.clone());
+    engine.keep(Loop::Schedules, move || service.clone().schedule_loop(stop.clone()));
 }
 
 /// Sends messages about the ends of batches, for as long as the server lives.

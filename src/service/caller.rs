@@ -26,6 +26,8 @@ pub enum Via {
     Token(String),
     /// The process itself (command line, tests).
     Local,
+    /// Nothing: a schedule makes a batch for its owner.
+    Schedule,
 }
 
 impl Caller {

@@ -5,7 +5,7 @@
 
 use super::caller::Caller;
 use crate::protocol::{ApiError, ErrorCode, PersonRole};
-use crate::store::BatchRecord;
+use crate::store::{BatchRecord, ScheduleRecord};
 
 /// Every use case there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,14 @@ pub enum Action {
     ActOnUpload,
     /// Pause, resume, cancel, retry, change, extend, seal, delete a batch.
     ActOnBatch,
+    /// Look at lists of schedules; each schedule is asked for on its own.
+    SeeSchedules,
+    /// Look at one schedule.
+    SeeSchedule,
+    /// Make a schedule.
+    SaveSchedule,
+    /// Pause, resume, change, run, delete a schedule.
+    ActOnSchedule,
     /// Stop a node from taking work.
     DrainNode,
     /// Look at messages about the ends of one's own batches, have them sent again, see and change what they are signed with.
@@ -36,7 +44,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::SeeTasks,
         Self::SeeNodes,
         Self::SeeMetrics,
@@ -45,6 +53,10 @@ impl Action {
         Self::Submit,
         Self::ActOnUpload,
         Self::ActOnBatch,
+        Self::SeeSchedules,
+        Self::SeeSchedule,
+        Self::SaveSchedule,
+        Self::ActOnSchedule,
         Self::DrainNode,
         Self::UseWebhooks,
         Self::ManagePeople,
@@ -54,10 +66,19 @@ impl Action {
     #[must_use]
     pub fn least_role(self) -> PersonRole {
         match self {
-            Self::SeeTasks | Self::SeeNodes | Self::SeeMetrics | Self::SeeBatches | Self::SeeBatch => {
-                PersonRole::Viewer
-            }
-            Self::Submit | Self::ActOnUpload | Self::ActOnBatch | Self::UseWebhooks => PersonRole::Operator,
+            Self::SeeTasks
+            | Self::SeeNodes
+            | Self::SeeMetrics
+            | Self::SeeBatches
+            | Self::SeeBatch
+            | Self::SeeSchedules
+            | Self::SeeSchedule => PersonRole::Viewer,
+            Self::Submit
+            | Self::ActOnUpload
+            | Self::ActOnBatch
+            | Self::UseWebhooks
+            | Self::SaveSchedule
+            | Self::ActOnSchedule => PersonRole::Operator,
             Self::DrainNode | Self::ManagePeople => PersonRole::Admin,
         }
     }
@@ -75,6 +96,13 @@ pub enum Target<'a> {
         /// Seen by its owner and admins only.
         private: bool,
     },
+    /// One schedule.
+    Schedule {
+        /// Who it belongs to.
+        owner: &'a str,
+        /// Seen by its owner and admins only.
+        private: bool,
+    },
     /// One file that comes in pieces: seen by whoever sends it and admins only.
     Upload {
         /// Who sends it.
@@ -82,9 +110,27 @@ pub enum Target<'a> {
     },
 }
 
+impl Target<'_> {
+    /// What people call it.
+    fn noun(self) -> &'static str {
+        match self {
+            Self::Installation => "installation",
+            Self::Batch { .. } => "batch",
+            Self::Schedule { .. } => "schedule",
+            Self::Upload { .. } => "upload",
+        }
+    }
+}
+
 impl<'a> From<&'a BatchRecord> for Target<'a> {
     fn from(batch: &'a BatchRecord) -> Self {
         Self::Batch { owner: &batch.owner, private: batch.options.private }
+    }
+}
+
+impl<'a> From<&'a ScheduleRecord> for Target<'a> {
+    fn from(schedule: &'a ScheduleRecord) -> Self {
+        Self::Schedule { owner: &schedule.owner, private: schedule.saved.private }
     }
 }
 
@@ -94,11 +140,11 @@ impl<'a> From<&'a BatchRecord> for Target<'a> {
 /// `not_found` where the target is not visible to the caller, else `not_allowed` with what it would take.
 pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), ApiError> {
     let admin = caller.role == PersonRole::Admin;
-    if let Target::Batch { owner, private: true } = target
+    if let Target::Batch { owner, private: true } | Target::Schedule { owner, private: true } = target
         && !admin
         && owner != caller.name
     {
-        return Err(ApiError::not_found("batch"));
+        return Err(ApiError::not_found(target.noun()));
     }
     if let Target::Upload { owner } = target
         && !admin
@@ -111,14 +157,17 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
         return Err(ApiError::new(ErrorCode::NotAllowed, format!("This takes the role {least}.")));
     }
     match target {
-        Target::Batch { owner, .. }
-            if matches!(action, Action::ActOnBatch | Action::UseWebhooks)
+        Target::Batch { owner, .. } | Target::Schedule { owner, .. }
+            if matches!(action, Action::ActOnBatch | Action::ActOnSchedule | Action::UseWebhooks)
                 && !admin
                 && owner != caller.name =>
         {
-            Err(ApiError::new(ErrorCode::NotAllowed, "This batch belongs to somebody else."))
+            let detail = format!("This {} belongs to somebody else.", target.noun());
+            Err(ApiError::new(ErrorCode::NotAllowed, detail))
         }
-        Target::Installation | Target::Batch { .. } | Target::Upload { .. } => Ok(()),
+        Target::Installation | Target::Batch { .. } | Target::Schedule { .. } | Target::Upload { .. } => {
+            Ok(())
+        }
     }
 }
 
@@ -150,6 +199,8 @@ mod tests {
         let own_private = Target::Batch { owner: "ada", private: true };
         let others = Target::Batch { owner: "bob", private: false };
         let others_private = Target::Batch { owner: "bob", private: true };
+        let schedules = [(false, "ada"), (true, "ada"), (false, "bob"), (true, "bob")]
+            .map(|(private, owner)| Target::Schedule { owner, private });
         let upload = Target::Upload { owner: "ada" };
         let others_upload = Target::Upload { owner: "bob" };
         for action in Action::ALL {
@@ -158,14 +209,21 @@ mod tests {
                 | Action::SeeNodes
                 | Action::SeeMetrics
                 | Action::SeeBatches
-                | Action::SeeBatch => ["...", "...", "...", "...", "44."],
-                Action::Submit | Action::ActOnUpload => ["3..", "3..", "3..", "3..", "44."],
-                Action::ActOnBatch | Action::UseWebhooks => ["3..", "3..", "3..", "33.", "44."],
+                | Action::SeeBatch
+                | Action::SeeSchedules
+                | Action::SeeSchedule => ["...", "...", "...", "...", "44."],
+                Action::Submit | Action::ActOnUpload | Action::SaveSchedule => {
+                    ["3..", "3..", "3..", "3..", "44."]
+                }
+                Action::ActOnBatch | Action::ActOnSchedule | Action::UseWebhooks => {
+                    ["3..", "3..", "3..", "33.", "44."]
+                }
                 Action::DrainNode | Action::ManagePeople => ["33.", "33.", "33.", "33.", "44."],
             };
             let found = [Target::Installation, own, own_private, others, others_private]
                 .map(|target| row(action, target));
             assert_eq!(found, expected, "{action:?}");
+            assert_eq!(schedules.map(|target| row(action, target)), expected[1..], "{action:?}");
         }
         assert_eq!(row(Action::ActOnUpload, upload), "3..");
         assert_eq!(row(Action::ActOnUpload, others_upload), "44.");

@@ -3,7 +3,7 @@
 //! ```text
 //! caller   who asks                  may       the one policy            error   what a client may learn
 //! batches, items, nodes, submit,
-//! uploads, webhooks                  the use cases, by noun              live    the answer to a subscribe
+//! schedules, uploads, webhooks       the use cases, by noun              live    the answer to a subscribe
 //! people   sign-in, logins, tokens   password  the slow hash             secret  random codes and their hashes
 //! ```
 //!
@@ -19,6 +19,7 @@ mod nodes;
 pub mod password;
 pub mod people;
 mod related;
+pub mod schedules;
 pub mod secret;
 pub mod submit;
 pub mod uploads;
@@ -31,6 +32,7 @@ pub use may::{Action, Target, may};
 pub use nodes::Figures;
 pub use people::{IssuedLogin, People};
 
+use self::schedules::ScheduleWake;
 use self::submit::KeysInHand;
 use self::uploads::Writers;
 use crate::engine::Engine;
@@ -46,6 +48,7 @@ pub struct Service {
     inner: Arc<Parts>,
     people: People,
     keys: KeysInHand,
+    schedule_wake: ScheduleWake,
     writers: Writers,
 }
 
@@ -70,7 +73,13 @@ impl Service {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         let people = People::new(parts.store.clone());
-        Self { inner: Arc::new(parts), people, keys: KeysInHand::default(), writers: Writers::default() }
+        Self {
+            inner: Arc::new(parts),
+            people,
+            keys: KeysInHand::default(),
+            schedule_wake: ScheduleWake::default(),
+            writers: Writers::default(),
+        }
     }
 
     /// What is behind it, for the rooms that only carry (server's downloads, live).

@@ -194,7 +194,7 @@ impl People {
                 self.inner.taken_away.notify_one();
                 Ok(())
             }
-            Via::Token(_) | Via::Local => Ok(()),
+            Via::Token(_) | Via::Local | Via::Schedule => Ok(()),
         }
     }
 
@@ -265,7 +265,7 @@ impl People {
         let (mut logins, mut tokens, mut known) = (Vec::new(), Vec::new(), HashSet::new());
         for caller in callers {
             match &caller.via {
-                Via::Local => drop(known.insert(caller.clone())),
+                Via::Local | Via::Schedule => drop(known.insert(caller.clone())),
                 Via::Login(hash) => logins.push(hash.clone()),
                 Via::Token(hash) => tokens.push(hash.clone()),
             }

@@ -5,6 +5,7 @@
 //! lease     leases granted, reported on, taken back         acts      what people ask of a batch, at once or in steps
 //! read      items, lists, search, changes, audit            cluster   nodes, and how far what they run is
 //! access    people, logins, tokens, idempotency keys        files     file contents and their sweep
+//! schedules batches that are made again and again
 //! webhooks  messages about the ends of batches, and the tries to deliver them
 //! records   the shapes that leave this room                 entity, migration   the rows and the schema
 //! backend   all that differs between databases              clock, disk         the time, and the room that is left
@@ -28,6 +29,7 @@ mod open_batches;
 mod parallel_open;
 mod read;
 pub mod records;
+mod schedules;
 mod tape;
 #[cfg(test)]
 mod tests;

@@ -27,12 +27,12 @@ const FUNCTION: &str = "CREATE TABLE set_by (ms BIGINT NOT NULL); INSERT INTO se
      'SELECT pg_catalog.clock_timestamp() + (SELECT ms FROM public.set_by) * interval ''1 millisecond'''";
 
 /// A server whose wall clock a test sets.
-struct Site {
-    server: TestServer,
-    clock: WallClock,
+pub struct Site {
+    pub server: TestServer,
+    pub clock: WallClock,
 }
 
-enum WallClock {
+pub enum WallClock {
     Machine { file: PathBuf, _folder: tempfile::TempDir },
     Database { cluster: &'static Cluster, name: String },
 }
@@ -46,7 +46,7 @@ fn faketime() -> String {
 }
 
 impl Site {
-    async fn on_sqlite() -> Self {
+    pub async fn on_sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = WallClock::Machine { file: folder.path().join("clock"), _folder: folder };
         clock.set(0);
@@ -64,7 +64,7 @@ impl Site {
     }
 
     /// None where tests are told to go without Postgres.
-    async fn on_postgres() -> Option<Self> {
+    pub async fn on_postgres() -> Option<Self> {
         let cluster = Cluster::shared()?;
         let url = cluster.database();
         let name = url.rsplit('/').next().unwrap().to_owned();
@@ -88,7 +88,7 @@ impl Site {
 
 impl WallClock {
     /// Sets it to so many ms beside the right time.
-    fn set(&self, ms: i64) {
+    pub fn set(&self, ms: i64) {
         match self {
             Self::Machine { file, .. } => {
                 // At once: half of a line would be another time.

@@ -78,9 +78,12 @@ fn dealt(which: Loop) -> Dealt {
         Loop::RemoteProgress | Loop::RelayRead | Loop::RelayReceive | Loop::Reclaim | Loop::RelaySend => {
             Dealt::NotReadyWhereShared
         }
-        Loop::Revocation | Loop::Broadcaster | Loop::WindowFeed | Loop::Timer | Loop::Webhooks => {
-            Dealt::GoesOn
-        }
+        Loop::Revocation
+        | Loop::Broadcaster
+        | Loop::Schedules
+        | Loop::WindowFeed
+        | Loop::Timer
+        | Loop::Webhooks => Dealt::GoesOn,
         Loop::Accept => Dealt::Ends,
     }
 }

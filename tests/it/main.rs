@@ -58,6 +58,9 @@ mod revocation;
 mod run_command;
 #[path = "../s3/mod.rs"]
 mod s3;
+mod schedule_command;
+mod schedules;
+mod schedules_due;
 mod submit_cuts;
 mod submit_owed;
 mod support;

@@ -11,7 +11,9 @@ use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use time::Duration;
 
-use crate::protocol::{ApiError, ErrorCode, Json, NewBatch, Options};
+use crate::protocol::{
+    ApiError, BatchId, BatchQuery, ErrorCode, Json, NewBatch, Options, Overlap, RunWindow, TimeOfDay,
+};
 use crate::service::{Caller, Service};
 
 /// Items of the demonstration.
@@ -86,6 +88,60 @@ pub fn number<T: std::str::FromStr>(label: &str, text: Option<String>) -> Result
             })
         })
         .transpose()
+}
+
+/// The batch that a person calls `12`, `#12` or by its id.
+///
+/// # Errors
+/// `invalid` where there is none that the caller sees.
+pub async fn batch_called(service: &Service, caller: &Caller, text: &str) -> Result<BatchId, ApiError> {
+    if let Ok(id) = text.parse() {
+        return Ok(id);
+    }
+    let number = text.trim_start_matches('#');
+    let refused = || ApiError::invalid(format!("There is no batch {text:?} that you can see."));
+    number.parse::<u64>().map_err(|_form| refused())?;
+    let query = BatchQuery { q: Some(format!("#{number}")), ..BatchQuery::default() };
+    let found = service.batches(caller, &query).await?;
+    found.batches.first().map(|batch| batch.id).ok_or_else(refused)
+}
+
+/// A batch in JSON, as typed.
+///
+/// # Errors
+/// `invalid` where it is no JSON object.
+pub fn batch_body(text: &str) -> Result<Json, ApiError> {
+    let refused = |fault: String| ApiError::invalid(format!("The batch is not a JSON object{fault}."));
+    let json = Json::parse(text).map_err(|fault| refused(format!(": {fault}")))?;
+    if json.as_str().starts_with('{') { Ok(json) } else { Err(refused(String::new())) }
+}
+
+/// The two fields of a window; none where both were left empty.
+///
+/// # Errors
+/// `invalid` where one is missing, or is no time of day.
+pub fn window(from: Option<String>, until: Option<String>) -> Result<Option<RunWindow>, ApiError> {
+    let time = |label: &str, text: &str| {
+        text.parse::<TimeOfDay>().map_err(|fault| ApiError::invalid(format!("{label}: {fault}.")))
+    };
+    match (from, until) {
+        (None, None) => Ok(None),
+        (Some(from), Some(until)) => {
+            Ok(Some(RunWindow { from: time("Not before", &from)?, until: time("Not from", &until)? }))
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            Err(ApiError::invalid("A window has two times: not before, and not from."))
+        }
+    }
+}
+
+/// The choice for what overlaps.
+///
+/// # Errors
+/// `invalid` for another word.
+pub fn overlap(word: Option<&str>) -> Result<Overlap, ApiError> {
+    let refused = || ApiError::invalid("overlap: expected skip or queue.");
+    word.map_or(Ok(Overlap::default()), |word| Overlap::parse(word).ok_or_else(refused))
 }
 
 /// The demonstration and its number of items: long enough to be watched, with failures that a retry can look at.

@@ -8,6 +8,7 @@ mod door;
 
 mod act;
 mod load;
+mod schedules;
 mod submit;
 mod webhooks;
 
@@ -17,6 +18,7 @@ pub use load::{
     load_items, load_me, load_nodes, load_parent, load_related, load_settings, load_strip, load_tasks,
     load_window,
 };
+pub use schedules::{ActOnSchedule, SaveSchedule, load_schedules};
 pub use submit::{Preview, PreviewCsv, RunDemo, SubmitForm};
 pub use webhooks::{Redeliver, RotateWebhookSecret, load_deliveries, load_delivery, load_webhook_secret};
 

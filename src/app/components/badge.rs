@@ -44,6 +44,18 @@ fn badge_saying(batch: Signal<Batch>, words: fn(&Batch) -> String) -> impl IntoV
     }
 }
 
+/// Where a batch stood when the page was made.
+#[must_use]
+pub fn state_badge(state: BatchState) -> impl IntoView {
+    let (look, mark) = batch_look(state);
+    view! {
+        <span class=format!("badge badge-{look}")>
+            <span class="badge-mark" aria-hidden="true">{mark}</span>
+            <span>{state.as_str()}</span>
+        </span>
+    }
+}
+
 /// Where an item stands.
 pub fn item_badge(state: ItemState) -> impl IntoView {
     view! {

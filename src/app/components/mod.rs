@@ -13,11 +13,11 @@ mod params_form;
 mod progress_bar;
 mod time;
 
-pub use badge::{batch_badge, item_badge, short_badge};
+pub use badge::{batch_badge, item_badge, short_badge, state_badge};
 pub use chip::ConnectionChip;
 pub use confirm::Confirm;
 pub use long_text::long_text;
 pub use panel::{empty_panel, error_panel, flash, live_trouble, once_loaded, panel, panel_or};
 pub use params_form::{ParamField, ParamsForm, fill, param_fields};
 pub use progress_bar::ProgressBar;
-pub use time::When;
+pub use time::{LocalTime, When};

@@ -125,6 +125,7 @@ mod tests {
             params: Json::default(),
             owner: "ada".into(),
             parent: None,
+            schedule: None,
             state: BatchState::Running,
             reason: None,
             sealed: true,

@@ -31,3 +31,14 @@ pub fn When(
         </time>
     }
 }
+
+/// A time by the clock of whoever reads: in UTC from the server, in the browser's zone and language once the page is alive.
+#[component]
+pub fn LocalTime(
+    /// The instant.
+    at: Timestamp,
+) -> impl IntoView {
+    let text = RwSignal::new(words::absolute(at));
+    Effect::new(move |_| text.set(clock::in_browser_zone(at)));
+    view! { <time class="local" datetime=at.to_string()>{move || text.get()}</time> }
+}

@@ -10,7 +10,7 @@ use crate::protocol::{Batch, BatchPage};
 ///
 /// # Errors
 /// Where there is none that the token may see, or the server does not answer.
-pub(super) async fn find(client: &ApiClient, name: BatchName) -> Result<Batch, CliError> {
+pub(in crate::cli) async fn find(client: &ApiClient, name: BatchName) -> Result<Batch, CliError> {
     match name {
         BatchName::Id(id) => Ok(client.get(&format!("/batches/{id}"), &[]).await?),
         BatchName::Number(number) => find_by_number(client, number).await,

@@ -16,6 +16,7 @@ use clap::Args;
 
 pub(super) use self::act::{ActArgs, CancelArgs, RetryArgs, cancel, pause, resume, retry};
 pub(super) use self::list::{ListArgs, list};
+pub(super) use self::lookup::find as find_batch;
 pub(super) use self::results::{ResultsArgs, results};
 pub(super) use self::show::{ShowArgs, show};
 use super::CliError;
@@ -33,7 +34,11 @@ pub(super) struct AskArgs {
 }
 
 impl AskArgs {
-    fn client(self) -> Result<ApiClient, CliError> {
+    /// Whom to ask.
+    ///
+    /// # Errors
+    /// Where no server or token is named as it should be.
+    pub(in crate::cli) fn client(self) -> Result<ApiClient, CliError> {
         Ok(ApiClient::new(self.reach.server()?, Duration::from_secs(self.give_up.into()))?)
     }
 }

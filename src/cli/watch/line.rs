@@ -206,6 +206,7 @@ pub(super) mod tests {
             params: Json::default(),
             owner: "ada".into(),
             parent: None,
+            schedule: None,
             state: BatchState::Running,
             reason: None,
             sealed: true,

@@ -13,10 +13,10 @@ use crate::engine::EngineError;
 use crate::engine::acts::{Acts, not_filling, to_its_end};
 use crate::engine::dispatch::Preparer;
 use crate::engine::liveness::Liveness;
-use crate::engine::new_batch::{CheckedBatch, Validator};
+use crate::engine::new_batch::{CheckedBatch, ScheduledItems, Validator, blocks};
 use crate::protocol::{BatchId, Seq};
 use crate::store::access::KeyBinding;
-use crate::store::{BatchKey, BatchRecord, StoreError};
+use crate::store::{BatchKey, BatchRecord, RunClaim, StoreError, WholeItems};
 use crate::tasks::Prepared;
 
 /// The stage where batches begin.
@@ -120,6 +120,67 @@ impl IntakeStage {
             stage.keep(&batch, prepared);
             publish_grown(&stage.acts, &batch, &batch);
             Ok(batch)
+        })
+        .await
+    }
+
+    /// Creates the batch that a schedule is to make, whole, with `key` as in [`Self::create_generated`]; none where it was made before, or the schedule has changed or is
+    /// gone.
+    ///
+    /// # Errors
+    /// `Invalid`, `NoItems`, `TooLarge`, `Unready`; what the store says.
+    pub async fn create_scheduled(
+        self: &Arc<Self>,
+        checked: CheckedBatch,
+        items: ScheduledItems,
+        claim: RunClaim,
+        key: Option<(ClaimedKey, String)>,
+    ) -> Result<Option<BatchRecord>, EngineError> {
+        let (claimed, hash) = key.unzip();
+        let binding = claimed.as_ref().zip(hash).map(|(claimed, hash)| claimed.binding(hash));
+        let made = self.create_whole(checked, items, claim, binding).await;
+        if let (Err(_) | Ok(None), Some(claimed)) = (&made, claimed) {
+            self.settler.free_key(claimed).await;
+        }
+        made
+    }
+
+    async fn create_whole(
+        self: &Arc<Self>,
+        checked: CheckedBatch,
+        items: ScheduledItems,
+        claim: RunClaim,
+        key: Option<KeyBinding>,
+    ) -> Result<Option<BatchRecord>, EngineError> {
+        self.takes_batches()?;
+        self.validator.within_limit(items.count())?;
+        let (checked, items) = match items {
+            ScheduledItems::Count(count) => (checked.with_numbers(count)?, WholeItems::Generated),
+            ScheduledItems::List(items) => {
+                if items.is_empty() {
+                    return Err(EngineError::NoItems);
+                }
+                let blocks = blocks(&checked.new, &items)?;
+                (checked, WholeItems::Blocks(blocks))
+            }
+            ScheduledItems::Kept { count, columns } => {
+                (checked.with_columns(columns)?, WholeItems::Kept(count))
+            }
+        };
+        let CheckedBatch { new, prepared } = checked;
+        let stage = Arc::clone(self);
+        to_its_end(async move {
+            let store = &stage.acts.store;
+            let _ahead = stage.preparer.keep_ahead(new.id, &prepared);
+            let made = store.create_scheduled(new, &items, claim, key.as_ref()).await;
+            let made = made.inspect_err(|error| {
+                store.record_full(error);
+            })?;
+            if let Some(batch) = &made {
+                stage.keep(batch, prepared);
+                publish_grown(&stage.acts, batch, batch);
+            }
+            Ok(made)
         })
         .await
     }

@@ -160,9 +160,9 @@ fn items(items: Option<&RawValue>) -> Result<FollowUpItems, EngineError> {
 }
 
 /// Items in blocks, each one line.
-fn blocks(new: &CreateBatch, items: &[Json]) -> Result<Vec<NewBlock>, EngineError> {
+pub fn blocks(new: &CreateBatch, items: &[Json]) -> Result<Vec<NewBlock>, EngineError> {
     if new.input == InputKind::File {
-        return Err(invalid(format!("the task {:?} takes files, which a follow-up cannot bring", new.task)));
+        return Err(invalid(format!("the task {:?} takes files, which JSON cannot bring", new.task)));
     }
     for (at, item) in items.iter().enumerate() {
         let number = at + 1;

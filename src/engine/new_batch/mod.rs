@@ -7,9 +7,10 @@ mod options;
 
 use std::sync::Arc;
 
+pub use self::follow_up_body::blocks;
 pub use self::options::{concurrency, name};
 use super::EngineError;
-use crate::protocol::{BatchId, InputKind, NewBatch, limits};
+use crate::protocol::{BatchId, InputKind, Json, NewBatch, limits};
 use crate::store::{BatchKey, CreateBatch, Source};
 use crate::tasks::{Prepared, Registry};
 
@@ -40,7 +41,52 @@ pub struct CheckedBatch {
     pub(super) prepared: Arc<dyn Prepared>,
 }
 
+/// Over what a schedule makes its batches.
+#[derive(Clone, Debug)]
+pub enum ScheduledItems {
+    /// The numbers from 1.
+    Count(u64),
+    /// These, each checked.
+    List(Vec<Json>),
+    /// Those that the store keeps for it.
+    Kept {
+        /// How many.
+        count: u64,
+        /// Their columns, where they came as CSV.
+        columns: Vec<String>,
+    },
+}
+
+impl ScheduledItems {
+    /// How many.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Count(count) | Self::Kept { count, .. } => *count,
+            Self::List(items) => items.len() as u64,
+        }
+    }
+}
+
 impl CheckedBatch {
+    /// Where only its owner and admins are to see it.
+    #[must_use]
+    pub fn is_private(&self) -> bool {
+        self.new.options.private
+    }
+
+    /// Name of its task.
+    #[must_use]
+    pub fn task(&self) -> &str {
+        &self.new.task
+    }
+
+    /// Its title.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.new.name
+    }
+
     /// What its items are.
     #[must_use]
     pub fn input(&self) -> InputKind {

@@ -30,6 +30,7 @@ fn batch(succeeded: u64, rev: Rev) -> Batch {
         params: Json::parse(r#"{"width":320}"#).unwrap(),
         owner: "ada".to_owned(),
         parent: None,
+        schedule: None,
         state: BatchState::Running,
         reason: None,
         sealed: true,

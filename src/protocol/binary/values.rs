@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::protocol::{
     AttemptOutcome, AttemptRow, BatchId, BatchState, ErrorCode, FamilyId, FileRow, ItemProgress, ItemState,
-    Json, NodeId, NodeState, Role, SlotWork, Timestamp,
+    Json, NodeId, NodeState, Role, ScheduleId, SlotWork, Timestamp,
 };
 
 /// Bytes that are not what they should be: another build's, or damaged.
@@ -264,6 +264,21 @@ impl Compact for Timestamp {
 }
 
 impl Compact for BatchId {
+    fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.as_u128().to_be_bytes());
+    }
+
+    fn take(input: &mut Input<'_>) -> Result<Self, Unreadable> {
+        let bytes = input.bytes(16)?.try_into().expect("sixteen bytes were taken");
+        Ok(Self::from_u128(u128::from_be_bytes(bytes)))
+    }
+
+    fn blank() -> Self {
+        Self::from_u128(0)
+    }
+}
+
+impl Compact for ScheduleId {
     fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.as_u128().to_be_bytes());
     }

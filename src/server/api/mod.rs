@@ -3,8 +3,9 @@
 //! ```text
 //! extract   caller, place, query, body     submit   bodies that bring items     openapi    the document
 //! read      what can be looked at          act      what can be asked           validator  tags of answers
-//! reference the document as a page       webhooks messages about the ends of batches
-//! uploads   files that come in pieces        folders  of the server, and what is in them
+//! reference the document as a page        page     of a list                  webhooks   messages about ends
+//! schedules batches made again and again  uploads  files that come in pieces
+//! folders   of the server, and what is in them
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
@@ -12,8 +13,10 @@
 mod act;
 mod folders;
 mod openapi;
+mod page;
 mod read;
 mod reference;
+mod schedules;
 mod submit;
 mod uploads;
 mod validator;
@@ -55,6 +58,15 @@ const ROUTES: &[Route] = &[
     ("GET", "/batches/{id}/results", || get(results::results)),
     ("GET", "/folders", || get(folders::list)),
     ("GET", "/folders/{name}", || get(folders::files)),
+    ("GET", "/schedules", || get(schedules::list)),
+    ("POST", "/schedules", || post(schedules::create)),
+    ("POST", "/schedules/preview", || post(schedules::preview)),
+    ("GET", "/schedules/{id}", || get(schedules::one)),
+    ("PATCH", "/schedules/{id}", || patch(schedules::patch)),
+    ("DELETE", "/schedules/{id}", || delete(schedules::delete)),
+    ("POST", "/schedules/{id}/pause", || post(schedules::pause)),
+    ("POST", "/schedules/{id}/resume", || post(schedules::resume)),
+    ("POST", "/schedules/{id}/run", || post(schedules::run)),
     ("POST", "/uploads", || post(uploads::announce)),
     ("GET", "/uploads/{id}", || get(uploads::status)),
     ("PATCH", "/uploads/{id}", || patch(uploads::add_piece)),

@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::{
     Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode, FamilyPage,
-    FolderList, FolderPage, ItemDetail, ItemPage, LogPart, NewUpload, NodePage, Options, RetryRequest,
-    TaskPage, UploadStatus, WebhookDelivery, WebhookSecret,
+    FolderList, FolderPage, ItemDetail, ItemPage, LogPart, NewSchedule, NewUpload, NodePage, Options,
+    RetryRequest, SchedulePage, SchedulePatch, SchedulePreview, ScheduleTiming, TaskPage, UploadStatus,
+    WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -78,6 +79,8 @@ fn derived_schemas() -> Map<String, Value> {
     answered.subschema_for::<ItemPage>();
     answered.subschema_for::<LogPart>();
     answered.subschema_for::<NodePage>();
+    answered.subschema_for::<SchedulePage>();
+    answered.subschema_for::<SchedulePreview>();
     answered.subschema_for::<TaskPage>();
     answered.subschema_for::<UploadStatus>();
     answered.subschema_for::<FolderList>();
@@ -92,7 +95,10 @@ fn derived_schemas() -> Map<String, Value> {
     asked.subschema_for::<CancelRequest>();
     asked.subschema_for::<NewUpload>();
     asked.subschema_for::<Options>();
+    asked.subschema_for::<NewSchedule>();
     asked.subschema_for::<RetryRequest>();
+    asked.subschema_for::<SchedulePatch>();
+    asked.subschema_for::<ScheduleTiming>();
     let mut schemas = asked.take_definitions(true);
     schemas.extend(answered.take_definitions(true));
     schemas

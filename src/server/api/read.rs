@@ -5,10 +5,10 @@
 use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{ETAG, LINK};
-use http::{HeaderMap, HeaderValue, Uri};
-use url::form_urlencoded;
+use http::HeaderMap;
+use http::header::ETAG;
 
+use super::page::page;
 use super::results::is_known;
 use super::validator::{batch_tag, not_modified};
 
@@ -20,20 +20,6 @@ use crate::server::AppState;
 use crate::server::extract::{PathParams, QueryParams, Who};
 
 type Answer<T> = Result<Json<T>, ApiError>;
-
-/// A page of a list, with a `Link` to the next (RFC 8288): the same address with `parameter` set to its cursor.
-pub(super) fn page<T: serde::Serialize>(page: T, uri: &Uri, parameter: &str, next: Option<&str>) -> Response {
-    let mut response = Json(page).into_response();
-    if let Some(next) = next {
-        let asked = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        query.extend_pairs(asked.filter(|(name, _value)| name != parameter)).append_pair(parameter, next);
-        let link = format!("<{}?{}>; rel=\"next\"", uri.path(), query.finish());
-        let link = HeaderValue::try_from(link).expect("paths and encoded queries are visible ASCII");
-        response.headers_mut().insert(LINK, link);
-    }
-    response
-}
 
 /// `GET /tasks`
 pub async fn tasks(State(state): State<AppState>, Who(caller): Who) -> Answer<crate::protocol::TaskPage> {

@@ -158,7 +158,11 @@ fn settings(params: &QueryParams) -> Result<NewBatch, ApiError> {
     })
 }
 
-fn idempotency_key(headers: &HeaderMap, query: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError> {
+/// The key of a request, with what of it counts beside its body.
+///
+/// # Errors
+/// `malformed` for one that is none.
+pub fn idempotency_key(headers: &HeaderMap, query: Option<&str>) -> Result<Option<IdempotencyKey>, ApiError> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     // A key that is no text is refused as an empty one is.
     let key = value.to_str().unwrap_or_default();

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::response::Response;
 
-use super::read::page;
+use super::page::page;
 use crate::protocol::{
     ApiError, DeliveryDetail, DeliveryId, DeliveryQuery, DeliveryState, WebhookDelivery, WebhookSecret,
 };

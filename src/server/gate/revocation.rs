@@ -47,7 +47,7 @@ fn key(caller: &Caller) -> Option<String> {
     match &caller.via {
         Via::Login(hash) => Some(format!("login {hash} {}", caller.role.as_str())),
         Via::Token(hash) => Some(format!("token {hash} {}", caller.role.as_str())),
-        Via::Local => None,
+        Via::Local | Via::Schedule => None,
     }
 }
 

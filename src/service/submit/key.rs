@@ -32,6 +32,13 @@ impl IdempotencyKey {
         }
         Ok(Self { key: key.to_owned(), salt })
     }
+
+    /// The key, and the hash of its request, whose body is at hand.
+    pub(in crate::service) fn with_body(self, body: &[u8]) -> (String, String) {
+        let mut hash = BodyHash::new(&self.salt);
+        hash.update(body);
+        (self.key, hash.hex())
+    }
 }
 
 /// A claimed key whose body is coming in.

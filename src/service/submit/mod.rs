@@ -24,6 +24,7 @@ mod tests;
 
 pub use self::key::IdempotencyKey;
 pub(super) use self::key::KeysInHand;
+pub(super) use self::replay::{KeyStanding, mismatch};
 pub use self::submission::{Addition, Submission, Submitted};
 use super::error::internal;
 use super::may::{Action, Target, may};
@@ -64,9 +65,7 @@ impl Service {
         form: multer::Multipart<'static>,
     ) -> Result<Batch, ApiError> {
         let form = FormBody { parts: form, file_bytes_max: self.parts().upload_bytes_max };
-        match self.submit(caller, Submission::Form(form), None).await? {
-            Submitted::Created(batch) | Submitted::Replayed(batch) => Ok(batch),
-        }
+        self.submit(caller, Submission::Form(form), None).await.map(Submitted::into_batch)
     }
 
     /// Goes on with an open batch. Runs to its end even where the caller is dropped.

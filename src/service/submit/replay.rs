@@ -7,11 +7,44 @@ use super::submission::{Submission, Submitted};
 use crate::engine::ClaimedKey;
 use crate::formats::body::{BodyFault, BodyHash};
 use crate::formats::form::FormReader;
-use crate::protocol::{ApiError, ErrorCode};
+use crate::protocol::{ApiError, Batch, ErrorCode};
 use crate::service::{Caller, Service};
 use crate::store::access::KeyClaim;
 
+/// What a key stands for, where the whole request is at hand.
+pub(in crate::service) enum KeyStanding {
+    /// Nothing yet: it is this request's, whose hash this is.
+    Fresh(ClaimedKey, String),
+    /// A batch that the same request has made before.
+    Made(Box<Batch>),
+}
+
 impl Service {
+    /// What a key stands for, of a request without a body.
+    ///
+    /// # Errors
+    /// `idempotency_in_flight`, `idempotency_mismatch`; outages.
+    pub(in crate::service) async fn key_standing(
+        &self,
+        caller: &Caller,
+        key: IdempotencyKey,
+    ) -> Result<KeyStanding, ApiError> {
+        let (store, holder) = (&self.parts().store, self.parts().engine.node());
+        let hash = BodyHash::new(&key.salt).hex();
+        let in_hand = self.keys.claim(&caller.name, &key.key).ok_or_else(in_flight)?;
+        match store.key_claim(&caller.name, &key.key, &holder).await? {
+            KeyClaim::InFlight => Err(in_flight()),
+            KeyClaim::Bound { body_hash, .. } if body_hash != hash => Err(mismatch()),
+            KeyClaim::Bound { batch, .. } => {
+                Ok(KeyStanding::Made(Box::new(self.batch(caller, batch).await?)))
+            }
+            KeyClaim::Fresh { claimed_at } => {
+                let (caller, guard) = (caller.name.clone(), Box::new(in_hand));
+                Ok(KeyStanding::Fresh(ClaimedKey { caller, key: key.key, claimed_at, guard }, hash))
+            }
+        }
+    }
+
     /// A create under a key.
     pub(super) async fn submit_once(
         &self,
@@ -28,8 +61,7 @@ impl Service {
             KeyClaim::Bound { batch, body_hash } => {
                 let found = hash_of(submission, hash).await?;
                 if found != body_hash {
-                    let detail = "This key was used for a request with another body, query or content type.";
-                    return Err(ApiError::new(ErrorCode::IdempotencyMismatch, detail));
+                    return Err(mismatch());
                 }
                 self.batch(caller, batch).await.map(Submitted::Replayed)
             }
@@ -46,6 +78,12 @@ impl Service {
             }
         }
     }
+}
+
+/// The refusal of a request whose key stands for another one.
+pub(in crate::service) fn mismatch() -> ApiError {
+    let detail = "This key was used for a request with another body, query or content type.";
+    ApiError::new(ErrorCode::IdempotencyMismatch, detail)
 }
 
 /// Reads a body to its end for its hash alone.

@@ -38,3 +38,13 @@ pub enum Submitted {
     /// The batch that the same key made before.
     Replayed(Batch),
 }
+
+impl Submitted {
+    /// The batch, either way.
+    #[must_use]
+    pub fn into_batch(self) -> Batch {
+        match self {
+            Self::Created(batch) | Self::Replayed(batch) => batch,
+        }
+    }
+}

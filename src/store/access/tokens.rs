@@ -63,6 +63,16 @@ impl Store {
         row.map(to_token).transpose()
     }
 
+    /// The token with this name, if no person made it.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn token_named(&self, name: &str) -> Result<Option<TokenRecord>, StoreError> {
+        let text = "SELECT * FROM tokens WHERE name = $1 AND person IS NULL";
+        let row = one::<tokens::Model, _>(self.inner.backend.reader(), text, vec![name.into()]).await?;
+        row.map(to_token).transpose()
+    }
+
     /// The tokens with these hashes, each with its hash. One query for every 512 of them.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct Model {
     pub private: bool,
     /// The batch it came from; it may be gone.
     pub parent: Option<i64>,
+    /// The schedule that made it, as text; it may be gone.
+    pub schedule: Option<String>,
     /// Where it stands.
     pub state: String,
     /// Why.

@@ -10,6 +10,7 @@ pub mod leases;
 pub mod nodes;
 pub mod outcomes;
 pub mod requeue;
+pub mod schedules;
 pub mod strip;
 mod webhooks;
 

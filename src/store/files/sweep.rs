@@ -7,12 +7,15 @@ use std::collections::HashSet;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use sea_orm::DatabaseTransaction;
+
 use crate::fault::Point;
 use crate::store::Store;
 use crate::store::backend::{
     Durability, Hold, LIST_MAX, in_texts, list_value, locking, number, one_for_each, rows, run,
 };
 use crate::store::error::StoreError;
+use crate::store::records::{BatchKey, kept_key};
 
 /// Rows removed per table and step.
 const ROWS_MAX: i64 = 5_000;
@@ -34,6 +37,9 @@ const TABLES: &[(&str, &str)] = &[
     ("strip", "cell"),
 ];
 
+/// Tables of the inputs that a schedule keeps.
+const KEPT_TABLES: &[(&str, &str)] = &[("blocks", "first")];
+
 /// Where in the file store the next step looks; where it starts does not matter.
 #[derive(Clone, Copy, Default)]
 pub struct SweepPlace {
@@ -53,8 +59,9 @@ impl Store {
     async fn sweep_once(&self) -> Result<bool, StoreError> {
         let more_trash = self.sweep_trash().await?;
         let more_rows = self.sweep_deleted().await?;
+        let more_kept = self.sweep_schedules().await?;
         self.sweep_unnamed().await?;
-        Ok(more_trash || more_rows)
+        Ok(more_trash || more_rows || more_kept)
     }
 
     async fn sweep_trash(&self) -> Result<bool, StoreError> {
@@ -83,26 +90,26 @@ impl Store {
         if number(&tx, &held, vec![batch.into()]).await?.is_none() {
             return Ok(true);
         }
-        let bound = || vec![batch.into(), FILES_MAX.into()];
-        run(
-            &tx,
-            "INSERT INTO trash (\"key\") SELECT \"key\" FROM files WHERE batch = $1 ORDER BY id LIMIT $2 \
-             ON CONFLICT DO NOTHING",
-            bound(),
-        )
-        .await?;
-        let files = "DELETE FROM files WHERE batch = $1 AND id IN \
-             (SELECT id FROM files WHERE batch = $1 ORDER BY id LIMIT $2)";
-        let mut removed = run(&tx, files, bound()).await?;
-        for (table, column) in TABLES {
-            let text = format!(
-                "DELETE FROM {table} WHERE batch = $1 AND {column} IN \
-                 (SELECT {column} FROM {table} WHERE batch = $1 LIMIT $2)"
-            );
-            removed += run(&tx, &text, vec![batch.into(), ROWS_MAX.into()]).await?;
-        }
-        if removed == 0 {
+        if remove_rows(&tx, batch, TABLES).await? == 0 {
             run(&tx, "DELETE FROM batches WHERE id = $1 AND deleted", vec![batch.into()]).await?;
+        }
+        self.inner.backend.commit(tx, Durability::Process).await?;
+        Ok(true)
+    }
+
+    /// One step of one deleted schedule: the inputs that it kept first, its row last.
+    async fn sweep_schedules(&self) -> Result<bool, StoreError> {
+        let text = "SELECT id FROM schedules WHERE deleted ORDER BY id LIMIT 1";
+        let Some(schedule) = number(self.inner.backend.reader(), text, vec![]).await? else {
+            return Ok(false);
+        };
+        let tx = self.inner.backend.write().await?;
+        let held = locking(&tx, "SELECT id FROM schedules WHERE id = $1 AND deleted");
+        if number(&tx, &held, vec![schedule.into()]).await?.is_none() {
+            return Ok(true);
+        }
+        if remove_rows(&tx, kept_key(schedule), KEPT_TABLES).await? == 0 {
+            run(&tx, "DELETE FROM schedules WHERE id = $1 AND deleted", vec![schedule.into()]).await?;
         }
         self.inner.backend.commit(tx, Durability::Process).await?;
         Ok(true)
@@ -154,4 +161,27 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Removes rows of one batch from these tables, bounded, and those of its files, whose contents go to the trash; how many.
+async fn remove_rows(
+    tx: &DatabaseTransaction,
+    batch: BatchKey,
+    tables: &[(&str, &str)],
+) -> Result<u64, StoreError> {
+    let bound = || vec![batch.into(), FILES_MAX.into()];
+    let trash = "INSERT INTO trash (\"key\") SELECT \"key\" FROM files WHERE batch = $1 ORDER BY id LIMIT $2 \
+         ON CONFLICT DO NOTHING";
+    run(tx, trash, bound()).await?;
+    let files = "DELETE FROM files WHERE batch = $1 AND id IN \
+         (SELECT id FROM files WHERE batch = $1 ORDER BY id LIMIT $2)";
+    let mut removed = run(tx, files, bound()).await?;
+    for (table, column) in tables {
+        let text = format!(
+            "DELETE FROM {table} WHERE batch = $1 AND {column} IN \
+             (SELECT {column} FROM {table} WHERE batch = $1 LIMIT $2)"
+        );
+        removed += run(tx, &text, vec![batch.into(), ROWS_MAX.into()]).await?;
+    }
+    Ok(removed)
 }

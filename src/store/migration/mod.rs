@@ -15,6 +15,7 @@ mod m0004_many;
 mod m0005_steady;
 mod m0006_bounds;
 mod m0007_webhooks;
+mod m0008_schedules;
 mod m0009_idle;
 mod m0010_contents;
 mod m0011_parents;
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_steady::Migration),
             Box::new(m0006_bounds::Migration),
             Box::new(m0007_webhooks::Migration),
+            Box::new(m0008_schedules::Migration),
             Box::new(m0009_idle::Migration),
             Box::new(m0010_contents::Migration),
             Box::new(m0011_parents::Migration),

@@ -1,7 +1,8 @@
 //! Batches: as stored, as created, as changed.
 
 use crate::protocol::{
-    Batch, BatchId, BatchState, Family, InputKind, Json, NodeId, Options, Rev, Seq, StripCell, Timestamp,
+    Batch, BatchId, BatchState, Family, InputKind, Json, NodeId, Options, Rev, ScheduleId, Seq, StripCell,
+    Timestamp,
 };
 use crate::store::access::KeyBinding;
 
@@ -38,6 +39,8 @@ pub struct BatchRecord {
     pub options: Options,
     /// Who it belongs to.
     pub owner: String,
+    /// The schedule that made it; it may be gone.
+    pub schedule: Option<ScheduleId>,
     /// Where it stands.
     pub state: BatchState,
     /// Why.
@@ -104,6 +107,7 @@ impl BatchRecord {
             params: self.params.clone(),
             owner: self.owner.clone(),
             parent: self.options.parent,
+            schedule: self.schedule,
             state: self.state,
             reason: self.reason.clone(),
             sealed: self.sealed,

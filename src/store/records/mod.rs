@@ -7,9 +7,11 @@ mod item;
 mod lease;
 mod list;
 mod node;
+mod schedule;
 
 pub use self::batch::*;
 pub use self::item::*;
 pub use self::lease::*;
 pub use self::list::*;
 pub use self::node::*;
+pub use self::schedule::*;

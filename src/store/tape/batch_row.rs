@@ -29,6 +29,7 @@ pub fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
         params: Json::parse(&row.params).map_err(|_form| broken("params"))?,
         options: serde_json::from_str(&row.options).map_err(|_form| broken("options"))?,
         owner: row.owner.clone(),
+        schedule: row.schedule.as_deref().map(str::parse).transpose().map_err(|_form| broken("schedule"))?,
         state: BatchState::parse(&row.state).ok_or_else(|| broken("state"))?,
         reason: row.reason.clone(),
         generation: small(row.generation)?,

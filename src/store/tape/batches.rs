@@ -47,6 +47,7 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         owner: new.owner.clone(),
         private: new.options.private,
         parent: new.parent,
+        schedule: None,
         state: state.as_str().to_owned(),
         reason: None,
         generation: 1,
@@ -104,8 +105,8 @@ pub fn block_rows(batch: BatchKey, first: i64, blocks: &[NewBlock]) -> (Vec<Vec<
 const INSERT: &str = "INSERT INTO batches (uuid, name, task, input, source, params, options, owner, private, state, \
      generation, sealed, columns, result_columns, total, next_seq, running, retrying, succeeded, failed, cancelled, \
      cell_items, rev, finishes, deleted, priority, concurrency, rate_tokens, rate_at, try_first, start_at, served, \
-     created_at, intake_node, follow, parent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
-     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25, $26, $27, $28) RETURNING id";
+     created_at, intake_node, follow, parent, schedule) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 0, 0, 0, 0, 0, $17, \
+     $18, 0, FALSE, $19, $20, $21, $22, $23, $24, 0, $25, $26, $27, $28, $29) RETURNING id";
 
 fn insert_values(b: &batches::Model) -> Vec<Value> {
     vec![
@@ -137,6 +138,7 @@ fn insert_values(b: &batches::Model) -> Vec<Value> {
         b.intake_node.clone().into(),
         b.follow.clone().into(),
         b.parent.into(),
+        b.schedule.clone().into(),
     ]
 }
 

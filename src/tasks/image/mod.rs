@@ -1,14 +1,13 @@
 //! The task `image`: makes pictures smaller or larger, and other formats of them.
 //!
-//! Called through the registry. Nothing is decoded before its header has passed the limits and its memory is granted.
+//! Called through the registry. Nothing is decoded before its head has passed the limits and its memory is granted.
 
-mod frames;
-mod jpeg_segments;
 mod picture;
 mod pixels;
-mod png;
+mod plan;
+mod read;
 mod size;
-mod webp;
+mod write;
 
 use std::sync::Arc;
 
@@ -16,15 +15,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
-use self::webp::WebpLoss;
+use self::plan::{MEMORY_MIB, Plan};
 use super::context::TaskContext;
 use super::task::{Item, ItemInput, Task, TaskError};
 use crate::protocol::{InputKind, Json};
 
 /// Pixels that a side may be asked to have; also what `WebP` can hold.
 const SIDE_PIXELS_MAX: u32 = 16_383;
-/// Mebibytes of pixels that all pictures in work may take together; beyond, the next picture waits.
-const MEMORY_MIB: u32 = 1_024;
 /// Bytes of the name of a file that are kept before its ending.
 const STEM_BYTES_MAX: usize = 200;
 
@@ -137,19 +134,18 @@ impl Task for Image {
         };
         let plan = {
             let (params, path) = (Arc::clone(&params), path.clone());
-            blocking(move || picture::plan(&path, &params)).await?
+            blocking(move || Plan::of(&path, &params)).await?
         };
         let granted = Arc::clone(&self.memory)
-            .acquire_many_owned(plan.memory_mib().min(MEMORY_MIB))
+            .acquire_many_owned(plan.memory_mib())
             .await
             .expect("the memory is never closed");
         let made = blocking(move || {
             // Given back when the thread is done, even where nobody waits for it any more.
             let _granted = granted;
-            let loss = if params.lossless { WebpLoss::None } else { WebpLoss::Quality(params.quality) };
-            let (content, notes) = picture::make(&path, &plan, params.quality, loss, &context)?;
+            let (content, notes) = picture::make(&path, &plan, &context)?;
             context
-                .write_file(&file_name(&name, plan.format), &content)
+                .write_file(&file_name(&name, plan.writing.format), &content)
                 .map_err(|fault| unwritable(&fault))?;
             Ok(Made { width: plan.to.width, height: plan.to.height, bytes: content.len() as u64, notes })
         })

@@ -1,35 +1,77 @@
-//! Pixels: to 8 bits, to another size, onto white, into a file's bytes.
+//! Pixels: to another size, and onto white. Every sample has 8 bits.
 //!
 //! Grey stays grey and transparency stays, unless the format has none.
 
-use fast_image_resize::images::{Image as Raster, ImageRef};
-use fast_image_resize::{PixelType, ResizeOptions, Resizer};
-use image::codecs::jpeg::JpegEncoder;
-use image::error::ImageError;
-use image::{DynamicImage, GrayAlphaImage, GrayImage, ImageEncoder, RgbImage, RgbaImage};
+use fast_image_resize::images::Image as Raster;
+use fast_image_resize::{MulDiv, PixelType, ResizeOptions, Resizer};
+use image::{DynamicImage, GrayAlphaImage, GrayImage, RgbImage, RgbaImage};
 
 use super::size::Size;
-use super::webp::{self, WebpLoss};
-use super::{Fit, Format, TaskError, png};
+use super::{Fit, TaskError};
 
-/// Bytes of a colour profile that is kept; a larger one is left out.
-const PROFILE_BYTES_MAX: usize = 1024 * 1024;
+/// What a decoded picture shows, in its pixels: where its decoder made it smaller, the last column and row may be pixels that are
+/// in the picture in part only.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Extent {
+    width: f64,
+    height: f64,
+}
 
-/// Brings every sample to 8 bits; grey stays grey, and what has transparency keeps it.
-pub(super) fn eight_bits(picture: DynamicImage) -> DynamicImage {
-    let color = picture.color();
-    match (color.has_color(), color.has_alpha()) {
-        (false, false) => picture.into_luma8().into(),
-        (false, true) => picture.into_luma_alpha8().into(),
-        (true, false) => picture.into_rgb8().into(),
-        (true, true) => picture.into_rgba8().into(),
+impl Extent {
+    /// A picture of `size`, made `shrink` times smaller.
+    pub(super) fn of(size: Size, shrink: u8) -> Self {
+        let side = |side: u32| f64::from(side) / f64::from(shrink);
+        Self { width: side(size.width), height: side(size.height) }
+    }
+
+    /// The part that becomes a picture of the size `to`: left, top, width and height.
+    fn part(self, to: Size, fit: Fit) -> (f64, f64, f64, f64) {
+        let Self { width, height } = self;
+        match fit {
+            Fit::Contain | Fit::Fill => (0.0, 0.0, width, height),
+            Fit::Cover => {
+                let (across, down) = (f64::from(to.width), f64::from(to.height));
+                let (part_width, part_height) =
+                    (width.min(height * across / down), height.min(width * down / across));
+                ((width - part_width) / 2.0, (height - part_height) / 2.0, part_width, part_height)
+            }
+        }
     }
 }
 
+/// Pixels that lie between the two passes of the filter, at most.
+pub(super) fn between_pixels(size: Size, to: Size, fit: Fit) -> u64 {
+    let (down_first, across_first) = between(size, to);
+    match fit {
+        // Of what is cut to shape, and what the filter takes beyond its edges: three pixels of the result on both sides.
+        Fit::Cover => down_first.min(across_first + across_first * 6 / u64::from(to.width)),
+        Fit::Contain | Fit::Fill if goes_down_first(size, to) => down_first,
+        Fit::Contain | Fit::Fill => across_first,
+    }
+}
+
+/// Pixels that lie between the passes both ways: down first, and across first.
+fn between(size: Size, to: Size) -> (u64, u64) {
+    (u64::from(size.width) * u64::from(to.height), u64::from(to.width) * u64::from(size.height))
+}
+
+/// Down first is quicker, unless much less lies between the passes the other way, as with a row that becomes a column.
+fn goes_down_first(size: Size, to: Size) -> bool {
+    let (down_first, across_first) = between(size, to);
+    down_first <= 2 * across_first
+}
+
 /// Resizes with a Lanczos filter; transparent pixels lend no colour to their neighbours.
-pub(super) fn resized(picture: DynamicImage, to: Size, fit: Fit) -> Result<DynamicImage, TaskError> {
+pub(super) fn resized(
+    picture: DynamicImage,
+    extent: Extent,
+    to: Size,
+    fit: Fit,
+) -> Result<DynamicImage, TaskError> {
     const EXPECTED: &str = "an 8-bit picture of a checked size";
-    if (picture.width(), picture.height()) == (to.width, to.height) {
+    let size = Size { width: picture.width(), height: picture.height() };
+    let part = extent.part(to, fit);
+    if size == to && part == (0.0, 0.0, f64::from(to.width), f64::from(to.height)) {
         return Ok(picture);
     }
     let pixel = match picture.color().channel_count() {
@@ -38,16 +80,37 @@ pub(super) fn resized(picture: DynamicImage, to: Size, fit: Fit) -> Result<Dynam
         3 => PixelType::U8x3,
         _ => PixelType::U8x4,
     };
-    let from = ImageRef::new(picture.width(), picture.height(), picture.as_bytes(), pixel).expect(EXPECTED);
-    let mut raster = Raster::new(to.width, to.height, pixel);
-    let options = match fit {
-        Fit::Cover => ResizeOptions::new().fit_into_destination(Some((0.5, 0.5))),
-        Fit::Contain | Fit::Fill => ResizeOptions::new(),
-    };
-    Resizer::new()
-        .resize(&from, &mut raster, &options)
-        .map_err(|_refused| TaskError::input("decode", "the picture could not be resized"))?;
-    let (width, height, samples) = (to.width, to.height, raster.into_vec());
+    let refused = || TaskError::input("decode", "the picture could not be resized");
+    let mut from = Raster::from_vec_u8(size.width, size.height, picture.into_bytes(), pixel).expect(EXPECTED);
+    let alpha = MulDiv::new();
+    // In place: the resizer would do it in a copy of the whole picture.
+    let has_alpha = alpha.is_supported(pixel);
+    if has_alpha {
+        alpha.multiply_alpha_inplace(&mut from).map_err(|_refused| refused())?;
+    }
+    let mut made = Raster::new(to.width, to.height, pixel);
+    let (left, top, width, height) = part;
+    let options = ResizeOptions::new().use_alpha(false);
+    let mut resizer = Resizer::new();
+    // The resizer goes down first; the other way each pass is asked for by itself.
+    if fit == Fit::Cover || goes_down_first(size, to) {
+        resizer
+            .resize(&from, &mut made, &options.crop(left, top, width, height))
+            .map_err(|_refused| refused())?;
+    } else {
+        let mut between = Raster::new(to.width, size.height, pixel);
+        resizer
+            .resize(&from, &mut between, &options.crop(left, 0.0, width, f64::from(size.height)))
+            .and_then(|()| {
+                resizer.resize(&between, &mut made, &options.crop(0.0, top, f64::from(to.width), height))
+            })
+            .map_err(|_refused| refused())?;
+    }
+    drop((from, resizer));
+    if has_alpha {
+        alpha.divide_alpha_inplace(&mut made).map_err(|_refused| refused())?;
+    }
+    let (width, height, samples) = (to.width, to.height, made.into_vec());
     Ok(match pixel {
         PixelType::U8 => GrayImage::from_raw(width, height, samples).expect(EXPECTED).into(),
         PixelType::U8x2 => GrayAlphaImage::from_raw(width, height, samples).expect(EXPECTED).into(),
@@ -57,7 +120,7 @@ pub(super) fn resized(picture: DynamicImage, to: Size, fit: Fit) -> Result<Dynam
 }
 
 /// Lays a picture with transparency on white.
-fn on_white(picture: DynamicImage) -> DynamicImage {
+pub(super) fn on_white(picture: DynamicImage) -> DynamicImage {
     let laid = |sample: u8, alpha: u8| {
         let alpha = u32::from(alpha);
         u8::try_from((u32::from(sample) * alpha + 255 * (255 - alpha) + 127) / 255).unwrap_or(u8::MAX)
@@ -68,10 +131,9 @@ fn on_white(picture: DynamicImage) -> DynamicImage {
             GrayImage::from_raw(gray.width(), gray.height(), pixels).expect("one sample a pixel").into()
         }
         DynamicImage::ImageRgba8(colour) => {
-            let pixels = colour.pixels().flat_map(|pixel| [0, 1, 2].map(|at| laid(pixel[at], pixel[3])));
-            RgbImage::from_raw(colour.width(), colour.height(), pixels.collect())
-                .expect("three samples a pixel")
-                .into()
+            let mut pixels = Vec::with_capacity(colour.as_raw().len() / 4 * 3);
+            pixels.extend(colour.pixels().flat_map(|pixel| [0, 1, 2].map(|at| laid(pixel[at], pixel[3]))));
+            RgbImage::from_raw(colour.width(), colour.height(), pixels).expect("three samples a pixel").into()
         }
         opaque => opaque,
     }
@@ -82,35 +144,4 @@ pub(super) fn has_clear_pixels(picture: &DynamicImage) -> bool {
     let channels = usize::from(picture.color().channel_count());
     picture.color().has_alpha()
         && picture.as_bytes().chunks_exact(channels).any(|pixel| pixel[channels - 1] != u8::MAX)
-}
-
-/// Writes the picture in `format`, with its colour profile where that is of the same kind: whether it was kept.
-pub(super) fn encode(
-    picture: DynamicImage,
-    format: Format,
-    quality: u8,
-    loss: WebpLoss,
-    profile: Option<Vec<u8>>,
-) -> Result<(Vec<u8>, bool), TaskError> {
-    let picture = if format == Format::Jpeg { on_white(picture) } else { picture };
-    let kind: &[u8] = if picture.color().has_color() { b"RGB " } else { b"GRAY" };
-    let profile = profile.filter(|bytes| bytes.len() <= PROFILE_BYTES_MAX && bytes.get(16..20) == Some(kind));
-    let kept = profile.is_some();
-    let refused = || TaskError::input("encode", "the result could not be encoded");
-    let content = match format {
-        Format::Png => png::encode(&picture, profile).map_err(|_refused| refused())?,
-        Format::Jpeg => jpeg(&picture, quality, profile).map_err(|_refused| refused())?,
-        Format::Webp => webp::encode(&picture, loss, profile.as_deref())?,
-    };
-    Ok((content, kept))
-}
-
-fn jpeg(picture: &DynamicImage, quality: u8, profile: Option<Vec<u8>>) -> Result<Vec<u8>, ImageError> {
-    let mut content = Vec::new();
-    let mut encoder = JpegEncoder::new_with_quality(&mut content, quality);
-    if let Some(profile) = profile {
-        encoder.set_icc_profile(profile).map_err(ImageError::Unsupported)?;
-    }
-    encoder.write_image(picture.as_bytes(), picture.width(), picture.height(), picture.color().into())?;
-    Ok(content)
 }

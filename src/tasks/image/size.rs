@@ -23,6 +23,12 @@ impl Size {
         Self { width: self.height, height: self.width }
     }
 
+    /// The size that a decoder gives which makes pictures `shrink` times smaller: parts of a pixel count whole.
+    pub(super) fn shrunk(self, shrink: u8) -> Self {
+        let shrink = u32::from(shrink);
+        Self { width: self.width.div_ceil(shrink), height: self.height.div_ceil(shrink) }
+    }
+
     /// The size that a picture of this size gets; a side that is not asked for follows from the other.
     pub(super) fn fitted(self, width: Option<u32>, height: Option<u32>, fit: Fit) -> Self {
         let by_width = |width: u32| f64::from(width) / f64::from(self.width);

@@ -1,5 +1,8 @@
 //! The task `image` on pictures made here: sizes, formats, turns, and what is refused.
 
+mod hostile;
+mod quality;
+
 use std::io::Cursor;
 use std::path::Path;
 
@@ -230,11 +233,10 @@ async fn a_profile_goes_along_into_webp() {
             let file = folder.path().join("in");
             std::fs::write(&file, &content).unwrap();
             let params = ImageParams { format: Some(Format::Webp), lossless, ..ImageParams::default() };
-            let plan = picture::plan(&file, &params).unwrap();
-            let loss = if lossless { WebpLoss::None } else { WebpLoss::Quality(85) };
+            let plan = Plan::of(&file, &params).unwrap();
             let context =
                 TaskContext::new(Arc::default(), CancellationToken::new(), folder.path().join("out"));
-            let (made, notes) = picture::make(&file, &plan, 85, loss, &context).unwrap();
+            let (made, notes) = picture::make(&file, &plan, &context).unwrap();
             assert!(notes.is_empty(), "{notes:?}");
             let mut decoder = ::image::codecs::webp::WebPDecoder::new(Cursor::new(made)).unwrap();
             assert_eq!(::image::ImageDecoder::icc_profile(&mut decoder).unwrap(), Some(profile.clone()));
@@ -258,10 +260,10 @@ async fn few_colours_have_a_palette() {
         let picture = colours(count);
         let (_, _, made) = run("a.png", &encoded(&picture, ImageFormat::Png), json!({})).await.unwrap();
         assert_eq!(made.to_rgba8(), picture.to_rgba8(), "{count} colours");
-        let content = png::encode(&picture, None).unwrap();
+        let content = write::png::encode(&picture, None).unwrap();
         assert_eq!((content[24], content[25]), (kind, 3), "bits, palette");
     }
-    let many = png::encode(&photo(99, 99), None).unwrap();
+    let many = write::png::encode(&photo(99, 99), None).unwrap();
     assert_eq!((many[24], many[25]), (8, 2));
 }
 

@@ -32,7 +32,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
-use crate::app::actions::{ActOn, PatchBatch, RetryItems, load_batch, load_related};
+use crate::app::actions::{ActOn, PatchBatch, RetryItems, SaveSchedule, load_batch, load_related};
 use crate::app::components::{flash, panel_or};
 use crate::app::current_user::me;
 use crate::app::live::use_batch;
@@ -58,6 +58,8 @@ pub struct Scene {
     pub families: RwSignal<HashMap<FamilyId, u64>>,
     /// Name, concurrency, priority.
     pub patch: ServerAction<PatchBatch>,
+    /// Makes a schedule of it.
+    pub save: ServerAction<SaveSchedule>,
 }
 
 /// The tabs: what the URL says, and the title.
@@ -77,37 +79,40 @@ pub fn BatchPage() -> impl IntoView {
             Ok((batch, related))
         },
     );
-    let (act, retry, patch) = (ServerAction::new(), ServerAction::new(), ServerAction::new());
+    let acts = (ServerAction::new(), ServerAction::new(), ServerAction::new(), ServerAction::new());
     view! {
         <section class="page">
             {panel_or(
                 batch,
-                move |(batch, related)| scene(batch, related, me(), act, retry, patch),
+                move |(batch, related)| scene(batch, related, me(), acts),
                 move |error| refused_page(error, move || batch.refetch()),
             )}
         </section>
     }
 }
 
+/// What the page asks of the batch.
+type ActionsOfBatch =
+    (ServerAction<ActOn>, ServerAction<RetryItems>, ServerAction<PatchBatch>, ServerAction<SaveSchedule>);
+
 fn scene(
     initial: Batch,
     related: RelatedBatches,
     me: Option<Me>,
-    act: ServerAction<ActOn>,
-    retry: ServerAction<RetryItems>,
-    patch: ServerAction<PatchBatch>,
+    (act, retry, patch, save): ActionsOfBatch,
 ) -> AnyView {
     let id = initial.id;
     let running = !initial.state.is_finished();
     let live = use_batch(initial);
     let families = RwSignal::new(HashMap::new());
     let (me, related) = (StoredValue::new(me), StoredValue::new(related));
-    let scene = Scene { id, batch: live.row, related, me, act, retry, families, patch };
+    let scene = Scene { id, batch: live.row, related, me, act, retry, families, patch, save };
     let refused = move || {
         let errors = [
             act.value().get().and_then(Result::err),
             retry.value().get().and_then(Result::err),
             patch.value().get().and_then(Result::err),
+            save.value().get().and_then(Result::err),
         ];
         flash(errors.into_iter().flatten().next())
     };

@@ -78,7 +78,7 @@ fn mend(scene: Scene) -> Option<AnyView> {
     scene.me.with_value(may).then(link)
 }
 
-/// Where the batch came from, and what came from it; nothing where neither is so.
+/// Which schedule made the batch, where it came from, and what came from it; nothing where none is so.
 pub fn related(scene: Scene) -> Option<AnyView> {
     let related = scene.related.get_value();
     let parent = related.parent.map(|parent| view! { "from " {link(&parent)} }.into_any());
@@ -89,8 +89,15 @@ pub fn related(scene: Scene) -> Option<AnyView> {
         .map(|(at, child)| view! { {if at == 0 { "mended in " } else { ", " }} {link(child)} }.into_any())
         .collect();
     let between = (parent.is_some() && !children.is_empty()).then_some(" · ");
-    (parent.is_some() || !children.is_empty())
-        .then(|| view! { <p class="hint batch-related">{parent} {between} {children}</p> }.into_any())
+    let schedule = scene.batch.with_untracked(|batch| batch.schedule);
+    let more = (schedule.is_some() && (parent.is_some() || !children.is_empty())).then_some(" · ");
+    let any = schedule.is_some() || parent.is_some() || !children.is_empty();
+    let schedule = schedule.map(|schedule| {
+        view! { "by a " <a href=format!("/schedules?id={schedule}")>"schedule"</a> }.into_any()
+    });
+    any.then(|| {
+        view! { <p class="hint batch-related">{schedule} {more} {parent} {between} {children}</p> }.into_any()
+    })
 }
 
 fn link(batch: &RelatedBatch) -> AnyView {

@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use super::Scene;
 use crate::app::actions::load_settings;
 use crate::app::components::panel;
+use crate::app::pages::schedules::timing_fields;
 use crate::client::words;
 use crate::protocol::{BatchSettings, Me, Options, PersonRole};
 
@@ -34,6 +35,7 @@ fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
                 <dl class="pairs">{options}</dl>
             </section>
             {may_change(scene).then(|| change(scene, settings))}
+            {may_schedule(scene).then(|| schedule(scene))}
         </div>
     }
     .into_any()
@@ -105,6 +107,25 @@ fn change(scene: Scene, settings: &BatchSettings) -> impl IntoView + use<> {
                     </div>
                 </div>
                 <button class="button">"Save"</button>
+            </ActionForm>
+        </section>
+    }
+}
+
+/// True where the person may make this batch again and again.
+fn may_schedule(scene: Scene) -> bool {
+    scene.me.with_value(|me| me.as_ref().is_some_and(|me| me.role != PersonRole::Viewer))
+}
+
+fn schedule(scene: Scene) -> impl IntoView + use<> {
+    let save = scene.save;
+    view! {
+        <section>
+            <h2>"Make it again"</h2>
+            <ActionForm action=save>
+                <input type="hidden" name="from_batch" value=scene.id.to_string() />
+                {timing_fields()}
+                <button class="button">"Save as schedule"</button>
             </ActionForm>
         </section>
     }

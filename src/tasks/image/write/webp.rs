@@ -1,9 +1,17 @@
 //! Pixels into WebP, by libwebp, and a colour profile into its container.
 
+use std::borrow::Cow;
+
 use image::DynamicImage;
 use webp::{Encoder, PixelLayout, WebPConfig};
 
-use super::TaskError;
+use super::super::TaskError;
+use super::refused;
+
+/// Bytes a pixel that writing with loss takes at most beside the pixels.
+pub(super) const LOSSY_BYTES: u64 = 16;
+/// Bytes a pixel that writing without loss takes at most beside the pixels.
+pub(super) const LOSSLESS_BYTES: u64 = 64;
 
 /// Flag of the chunk `VP8X`: there is a colour profile.
 const FLAG_PROFILE: u8 = 0x20;
@@ -14,7 +22,7 @@ const HEAD_BYTES: usize = 12;
 
 /// How much may be lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum WebpLoss {
+pub(in super::super) enum WebpLoss {
     /// Nothing: larger files.
     None,
     /// As much as a quality from 1 to 100 says.
@@ -30,13 +38,12 @@ pub(super) fn encode(
     loss: WebpLoss,
     profile: Option<&[u8]>,
 ) -> Result<Vec<u8>, TaskError> {
-    let refused = || TaskError::input("encode", "the result could not be encoded");
     let has_alpha = picture.color().has_alpha();
     let (pixels, layout) = match picture {
-        DynamicImage::ImageRgb8(rgb) => (rgb.as_raw().clone(), PixelLayout::Rgb),
-        DynamicImage::ImageRgba8(rgba) => (rgba.as_raw().clone(), PixelLayout::Rgba),
-        grey if has_alpha => (grey.to_rgba8().into_raw(), PixelLayout::Rgba),
-        grey => (grey.to_rgb8().into_raw(), PixelLayout::Rgb),
+        DynamicImage::ImageRgb8(rgb) => (Cow::Borrowed(rgb.as_raw()), PixelLayout::Rgb),
+        DynamicImage::ImageRgba8(rgba) => (Cow::Borrowed(rgba.as_raw()), PixelLayout::Rgba),
+        grey if has_alpha => (Cow::Owned(grey.to_rgba8().into_raw()), PixelLayout::Rgba),
+        grey => (Cow::Owned(grey.to_rgb8().into_raw()), PixelLayout::Rgb),
     };
     let mut config = WebPConfig::new().map_err(|()| refused())?;
     match loss {

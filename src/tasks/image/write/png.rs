@@ -13,7 +13,10 @@ const PALETTE_MAX: usize = 256;
 ///
 /// # Errors
 /// Where the encoder refuses.
-pub(super) fn encode(picture: &DynamicImage, profile: Option<Vec<u8>>) -> Result<Vec<u8>, EncodingError> {
+pub(in super::super) fn encode(
+    picture: &DynamicImage,
+    profile: Option<Vec<u8>>,
+) -> Result<Vec<u8>, EncodingError> {
     let mut info = Info::with_size(picture.width(), picture.height());
     info.icc_profile = profile.map(Cow::Owned);
     let samples: Cow<'_, [u8]> = match Indexed::of(picture) {
