@@ -2,7 +2,7 @@
 
 use super::calendar::Calendar;
 use super::save::{moves_too_fast, rest_until};
-use super::wire::{Extent, to_wire};
+use super::wire::{ScheduleExtent, to_wire};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::protocol::{ApiError, Schedule, ScheduleId, SchedulePage};
 use crate::service::submit::{IdempotencyKey, KeyStanding, Submitted};
@@ -36,7 +36,7 @@ impl Service {
         let (batches, now) = (store.batches_by_keys(&keys).await?, store.now());
         let rows = list.schedules.into_iter();
         Ok(SchedulePage {
-            schedules: rows.map(|record| to_wire(record, now, Extent::Row, &batches)).collect(),
+            schedules: rows.map(|record| to_wire(record, now, ScheduleExtent::Row, &batches)).collect(),
             next: list.next.map(|key| key.to_string()),
         })
     }
@@ -47,7 +47,7 @@ impl Service {
     /// `not_found`.
     pub async fn schedule(&self, caller: &Caller, id: ScheduleId) -> Result<Schedule, ApiError> {
         let record = self.schedule_for(caller, Action::SeeSchedule, id).await?;
-        self.schedule_wire(caller, record, Extent::Whole).await
+        self.schedule_wire(caller, record, ScheduleExtent::Whole).await
     }
 
     /// Makes no batches by itself from now on; a run that waits is given up. One that is so already stays so.
@@ -94,7 +94,7 @@ impl Service {
             let mut record = self.schedule_for(caller, Action::ActOnSchedule, id).await?;
             let version = record.version;
             if !change(&mut record)? {
-                return self.schedule_wire(caller, record, Extent::Whole).await;
+                return self.schedule_wire(caller, record, ScheduleExtent::Whole).await;
             }
             if self.parts().store.schedule_set(&record, version).await? {
                 self.schedule_wake.ring();

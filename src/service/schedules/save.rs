@@ -3,7 +3,7 @@
 use super::addresses::without_addresses;
 use super::calendar::Calendar;
 use super::saved::{ReadBatch, SavedItems};
-use super::wire::Extent;
+use super::wire::ScheduleExtent;
 use crate::engine::ScheduledItems;
 use crate::protocol::limits::{
     NAME_CHARS_MAX, SCHEDULE_FILES_MAX, SCHEDULE_ITEMS_MAX, SCHEDULES_PER_OWNER_MAX,
@@ -91,10 +91,10 @@ impl Service {
             ScheduleAdded::Made(made) => {
                 self.schedule_wake.ring();
                 tracing::info!(schedule = %made.id, by = caller.name, "made a schedule");
-                self.schedule_wire(caller, *made, Extent::Whole).await.map(SavedSchedule::Made)
+                self.schedule_wire(caller, *made, ScheduleExtent::Whole).await.map(SavedSchedule::Made)
             }
             ScheduleAdded::Before(before) => {
-                self.schedule_wire(caller, *before, Extent::Whole).await.map(SavedSchedule::Before)
+                self.schedule_wire(caller, *before, ScheduleExtent::Whole).await.map(SavedSchedule::Before)
             }
             ScheduleAdded::KeyTaken => Err(mismatch()),
             ScheduleAdded::Full => {

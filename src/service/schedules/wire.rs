@@ -10,7 +10,7 @@ use crate::store::{BatchKey, BatchRecord, ScheduleRecord};
 
 /// How much of a schedule is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
+pub enum ScheduleExtent {
     /// Without its body and its runs to come: in a list.
     Row,
     /// All of it.
@@ -21,13 +21,13 @@ pub enum Extent {
 pub fn to_wire(
     record: ScheduleRecord,
     now: Timestamp,
-    extent: Extent,
+    extent: ScheduleExtent,
     batches: &HashMap<BatchKey, BatchRecord>,
 ) -> Schedule {
     // A zone that the database no longer has leaves the rest as it is.
     let calendar = Calendar::of(&record.settings).ok();
     let last = record.last_batch.and_then(|key| batches.get(&key));
-    let whole = extent == Extent::Whole;
+    let whole = extent == ScheduleExtent::Whole;
     let next = match &calendar {
         Some(calendar) if whole && !record.settings.paused => calendar.upcoming(now),
         Some(_) | None => Vec::new(),
@@ -72,7 +72,7 @@ impl Service {
         &self,
         caller: &Caller,
         mut record: ScheduleRecord,
-        extent: Extent,
+        extent: ScheduleExtent,
     ) -> Result<Schedule, ApiError> {
         if may(caller, Action::ActOnSchedule, Target::from(&record)).is_err() {
             record.saved.body = without_addresses(&record.saved.body, Some(MASK));
