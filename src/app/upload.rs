@@ -4,7 +4,8 @@
 //! server's total says where to go on. Sending is `browser::upload`; while the server renders it does nothing.
 //!
 //! With scripts a batch of files is made open, filled in groups, and sealed: each group is one request, so that a
-//! cut costs one group. Anything else is the form itself, posted as it stands.
+//! cut costs one group. A large file comes in pieces; after a reload the same files go on where they stopped. Anything else
+//! is the form itself, posted as it stands.
 
 use leptos::prelude::*;
 
@@ -12,6 +13,9 @@ pub use super::browser::upload::{accept_drops, ask_before_leaving, clear, csv_he
 
 /// Files held by one tab; more are left out, and the page says so.
 pub const FILES_MAX: usize = 200_000;
+
+/// Files of more bytes come in pieces.
+pub const LARGE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What a form's items are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,12 @@ pub struct QueuedFile {
 }
 
 impl QueuedFile {
+    /// True where it comes in pieces.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.bytes > LARGE_BYTES
+    }
+
     /// True where it is taken for a zip, by its name.
     #[must_use]
     pub fn is_zip(&self) -> bool {

@@ -6,6 +6,7 @@
 mod error;
 mod fields;
 mod files;
+mod inputs;
 mod read;
 mod restrictions;
 mod table;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 pub use error::ConfigError;
 pub use files::{AddressStyle, FilesConfig, FilesUrl};
+pub use inputs::{FolderConfig, InputsConfig};
 pub use read::Sources;
 pub use restrictions::{SecretConfig, TaskLimitsConfig};
 pub use tasks::{RunConfig, TaskConfig};
@@ -39,6 +41,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[webhooks]`
     pub webhooks: WebhooksConfig,
+    /// `[inputs]`
+    pub inputs: InputsConfig,
     /// `[[task]]`, in their order.
     pub tasks: Vec<TaskConfig>,
 }

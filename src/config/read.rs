@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::Config;
 use super::error::{ConfigError, refused};
 use super::fields::{self, Raw};
+use super::inputs;
 use super::tasks;
 
 /// The file that is read where none is named, if it is there.
@@ -92,9 +93,16 @@ fn take_file(config: &mut Config, path: &Path, text: &str) -> Result<(), ConfigE
             config.tasks = tasks::read(content, path, &place)?;
             continue;
         }
+        if name == "inputs" {
+            config.inputs = inputs::read(content, path, &place)?;
+            continue;
+        }
         if !fields::TABLES.contains(&name) {
             let known = fields::TABLES.join(", ");
-            return Err(refused(at, format!("unknown table [{name}]: expected one of {known}, [[task]]")));
+            return Err(refused(
+                at,
+                format!("unknown table [{name}]: expected one of {known}, inputs, [[task]]"),
+            ));
         }
         let Some(content) = content.get_ref().as_table() else {
             return Err(refused(at, format!("{name}: expected a table, like [{name}]")));
@@ -174,10 +182,43 @@ mod tests {
             ("[server]\nbase_url = \"https://a/b\"", "milepost.toml:2: server.base_url: expected"),
             ("[server]\nslots = ", "milepost.toml:2: "),
             ("\n[[task]]\nname = \"x\"", "milepost.toml:2: task: expected"),
+            (
+                "[inputs]\nfolder = 1",
+                "milepost.toml:2: unknown key \"folder\" in [inputs]: expected one of folders",
+            ),
+            ("[inputs]\nfolders = \"a\"", "milepost.toml:2: inputs.folders: expected a list, like"),
+            (
+                "[inputs]\nfolders = [\n{ name = \"a\" }]",
+                "milepost.toml:3: inputs.folders: expected name and path",
+            ),
+            ("[[inputs.folders]]\nname = \"A\"", "milepost.toml:2: inputs.folders.name: expected 1 to 64"),
+            (
+                "[[inputs.folders]]\nname = \"a\"\npath = 1",
+                "milepost.toml:3: inputs.folders.path: expected the path",
+            ),
+            ("[[inputs.folders]]\nnames = 1", "milepost.toml:2: unknown key \"names\" in inputs.folders"),
+            (
+                "[inputs]\nfolders = [{ name = \"a\", path = \"x\" },\n{ name = \"a\", path = \"y\" }]",
+                "milepost.toml:3: inputs.folders: \"a\" is named twice",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with(expected), "{text:?} gave {error:?}");
         }
+    }
+
+    #[test]
+    fn folders_are_looked_at_with_their_line() {
+        let found = parse(
+            "[inputs]\nfolders = [\n  { name = \"here\", path = \"/\" },\n  { name = \"gone\", path = \"no/such\" },\n]",
+        );
+        let inputs = found.unwrap().inputs;
+        assert_eq!(inputs.folders[1].path, Path::new("./no/such"));
+        let error = inputs.check().unwrap_err().to_string();
+        assert!(
+            error.starts_with("milepost.toml:4: inputs.folders: \"gone\" expects a folder at ./no/such"),
+            "{error}"
+        );
     }
 
     #[test]

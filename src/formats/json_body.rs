@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::file_sources::folder::FolderFiles;
 use super::item_kind::{check_value, takes_files};
 use super::item_sink::ItemSink;
 use crate::protocol::json::object_or_none;
@@ -25,12 +26,14 @@ pub struct JsonCreate<'a> {
 }
 
 /// The member `items`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JsonItems<'a> {
     /// A list.
     List(JsonList<'a>),
     /// The numbers from 1.
     Count(u64),
+    /// Files of a folder of the server.
+    Folder(FolderFiles),
 }
 
 /// A list as it was written: `[…]`, known to be JSON.
@@ -58,11 +61,16 @@ struct AdditionMembers<'a> {
     items: &'a RawValue,
 }
 
-/// `{"count"}`
+/// What may stand in place of a list.
+const SOURCES: &str = "{\"count\":N} or {\"folder\":NAME,\"pattern\"?,\"path\"?}";
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CountMembers {
-    count: u64,
+struct SourceMembers {
+    count: Option<u64>,
+    folder: Option<String>,
+    pattern: Option<String>,
+    path: Option<String>,
 }
 
 /// `{"upload"}`
@@ -70,6 +78,15 @@ struct CountMembers {
 #[serde(deny_unknown_fields)]
 struct UploadMembers {
     upload: String,
+}
+
+/// The member `items` of an append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AddedItems<'a> {
+    /// A list.
+    List(JsonList<'a>),
+    /// Files of a folder of the server.
+    Folder(FolderFiles),
 }
 
 /// Reads the body of a create.
@@ -90,23 +107,37 @@ pub fn read_create(body: &[u8]) -> Result<JsonCreate<'_>, ApiError> {
 ///
 /// # Errors
 /// As [`read_create`].
-pub fn read_addition(body: &[u8]) -> Result<JsonList<'_>, ApiError> {
+pub fn read_addition(body: &[u8]) -> Result<AddedItems<'_>, ApiError> {
     let Object(body): Object<AdditionMembers<'_>> = parse(body)?;
     match read_items(body.items)? {
         JsonItems::Count(_) => {
             Err(ApiError::invalid("items: expected a list; a count is for a new batch only."))
         }
-        JsonItems::List(list) => Ok(list),
+        JsonItems::List(list) => Ok(AddedItems::List(list)),
+        JsonItems::Folder(files) => Ok(AddedItems::Folder(files)),
     }
 }
 
 fn read_items(items: &RawValue) -> Result<JsonItems<'_>, ApiError> {
     match items.get().as_bytes().first() {
         Some(b'[') => Ok(JsonItems::List(JsonList(items.get()))),
-        Some(b'{') => serde_json::from_str::<CountMembers>(items.get())
-            .map(|body| JsonItems::Count(body.count))
-            .map_err(|fault| ApiError::invalid(format!("items: expected {{\"count\":N}}: {fault}."))),
-        Some(_) | None => Err(ApiError::invalid("items: expected a list, or {\"count\":N}.")),
+        Some(b'{') => read_source(items.get()),
+        Some(_) | None => Err(ApiError::invalid(format!("items: expected a list, or {SOURCES}."))),
+    }
+}
+
+/// `{"count"}` or `{"folder"}`
+fn read_source(text: &str) -> Result<JsonItems<'_>, ApiError> {
+    let members: SourceMembers = serde_json::from_str(text)
+        .map_err(|fault| ApiError::invalid(format!("items: expected {SOURCES}: {fault}.")))?;
+    match members {
+        SourceMembers { count: Some(count), folder: None, pattern: None, path: None } => {
+            Ok(JsonItems::Count(count))
+        }
+        SourceMembers { count: None, folder: Some(folder), pattern, path } => {
+            Ok(JsonItems::Folder(FolderFiles { folder, pattern, path }))
+        }
+        _ => Err(ApiError::invalid(format!("items: expected {SOURCES}."))),
     }
 }
 

@@ -5,7 +5,7 @@
 //! json_body                  a JSON body -> what to run, items  form        a form -> what to run, items and files
 //! encoding                   other encodings -> UTF-8
 //! item_kind                  which items a task takes           item_sink   where items and files go
-//! unpack                     a zip -> files
+//! file_sources               a zip, or a folder of the server -> files
 //! body                       a body on its way: its bytes, its hash, and why it did not come whole
 //! ```
 //!
@@ -20,6 +20,7 @@
 pub mod body;
 pub mod csv;
 pub mod encoding;
+pub mod file_sources;
 pub mod form;
 pub mod item_kind;
 pub mod item_sink;
@@ -28,4 +29,3 @@ pub mod lines;
 mod ndjson;
 pub mod stream;
 mod text;
-pub mod unpack;

@@ -9,6 +9,7 @@ use super::body::{BodyFault, BodyHash, ByteStream};
 use super::csv::decoder::CsvDecoder;
 use super::csv::options::CsvOptions;
 use super::encoding::{NulBytes, TextEncoding, Transcoder};
+use super::file_sources::zip_spool::ZipSpool;
 use super::item_kind::takes_files;
 use super::item_sink::ItemSink;
 use super::ndjson::NdjsonDecoder;
@@ -24,6 +25,8 @@ pub enum StreamFormat {
     Ndjson,
     /// A header and one record an item.
     Csv(CsvOptions),
+    /// A zip whose files are items.
+    Zip,
 }
 
 /// A stream of items.
@@ -51,6 +54,9 @@ impl ItemStream {
         sink: &mut impl ItemSink,
         mut hash: Option<&mut BodyHash>,
     ) -> Result<(), BodyFault> {
+        if self.format == StreamFormat::Zip {
+            return self.unpack_into(input, sink, hash).await;
+        }
         let mut reader = StreamReader::new(self.format, self.encoding, input, self.bytes_max)?;
         while let Some(chunk) = self.bytes.next().await {
             let chunk: Bytes =
@@ -64,6 +70,33 @@ impl ItemStream {
             return Err(reader.cut());
         }
         reader.end(sink).await
+    }
+
+    /// A zip is put aside until it is whole: it is looked at before any file of it is an item.
+    async fn unpack_into(
+        mut self,
+        input: InputKind,
+        sink: &mut impl ItemSink,
+        mut hash: Option<&mut BodyHash>,
+    ) -> Result<(), BodyFault> {
+        if input != InputKind::File {
+            return Err(ApiError::invalid("This task takes no files: a zip has nothing else.").into());
+        }
+        let cut = || BodyFault::Cut(ApiError::malformed("The body was cut short."));
+        let mut zip = ZipSpool::begin("body", self.bytes_max, sink)?;
+        let mut bytes: u64 = 0;
+        while let Some(chunk) = self.bytes.next().await {
+            let chunk = chunk.map_err(|fault| BodyFault::of_carrier(&fault).unwrap_or_else(cut))?;
+            bytes += chunk.len() as u64;
+            if let Some(hash) = &mut hash {
+                hash.update(&chunk);
+            }
+            zip.write(&chunk).await?;
+        }
+        if self.length.is_some_and(|length| bytes < length) {
+            return Err(cut());
+        }
+        Ok(zip.unpack(sink).await?)
     }
 
     /// Reads the whole stream for its hash alone.
@@ -101,7 +134,7 @@ impl StreamReader {
     ) -> Result<Self, ApiError> {
         let nul_bytes = match format {
             StreamFormat::Csv(_) => NulBytes::MeanUtf16,
-            StreamFormat::Text | StreamFormat::Ndjson => NulBytes::AreText,
+            StreamFormat::Text | StreamFormat::Ndjson | StreamFormat::Zip => NulBytes::AreText,
         };
         let transcoder = Transcoder::new(encoding, nul_bytes);
         let decoder = ItemDecoder::new(format, input)?;
@@ -177,7 +210,7 @@ impl ItemDecoder {
     /// For items of kind `input`, where the two fit.
     fn new(format: StreamFormat, input: InputKind) -> Result<Self, ApiError> {
         match (input, format) {
-            (InputKind::File, _) => Err(takes_files()),
+            (InputKind::File, _) | (_, StreamFormat::Zip) => Err(takes_files()),
             (InputKind::Record, StreamFormat::Text) => Err(ApiError::invalid(
                 "This task takes records: send text/csv, application/x-ndjson with one object a line, or JSON.",
             )),

@@ -3,7 +3,8 @@
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
 //! batch, item, task, schedule,
-//! webhook, upload   the nouns        error   what a client may learn
+//! webhook, upload,
+//! folder            the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
 //! ```
@@ -14,6 +15,7 @@ pub mod batch;
 pub mod binary;
 pub mod client_frame;
 pub mod error;
+pub mod folder;
 pub mod frame;
 pub mod ids;
 pub mod item;
@@ -37,6 +39,7 @@ pub use batch::{
 };
 pub use client_frame::ClientFrame;
 pub use error::{ApiError, ErrorCode};
+pub use folder::{FolderFile, FolderList, FolderName, FolderPage};
 pub use frame::{CloseCode, Codec, ServerFrame, WelcomeLimits, Whole};
 pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, ScheduleId, Seq};
 pub use item::{

@@ -52,9 +52,10 @@ use self::state::{Limits, LiveOptions, Site};
 use self::transport::TrustedProxies;
 use self::transport::{ConnectionLimits, OpenConnections};
 use self::webhooks::{AddressGuard, Sender};
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, FolderConfig};
 use crate::engine::{Engine, EngineOptions};
 use crate::fault::Loop;
+use crate::formats::file_sources::folder::ServerFolder;
 use crate::hub::Hub;
 use crate::protocol::Role;
 use crate::service::{Parts, People, Service};
@@ -112,6 +113,7 @@ pub async fn run(config: &Config, tasks: Registry, reread: Reread) -> Result<(),
         ));
     }
     store_options(config)?;
+    config.inputs.check()?;
     let mut signals = Signals::new().map_err(StartError::Signals)?;
     let ground = Ground::take(config)?;
     let store = open_store(config).await?;
@@ -148,6 +150,7 @@ async fn run_with(
         tasks: Arc::clone(&tasks),
         hub,
         upload_bytes_max: config.limits.upload_bytes_max,
+        folders: folders(config),
     });
     let mut first = None;
     if serves {
@@ -297,6 +300,15 @@ fn engine_options(config: &Config, work: PathBuf) -> EngineOptions {
         items_per_batch_max: config.limits.items_per_batch_max,
         work: std::path::absolute(&work).unwrap_or(work),
     }
+}
+
+/// The folders whose files may be items; whatever becomes of the working folder.
+fn folders(config: &Config) -> Vec<ServerFolder> {
+    let folder = |folder: &FolderConfig| ServerFolder {
+        name: folder.name.clone(),
+        path: std::path::absolute(&folder.path).unwrap_or_else(|_unknown| folder.path.clone()),
+    };
+    config.inputs.folders.iter().map(folder).collect()
 }
 
 /// The host's name and a short suffix.

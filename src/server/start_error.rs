@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use super::lock::LockError;
+use crate::config::ConfigError;
 use crate::engine::EngineError;
 use crate::protocol::ApiError;
 use crate::store::StoreError;
@@ -38,6 +39,9 @@ pub enum StartError {
     /// Signals cannot be received.
     #[error("cannot receive signals")]
     Signals(#[source] std::io::Error),
+    /// A setting that only now shows that it cannot be used.
+    #[error(transparent)]
+    Setting(#[from] ConfigError),
     /// A configuration that is refused; what to do instead.
     #[error("{0}")]
     Refused(String),

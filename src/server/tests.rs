@@ -46,8 +46,14 @@ impl House {
         )
         .await
         .unwrap();
-        let service =
-            Service::new(Parts { store, engine: engine.clone(), tasks, hub, upload_bytes_max: 1_024 });
+        let service = Service::new(Parts {
+            store,
+            engine: engine.clone(),
+            tasks,
+            hub,
+            upload_bytes_max: 1_024,
+            folders: Vec::new(),
+        });
         let people = service.people().clone();
         let router = router::router(state(&config, service.clone()));
         Self { _folder: folder, router, service, people, engine }

@@ -36,6 +36,7 @@ use self::schedules::ScheduleWake;
 use self::submit::KeysInHand;
 use self::uploads::Writers;
 use crate::engine::Engine;
+use crate::formats::file_sources::folder::ServerFolder;
 use crate::hub::Hub;
 use crate::protocol::{ApiError, BatchId, Me};
 use crate::store::{BatchRecord, Store};
@@ -63,6 +64,8 @@ pub struct Parts {
     pub hub: Hub,
     /// Bytes of one file in a form; more are refused.
     pub upload_bytes_max: u64,
+    /// Folders of this machine whose files may be items.
+    pub folders: Vec<ServerFolder>,
 }
 
 impl Service {

@@ -34,6 +34,7 @@ mod downloads;
 mod faults;
 mod files_s3;
 mod files_shared;
+mod folders;
 mod form_bounds;
 mod fuzz;
 mod golden;

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 
+use milepost::formats::file_sources::unpack::{UnpackLimits, unpack_into};
 use milepost::formats::item_sink::ItemSink;
-use milepost::formats::unpack::{UnpackLimits, unpack_into};
 use milepost::protocol::{ApiError, ErrorCode, Json};
 use proptest::prelude::*;
 use reqwest::multipart::{Form, Part};
@@ -189,4 +189,26 @@ async fn a_zip_of_a_form_becomes_its_files_where_asked_for() {
     let ended = server.finished(&server.named("zipped").await.unwrap()).await;
     assert_eq!(ended["state"], "cancelled", "{ended}");
     assert!(ended["reason"].as_str().unwrap().contains("../up"), "{ended}");
+}
+
+#[tokio::test]
+async fn a_zip_as_the_body_becomes_its_files() {
+    let server = TestServer::start().await;
+    let mut bytes = Vec::new();
+    zipped(|writer| {
+        for (name, text) in [("a/one.txt", "one"), ("two.txt", "two")] {
+            writer.start_file(name, SimpleFileOptions::default()).unwrap();
+            writer.write_all(text.as_bytes()).unwrap();
+        }
+    })
+    .read_to_end(&mut bytes)
+    .unwrap();
+    let batch = server.post_body("/batches?task=checksum", "application/zip", bytes.clone()).await.ok();
+    assert_eq!(number(&server.finished(&batch).await, "succeeded"), 2);
+    let names: Vec<_> = server.inputs(&batch).await.iter().map(|input| input["name"].clone()).collect();
+    assert_eq!(names, ["a/one.txt", "two.txt"]);
+    let cut = bytes[..bytes.len() - 10].to_vec();
+    server.post_body("/batches?task=checksum", "application/zip", cut).await.problem(422, "invalid");
+    server.post_body("/batches?task=demo", "application/zip", bytes).await.problem(422, "invalid");
+    assert_eq!(server.get("/batches").await.ok()["batches"].as_array().unwrap().len(), 1);
 }

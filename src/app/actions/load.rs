@@ -6,8 +6,9 @@ use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
 use crate::protocol::{
-    ApiError, Batch, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage, ItemDetail,
-    ItemPage, ItemQuery, Me, NodePage, ParentBatch, RelatedBatches, Rev, Seq, StripCell, TaskPage,
+    ApiError, Batch, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage, FolderList,
+    ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, RelatedBatches, Rev, Seq, StripCell,
+    TaskPage,
 };
 
 /// Who is signed in.
@@ -22,6 +23,13 @@ pub async fn load_me() -> Result<Me, ApiError> {
 pub async fn load_tasks() -> Result<TaskPage, ApiError> {
     let (service, caller) = super::door::open().await?;
     service.tasks(&caller)
+}
+
+/// Folders of the server whose files may be items; none for whoever may not submit.
+#[server(input = Json)]
+pub async fn load_folders() -> Result<FolderList, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    Ok(service.folders(&caller).unwrap_or_default())
 }
 
 /// Nodes.

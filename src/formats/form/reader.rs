@@ -3,20 +3,19 @@
 //! Settings come first; the first part that carries items ends them. One chunk of a part is held at a time, and a file
 //! becomes an item when it is whole.
 
-use std::io;
-
 use bytes::Bytes;
 use multer::Field;
 use serde_json::Value;
-use tokio::io::AsyncWriteExt as _;
 
 use super::file_name::file_name;
 use super::parts::{FormBody, FormParts};
 use super::settings::{FormKind, FormSettings, ZipFiles};
 use crate::formats::body::{BodyFault, BodyHash};
+use crate::formats::file_sources::folder::FolderFiles;
+use crate::formats::file_sources::unpack::is_zip_name;
+use crate::formats::file_sources::zip_spool::ZipSpool;
 use crate::formats::item_sink::ItemSink;
 use crate::formats::stream::{StreamFormat, StreamReader};
-use crate::formats::unpack::{UnpackLimits, is_zip_name, unpack_into};
 use crate::protocol::{ApiError, ErrorCode, InputKind, NewBatch};
 
 /// Bytes of the name of a file; a longer one is refused as `invalid`.
@@ -97,6 +96,13 @@ impl<'h> FormReader<'h> {
             (FormKind::Count, count) => Ok(count),
             (FormKind::Any | FormKind::Files | FormKind::Lines | FormKind::Csv, _) => Ok(None),
         }
+    }
+
+    /// Which files of a folder of the server the settings ask for; none where they ask for other items.
+    #[must_use]
+    pub fn folder(&self) -> Option<FolderFiles> {
+        let folder = self.settings.folder.clone()?;
+        Some(FolderFiles { folder, pattern: self.settings.pattern.clone(), path: None })
     }
 
     /// Reads what is left of the form for its hash alone.
@@ -195,19 +201,12 @@ impl<'h> FormReader<'h> {
         name: &str,
         sink: &mut impl ItemSink,
     ) -> Result<(), BodyFault> {
-        let mut zip = tokio::fs::File::from_std(sink.scratch_file()?);
-        let mut bytes: u64 = 0;
+        let mut zip = ZipSpool::begin(name, self.file_bytes_max, sink)?;
         while let Some(some) = chunk {
-            bytes += some.len() as u64;
-            if bytes > self.file_bytes_max {
-                return Err(self.too_large(name).into());
-            }
-            zip.write_all(&some).await.map_err(|fault| scratch_fault(&fault))?;
+            zip.write(&some).await?;
             chunk = self.parts.chunk(&mut part).await?;
         }
-        zip.flush().await.map_err(|fault| scratch_fault(&fault))?;
-        let limits = UnpackLimits { bytes_max: self.file_bytes_max };
-        Ok(unpack_into(zip.into_std().await, name, limits, sink).await?)
+        Ok(zip.unpack(sink).await?)
     }
 
     fn too_large(&self, name: &str) -> ApiError {
@@ -263,15 +262,6 @@ impl<'h> FormReader<'h> {
         }
         Ok(())
     }
-}
-
-/// The refusal where a zip cannot be put aside.
-fn scratch_fault(fault: &io::Error) -> ApiError {
-    if fault.kind() == io::ErrorKind::StorageFull {
-        return ApiError::new(ErrorCode::DiskFull, "There is no room on the disk for the zip.");
-    }
-    tracing::error!(%fault, "a zip could not be put aside");
-    ApiError::internal()
 }
 
 /// The name of a file as a label, as it came.

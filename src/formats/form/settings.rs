@@ -1,7 +1,7 @@
 //! Fields of a form into the settings of a batch.
 //!
 //! Reads `task`, `name`, `params`, `options`, and what a plain HTML form posts instead: `param.NAME`, `option.NAME`,
-//! `kind`, `count`, `unpack`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
+//! `kind`, `count`, `unpack`, `folder`, `pattern`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
 //! schema to say.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,6 +64,9 @@ pub(super) struct FormSettings {
     pub(super) encoding: TextEncoding,
     pub(super) zips: ZipFiles,
     pub(super) count: Option<u64>,
+    /// A folder of the server, in place of files.
+    pub(super) folder: Option<String>,
+    pub(super) pattern: Option<String>,
 }
 
 impl Default for FormSettings {
@@ -82,6 +85,8 @@ impl Default for FormSettings {
             encoding: TextEncoding::Auto,
             zips: ZipFiles::Kept,
             count: None,
+            folder: None,
+            pattern: None,
         }
     }
 }
@@ -117,6 +122,8 @@ impl FormSettings {
             "params" => self.params = parse_setting("params", given)?,
             "options" => self.options = parse_setting("options", given)?.map(|Object(options)| options),
             "kind" => self.kind = given.map_or(Ok(FormKind::Any), read_kind)?,
+            "folder" => self.folder = given.map(str::to_owned),
+            "pattern" => self.pattern = given.map(str::to_owned),
             "unpack" => self.zips = read_zips(given)?,
             "encoding" => self.encoding = TextEncoding::read(text)?,
             "count" => self.count = given.map(read_count).transpose()?,

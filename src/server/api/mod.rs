@@ -5,11 +5,13 @@
 //! read      what can be looked at          act      what can be asked           validator  tags of answers
 //! reference the document as a page        page     of a list                  webhooks   messages about ends
 //! schedules batches made again and again  uploads  files that come in pieces
+//! folders   of the server, and what is in them
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
 
 mod act;
+mod folders;
 mod openapi;
 mod page;
 mod read;
@@ -54,6 +56,8 @@ const ROUTES: &[Route] = &[
     ("GET", "/batches/{id}/items/{seq}/files/{*name}", || get(results::file)),
     ("GET", "/batches/{id}/families", || get(read::families)),
     ("GET", "/batches/{id}/results", || get(results::results)),
+    ("GET", "/folders", || get(folders::list)),
+    ("GET", "/folders/{name}", || get(folders::files)),
     ("GET", "/schedules", || get(schedules::list)),
     ("POST", "/schedules", || post(schedules::create)),
     ("POST", "/schedules/preview", || post(schedules::preview)),

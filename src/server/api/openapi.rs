@@ -14,8 +14,9 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::{
     Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode, FamilyPage,
-    ItemDetail, ItemPage, LogPart, NewSchedule, NewUpload, NodePage, Options, RetryRequest, SchedulePage,
-    SchedulePatch, SchedulePreview, ScheduleTiming, TaskPage, UploadStatus, WebhookDelivery, WebhookSecret,
+    FolderList, FolderPage, ItemDetail, ItemPage, LogPart, NewSchedule, NewUpload, NodePage, Options,
+    RetryRequest, SchedulePage, SchedulePatch, SchedulePreview, ScheduleTiming, TaskPage, UploadStatus,
+    WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -82,6 +83,8 @@ fn derived_schemas() -> Map<String, Value> {
     answered.subschema_for::<SchedulePreview>();
     answered.subschema_for::<TaskPage>();
     answered.subschema_for::<UploadStatus>();
+    answered.subschema_for::<FolderList>();
+    answered.subschema_for::<FolderPage>();
     answered.subschema_for::<WebhookDelivery>();
     answered.subschema_for::<DeliveryDetail>();
     answered.subschema_for::<DeliveryPage>();

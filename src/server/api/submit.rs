@@ -27,7 +27,8 @@ use crate::server::extract::{
 use crate::service::submit::{Addition, IdempotencyKey, Submission, Submitted};
 
 /// Content types of bodies with items.
-const EXPECTED: &str = "application/json, application/x-ndjson, text/csv, text/plain or multipart/form-data";
+const EXPECTED: &str =
+    "application/json, application/x-ndjson, text/csv, text/plain, application/zip or multipart/form-data";
 
 /// `POST /batches`
 pub async fn create(
@@ -96,6 +97,7 @@ async fn read_body(
         "multipart/form-data" => return form(state, headers, body).map(ReadBody::Form),
         "text/plain" => StreamFormat::Text,
         "application/x-ndjson" | "application/ndjson" | "application/jsonl" => StreamFormat::Ndjson,
+        "application/zip" | "application/x-zip-compressed" => StreamFormat::Zip,
         "text/csv" => {
             let mut options = CsvOptions::default();
             for name in ["delimiter", "header", "duplicate", "columns"] {

@@ -85,7 +85,12 @@ impl Service {
             (SavedItems::Kept { count, columns }, JsonItems::List(list)) if list.is_empty() => {
                 ScheduledItems::Kept { count, columns: columns.to_vec() }
             }
-            (SavedItems::Kept { .. }, JsonItems::Count(_) | JsonItems::List(_)) => {
+            (SavedItems::Own, JsonItems::Folder(_)) => {
+                return Err(ApiError::invalid(
+                    "batch: items: a schedule holds its items, and files of a folder are read when a batch is made.",
+                ));
+            }
+            (SavedItems::Kept { .. }, JsonItems::Count(_) | JsonItems::List(_) | JsonItems::Folder(_)) => {
                 return Err(ApiError::invalid(
                     "batch: items: this schedule keeps the items of another batch; make a new one for others.",
                 ));

@@ -3,9 +3,10 @@
 use super::sink::BatchSink;
 use super::submission::Addition;
 use crate::formats::body::BodyFault;
+use crate::formats::file_sources::folder::folder_into;
 use crate::formats::form::FormReader;
-use crate::formats::json_body::read_addition;
-use crate::protocol::{ApiError, Batch, BatchId, Seq};
+use crate::formats::json_body::{AddedItems, read_addition};
+use crate::protocol::{ApiError, Batch, BatchId, InputKind, Seq};
 use crate::service::{Action, Caller, Service};
 
 impl Service {
@@ -23,7 +24,7 @@ impl Service {
         let mut sink = BatchSink::resumed(self, caller, intake);
         let read = match addition {
             Addition::Json(body) => match read_addition(&body) {
-                Ok(list) => list.read_into(input, &mut sink).await.map_err(BodyFault::Refused),
+                Ok(items) => self.add_items(items, input, &mut sink).await.map_err(BodyFault::Refused),
                 // Nothing of it was read as items: the batch goes on as it was.
                 Err(error) => return Err(sink.halt(BodyFault::Cut(error)).await),
             },
@@ -33,6 +34,21 @@ impl Service {
         match read {
             Ok(()) => sink.finish(None).await,
             Err(fault) => Err(sink.halt(fault).await),
+        }
+    }
+
+    async fn add_items(
+        &self,
+        items: AddedItems<'_>,
+        input: InputKind,
+        sink: &mut BatchSink,
+    ) -> Result<(), ApiError> {
+        match items {
+            AddedItems::List(list) => list.read_into(input, sink).await,
+            AddedItems::Folder(files) => {
+                let folder = self.item_folder(&files, input)?;
+                folder_into(folder, files, self.parts().upload_bytes_max, sink).await
+            }
         }
     }
 }

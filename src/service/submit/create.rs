@@ -5,6 +5,7 @@ use super::sink::BatchSink;
 use super::submission::Submission;
 use crate::engine::CheckedBatch;
 use crate::formats::body::{BodyFault, BodyHash};
+use crate::formats::file_sources::folder::{FolderFiles, folder_into};
 use crate::formats::form::{FormBody, FormReader};
 use crate::formats::item_kind::check_numbers;
 use crate::formats::json_body::{JsonItems, read_create};
@@ -77,12 +78,26 @@ impl Service {
                 check_numbers(input)?;
                 Ok(BodyRead::Numbers(checked, count))
             }
+            JsonItems::Folder(files) => self.read_folder(caller, checked, files).await,
             JsonItems::List(list) => {
                 let mut sink = BatchSink::new(self, caller, checked);
                 let read = list.read_into(input, &mut sink).await.map_err(BodyFault::Refused);
                 Ok(BodyRead::Items(sink, read))
             }
         }
+    }
+
+    /// Files of a folder of the server.
+    async fn read_folder(
+        &self,
+        caller: &Caller,
+        checked: CheckedBatch,
+        files: FolderFiles,
+    ) -> Result<BodyRead, ApiError> {
+        let folder = self.item_folder(&files, checked.input())?;
+        let mut sink = BatchSink::new(self, caller, checked);
+        let read = folder_into(folder, files, self.parts().upload_bytes_max, &mut sink).await;
+        Ok(BodyRead::Items(sink, read.map_err(BodyFault::Refused)))
     }
 
     async fn read_form(
@@ -102,6 +117,10 @@ impl Service {
             // The body has come when its end has: a browser also sends the fields of the other kinds, empty.
             reader.skip_rest().await.map_err(BodyFault::into_error)?;
             return Ok(BodyRead::Numbers(checked, count));
+        }
+        if let Some(files) = reader.folder() {
+            reader.skip_rest().await.map_err(BodyFault::into_error)?;
+            return self.read_folder(caller, checked, files).await;
         }
         let mut sink = BatchSink::new(self, caller, checked);
         let read = reader.read_items(input, &mut sink).await;

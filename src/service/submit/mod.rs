@@ -4,7 +4,7 @@
 //! ```text
 //! submission   what comes          create, append   check -> read the items into a sink -> finish or halt
 //! key, replay  Idempotency-Key     sink             items -> a batch that begins with the first of them
-//! taken_uploads   files that came before, by pieces
+//! taken_uploads   files that came before, by pieces     server_folders   files that are here
 //! ```
 //!
 //! Whatever happens to the client, a batch that a body began is either whole or ends cancelled with the reason and the
@@ -15,6 +15,7 @@ mod append;
 mod create;
 mod key;
 mod replay;
+mod server_folders;
 mod sink;
 mod submission;
 mod taken_uploads;

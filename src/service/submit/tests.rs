@@ -87,7 +87,8 @@ impl Site {
         };
         let (hub, tasks) = (Hub::default(), Arc::new(tasks));
         let engine = Engine::start(store.clone(), Arc::clone(&tasks), hub.clone(), options).await.unwrap();
-        let service = Service::new(Parts { store, engine, tasks, hub, upload_bytes_max: 1 << 20 });
+        let service =
+            Service::new(Parts { store, engine, tasks, hub, upload_bytes_max: 1 << 20, folders: Vec::new() });
         Self { _folder: folder, service }
     }
 

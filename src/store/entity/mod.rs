@@ -12,8 +12,8 @@ pub mod outcomes;
 pub mod requeue;
 pub mod schedules;
 pub mod strip;
-pub mod uploads;
 mod webhooks;
 
 pub use self::access::{logins, people, tokens};
+pub use self::files::uploads;
 pub use self::webhooks::{deliveries, delivery_attempts, webhook_secrets};

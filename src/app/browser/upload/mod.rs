@@ -1,15 +1,23 @@
-//! Uploads in the browser: drops, inputs, groups, and going on after a cut.
+//! Uploads in the browser: drops, inputs, groups, large files in pieces, and going on after a cut or a reload.
 //!
 //! The files themselves cannot leave this thread: they are here, and `Upload::entries` lists them in the same number and
 //! order. Their bytes are never held: the browser streams them.
+//!
+//! ```text
+//! mod      what is taken in, and forms      queue     a batch filled from the queue     pieces   a large file
+//! folders  dropped folders                  request   one request                       kept     over a reload
+//! retry    waiting between tries
+//! ```
 
 mod folders;
+mod kept;
+mod pieces;
+mod queue;
 mod request;
+mod retry;
 
 use std::cell::RefCell;
-use std::time::Duration;
 
-use gloo_timers::future::TimeoutFuture;
 use leptos::ev;
 use leptos::ev::Event;
 use leptos::prelude::*;
@@ -19,23 +27,11 @@ use leptos::web_sys::js_sys::{Reflect, Uint8Array};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{DragEvent, File, FileList, FormData, HtmlFormElement, HtmlInputElement};
 
-use self::request::UploadAnswer;
+use self::request::{Body, UploadAnswer};
 use crate::app::upload::{FILES_MAX, QueuedFile, Upload, UploadContent, UploadPhase};
-use crate::backoff::Backoff;
 
-/// Files in one request: a cut costs one group.
-const GROUP_FILES_MAX: usize = 64;
-/// Bytes in one request, unless a single file has more.
-const GROUP_BYTES_MAX: u64 = 8 * 1024 * 1024;
 /// Bytes of a CSV that are looked at before the start.
 const HEAD_BYTES: f64 = 262_144.0;
-/// Wait before another try after the first failure, and the longest.
-const WAIT_FIRST: Duration = Duration::from_secs(1);
-const WAIT_MAX: Duration = Duration::from_secs(30);
-
-/// For so long nothing may come of a batch that this tab fills; then it ends. Longer than any wait for another try.
-const IDLE_SECONDS: &str = "300";
-
 thread_local! {
     static FILES: RefCell<Vec<(File, String)>> = const { RefCell::new(Vec::new()) };
 }
@@ -183,7 +179,7 @@ pub fn send(
     upload.phase.set(UploadPhase::Sending);
     spawn_local(async move {
         let sent = match content {
-            UploadContent::Queue => send_queue(upload, &form).await,
+            UploadContent::Queue => queue::send_queue(upload, &form).await,
             UploadContent::Form => send_form(upload, &form).await,
         };
         match sent {
@@ -202,7 +198,7 @@ fn unexpected(_fault: JsValue) -> String {
 
 async fn send_form(upload: Upload, form: &HtmlFormElement) -> Result<String, String> {
     let data = FormData::new_with_form(form).map_err(unexpected)?;
-    let answer = request::send("POST", "/api/v1/batches", Some(&data), move |sent| {
+    let answer = request::send("POST", "/api/v1/batches", Body::Form(&data), move |sent| {
         upload.sent_bytes.set(whole(sent));
     })
     .await
@@ -220,133 +216,5 @@ fn created(answer: &UploadAnswer) -> Result<String, String> {
         (200 | 201, Some(id)) => Ok(id.to_owned()),
         (0, _) => Err("No contact with the server. Nothing was submitted; try again.".to_owned()),
         _ => Err(answer.reason()),
-    }
-}
-
-/// An open batch, filled in groups, then sealed.
-async fn send_queue(upload: Upload, form: &HtmlFormElement) -> Result<String, String> {
-    let data = FormData::new_with_form(form).map_err(unexpected)?;
-    data.delete("file");
-    data.append_with_str("option.open", "true").map_err(unexpected)?;
-    // Where this tab goes and never comes back, the batch says so instead of waiting for ever.
-    data.append_with_str("option.idle_seconds", IDLE_SECONDS).map_err(unexpected)?;
-    let answer = request::send("POST", "/api/v1/batches", Some(&data), |_| ()).await.map_err(unexpected)?;
-    let batch = created(&answer)?;
-    let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX);
-    // Items beyond one a file: those that zips brought.
-    let mut extra = 0;
-    while upload.done.get_untracked() < FILES.with_borrow(Vec::len) {
-        let first = upload.done.get_untracked();
-        let (group, count, kind) = next_group(upload, first).map_err(unexpected)?;
-        let address = format!("/api/v1/batches/{batch}/items?first_seq={}", first + extra + 1);
-        let answer = request::send("POST", &address, Some(&group), move |sent| {
-            upload.sent_bytes.set(whole(sent));
-        })
-        .await
-        .map_err(unexpected)?;
-        upload.sent_bytes.set(0);
-        match answer.status {
-            200..=299 => {
-                backoff.reset();
-                upload.done.set(first + count);
-                extra = total(&answer).saturating_sub(first + count);
-            }
-            409 if answer.body["total"].is_u64() => go_on(upload, kind, first, &mut extra, total(&answer)),
-            _ if answer.is_passing() => {
-                pause(upload, backoff.next_delay()).await;
-                if let Some(total) = ask_total(&batch).await? {
-                    go_on(upload, kind, first, &mut extra, total);
-                }
-            }
-            _ => return Err(answer.reason()),
-        }
-    }
-    seal(upload, &batch).await?;
-    Ok(batch)
-}
-
-fn total(answer: &UploadAnswer) -> usize {
-    answer.body["total"].as_u64().and_then(|total| usize::try_from(total).ok()).unwrap_or(0)
-}
-
-/// What a group holds.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum GroupKind {
-    /// Files, one item each.
-    Files,
-    /// One zip, whose files are items.
-    Zip,
-}
-
-/// Goes on where the server stands after a cut, by its total.
-fn go_on(upload: Upload, kind: GroupKind, first: usize, extra: &mut usize, total: usize) {
-    match kind {
-        GroupKind::Files => upload.done.set(total.saturating_sub(*extra)),
-        // A zip goes alone, and none of it is an item before all of it has come.
-        GroupKind::Zip if total > first + *extra => {
-            upload.done.set(first + 1);
-            *extra = total - (first + 1);
-        }
-        GroupKind::Zip => upload.done.set(first),
-    }
-}
-
-/// The files from `first` on that go together, and how many they are.
-fn next_group(upload: Upload, first: usize) -> Result<(FormData, usize, GroupKind), JsValue> {
-    let group = FormData::new()?;
-    let (mut count, mut bytes) = (0, 0);
-    let is_unpacked = |at: usize| {
-        upload.unpack.get_untracked()
-            && upload.entries.with_untracked(|entries| entries.get(at).is_some_and(QueuedFile::is_zip))
-    };
-    let kind = if is_unpacked(first) { GroupKind::Zip } else { GroupKind::Files };
-    if kind == GroupKind::Zip {
-        group.append_with_str("unpack", "true")?;
-    }
-    FILES.with_borrow(|files| {
-        for (at, (file, name)) in files.iter().enumerate().skip(first) {
-            bytes += bytes_of(file);
-            let is_full = count >= GROUP_FILES_MAX || bytes > GROUP_BYTES_MAX;
-            if count > 0 && (is_full || kind == GroupKind::Zip || is_unpacked(at)) {
-                break;
-            }
-            group.append_with_blob_and_filename("file", file, name)?;
-            count += 1;
-        }
-        Ok((group, count, kind))
-    })
-}
-
-/// Waits for `delay`, a number of whole seconds; the page counts down.
-async fn pause(upload: Upload, delay: Duration) {
-    let seconds = u32::try_from(delay.as_secs()).unwrap_or(u32::MAX);
-    for left in (1..=seconds).rev() {
-        upload.phase.set(UploadPhase::Waiting { seconds: left });
-        TimeoutFuture::new(1_000).await;
-    }
-    upload.phase.set(UploadPhase::Sending);
-}
-
-/// Where to go on, as the server says it; no answer leaves it to the next try.
-async fn ask_total(batch: &str) -> Result<Option<usize>, String> {
-    let answer =
-        request::send("GET", &format!("/api/v1/batches/{batch}"), None, |_| ()).await.map_err(unexpected)?;
-    match answer.status {
-        200 => Ok(Some(total(&answer))),
-        _ if answer.is_passing() => Ok(None),
-        _ => Err(answer.reason()),
-    }
-}
-
-async fn seal(upload: Upload, batch: &str) -> Result<(), String> {
-    let mut backoff = Backoff::new(WAIT_FIRST, WAIT_MAX);
-    loop {
-        let address = format!("/api/v1/batches/{batch}/seal");
-        let answer = request::send("POST", &address, None, |_| ()).await.map_err(unexpected)?;
-        match answer.status {
-            200..=299 => return Ok(()),
-            _ if answer.is_passing() => pause(upload, backoff.next_delay()).await,
-            _ => return Err(answer.reason()),
-        }
     }
 }

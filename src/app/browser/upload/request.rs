@@ -7,7 +7,7 @@ use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::js_sys::{Function, Promise};
 use serde_json::Value;
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{FormData, ProgressEvent, XmlHttpRequest};
+use web_sys::{Blob, FormData, ProgressEvent, XmlHttpRequest};
 
 /// What came back.
 pub struct UploadAnswer {
@@ -32,11 +32,29 @@ impl UploadAnswer {
     }
 }
 
-/// Sends `form` (or nothing) to `address`; `sent` is told the bytes sent so far.
+/// What is sent.
+#[derive(Clone, Copy)]
+pub enum Body<'a> {
+    /// Nothing.
+    None,
+    /// A form.
+    Form(&'a FormData),
+    /// JSON as text.
+    Json(&'a str),
+    /// The bytes of a file after the first `offset`.
+    Piece {
+        /// The bytes.
+        bytes: &'a Blob,
+        /// Bytes of the file before them.
+        offset: u64,
+    },
+}
+
+/// Sends `body` to `address`; `sent` is told the bytes sent so far.
 pub async fn send(
     method: &str,
     address: &str,
-    form: Option<&FormData>,
+    body: Body<'_>,
     sent: impl Fn(f64) + 'static,
 ) -> Result<UploadAnswer, JsValue> {
     let request = XmlHttpRequest::new()?;
@@ -50,7 +68,19 @@ pub async fn send(
         });
         request.set_onloadend(Some(told.unchecked_ref()));
     });
-    request.send_with_opt_form_data(form)?;
+    match body {
+        Body::None => request.send()?,
+        Body::Form(form) => request.send_with_opt_form_data(Some(form))?,
+        Body::Json(text) => {
+            request.set_request_header("Content-Type", "application/json")?;
+            request.send_with_opt_str(Some(text))?;
+        }
+        Body::Piece { bytes, offset } => {
+            request.set_request_header("Content-Type", "application/octet-stream")?;
+            request.set_request_header("Upload-Offset", &offset.to_string())?;
+            request.send_with_opt_blob(Some(bytes))?;
+        }
+    }
     JsFuture::from(ended).await?;
     let text = request.response_text()?.unwrap_or_default();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);

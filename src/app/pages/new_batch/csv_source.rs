@@ -3,6 +3,8 @@
 //! The preview is read by the server as the submit will be. What it finds, the encoding and whether there is a header,
 //! is put into the fields of the form, so that it is what runs; whoever knows better changes them and sees the rows anew.
 
+use std::collections::BTreeMap;
+
 use leptos::ev::Event;
 use leptos::prelude::*;
 
@@ -20,6 +22,8 @@ struct Written {
     delimiter: RwSignal<String>,
     encoding: RwSignal<String>,
     header: RwSignal<String>,
+    /// What becomes of columns, as JSON: new names, and null for those that are left out.
+    columns: RwSignal<String>,
 }
 
 impl Written {
@@ -29,7 +33,21 @@ impl Written {
             delimiter: RwSignal::new(String::new()),
             encoding: RwSignal::new(String::new()),
             header: RwSignal::new(String::new()),
+            columns: RwSignal::new(String::new()),
         }
+    }
+
+    /// The column `from` is to be called `to`; left out where that is empty.
+    fn map(self, from: &str, to: &str) {
+        let text = self.columns.get_untracked();
+        let mut columns: BTreeMap<String, Option<String>> = serde_json::from_str(&text).unwrap_or_default();
+        if from == to {
+            columns.remove(from);
+        } else {
+            columns.insert(from.to_owned(), Some(to.to_owned()).filter(|to| !to.is_empty()));
+        }
+        let text = if columns.is_empty() { None } else { serde_json::to_string(&columns).ok() };
+        self.columns.set(text.unwrap_or_default());
     }
 
     /// Asks for the first rows, where a file was chosen.
@@ -56,6 +74,7 @@ pub fn csv(over: Over) -> AnyView {
                 // What was found in another file is not what this one says.
                 written.encoding.set(String::new());
                 written.header.set(String::new());
+                written.columns.set(String::new());
                 written.look(preview);
             }
         });
@@ -80,7 +99,7 @@ pub fn csv(over: Over) -> AnyView {
             <label for="csv">"A CSV file"</label>
             <input id="csv" type="file" name="csv" accept=".csv,.tsv,.txt,text/csv" on:change=chosen />
         </div>
-        {move || preview.value().get().map(shown)}
+        {move || preview.value().get().map(|seen| shown(seen, written))}
         <div class="field">
             <label for="csv-text">"or its text"</label>
             <textarea id="csv-text" name="csv" rows="6" spellcheck="false" on:input=paste></textarea>
@@ -126,6 +145,10 @@ fn how_written(written: Written, preview: ServerAction<PreviewCsv>) -> AnyView {
                 <option value="false">"is a row like the others"</option>
             </select>
         </div>
+        <div class="field">
+            <label for="csv-columns">"Columns called otherwise, or left out (JSON)"</label>
+            <input id="csv-columns" name="columns" placeholder="{\"from\":\"to\",\"other\":null}" spellcheck="false" prop:value=written.columns on:change=move |event| written.columns.set(event_target_value(&event)) />
+        </div>
     }
     .into_any()
 }
@@ -156,12 +179,21 @@ fn found(preview: &Preview) -> String {
 }
 
 /// The first rows, or what is wrong with them and where.
-fn shown(preview: Result<Preview, ApiError>) -> AnyView {
+fn shown(preview: Result<Preview, ApiError>, written: Written) -> AnyView {
     let preview = match preview {
         Ok(preview) => preview,
         Err(error) => return flash(Some(error)).into_any(),
     };
     let words = found(&preview);
+    let called: Vec<_> = preview
+        .columns
+        .iter()
+        .map(|name| {
+            let (from, label) = (name.clone(), format!("New name of {}", words::shortened(name)));
+            let rename = move |event: Event| written.map(&from, event_target_value(&event).trim());
+            view! { <td><input value=name.clone() placeholder="left out" aria-label=label on:change=rename /></td> }
+        })
+        .collect();
     let head: Vec<_> = preview
         .columns
         .into_iter()
@@ -178,8 +210,9 @@ fn shown(preview: Result<Preview, ApiError>) -> AnyView {
         .collect();
     view! {
         <p class="hint">{words}</p>
+        <p class="hint">"Below its name, what each column is to be called; an empty one is left out."</p>
         <div class="preview-table" tabindex="0" role="region" aria-label="First rows">
-            <table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>
+            <table><thead><tr>{head}</tr><tr>{called}</tr></thead><tbody>{rows}</tbody></table>
         </div>
     }
     .into_any()

@@ -22,11 +22,11 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
 use super::title::titled;
-use crate::app::actions::{SubmitForm, load_parent, load_tasks};
+use crate::app::actions::{SubmitForm, load_folders, load_parent, load_tasks};
 use crate::app::components::{ParamsForm, empty_panel, fill, flash, panel, param_fields};
 use crate::app::upload::{self, UploadContent, UploadPhase, use_upload};
 use crate::client::words;
-use crate::protocol::{ApiError, InputKind, ParentBatch, TaskInfo, TaskPage};
+use crate::protocol::{ApiError, FolderList, InputKind, ParentBatch, TaskInfo, TaskPage};
 
 /// The page.
 #[component]
@@ -37,11 +37,12 @@ pub fn NewBatchPage() -> impl IntoView {
         move || parent.get(),
         |parent| async {
             let tasks = load_tasks().await?;
+            let folders = load_folders().await?;
             let parent = match parent {
                 Some(parent) => load_parent(parent).await?,
                 None => None,
             };
-            Ok((tasks, parent))
+            Ok((tasks, folders, parent))
         },
     );
     titled(|| "New batch".into());
@@ -49,7 +50,7 @@ pub fn NewBatchPage() -> impl IntoView {
         <section class="page">
             <h1>"New batch"</h1>
             {flash(refused())}
-            {panel(asked, |(page, parent)| choose(page, parent))}
+            {panel(asked, |(page, folders, parent)| choose(page, folders, parent))}
         </section>
     }
 }
@@ -61,7 +62,7 @@ fn refused() -> Option<ApiError> {
 }
 
 /// What: one card a task, each a link, so that it works without scripts.
-fn choose(page: TaskPage, parent: Option<ParentBatch>) -> AnyView {
+fn choose(page: TaskPage, folders: FolderList, parent: Option<ParentBatch>) -> AnyView {
     if page.tasks.is_empty() {
         return empty_panel("No task is declared: ask whoever runs this installation.");
     }
@@ -95,7 +96,7 @@ fn choose(page: TaskPage, parent: Option<ParentBatch>) -> AnyView {
             <h2><span class="part-number">"1"</span> " What"</h2>
             <nav class="cards" aria-label="Task">{cards}</nav>
         </section>
-        {move || chosen.get().map(|task| TaskForm(TaskFormProps { task, parent: parent.clone() }))}
+        {move || chosen.get().map(|task| TaskForm(TaskFormProps { task, folders: folders.clone(), parent: parent.clone() }))}
     }
     .into_any()
 }
@@ -117,6 +118,8 @@ pub struct Over(pub RwSignal<Option<String>>);
 fn TaskForm(
     /// What to run.
     task: TaskInfo,
+    /// Folders of the server whose files may be items.
+    folders: FolderList,
     /// The batch from whose results the items come.
     parent: Option<ParentBatch>,
 ) -> impl IntoView {
@@ -131,12 +134,14 @@ fn TaskForm(
         if held.is_busy() {
             return;
         }
-        if input == InputKind::File && held.entries.with_untracked(Vec::is_empty) {
+        let of_server = over.0.with_untracked(Option::is_some);
+        if input == InputKind::File && !of_server && held.entries.with_untracked(Vec::is_empty) {
             held.phase.set(UploadPhase::Refused("Choose or drop at least one file.".into()));
             return;
         }
         let navigate = navigate.clone();
-        let what = if input == InputKind::File { UploadContent::Queue } else { UploadContent::Form };
+        let what =
+            if input == InputKind::File && !of_server { UploadContent::Queue } else { UploadContent::Form };
         upload::send(held, form, what, move |batch| {
             navigate(&format!("/batches/{batch}"), NavigateOptions::default());
         });
@@ -148,8 +153,10 @@ fn TaskForm(
     }
     let from = parent.map(|parent| from_parent(&parent));
     let label = move || match (input, over.0.get(), held.entries.with(Vec::len)) {
-        (InputKind::File, _, 0) | (InputKind::Line | InputKind::Record, None, _) => format!("Run {title}"),
-        (InputKind::File, _, files) => format!("Run {title} over {}", words::counted(files as u64, "file")),
+        (InputKind::File, None, 0) | (InputKind::Line | InputKind::Record, None, _) => format!("Run {title}"),
+        (InputKind::File, None, files) => {
+            format!("Run {title} over {}", words::counted(files as u64, "file"))
+        }
         (_, Some(over), _) => format!("Run {title} over {over}"),
     };
     view! {
@@ -163,7 +170,7 @@ fn TaskForm(
             </section>
             <section class="part">
                 <h2><span class="part-number">"3"</span> " Over what"</h2>
-                {sources::sources(input, over)}
+                {sources::sources(input, over, folders)}
             </section>
             <div class="submit-row">
                 <button class="button button-primary button-large" disabled=move || held.is_busy()>{label}</button>

@@ -14,6 +14,7 @@ const SHOWN_MAX: usize = 100;
 pub fn queue(held: Upload) -> impl IntoView {
     let count = Memo::new(move |_| held.entries.with(Vec::len));
     let has_zip = Memo::new(move |_| held.entries.with(|entries| entries.iter().any(QueuedFile::is_zip)));
+    let has_large = Memo::new(move |_| held.entries.with(|entries| entries.iter().any(QueuedFile::is_large)));
     let first = Memo::new(move |_| {
         // While sending, the list follows what is being sent.
         held.done.get().saturating_sub(3).min(count.get().saturating_sub(SHOWN_MAX))
@@ -41,6 +42,9 @@ pub fn queue(held: Upload) -> impl IntoView {
                     <For each=shown key=|at| *at let:at>{row(held, at)}</For>
                 </ol>
                 <p class="hint">{more}</p>
+                <Show when=move || has_large.get()>
+                    <p class="hint">"Large files are sent in pieces. If the page is closed on the way, choose the same files again: they go on where they stopped."</p>
+                </Show>
                 <Show when=move || has_zip.get()>
                     <div class="field field-check">
                         <input type="checkbox" id="unpack" prop:checked=held.unpack disabled=move || held.is_busy() on:change=move |event| held.unpack.set(event_target_checked(&event)) />

@@ -9,22 +9,23 @@ use leptos::prelude::*;
 use super::{Over, csv_source, queue};
 use crate::app::upload::{self, use_upload};
 use crate::client::words;
-use crate::protocol::InputKind;
+use crate::protocol::{FolderList, InputKind};
 
 /// The fields for items of kind `input`.
-pub fn sources(input: InputKind, over: Over) -> AnyView {
+pub fn sources(input: InputKind, over: Over, folders: FolderList) -> AnyView {
     match input {
-        InputKind::File => files(),
+        InputKind::File => files(over, folders),
         InputKind::Line => lines(over),
         InputKind::Record => csv_source::csv(over),
     }
 }
 
-fn files() -> AnyView {
+fn files(over: Over, folders: FolderList) -> AnyView {
     let held = use_upload();
     let take = move |event: Event| upload::take_input(held, &event);
     view! {
         <input type="hidden" name="kind" value="files" />
+        {(!folders.folders.is_empty()).then(|| folder_of_server(over, folders))}
         <div class="drop-zone">
             <p><strong>"Drop files here"</strong> " or anywhere on the page"</p>
             <div class="drop-ways">
@@ -41,6 +42,32 @@ fn files() -> AnyView {
         {queue::queue(held)}
     }
     .into_any()
+}
+
+/// A folder of the server in place of files: it stands before them, since the server reads settings first.
+fn folder_of_server(over: Over, folders: FolderList) -> impl IntoView {
+    let choose = move |event: Event| {
+        let name = event_target_value(&event);
+        over.0.set((!name.is_empty()).then(|| format!("files of {name}")));
+    };
+    let options: Vec<_> = folders
+        .folders
+        .into_iter()
+        .map(|folder| view! { <option value=folder.name.clone()>{folder.name.clone()}</option> })
+        .collect();
+    view! {
+        <div class="field">
+            <label for="server-folder">"A folder of the server"</label>
+            <select id="server-folder" name="folder" on:change=choose>
+                <option value="">"none: files of mine"</option>
+                {options}
+            </select>
+        </div>
+        <div class="field">
+            <label for="server-pattern">"Its files by pattern"</label>
+            <input id="server-pattern" name="pattern" placeholder="**/*.jpg" maxlength="1024" />
+        </div>
+    }
 }
 
 fn lines(over: Over) -> AnyView {

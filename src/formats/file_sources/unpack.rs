@@ -7,12 +7,11 @@
 use std::fs::File;
 use std::io::{BufReader, Read as _};
 
-use bytes::Bytes;
-use tokio::sync::mpsc;
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::item_sink::ItemSink;
+use super::{FilePieces, PIECE_BYTES, read_into};
+use crate::formats::item_sink::ItemSink;
 use crate::protocol::{ApiError, ErrorCode};
 
 /// Files and folders in one zip; more are refused as `too_large`.
@@ -23,22 +22,11 @@ const ENTRY_NAME_BYTES_MAX: usize = 1024;
 const RATIO_MAX: u64 = 250;
 /// Bytes that a zip may unpack to whatever the ratio.
 const RATIO_FREE_BYTES: u64 = 64 * 1024 * 1024;
-/// Bytes that are handed on at once, and how many such pieces wait to be taken; beyond, the reading waits.
-const PIECE_BYTES: usize = 64 * 1024;
-const PIECES_WAITING_MAX: usize = 4;
-
 /// The bounds that the server sets.
 #[derive(Clone, Copy, Debug)]
 pub struct UnpackLimits {
     /// Bytes of all files of one zip together; more are refused as `too_large`.
     pub bytes_max: u64,
-}
-
-/// What the reading hands on.
-enum Piece {
-    Begin(String),
-    Bytes(Bytes),
-    End,
 }
 
 /// A file of the zip that becomes an item.
@@ -59,43 +47,17 @@ pub async fn unpack_into(
     limits: UnpackLimits,
     sink: &mut impl ItemSink,
 ) -> Result<(), ApiError> {
-    let (pieces, mut coming) = mpsc::channel(PIECES_WAITING_MAX);
     let shown = name.to_owned();
-    let reading = tokio::task::spawn_blocking(move || read_all(zip, &shown, limits, &pieces));
-    let mut file = None;
-    while let Some(piece) = coming.recv().await {
-        match piece {
-            Piece::Begin(name) => file = Some((sink.begin_file().await?, name)),
-            Piece::Bytes(bytes) => {
-                if let Some((file, _name)) = &mut file {
-                    sink.write_file(file, &bytes).await?;
-                }
-            }
-            Piece::End => {
-                if let Some((file, name)) = file.take() {
-                    sink.push_file(file, &name).await?;
-                }
-            }
-        }
-    }
-    reading.await.unwrap_or_else(|fault| {
-        tracing::error!(%fault, "the reading of a zip broke off");
-        Err(ApiError::internal())
-    })
+    read_into(move |pieces| read_all(zip, &shown, limits, pieces), sink).await
 }
 
-fn read_all(
-    zip: File,
-    name: &str,
-    limits: UnpackLimits,
-    pieces: &mpsc::Sender<Piece>,
-) -> Result<(), ApiError> {
+fn read_all(zip: File, name: &str, limits: UnpackLimits, pieces: &FilePieces) -> Result<(), ApiError> {
     let broken = |fault: ZipError| ApiError::invalid(format!("The zip {name:?} cannot be read: {fault}."));
     let mut archive = ZipArchive::new(BufReader::new(zip)).map_err(broken)?;
     for file in wanted(&mut archive, name, limits)? {
         let refused = |what: &str| ApiError::invalid(format!("{:?} in the zip {name:?} {what}.", file.name));
         // Nobody takes the rest where the sink has refused something; it has said why.
-        if pieces.blocking_send(Piece::Begin(file.name.clone())).is_err() {
+        if pieces.begin(&file.name).is_err() {
             return Ok(());
         }
         let mut entry =
@@ -113,14 +75,14 @@ fn read_all(
                 return Err(refused("has more bytes than the zip says"));
             }
             piece.truncate(read);
-            if pieces.blocking_send(Piece::Bytes(piece.into())).is_err() {
+            if pieces.bytes(piece).is_err() {
                 return Ok(());
             }
         }
         if bytes < file.bytes {
             return Err(refused("has fewer bytes than the zip says"));
         }
-        if pieces.blocking_send(Piece::End).is_err() {
+        if pieces.end().is_err() {
             return Ok(());
         }
     }
