@@ -40,7 +40,7 @@ test("a thousand items that move ten times a second", async ({ page }) => {
   const server = new MilepostServer("ada", slots);
   await server.start();
   try {
-    await page.request.post(`${server.url}/login`, { form: { name: "ada", password: "ada-password", next: "/" }, maxRedirects: 0 });
+    await page.request.post(`${server.url}/login`, { form: { name: "ada", password: "kelp vane otter", next: "/" }, maxRedirects: 0 });
     await page.goto(`${server.url}/nodes`);
     await expect(page.locator(".chip-live")).toBeVisible();
     const idle = await frames(page, seconds);

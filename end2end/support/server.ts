@@ -30,13 +30,13 @@ export class MilepostServer {
   private process: ChildProcess | undefined;
 
   /**
-   * `person`: adds an admin of this name, with the password `${name}-password`; none: the first start of a new user.
+   * `person`: adds an admin of this name, with the password "kelp vane otter"; none: the first start of a new user.
    * `files`: what lies in its folder, by name; `milepost.toml` holds its settings.
    */
   constructor(readonly person: string | undefined = "ada", private readonly slots = 4, files: Record<string, string> = {}) {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text);
     this.token = this.command(["token", "create", "--name", "e2e", "--role", "admin"]).trim();
-    if (person) this.command(["user", "add", person, "--role", "admin", "--password-stdin"], `${person}-password\n`);
+    if (person) this.command(["user", "add", person, "--role", "admin", "--password-stdin"], "kelp vane otter\n");
   }
 
   /** Runs a command of the executable on this server's data and returns what it prints. */

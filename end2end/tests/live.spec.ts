@@ -65,7 +65,7 @@ test("a cut network is told after five seconds, and afterwards what was missed",
   await proxy.start();
   try {
     const signedIn = await page.request.post(`${proxy.url}/login`, {
-      form: { name: "ada", password: "ada-password", next: "/" },
+      form: { name: "ada", password: "kelp vane otter", next: "/" },
       maxRedirects: 0,
     });
     expect(signedIn.status()).toBe(303);

@@ -7,7 +7,7 @@ test("sign in, submit lines, see the end, act: all without scripts", async ({ pa
   await page.goto(`${server.url}/new`);
   await expect(page).toHaveURL(/\/login\?next=/);
   await page.getByLabel("Name").fill("ada");
-  await page.getByLabel("Password").fill("ada-password");
+  await page.getByLabel("Password").fill("kelp vane otter");
   await page.getByRole("button", { name: "Sign in" }).click();
   await expect(page).toHaveURL(/\/new/);
   await page.getByRole("link", { name: /demo/i }).first().click();

@@ -23,7 +23,7 @@ test("axe finds nothing on any page, light and dark", async ({ page, server, sig
   }
   const failed = (await server.api("GET", `/batches/${done.id}/items?state=failed&limit=1`)).items[0].seq;
   const paths = [
-    "/", "/?state=failed", "/new", "/new?task=checksum", "/new?task=image", "/new?task=csv-check", "/schedules", "/nodes", "/nowhere",
+    "/", "/?state=failed", "/new", "/new?task=checksum", "/new?task=image", "/new?task=csv-check", "/schedules", "/nodes", "/webhooks", "/account", "/people", "/audit", "/nowhere",
     `/batches/${done.id}`, `/batches/${done.id}?tab=failures`, `/batches/${done.id}?tab=files`,
     `/batches/${done.id}?tab=settings`, `/batches/${done.id}/items/${failed}`, `/batches/${running.id}`,
   ];
@@ -41,7 +41,7 @@ test("axe finds nothing on any page, light and dark", async ({ page, server, sig
 });
 
 test("axe finds nothing on the way in", async ({ page, server }) => {
-  for (const path of ["/login", "/login?error=1", "/first/none"]) {
+  for (const path of ["/login", "/login?error=1", "/first/none", "/password/none"]) {
     await page.goto(server.url + path);
     const { violations } = await new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"]).analyze();
     expect.soft(violations.map((violation) => violation.id), path).toEqual([]);
@@ -59,7 +59,7 @@ test("nothing is wider than a phone", async ({ page, server, signIn }) => {
   });
   await server.api("POST", "/schedules", { name: "x".repeat(200), cron: "*/5 1,2,3,4,5,6,7,8,9 * * MON-FRI", batch: { task: "demo", items: { count: 1 } } });
   await page.setViewportSize({ width: 360, height: 740 });
-  for (const path of ["/", "/new", "/new?task=csv-check", "/schedules", "/nodes", `/batches/${batch.id}`, `/batches/${batch.id}?tab=failures`, `/batches/${batch.id}?tab=settings`, `/batches/${batch.id}/items/1`]) {
+  for (const path of ["/", "/new", "/new?task=csv-check", "/schedules", "/nodes", "/webhooks", "/account", `/batches/${batch.id}`, `/batches/${batch.id}?tab=failures`, `/batches/${batch.id}?tab=settings`, `/batches/${batch.id}/items/1`]) {
     await page.goto(server.url + path);
     await expect(page.locator("html[data-alive]")).toBeAttached();
     const wide = await page.evaluate(() => document.documentElement.scrollWidth);

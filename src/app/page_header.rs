@@ -12,6 +12,7 @@ use super::components::{ConnectionChip, once_loaded};
 use super::current_user::me;
 use super::upload::{self, use_upload};
 use crate::client::words;
+use crate::protocol::PersonRole;
 
 /// The header.
 #[component]
@@ -56,6 +57,8 @@ fn who() -> impl IntoView {
                 <summary>{words::shown(&me.name)}</summary>
                 <div class="who-menu">
                     <p class="hint">{me.role.as_str()}</p>
+                    <a href="/account">"Account"</a>
+                    {(me.role == PersonRole::Admin).then(|| view! { <a href="/people">"People"</a> <a href="/audit">"Log"</a> })}
                     <form method="post" action="/logout">
                         <button class="button button-quiet">"Sign out"</button>
                     </form>

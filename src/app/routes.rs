@@ -13,8 +13,8 @@ use super::current_user::provide_current_user;
 use super::live::provide_live_client;
 use super::page_header::Header;
 use super::pages::{
-    BatchPage, BatchesPage, DeliveryDetailPage, FirstPage, ItemPage, LoginPage, NewBatchPage, NodesPage,
-    NotFoundPage, SchedulesPage, WebhooksPage,
+    AccountPage, AuditLogPage, BatchPage, BatchesPage, DeliveryDetailPage, FirstPage, ItemPage, LoginPage,
+    NewBatchPage, NodesPage, NotFoundPage, PasswordPage, PeoplePage, SchedulesPage, WebhooksPage,
 };
 use super::upload::Upload;
 
@@ -39,6 +39,10 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/nodes") view=NodesPage ssr=Async />
                     <Route path=path!("/webhooks") view=WebhooksPage ssr=Async />
                     <Route path=path!("/webhooks/:id") view=DeliveryDetailPage ssr=Async />
+                    <Route path=path!("/account") view=AccountPage ssr=Async />
+                    <Route path=path!("/people") view=PeoplePage ssr=Async />
+                    <Route path=path!("/audit") view=AuditLogPage ssr=Async />
+                    <Route path=path!("/password/:code") view=PasswordPage ssr=Async />
                     <Route path=path!("/login") view=LoginPage ssr=Async />
                     <Route path=path!("/first/:code") view=FirstPage ssr=Async />
                 </Routes>

@@ -20,7 +20,7 @@ use crate::store::Viewer;
 const TICK: Duration = TICK_DEFAULT;
 
 fn viewer(name: &str) -> Viewer {
-    Viewer { name: name.to_owned(), sees_all: name == "admin" }
+    Viewer::of(name.to_owned(), name == "admin")
 }
 
 fn id(number: u64) -> BatchId {

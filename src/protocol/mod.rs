@@ -3,7 +3,7 @@
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
 //! batch, item, task, schedule,
-//! webhook, upload,
+//! webhook, access, upload,
 //! folder            the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
@@ -11,6 +11,7 @@
 //!
 //! This room knows no tokio, leptos or sea-orm, and does no input or output.
 
+pub mod access;
 pub mod batch;
 pub mod binary;
 pub mod client_frame;
@@ -33,6 +34,10 @@ pub mod topic;
 pub mod upload;
 pub mod webhook;
 
+pub use access::{
+    AccessToken, AuditEntry, AuditPage, AuditQuery, IssuedToken, LoginSession, NewPerson, NewToken,
+    PasswordChange, Person, PersonLink, PersonPage, PersonPatch, Scope, SessionPage, TokenPage,
+};
 pub use batch::{
     Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, CancelRequest, NewBatch,
     Options, RetryRequest, Running, ThenOn,

@@ -37,6 +37,7 @@ pub fn router(state: AppState) -> Router {
         .open("/login", post(sign_in::login))
         .open("/logout", post(sign_in::logout))
         .open("/first/{code}", post(sign_in::first))
+        .open("/password/{code}", post(sign_in::set_password))
         .open(FAULTS_PATH, post(page_faults::report))
         .open("/pkg/{*file}", get(file))
         .open("/api/openapi.json", get(api::openapi))

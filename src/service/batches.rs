@@ -36,7 +36,7 @@ impl Service {
     /// # Errors
     /// Outages only.
     pub async fn batch_counts(&self, caller: &Caller) -> Result<BatchCounts, ApiError> {
-        may(caller, Action::SeeBatches, Target::Installation)?;
+        may(caller, Action::SeeCounts, Target::Installation)?;
         Ok(self.inner.store.counts(&caller.viewer()).await?)
     }
 
@@ -86,12 +86,12 @@ impl Service {
             Move::Do => {}
         }
         let after = match act {
-            BatchAct::Pause => engine.pause(batch.key).await?,
-            BatchAct::Resume => engine.resume(batch.key).await?,
-            BatchAct::Cancel => engine.cancel(batch.key).await?,
-            BatchAct::Retry => engine.retry(batch.key, &RetryRequest::default()).await?,
+            BatchAct::Pause => caller.signs(engine.pause(batch.key)).await?,
+            BatchAct::Resume => caller.signs(engine.resume(batch.key)).await?,
+            BatchAct::Cancel => caller.signs(engine.cancel(batch.key)).await?,
+            BatchAct::Retry => caller.signs(engine.retry(batch.key, &RetryRequest::default())).await?,
             BatchAct::Delete => {
-                engine.delete(batch.key).await?;
+                caller.signs(engine.delete(batch.key)).await?;
                 batch
             }
         };
@@ -113,7 +113,7 @@ impl Service {
         if batch.state.on(BatchAct::Cancel) == Move::Refused {
             return Err(refused(batch.state, BatchAct::Cancel));
         }
-        let after = self.inner.engine.cancel_as(batch.key, request.running).await?;
+        let after = caller.signs(self.inner.engine.cancel_as(batch.key, request.running)).await?;
         tracing::info!(batch = %id, by = caller.name, running = ?request.running, "cancelled");
         Ok(self.inner.engine.wire(&after))
     }
@@ -140,7 +140,7 @@ impl Service {
         if batch.state.on(BatchAct::Retry) == Move::Refused {
             return Err(refused(batch.state, BatchAct::Retry));
         }
-        let after = self.inner.engine.retry(batch.key, request).await?;
+        let after = caller.signs(self.inner.engine.retry(batch.key, request)).await?;
         tracing::info!(batch = %id, by = caller.name, "retried");
         Ok(self.inner.engine.wire(&after))
     }
@@ -154,7 +154,7 @@ impl Service {
         if patch.concurrency == Some(0) {
             return Err(ApiError::invalid("The concurrency is at least 1."));
         }
-        let after = self.inner.engine.patch(batch.key, patch).await?;
+        let after = caller.signs(self.inner.engine.patch(batch.key, patch)).await?;
         Ok(self.inner.engine.wire(&after))
     }
 
@@ -168,12 +168,12 @@ impl Service {
         new: NewBatch,
         count: u64,
     ) -> Result<Batch, ApiError> {
-        may(caller, Action::Submit, Target::Installation)?;
+        may(caller, Action::Submit, Target::Task(&new.task))?;
         let engine = &self.inner.engine;
         let parent = self.parent_of(caller, &new).await?;
         self.room_for_webhook(caller, &new).await?;
         let checked = engine.check(new, caller.name.clone())?.with_parent(parent);
-        Ok(engine.wire(&engine.create_generated(checked, count, None).await?))
+        Ok(engine.wire(&caller.signs(engine.create_generated(checked, count, None)).await?))
     }
 
     /// No more items can come.
@@ -181,8 +181,8 @@ impl Service {
     /// # Errors
     /// `not_found`, `not_allowed`.
     pub async fn seal(&self, caller: &Caller, id: BatchId) -> Result<Batch, ApiError> {
-        let batch = self.allowed(caller, Action::ActOnBatch, id).await?;
-        let after = self.inner.engine.seal(batch.key).await?;
+        let batch = self.allowed(caller, Action::AddToBatch, id).await?;
+        let after = caller.signs(self.inner.engine.seal(batch.key)).await?;
         Ok(self.inner.engine.wire(&after))
     }
 }

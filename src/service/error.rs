@@ -26,6 +26,9 @@ impl From<StoreError> for ApiError {
                 refusal.total = Some(total);
                 refusal
             }
+            StoreError::LastAdmin => Self::invalid(
+                "Nobody could manage people any more: first make somebody else an admin who can sign in.",
+            ),
             StoreError::Taken(what) => Self::invalid(format!("{what} is taken.")),
             StoreError::OverBound(bound) => {
                 Self::new(ErrorCode::TooMany, format!("One person may have {bound}: use or delete some."))

@@ -3,8 +3,8 @@
 //! What is not visible answers `not_found`, exactly as what is not there; what is visible but not allowed answers
 //! `not_allowed`.
 
-use super::caller::Caller;
-use crate::protocol::{ApiError, ErrorCode, PersonRole};
+use super::caller::{Caller, Grant};
+use crate::protocol::{ApiError, BatchId, ErrorCode, PersonRole, Scope};
 use crate::store::{BatchRecord, ScheduleRecord};
 
 /// Every use case there is.
@@ -18,13 +18,17 @@ pub enum Action {
     SeeMetrics,
     /// Look at lists of batches; each batch is asked for on its own.
     SeeBatches,
+    /// Look at how many batches there are of each kind.
+    SeeCounts,
     /// Look at one batch: its items, results, files, topics.
     SeeBatch,
     /// Make a batch.
     Submit,
+    /// Add items to a batch that is open, and seal it.
+    AddToBatch,
     /// Send pieces of a file, ask how far it is, take it away.
     ActOnUpload,
-    /// Pause, resume, cancel, retry, change, extend, seal, delete a batch.
+    /// Pause, resume, cancel, retry, change, delete a batch.
     ActOnBatch,
     /// Look at lists of schedules; each schedule is asked for on its own.
     SeeSchedules,
@@ -38,19 +42,25 @@ pub enum Action {
     DrainNode,
     /// Look at messages about the ends of one's own batches, have them sent again, see and change what they are signed with.
     UseWebhooks,
-    /// Look at and change who may come in.
+    /// Look at and end one's own sessions and tokens, make tokens, change one's password.
+    ManageOwnAccess,
+    /// Look at and change who may come in, and all sessions and tokens.
     ManagePeople,
+    /// Look at the log of who did what.
+    SeeAuditLog,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 19] = [
         Self::SeeTasks,
         Self::SeeNodes,
         Self::SeeMetrics,
         Self::SeeBatches,
+        Self::SeeCounts,
         Self::SeeBatch,
         Self::Submit,
+        Self::AddToBatch,
         Self::ActOnUpload,
         Self::ActOnBatch,
         Self::SeeSchedules,
@@ -59,29 +69,47 @@ impl Action {
         Self::ActOnSchedule,
         Self::DrainNode,
         Self::UseWebhooks,
+        Self::ManageOwnAccess,
         Self::ManagePeople,
+        Self::SeeAuditLog,
     ];
 
-    /// The least role that may do it at all.
+    /// The least role that may do it at all, the scope that it takes, and whether whoever reaches some batches only may ask for
+    /// it of the installation: what they then see is theirs alone.
     #[must_use]
-    pub fn least_role(self) -> PersonRole {
+    pub fn takes(self) -> (PersonRole, Scope, Narrow) {
+        use Narrow::{Asks, Refused};
         match self {
-            Self::SeeTasks
-            | Self::SeeNodes
-            | Self::SeeMetrics
-            | Self::SeeBatches
-            | Self::SeeBatch
-            | Self::SeeSchedules
-            | Self::SeeSchedule => PersonRole::Viewer,
-            Self::Submit
-            | Self::ActOnUpload
-            | Self::ActOnBatch
-            | Self::UseWebhooks
-            | Self::SaveSchedule
-            | Self::ActOnSchedule => PersonRole::Operator,
-            Self::DrainNode | Self::ManagePeople => PersonRole::Admin,
+            Self::SeeTasks | Self::SeeBatches | Self::SeeBatch => (PersonRole::Viewer, Scope::Read, Asks),
+            Self::SeeNodes | Self::SeeMetrics | Self::SeeCounts => (PersonRole::Viewer, Scope::Read, Refused),
+            Self::Submit | Self::AddToBatch | Self::ActOnUpload => {
+                (PersonRole::Operator, Scope::Submit, Asks)
+            }
+            Self::SeeSchedules | Self::SeeSchedule => (PersonRole::Viewer, Scope::Read, Refused),
+            Self::SaveSchedule => (PersonRole::Operator, Scope::Submit, Refused),
+            Self::ActOnSchedule => (PersonRole::Operator, Scope::Act, Refused),
+            Self::ActOnBatch => (PersonRole::Operator, Scope::Act, Asks),
+            Self::UseWebhooks => (PersonRole::Operator, Scope::Act, Refused),
+            Self::ManageOwnAccess => (PersonRole::Viewer, Scope::Admin, Refused),
+            Self::DrainNode | Self::ManagePeople | Self::SeeAuditLog => {
+                (PersonRole::Admin, Scope::Admin, Refused)
+            }
         }
     }
+
+    /// True where it is for whoever a batch belongs to, and admins.
+    fn is_for_owners(self) -> bool {
+        matches!(self, Self::AddToBatch | Self::ActOnBatch | Self::ActOnSchedule | Self::UseWebhooks)
+    }
+}
+
+/// Whether whoever reaches some batches only may ask for something of the installation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Narrow {
+    /// They may.
+    Asks,
+    /// They may not.
+    Refused,
 }
 
 /// What an action is done to.
@@ -89,8 +117,21 @@ impl Action {
 pub enum Target<'a> {
     /// The installation as a whole.
     Installation,
+    /// Batches of one task that are still to be made.
+    Task(&'a str),
+    /// Something of somebody's own, which others but admins do not see.
+    Own {
+        /// What it is.
+        what: &'static str,
+        /// Whose.
+        owner: &'a str,
+    },
     /// One batch.
     Batch {
+        /// Which.
+        id: BatchId,
+        /// Of which task.
+        task: &'a str,
         /// Who it belongs to.
         owner: &'a str,
         /// Seen by its owner and admins only.
@@ -103,11 +144,6 @@ pub enum Target<'a> {
         /// Seen by its owner and admins only.
         private: bool,
     },
-    /// One file that comes in pieces: seen by whoever sends it and admins only.
-    Upload {
-        /// Who sends it.
-        owner: &'a str,
-    },
 }
 
 impl Target<'_> {
@@ -115,16 +151,33 @@ impl Target<'_> {
     fn noun(self) -> &'static str {
         match self {
             Self::Installation => "installation",
+            Self::Task(_) => "task",
+            Self::Own { what, .. } => what,
             Self::Batch { .. } => "batch",
             Self::Schedule { .. } => "schedule",
-            Self::Upload { .. } => "upload",
         }
     }
 }
 
 impl<'a> From<&'a BatchRecord> for Target<'a> {
     fn from(batch: &'a BatchRecord) -> Self {
-        Self::Batch { owner: &batch.owner, private: batch.options.private }
+        Self::Batch { id: batch.id, task: &batch.task, owner: &batch.owner, private: batch.options.private }
+    }
+}
+
+/// True where `target` is within what the caller reaches, and not hidden by its owner.
+fn is_visible(caller: &Caller, target: Target<'_>) -> bool {
+    let Grant { task: only_task, batch: only_batch, .. } = &caller.grant;
+    let is_theirs = |owner: &str| caller.role == PersonRole::Admin || owner == caller.name;
+    match target {
+        Target::Installation | Target::Task(_) => true,
+        Target::Own { owner, .. } => is_theirs(owner),
+        Target::Schedule { owner, private } => !private || is_theirs(owner),
+        Target::Batch { id, task, owner, private } => {
+            (!private || is_theirs(owner))
+                && only_task.as_deref().is_none_or(|only| only == task)
+                && only_batch.is_none_or(|only| only == id)
+        }
     }
 }
 
@@ -139,35 +192,34 @@ impl<'a> From<&'a ScheduleRecord> for Target<'a> {
 /// # Errors
 /// `not_found` where the target is not visible to the caller, else `not_allowed` with what it would take.
 pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), ApiError> {
-    let admin = caller.role == PersonRole::Admin;
-    if let Target::Batch { owner, private: true } | Target::Schedule { owner, private: true } = target
-        && !admin
-        && owner != caller.name
-    {
+    let refuse = |detail: String| Err(ApiError::new(ErrorCode::NotAllowed, detail));
+    if !is_visible(caller, target) {
         return Err(ApiError::not_found(target.noun()));
     }
-    if let Target::Upload { owner } = target
-        && !admin
-        && owner != caller.name
-    {
-        return Err(ApiError::not_found("upload"));
+    let (least, scope, narrow) = action.takes();
+    if caller.role < least {
+        return refuse(format!("This takes the role {}.", least.as_str()));
     }
-    if caller.role < action.least_role() {
-        let least = action.least_role().as_str();
-        return Err(ApiError::new(ErrorCode::NotAllowed, format!("This takes the role {least}.")));
+    if !caller.grant.is_for(scope) {
+        return refuse(format!("This takes a token with the scope {}.", scope.as_str()));
     }
     match target {
-        Target::Batch { owner, .. } | Target::Schedule { owner, .. }
-            if matches!(action, Action::ActOnBatch | Action::ActOnSchedule | Action::UseWebhooks)
-                && !admin
-                && owner != caller.name =>
+        Target::Installation | Target::Own { .. } | Target::Schedule { .. }
+            if caller.grant.is_narrow() && narrow == Narrow::Refused =>
         {
-            let detail = format!("This {} belongs to somebody else.", target.noun());
-            Err(ApiError::new(ErrorCode::NotAllowed, detail))
+            refuse("This token is for some batches only.".to_owned())
         }
-        Target::Installation | Target::Batch { .. } | Target::Schedule { .. } | Target::Upload { .. } => {
-            Ok(())
+        Target::Task(task) => match (&caller.grant.task, caller.grant.batch) {
+            (_, Some(_)) => refuse("This token is for one batch only.".to_owned()),
+            (Some(only), None) if only != task => refuse(format!("This token is for the task {only} only.")),
+            (_, None) => Ok(()),
+        },
+        Target::Batch { owner, .. } | Target::Schedule { owner, .. } | Target::Own { owner, .. }
+            if action.is_for_owners() && caller.role != PersonRole::Admin && owner != caller.name =>
+        {
+            refuse(format!("This {} belongs to somebody else.", target.noun()))
         }
+        Target::Installation | Target::Own { .. } | Target::Schedule { .. } | Target::Batch { .. } => Ok(()),
     }
 }
 
@@ -176,56 +228,108 @@ mod tests {
     use super::*;
     use crate::service::Via;
 
+    const ID: BatchId = BatchId::from_u128(1);
+
     fn caller(role: PersonRole) -> Caller {
-        Caller { name: "ada".to_owned(), role, via: Via::Local }
+        Caller::new("ada", role, Via::Local)
+    }
+
+    fn batch(owner: &str, private: bool) -> Target<'_> {
+        Target::Batch { id: ID, task: "demo", owner, private }
+    }
+
+    fn letter(caller: &Caller, action: Action, target: Target<'_>) -> char {
+        match may(caller, action, target).map_err(|error| error.code) {
+            Ok(()) => '.',
+            Err(ErrorCode::NotFound) => '4',
+            Err(ErrorCode::NotAllowed) => '3',
+            Err(other) => panic!("{other:?}"),
+        }
     }
 
     /// One letter per role, least first: `.` allowed, `4` not found, `3` not allowed.
     fn row(action: Action, target: Target<'_>) -> String {
-        PersonRole::ALL
-            .into_iter()
-            .map(|role| match may(&caller(role), action, target).map_err(|error| error.code) {
-                Ok(()) => '.',
-                Err(ErrorCode::NotFound) => '4',
-                Err(ErrorCode::NotAllowed) => '3',
-                Err(other) => panic!("{other:?}"),
-            })
-            .collect()
+        PersonRole::ALL.into_iter().map(|role| letter(&caller(role), action, target)).collect()
     }
 
     #[test]
     fn the_whole_matrix() {
-        let own = Target::Batch { owner: "ada", private: false };
-        let own_private = Target::Batch { owner: "ada", private: true };
-        let others = Target::Batch { owner: "bob", private: false };
-        let others_private = Target::Batch { owner: "bob", private: true };
         let schedules = [(false, "ada"), (true, "ada"), (false, "bob"), (true, "bob")]
             .map(|(private, owner)| Target::Schedule { owner, private });
-        let upload = Target::Upload { owner: "ada" };
-        let others_upload = Target::Upload { owner: "bob" };
         for action in Action::ALL {
             let expected = match action {
                 Action::SeeTasks
                 | Action::SeeNodes
                 | Action::SeeMetrics
                 | Action::SeeBatches
+                | Action::SeeCounts
+                | Action::ManageOwnAccess
                 | Action::SeeBatch
                 | Action::SeeSchedules
                 | Action::SeeSchedule => ["...", "...", "...", "...", "44."],
                 Action::Submit | Action::ActOnUpload | Action::SaveSchedule => {
                     ["3..", "3..", "3..", "3..", "44."]
                 }
-                Action::ActOnBatch | Action::ActOnSchedule | Action::UseWebhooks => {
+                Action::AddToBatch | Action::ActOnBatch | Action::ActOnSchedule | Action::UseWebhooks => {
                     ["3..", "3..", "3..", "33.", "44."]
                 }
-                Action::DrainNode | Action::ManagePeople => ["33.", "33.", "33.", "33.", "44."],
+                Action::DrainNode | Action::ManagePeople | Action::SeeAuditLog => {
+                    ["33.", "33.", "33.", "33.", "44."]
+                }
             };
-            let found = [Target::Installation, own, own_private, others, others_private]
-                .map(|target| row(action, target));
-            assert_eq!(found, expected, "{action:?}");
+            let targets = [
+                Target::Installation,
+                batch("ada", false),
+                batch("ada", true),
+                batch("bob", false),
+                batch("bob", true),
+            ];
+            assert_eq!(targets.map(|target| row(action, target)), expected, "{action:?}");
+            assert_eq!(row(action, Target::Own { what: "upload", owner: "bob" }), expected[4], "{action:?}");
             assert_eq!(schedules.map(|target| row(action, target)), expected[1..], "{action:?}");
         }
-        assert_eq!(row(Action::ActOnUpload, upload), "3..");
-        assert_eq!(row(Action::ActOnUpload, others_upload), "44.");
+    }
+
+    #[test]
+    fn scopes_take_away_and_never_give() {
+        for action in Action::ALL {
+            let (_, needed, _) = action.takes();
+            for scope in Scope::ALL {
+                let mut admin = caller(PersonRole::Admin);
+                admin.grant.scopes = vec![scope];
+                let expected = if scope == needed { '.' } else { '3' };
+                assert_eq!(letter(&admin, action, Target::Installation), expected, "{action:?} {scope:?}");
+                let mut viewer = admin.clone();
+                viewer.role = PersonRole::Viewer;
+                let least = letter(&caller(PersonRole::Viewer), action, batch("ada", false));
+                if least != '.' {
+                    assert_eq!(letter(&viewer, action, batch("ada", false)), least, "{action:?} {scope:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_narrow_reach_is_for_its_batches_only() {
+        let mut of_task = caller(PersonRole::Admin);
+        of_task.grant.task = Some("demo".to_owned());
+        let mut of_batch = caller(PersonRole::Admin);
+        of_batch.grant.batch = Some(ID);
+        for action in Action::ALL {
+            let (_, _, narrow) = action.takes();
+            let asks = if narrow == Narrow::Asks { '.' } else { '3' };
+            for narrow in [&of_task, &of_batch] {
+                assert_eq!(letter(narrow, action, batch("bob", true)), '.', "{action:?}");
+                assert_eq!(letter(narrow, action, Target::Installation), asks, "{action:?}");
+                let own = Target::Own { what: "upload", owner: "ada" };
+                assert_eq!(letter(narrow, action, own), asks, "{action:?}");
+                let other =
+                    Target::Batch { id: BatchId::from_u128(2), task: "image", owner: "ada", private: false };
+                assert_eq!(letter(narrow, action, other), '4', "{action:?}");
+            }
+        }
+        assert_eq!(letter(&of_task, Action::Submit, Target::Task("demo")), '.');
+        assert_eq!(letter(&of_task, Action::Submit, Target::Task("image")), '3');
+        assert_eq!(letter(&of_batch, Action::Submit, Target::Task("demo")), '3');
     }
 }

@@ -4,7 +4,7 @@
 //! caller   who asks                  may       the one policy            error   what a client may learn
 //! batches, items, nodes, submit,
 //! schedules, uploads, webhooks       the use cases, by noun              live    the answer to a subscribe
-//! people   sign-in, logins, tokens   password  the slow hash             secret  random codes and their hashes
+//! people   who comes in, and the life of people and tokens                  secret  random codes and their hashes
 //! ```
 //!
 //! Every function that takes a [`Caller`] asks [`may()`] before it reads or changes anything of the object.
@@ -16,7 +16,6 @@ mod items;
 pub mod live;
 pub mod may;
 mod nodes;
-pub mod password;
 pub mod people;
 mod related;
 pub mod schedules;
@@ -27,10 +26,10 @@ mod webhooks;
 
 use std::sync::Arc;
 
-pub use caller::{Caller, Via};
+pub use caller::{Caller, Grant, Via};
 pub use may::{Action, Target, may};
 pub use nodes::Figures;
-pub use people::{IssuedLogin, People};
+pub use people::{IssuedLogin, LoginPlace, People};
 
 use self::schedules::ScheduleWake;
 use self::submit::KeysInHand;

@@ -38,6 +38,7 @@ impl Service {
     pub async fn drain_node(&self, caller: &Caller, node: &str) -> Result<Node, ApiError> {
         may(caller, Action::DrainNode, Target::Installation)?;
         tracing::info!(by = caller.name, node, "draining on request");
+        caller.signs(self.inner.store.log_act("node.drain", node, "")).await?;
         Ok(self.inner.engine.drain_node(&NodeId(node.to_owned())).await?)
     }
 

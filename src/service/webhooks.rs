@@ -8,10 +8,11 @@ use base64::prelude::BASE64_STANDARD;
 use rand::TryRngCore as _;
 use rand::rngs::OsRng;
 
+use super::schedules::{MASK, without_addresses};
 use super::{Action, Caller, Service, Target, may};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::protocol::{
-    ApiError, DeliveryDetail, DeliveryId, DeliveryPage, DeliveryQuery, ErrorCode, Json, NewBatch, Options,
+    ApiError, DeliveryDetail, DeliveryId, DeliveryPage, DeliveryQuery, ErrorCode, NewBatch, Options,
     WebhookDelivery, WebhookSecret,
 };
 use crate::store::{DeliveryFilter, WebhookSecretRecord};
@@ -36,7 +37,7 @@ fn fresh_secret() -> String {
 
 /// Who may see a delivery, whatever the batch.
 fn target(owner: &str) -> Target<'_> {
-    Target::Batch { owner, private: true }
+    Target::Own { what: "delivery", owner }
 }
 
 impl Service {
@@ -77,7 +78,7 @@ impl Service {
         let found = self.inner.store.delivery(id).await?;
         may(caller, Action::UseWebhooks, target(&found.owner))?;
         tracing::info!(delivery = %id, by = caller.name, "to be delivered again");
-        Ok(self.inner.store.redeliver(id).await?)
+        Ok(caller.signs(self.inner.store.redeliver(id)).await?)
     }
 
     /// What the messages about the caller's batches are signed with.
@@ -97,7 +98,9 @@ impl Service {
     pub async fn rotate_webhook_secret(&self, caller: &Caller) -> Result<WebhookSecret, ApiError> {
         may(caller, Action::UseWebhooks, Target::Installation)?;
         let until = self.inner.store.steady().plus_ms(OVERLAP_MS);
-        let record = self.inner.store.rotate_webhook_secret(&caller.name, &fresh_secret(), until).await?;
+        let record = caller
+            .signs(self.inner.store.rotate_webhook_secret(&caller.name, &fresh_secret(), until))
+            .await?;
         tracing::info!(by = caller.name, "the webhook secret was changed");
         Ok(self.to_secret(record))
     }
@@ -135,16 +138,8 @@ impl Service {
 
 /// Options as others see them: of the addresses of webhooks only that there are some.
 pub(super) fn masked(mut options: Options) -> Options {
-    const MASK: &str = "(shown to its owner)";
     options.webhook = options.webhook.map(|_address| MASK.to_owned());
-    let hide = |then: Json| {
-        let mut body = then.to_value();
-        if let Some(webhook) = body.pointer_mut("/options/webhook").filter(|webhook| webhook.is_string()) {
-            *webhook = MASK.into();
-        }
-        Json::from_value(&body)
-    };
-    options.then = options.then.map(hide);
+    options.then = options.then.map(|then| without_addresses(&then, Some(MASK)));
     options
 }
 

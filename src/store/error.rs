@@ -25,6 +25,9 @@ pub enum StoreError {
     /// A unique name is taken. The request's fault; final.
     #[error("{0} is taken")]
     Taken(String),
+    /// Nobody could manage people any more. The request's fault; final.
+    #[error("there must be an admin who can sign in")]
+    LastAdmin,
     /// A person has as many of something as one may have, which is named. The request's fault, until some are gone.
     #[error("the bound is {0}")]
     OverBound(String),
@@ -65,6 +68,7 @@ impl StoreError {
             | Self::NotFinished
             | Self::WrongFirstSeq { .. }
             | Self::Taken(_)
+            | Self::LastAdmin
             | Self::OverBound(_)
             | Self::Busy(_)
             | Self::Invariant(_)
@@ -83,6 +87,7 @@ impl StoreError {
             | Self::NotFinished
             | Self::WrongFirstSeq { .. }
             | Self::Taken(_)
+            | Self::LastAdmin
             | Self::OverBound(_)
             | Self::Invariant(_) => true,
             Self::DiskFull

@@ -5,7 +5,8 @@
 use std::str::FromStr;
 
 use axum::Extension;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum_extra::extract::CookieJar;
 use axum_extra::extract::cookie::{Cookie, SameSite};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
@@ -69,6 +70,37 @@ pub fn remember(name: &str, value: &str) {
     let cookie =
         Cookie::build((name, value)).path("/").max_age(Duration::days(365)).same_site(SameSite::Lax).build();
     let cookie = HeaderValue::from_str(&cookie.to_string());
+    if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), cookie) {
+        response.append_header(header::SET_COOKIE, cookie);
+    }
+}
+
+/// Name of the cookie that carries what is shown once.
+const ONCE: &str = "milepost-once";
+
+/// Where a plain form was posted: has the next page show `secret`, which its answer, a redirect, cannot. The cookie is for
+/// that page alone, and for a minute at most.
+pub async fn show_once(secret: &str) {
+    let Ok(headers) = leptos_axum::extract::<HeaderMap>().await else { return };
+    let accepts = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
+    if accepts.is_some_and(|accept| accept.contains("text/html")) {
+        set_once(secret, Duration::minutes(1));
+    }
+}
+
+/// What is to be shown this once, which nobody is shown again.
+pub async fn take_once() -> Option<String> {
+    let cookies = leptos_axum::extract::<CookieJar>().await.ok()?;
+    let secret =
+        cookies.get(ONCE).map(|cookie| cookie.value().to_owned()).filter(|secret| !secret.is_empty())?;
+    set_once("", Duration::ZERO);
+    Some(secret)
+}
+
+fn set_once(secret: &str, age: Duration) {
+    let cookie =
+        Cookie::build((ONCE, secret)).path("/").max_age(age).http_only(true).same_site(SameSite::Strict);
+    let cookie = HeaderValue::from_str(&cookie.build().to_string());
     if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), cookie) {
         response.append_header(header::SET_COOKIE, cookie);
     }

@@ -6,12 +6,17 @@
 #[cfg(feature = "ssr")]
 mod door;
 
+mod access;
 mod act;
 mod load;
 mod schedules;
 mod submit;
 mod webhooks;
 
+pub use access::{
+    AddPerson, ChangePassword, ChangePerson, CreateToken, EndSession, ResetPassword, RevokeToken,
+    load_account, load_audit, load_password_link, load_people,
+};
 pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SetTheme};
 pub use load::{
     load_batch, load_batches, load_counts, load_families, load_first_link, load_folders, load_item,

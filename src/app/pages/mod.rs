@@ -2,14 +2,13 @@
 //!
 //! The server's HTML is complete; what is live starts from the same rows.
 
+mod access;
 mod batch;
 mod batch_row;
 mod batches;
-mod first;
 mod item;
 mod item_log;
 mod item_ways;
-mod login;
 mod new_batch;
 mod nodes;
 mod not_found;
@@ -17,11 +16,10 @@ mod schedules;
 mod title;
 mod webhooks;
 
+pub use access::{AccountPage, AuditLogPage, FirstPage, LoginPage, PasswordPage, PeoplePage};
 pub use batch::BatchPage;
 pub use batches::BatchesPage;
-pub use first::FirstPage;
 pub use item::ItemPage;
-pub use login::LoginPage;
 pub use new_batch::NewBatchPage;
 pub use nodes::NodesPage;
 pub use not_found::NotFoundPage;

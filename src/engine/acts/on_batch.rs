@@ -13,6 +13,7 @@ use crate::engine::publisher::Publisher;
 use crate::engine::record::AuditQueue;
 use crate::engine::{EngineError, new_batch};
 use crate::protocol::{BatchPatch, RetryRequest, Running, limits};
+use crate::store::access::Signature;
 use crate::store::{BatchChange, BatchKey, BatchRecord, Completion, Store, StoreError};
 
 /// Acts on batches.
@@ -42,7 +43,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, EngineError>> + Send + 'static,
 {
-    match tokio::spawn(act).await {
+    match tokio::spawn(Signature::carried(act)).await {
         Ok(done) => done,
         Err(fault) => {
             tracing::error!(%fault, "an act on a batch broke off");

@@ -20,6 +20,8 @@ const TURN: Duration = Duration::from_secs(3_500);
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// Batches looked at per step.
 const PAGE: u32 = 500;
+/// Days for which the log of who did what is kept.
+const AUDIT_DAYS: i64 = 365;
 const DAY_MS: i64 = 86_400_000;
 
 /// While the disk is full: sweeps, and looks whether there is room again; while the file store is away, whether it is back.
@@ -107,6 +109,9 @@ impl Retention {
         }
         let oldest = store.now().plus_ms(-i64::from(self.days) * DAY_MS);
         while store.delete_deliveries(oldest).await? && !self.stops() {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
+        while store.delete_audit_entries(store.now().plus_ms(-AUDIT_DAYS * DAY_MS)).await? && !self.stops() {
             tokio::time::sleep(SWEEP_PAUSE).await;
         }
         self.sweep_deleted().await?;

@@ -225,6 +225,7 @@ fn is_defect(error: &StoreError) -> bool {
         | StoreError::NotFinished
         | StoreError::WrongFirstSeq { .. }
         | StoreError::Taken(_)
+        | StoreError::LastAdmin
         | StoreError::OverBound(_) => true,
         StoreError::DiskFull
         | StoreError::Busy(_)

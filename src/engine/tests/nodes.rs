@@ -184,7 +184,7 @@ async fn a_node_that_dies_is_found_and_its_upload_cut_off() {
 async fn a_web_node_shows_what_another_commits() {
     let Some(site) = Site::open(Role::Web).await else { return };
     let batch = site.submit(30, r#"{"wait_ms": 20, "fail_each": 5}"#).await;
-    let mut session = site.b.hub.session(Viewer { name: "ada".to_owned(), sees_all: false }, Codec::Json);
+    let mut session = site.b.hub.session(Viewer::of("ada".to_owned(), false), Codec::Json);
     let topics = [Topic::Batch(batch.id), Topic::Strip(batch.id), Topic::Families(batch.id)];
     for topic in topics {
         session.subscribe(topic).unwrap();

@@ -217,7 +217,7 @@ async fn whoever_watches_a_strip_that_doubles_is_told_and_reads_nothing_again() 
     let mut intake = begin(&bench.engine, asked("{}", Options::default())).await.unwrap();
     let batch = intake.batch().clone();
     let topic = Topic::Strip(batch.id);
-    let viewer = Viewer { name: "ada".to_owned(), sees_all: false };
+    let viewer = Viewer::of("ada".to_owned(), false);
     let mut session = bench.engine.stages.hub.session(viewer, Codec::Json);
     session.subscribe(topic).unwrap();
     session.answer(topic, None, 1, Some(Vec::new()));

@@ -72,7 +72,7 @@ pub fn visible(audience: &Audience, viewer: &Viewer) -> bool {
 
 /// All viewers to whom the same is visible are one.
 pub fn class(viewer: &Viewer) -> Viewer {
-    if viewer.sees_all { Viewer { name: String::new(), sees_all: true } } else { viewer.clone() }
+    if viewer.sees_all { Viewer { name: String::new(), ..viewer.clone() } } else { viewer.clone() }
 }
 
 impl ChannelState {

@@ -5,11 +5,13 @@
 //! read      what can be looked at          act      what can be asked           validator  tags of answers
 //! reference the document as a page        page     of a list                  webhooks   messages about ends
 //! schedules batches made again and again  uploads  files that come in pieces
+//! access    who may come in, the log of acts
 //! folders   of the server, and what is in them
 //! ```
 //!
 //! [`ROUTES`] is the only list of addresses; the document is compared with it.
 
+mod access;
 mod act;
 mod folders;
 mod openapi;
@@ -78,6 +80,19 @@ const ROUTES: &[Route] = &[
     ("POST", "/webhooks/secret/rotate", || post(webhooks::rotate)),
     ("GET", "/nodes", || get(read::nodes)),
     ("POST", "/nodes/{id}/drain", || post(act::drain)),
+    ("GET", "/people", || get(access::people)),
+    ("POST", "/people", || post(access::add_person)),
+    ("PATCH", "/people/{name}", || patch(access::change_person)),
+    ("POST", "/people/{name}/reset", || post(access::reset)),
+    ("POST", "/password", || post(access::password)),
+    ("GET", "/sessions", || get(access::sessions)),
+    ("DELETE", "/sessions", || delete(access::end_sessions)),
+    ("DELETE", "/sessions/{id}", || delete(access::end_session)),
+    ("GET", "/tokens", || get(access::tokens)),
+    ("POST", "/tokens", || post(access::create_token)),
+    ("DELETE", "/tokens/{name}", || delete(access::revoke_token)),
+    ("GET", "/audit", || get(access::audit_log)),
+    ("GET", "/audit/export", || get(access::export_audit_log)),
 ];
 
 /// Every route of the API, relative to `/api/v1`. All behind a caller: the router that nests this one sees to it.

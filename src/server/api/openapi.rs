@@ -13,10 +13,11 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::protocol::{
-    Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode, FamilyPage,
-    FolderList, FolderPage, ItemDetail, ItemPage, LogPart, NewSchedule, NewUpload, NodePage, Options,
-    RetryRequest, SchedulePage, SchedulePatch, SchedulePreview, ScheduleTiming, TaskPage, UploadStatus,
-    WebhookDelivery, WebhookSecret,
+    AuditPage, Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode,
+    FamilyPage, FolderList, FolderPage, IssuedToken, ItemDetail, ItemPage, LogPart, NewPerson, NewSchedule,
+    NewToken, NewUpload, NodePage, Options, PasswordChange, PersonLink, PersonPage, PersonPatch,
+    RetryRequest, SchedulePage, SchedulePatch, SchedulePreview, ScheduleTiming, SessionPage, TaskPage,
+    TokenPage, UploadStatus, WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -89,6 +90,12 @@ fn derived_schemas() -> Map<String, Value> {
     answered.subschema_for::<DeliveryDetail>();
     answered.subschema_for::<DeliveryPage>();
     answered.subschema_for::<WebhookSecret>();
+    answered.subschema_for::<AuditPage>();
+    answered.subschema_for::<IssuedToken>();
+    answered.subschema_for::<PersonLink>();
+    answered.subschema_for::<PersonPage>();
+    answered.subschema_for::<SessionPage>();
+    answered.subschema_for::<TokenPage>();
     let mut asked = SchemaGenerator::new(settings().for_deserialize());
     asked.subschema_for::<BatchPatch>();
     asked.subschema_for::<Budget>();
@@ -97,6 +104,10 @@ fn derived_schemas() -> Map<String, Value> {
     asked.subschema_for::<Options>();
     asked.subschema_for::<NewSchedule>();
     asked.subschema_for::<RetryRequest>();
+    asked.subschema_for::<NewPerson>();
+    asked.subschema_for::<NewToken>();
+    asked.subschema_for::<PasswordChange>();
+    asked.subschema_for::<PersonPatch>();
     asked.subschema_for::<SchedulePatch>();
     asked.subschema_for::<ScheduleTiming>();
     let mut schemas = asked.take_definitions(true);

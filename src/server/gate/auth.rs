@@ -31,7 +31,8 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
         return next.run(request).await;
     }
     match caller_of(&state, request.headers()).await {
-        Ok(Some(caller)) => {
+        Ok(Some(mut caller)) => {
+            caller.address = Some(state.proxies.client_address(request.extensions(), request.headers()));
             let open = request.extensions().get::<Arc<OpenConnection>>();
             if let Some(Err(crowded)) = open.map(|open| open.admit()) {
                 return crowded.into_response();
@@ -117,7 +118,7 @@ pub async fn require_caller(request: Request, next: Next) -> Response {
 /// As [`require_caller`], but for the pages that are there to sign in.
 pub async fn require_caller_but_to_sign_in(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let open = path == "/login" || path.starts_with("/first/");
+    let open = path == "/login" || path.starts_with("/first/") || path.starts_with("/password/");
     if open || request.extensions().get::<Caller>().is_some() {
         return next.run(request).await;
     }

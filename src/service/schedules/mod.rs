@@ -24,5 +24,7 @@ mod save;
 mod saved;
 mod wire;
 
+pub(super) use self::addresses::{MASK, without_addresses};
+
 pub(super) use self::rounds::ScheduleWake;
 pub use self::save::{SavedSchedule, ScheduleOnce};

@@ -1,7 +1,8 @@
 //! As whom a schedule makes its batches: its owner, with the rights that they have now.
 
 use crate::protocol::{ApiError, ErrorCode, PersonRole};
-use crate::service::{Caller, Service, Via};
+use crate::service::{Caller, Grant, Service, Via};
+use crate::store::access::TokenRecord;
 
 /// What the name of a token's batches begins with, where no person made it.
 const TOKEN_PREFIX: &str = "token:";
@@ -15,16 +16,20 @@ impl Service {
         let store = &self.parts().store;
         let local = Caller::local();
         // Whoever holds the machine: by the one-time link, or the process itself.
-        let role = if owner == local.name {
-            Some(local.role)
-        } else if let Some(token) = owner.strip_prefix(TOKEN_PREFIX) {
-            store.token_named(token).await?.map(|token| token.role)
+        let acting = |role: PersonRole| Caller::new(owner, role, Via::Schedule);
+        let caller = if owner == local.name {
+            Some(acting(local.role))
+        } else if owner.starts_with(TOKEN_PREFIX) {
+            let record = store.token_of_owner(owner).await?;
+            record.map(|TokenRecord { token, .. }| {
+                let grant = Grant { scopes: token.scopes, task: token.task, batch: token.batch };
+                Caller { grant, ..acting(token.role) }
+            })
         } else {
             let person = store.person(owner).await?;
-            person.filter(|person| !person.disabled).map(|person| person.role)
+            person.filter(|person| !person.disabled).map(|person| acting(person.role))
         };
-        let acting = |role: PersonRole| Caller { name: owner.to_owned(), role, via: Via::Schedule };
-        role.map(acting).ok_or_else(|| {
+        caller.ok_or_else(|| {
             let detail = format!("Its owner, {owner}, may no longer come in.");
             ApiError::new(ErrorCode::NotAllowed, detail)
         })

@@ -18,7 +18,7 @@ impl Service {
         first_seq: Seq,
         addition: Addition,
     ) -> Result<Batch, ApiError> {
-        let batch = self.allowed(caller, Action::ActOnBatch, id).await?;
+        let batch = self.allowed(caller, Action::AddToBatch, id).await?;
         let intake = self.parts().engine.append(batch.key, first_seq).await?;
         let input = intake.batch().input;
         let mut sink = BatchSink::resumed(self, caller, intake);

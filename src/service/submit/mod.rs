@@ -32,6 +32,7 @@ use super::{Caller, Service};
 pub use crate::formats::csv::preview::csv_preview;
 use crate::formats::form::FormBody;
 use crate::protocol::{ApiError, Batch, BatchId, Seq};
+use crate::store::access::Signature;
 
 impl Service {
     /// Makes a batch. Runs to its end even where the caller is dropped: the end is always recorded.
@@ -45,14 +46,14 @@ impl Service {
         key: Option<IdempotencyKey>,
     ) -> Result<Submitted, ApiError> {
         may(caller, Action::Submit, Target::Installation)?;
-        let (service, caller) = (self.clone(), caller.clone());
-        detached(async move {
+        let (service, signer, caller) = (self.clone(), caller, caller.clone());
+        let work = detached(async move {
             match key {
                 None => service.create_from(&caller, submission, &mut None).await.map(Submitted::Created),
                 Some(key) => service.submit_once(&caller, submission, key).await,
             }
-        })
-        .await
+        });
+        signer.signs(work).await
     }
 
     /// Makes a batch from the page's form, by the same rules as [`Service::submit`].
@@ -79,8 +80,9 @@ impl Service {
         first_seq: Seq,
         addition: Addition,
     ) -> Result<Batch, ApiError> {
-        let (service, caller) = (self.clone(), caller.clone());
-        detached(async move { service.append_from(&caller, id, first_seq, addition).await }).await
+        let (service, signer, caller) = (self.clone(), caller, caller.clone());
+        let work = detached(async move { service.append_from(&caller, id, first_seq, addition).await });
+        signer.signs(work).await
     }
 }
 
@@ -88,7 +90,7 @@ impl Service {
 pub(super) async fn detached<T: Send + 'static>(
     work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
 ) -> Result<T, ApiError> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(Signature::carried(work)).await {
         Ok(answer) => answer,
         Err(fault) => Err(internal(&fault)),
     }

@@ -65,7 +65,7 @@ impl Service {
     async fn own_upload(&self, caller: &Caller, id: &str) -> Result<UploadRecord, ApiError> {
         may(caller, Action::ActOnUpload, Target::Installation)?;
         let upload = self.parts().store.upload(id).await?;
-        may(caller, Action::ActOnUpload, Target::Upload { owner: &upload.file.owner })?;
+        may(caller, Action::ActOnUpload, Target::Own { what: "upload", owner: &upload.file.owner })?;
         Ok(upload)
     }
 

@@ -1,11 +1,18 @@
 //! Logins: signed-in cookies, by the hash of their id.
+//!
+//! One by the one-time link has a role of its own, and ends once somebody can sign in with a password.
 
 use super::hashes::{HASHES_IN_MAX, hashes_in, to_role};
-use crate::protocol::{PersonRole, Timestamp};
+use crate::protocol::{LoginSession, PersonRole, Timestamp};
 use crate::store::Store;
-use crate::store::backend::{Durability, one, rows, run};
+use crate::store::backend::{Durability, all, rows, run};
 use crate::store::entity::logins;
 use crate::store::error::StoreError;
+
+/// Sessions that a list shows.
+const LISTED_MAX: usize = 1_000;
+/// Characters of a hash that name a session: of no use to whoever would sign in.
+const SESSION_ID_CHARS: usize = 16;
 
 /// A login to add.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +25,10 @@ pub struct NewLogin {
     pub role: Option<PersonRole>,
     /// When it ends, whatever happens.
     pub expires_at: Timestamp,
+    /// What the browser says it is.
+    pub device: String,
+    /// Where it is made from.
+    pub address: String,
 }
 
 /// A login, with the role that its person has now.
@@ -33,6 +44,19 @@ pub struct LoginRecord {
     pub expires_at: Timestamp,
 }
 
+/// Which logins end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndedLogins {
+    /// The one that a list named so.
+    One(String),
+    /// All of them, but the one with this hash.
+    AllBut(Option<String>),
+}
+
+/// The logins that let somebody in: a person is enabled; without one nobody can sign in with a password yet.
+const LIVE: &str = "(CASE WHEN l.role IS NULL THEN p.name IS NOT NULL AND NOT p.disabled ELSE NOT EXISTS \
+     (SELECT 1 FROM people q WHERE NOT q.disabled AND q.password_hash <> '') END)";
+
 impl Store {
     /// Adds a login, and takes away those that have ended.
     ///
@@ -42,44 +66,32 @@ impl Store {
         let now = self.steady();
         let tx = self.inner.backend.write().await?;
         run(&tx, "DELETE FROM logins WHERE expires_at <= $1", vec![now.0.into()]).await?;
+        self.sign(&tx, "sign_in", &new.person, &new.device).await?;
         let values = vec![
             new.hash.into(),
             new.person.into(),
             new.role.map(PersonRole::as_str).into(),
             now.0.into(),
             new.expires_at.0.into(),
+            new.device.into(),
+            new.address.into(),
         ];
-        let text = "INSERT INTO logins (hash, person, role, created_at, seen_at, expires_at) \
-                    VALUES ($1, $2, $3, $4, $4, $5)";
+        let text = "INSERT INTO logins (hash, person, role, created_at, seen_at, expires_at, device, address) \
+                    VALUES ($1, $2, $3, $4, $4, $5, $6, $7)";
         run(&tx, text, values).await?;
         self.inner.backend.commit(tx, Durability::Process).await
     }
 
-    /// The login with this hash, of a person who is not disabled.
+    /// The login with this hash, where it lets somebody in.
     ///
     /// # Errors
     /// Outages.
     pub async fn login(&self, hash: &str) -> Result<Option<LoginRecord>, StoreError> {
-        let text = "SELECT * FROM logins WHERE hash = $1";
-        let row = one::<logins::Model, _>(self.inner.backend.reader(), text, vec![hash.into()]).await?;
-        let Some(login) = row else { return Ok(None) };
-        let role = match &login.role {
-            Some(role) => to_role(role)?,
-            None => match self.person(&login.person).await? {
-                Some(person) if !person.disabled => person.role,
-                Some(_) | None => return Ok(None),
-            },
-        };
-        Ok(Some(LoginRecord {
-            person: login.person,
-            role,
-            seen_at: Timestamp(login.seen_at),
-            expires_at: Timestamp(login.expires_at),
-        }))
+        let found = self.logins(std::slice::from_ref(&hash.to_owned())).await?;
+        Ok(found.into_iter().next().map(|(_hash, login)| login))
     }
 
-    /// The logins with these hashes, each with its hash, of people who are not disabled. One query for every
-    /// 512 of them.
+    /// The logins with these hashes that let somebody in, each with its hash. One query for every 512 of them.
     ///
     /// # Errors
     /// Outages.
@@ -89,8 +101,7 @@ impl Store {
             let (named, values) = hashes_in(hashes);
             let text = format!(
                 "SELECT l.hash, l.person, COALESCE(l.role, p.role) AS role, l.seen_at, l.expires_at \
-                 FROM logins l LEFT JOIN people p ON p.name = l.person \
-                 WHERE l.hash {named} AND (l.role IS NOT NULL OR NOT p.disabled)"
+                 FROM logins l LEFT JOIN people p ON p.name = l.person WHERE l.hash {named} AND {LIVE}"
             );
             for row in rows(self.inner.backend.reader(), &text, values).await? {
                 let role: String = row.try_get("", "role")?;
@@ -104,6 +115,57 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Sessions of `person`, of everybody where none is named, the last used first; `current` is the hash of the one that
+    /// asks. Those that were last used before `idle_since` have ended.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn sessions(
+        &self,
+        person: Option<&str>,
+        current: Option<&str>,
+        idle_since: Timestamp,
+    ) -> Result<Vec<LoginSession>, StoreError> {
+        let now = self.moment();
+        let text = format!(
+            "SELECT l.* FROM logins l LEFT JOIN people p ON p.name = l.person WHERE ($1 = '' OR l.person = $1) \
+             AND l.expires_at > $2 AND l.seen_at > $3 AND {LIVE} ORDER BY l.seen_at DESC, l.hash LIMIT {LISTED_MAX}"
+        );
+        let values = vec![person.unwrap_or_default().into(), now.steady.0.into(), idle_since.0.into()];
+        let found: Vec<logins::Model> = all(self.inner.backend.reader(), &text, values).await?;
+        let wall = |steady: i64| now.wall.plus_ms(steady - now.steady.0);
+        let sessions = found.into_iter().map(|login| LoginSession {
+            current: current == Some(login.hash.as_str()),
+            id: login.hash.chars().take(SESSION_ID_CHARS).collect(),
+            person: login.person,
+            device: login.device,
+            address: login.address,
+            created_at: wall(login.created_at),
+            seen_at: wall(login.seen_at),
+        });
+        Ok(sessions.collect())
+    }
+
+    /// Ends sessions of `person`, of anybody where none is named; how many.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn end_sessions(&self, person: Option<&str>, which: &EndedLogins) -> Result<u64, StoreError> {
+        let person = person.unwrap_or_default();
+        let (condition, value) = match which {
+            EndedLogins::One(id) => ("SUBSTR(hash, 1, 16) = $2", id.clone()),
+            EndedLogins::AllBut(stays) => ("hash <> $2", stays.clone().unwrap_or_default()),
+        };
+        let tx = self.inner.backend.write().await?;
+        let text = format!("DELETE FROM logins WHERE ($1 = '' OR person = $1) AND {condition}");
+        let ended = run(&tx, &text, vec![person.into(), value.into()]).await?;
+        if ended > 0 {
+            self.sign(&tx, "session.end", person, &ended.to_string()).await?;
+        }
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(ended)
     }
 
     /// Notes that these logins are in use.
@@ -131,12 +193,15 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a login away; one that is not there is no error.
+    /// Takes the caller's own login away; one that is not there is no error.
     ///
     /// # Errors
     /// Outages.
-    pub async fn login_remove(&self, hash: &str) -> Result<(), StoreError> {
-        self.change("DELETE FROM logins WHERE hash = $1", vec![hash.into()]).await?;
-        Ok(())
+    pub async fn sign_out(&self, hash: &str) -> Result<(), StoreError> {
+        let tx = self.inner.backend.write().await?;
+        if run(&tx, "DELETE FROM logins WHERE hash = $1", vec![hash.into()]).await? > 0 {
+            self.sign(&tx, "sign_out", "", "").await?;
+        }
+        self.inner.backend.commit(tx, Durability::PowerCut).await
     }
 }

@@ -1,14 +1,17 @@
-//! Who may come in: people, logins and tokens; and the keys that make a request count once.
+//! Who may come in: people, logins, tokens and what they did; and the keys that make a request count once.
 //!
 //! No secret is stored, only its hash. Nothing is decided here: times are compared by the caller.
 
+mod audit_log;
 mod hashes;
 mod idempotency;
+mod known_browsers;
 mod logins;
 mod people;
 mod tokens;
 
+pub use self::audit_log::Signature;
 pub use self::idempotency::{KeyBinding, KeyClaim, bind};
-pub use self::logins::{LoginRecord, NewLogin};
-pub use self::people::PersonRecord;
-pub use self::tokens::TokenRecord;
+pub use self::logins::{EndedLogins, LoginRecord, NewLogin};
+pub use self::people::{LastAdmin, PersonChange, PersonRecord};
+pub use self::tokens::{TokenAddition, TokenRecord};

@@ -63,6 +63,13 @@ impl Store {
             act_rows::begin(&mut tape, rest.print(), rest.after, taken).await?;
         }
         let change = tape.write().await?;
+        self.sign(
+            &tx,
+            "batch.retry",
+            &change.batch.id.to_string(),
+            request.family.as_ref().map_or("", |family| family.0.as_str()),
+        )
+        .await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }

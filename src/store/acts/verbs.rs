@@ -30,6 +30,7 @@ impl Store {
         tape.set_state(BatchState::Paused);
         tape.batch.reason = reason;
         let change = tape.write().await?;
+        self.sign(&tx, "batch.pause", &change.batch.id.to_string(), "").await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }
@@ -53,6 +54,7 @@ impl Store {
         tape.batch.reason = None;
         tape.renew_budget();
         let change = tape.write().await?;
+        self.sign(&tx, "batch.resume", &change.batch.id.to_string(), "").await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }
@@ -112,6 +114,13 @@ impl Store {
             }
         }
         let change = tape.write().await?;
+        self.sign(
+            &tx,
+            "batch.cancel",
+            &change.batch.id.to_string(),
+            change.batch.reason.as_deref().unwrap_or_default(),
+        )
+        .await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }
@@ -138,6 +147,7 @@ impl Store {
         }
         tape.batch.options = serde_json::to_string(&options).expect("options always print");
         let change = tape.write().await?;
+        self.sign(&tx, "batch.patch", &change.batch.id.to_string(), "").await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }
@@ -158,6 +168,7 @@ impl Store {
         }
         tape.batch.deleted = true;
         let change = tape.write().await?;
+        self.sign(&tx, "batch.delete", &change.batch.id.to_string(), "").await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }

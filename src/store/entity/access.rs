@@ -1,4 +1,4 @@
-//! Tables of who may come in.
+//! Tables of who may come in, and of what they did.
 
 /// Table `logins`: signed-in cookies, by the hash of their id.
 pub mod logins {
@@ -21,6 +21,10 @@ pub mod logins {
         pub seen_at: i64,
         /// When it ends, whatever happens, in ms.
         pub expires_at: i64,
+        /// What the browser says it is.
+        pub device: String,
+        /// Where it was made from.
+        pub address: String,
     }
 
     /// None: rows are joined by hand where they are.
@@ -58,27 +62,31 @@ pub mod people {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Table `tokens`: bearer tokens, by the hash of their secret.
-pub mod tokens {
+/// Table `audit_log`: who did what to what, from where.
+pub mod audit_log {
     use sea_orm::entity::prelude::*;
 
     /// One row.
     #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
-    #[sea_orm(table_name = "tokens")]
+    #[sea_orm(table_name = "audit_log")]
     pub struct Model {
-        /// SHA-256 of the token, hexadecimal.
-        #[sea_orm(primary_key, auto_increment = false)]
-        pub hash: String,
-        /// Unique name.
-        pub name: String,
-        /// `viewer`, `operator`, `admin`.
-        pub role: String,
-        /// Who made it; null = the command line.
-        pub person: Option<String>,
-        /// When it was made, in ms.
-        pub created_at: i64,
-        /// When it was last used, in ms, to about a minute.
-        pub used_at: Option<i64>,
+        /// Counts up.
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        /// When, in ms.
+        pub at: i64,
+        /// Name of the caller; of a refused sign-in the name that was given.
+        pub who: String,
+        /// By what they came in.
+        pub via: String,
+        /// From where.
+        pub address: String,
+        /// What they did: a stable word.
+        pub act: String,
+        /// To what.
+        pub object: String,
+        /// What else there is to say.
+        pub detail: String,
     }
 
     /// None: rows are joined by hand where they are.

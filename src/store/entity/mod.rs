@@ -14,6 +14,6 @@ pub mod schedules;
 pub mod strip;
 mod webhooks;
 
-pub use self::access::{logins, people, tokens};
+pub use self::access::{audit_log, logins, people};
 pub use self::files::uploads;
 pub use self::webhooks::{deliveries, delivery_attempts, webhook_secrets};

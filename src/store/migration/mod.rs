@@ -19,6 +19,7 @@ mod m0008_schedules;
 mod m0009_idle;
 mod m0010_contents;
 mod m0011_parents;
+mod m0012_access;
 mod m0013_uploads;
 
 /// Executes the statements of a step, one after the other.
@@ -47,6 +48,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0009_idle::Migration),
             Box::new(m0010_contents::Migration),
             Box::new(m0011_parents::Migration),
+            Box::new(m0012_access::Migration),
             Box::new(m0013_uploads::Migration),
         ]
     }

@@ -169,6 +169,12 @@ fn list_query(filter: &BatchFilter, limit: usize) -> (String, Vec<Value>) {
     if !filter.viewer.sees_all {
         bind(&mut values, "(NOT private OR owner = ?)", filter.viewer.name.clone().into());
     }
+    if let Some(task) = &filter.viewer.task {
+        bind(&mut values, "task = ?", task.clone().into());
+    }
+    if let Some(batch) = filter.viewer.batch {
+        bind(&mut values, "uuid = ?", batch.to_string().into());
+    }
     if let Some(task) = &filter.task {
         bind(&mut values, "task = ?", task.clone().into());
     }

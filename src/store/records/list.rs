@@ -10,6 +10,18 @@ pub struct Viewer {
     pub name: String,
     /// Sees private batches of others.
     pub sees_all: bool,
+    /// Sees batches of this task only.
+    pub task: Option<String>,
+    /// Sees this batch only.
+    pub batch: Option<BatchId>,
+}
+
+impl Viewer {
+    /// Somebody who sees batches of all tasks.
+    #[must_use]
+    pub fn of(name: impl Into<String>, sees_all: bool) -> Self {
+        Self { name: name.into(), sees_all, task: None, batch: None }
+    }
 }
 
 /// Which batches to list.

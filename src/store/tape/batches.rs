@@ -208,6 +208,7 @@ impl Store {
         if let Some(key) = key {
             bind(&tx, key, &batch.uuid, self.steady()).await?;
         }
+        self.sign(&tx, "batch.submit", &batch.uuid, &batch.task).await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         to_record(&batch)
     }
@@ -369,6 +370,7 @@ impl Store {
         }
         tape.batch.sealed = true;
         let change = tape.write().await?;
+        self.sign(&tx, "batch.seal", &change.batch.id.to_string(), "").await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }

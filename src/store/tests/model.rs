@@ -362,7 +362,7 @@ async fn compare_counts(bench: &Bench) {
                 counts.active += here;
             }
         }
-        let viewer = Viewer { name: name.to_owned(), sees_all };
+        let viewer = Viewer::of(name.to_owned(), sees_all);
         assert_eq!(bench.store.counts(&viewer).await.unwrap(), counts, "{viewer:?}");
     }
 }

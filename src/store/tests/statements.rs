@@ -236,9 +236,9 @@ async fn a_claim_skips_batches_that_are_at_their_bounds_in_one_query(bench: Benc
 }
 
 async fn counts_are_read_in_one_statement_and_folded(bench: Bench) {
-    let all = Viewer { name: "admin".to_owned(), sees_all: true };
-    let ada = Viewer { name: "ada".to_owned(), sees_all: false };
-    let bob = Viewer { name: "bob".to_owned(), sees_all: false };
+    let all = Viewer::of("admin".to_owned(), true);
+    let ada = Viewer::of("ada".to_owned(), false);
+    let bob = Viewer::of("bob".to_owned(), false);
     for at in 0..400_u64 {
         let batch = bench.generated(1, Options { private: at % 2 == 0, ..Options::default() }).await;
         bench.claim("a", 1, 1).await.unwrap();

@@ -38,7 +38,7 @@ async fn what_was_there_is_counted_and_comes_due(on: On) {
     for (name, sees_all, all, active, finished, with_failures) in
         [("ada", false, 4, 2, 2, 2), ("bob", false, 4, 2, 2, 1), ("eve", true, 5, 2, 3, 2)]
     {
-        let counts = bench.store.counts(&Viewer { name: name.to_owned(), sees_all }).await.unwrap();
+        let counts = bench.store.counts(&Viewer::of(name.to_owned(), sees_all)).await.unwrap();
         let seen = (counts.all, counts.active, counts.finished, counts.with_failures);
         assert_eq!(seen, (all, active, finished, with_failures), "{name}");
     }

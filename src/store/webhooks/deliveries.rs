@@ -289,7 +289,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`]; outages.
     pub async fn redeliver(&self, id: &DeliveryId) -> Result<WebhookDelivery, StoreError> {
-        self.change(AGAIN, vec![id.0.clone().into(), self.steady().0.into()]).await?;
+        let tx = self.inner.backend.write().await?;
+        if run(&tx, AGAIN, vec![id.0.clone().into(), self.steady().0.into()]).await? > 0 {
+            self.sign(&tx, "webhook.redeliver", &id.0, "").await?;
+        }
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
         self.delivery(id).await
     }
 

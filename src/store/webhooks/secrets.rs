@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::protocol::Timestamp;
 use crate::store::Store;
-use crate::store::backend::one;
+use crate::store::backend::{Durability, one, run};
 use crate::store::entity::webhook_secrets;
 use crate::store::error::StoreError;
 
@@ -54,7 +54,10 @@ impl Store {
     ) -> Result<WebhookSecretRecord, StoreError> {
         let text = "INSERT INTO webhook_secrets (owner, secret) VALUES ($1, $2) ON CONFLICT (owner) DO UPDATE \
              SET previous = webhook_secrets.secret, previous_until = $3, secret = excluded.secret";
-        self.change(text, vec![owner.into(), fresh.into(), previous_until.0.into()]).await?;
+        let tx = self.inner.backend.write().await?;
+        run(&tx, text, vec![owner.into(), fresh.into(), previous_until.0.into()]).await?;
+        self.sign(&tx, "webhook.secret", owner, "").await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
         let made = self.find_secret(owner).await?;
         made.ok_or_else(|| StoreError::Invariant(format!("the webhook secret of {owner:?} is gone")))
     }

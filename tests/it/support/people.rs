@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::TestServer;
 
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 impl TestServer {
     /// Adds a person.

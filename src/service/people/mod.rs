@@ -1,29 +1,56 @@
-//! Who may come in: people with passwords, logins by cookie, tokens by header, the one-time link.
+//! Who comes in: people with passwords, logins by cookie, tokens by header, the one-time link.
+//!
+//! ```text
+//! accounts       people, their passwords and sessions    password  the slow hash
+//! access_tokens  tokens, and the log of acts
+//! ```
 //!
 //! A caller is made here or nowhere; a login, token or person taken away is gone for the next request.
+
+mod access_tokens;
+mod accounts;
+mod password;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::password::Passwords;
-use super::{Action, Caller, Target, Via, may, secret};
+use self::password::Passwords;
+use super::caller::Grant;
+use super::{Caller, Via, secret};
 use crate::protocol::{ApiError, ErrorCode, PersonRole, Timestamp};
 use crate::store::Store;
-use crate::store::access::{NewLogin, PersonRecord, TokenRecord};
+use crate::store::access::{NewLogin, PersonRecord, Signature, TokenRecord};
 
 /// A login that nobody has used for so long has ended: 7 days.
-const IDLE_MS: i64 = 7 * DAY_MS;
+pub(in crate::service) const IDLE_MS: i64 = 7 * DAY_MS;
 /// A login ends after so long, whatever happens: 30 days.
 const ABSOLUTE_MS: i64 = 30 * DAY_MS;
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+pub(in crate::service) const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// Uses of a login or token are written down at most so often, in milliseconds.
 const SEEN_EVERY_MS: u64 = 60_000;
 /// Characters of the name of a person or token.
 const NAME_CHARS_MAX: usize = 64;
+/// Refused sign-ins that are written into the log in a minute; the others are not, so that nobody makes it grow.
+const REFUSALS_LOGGED_MAX: u32 = 60;
+/// That minute.
+const REFUSALS_LOGGED_FOR: std::time::Duration = std::time::Duration::from_secs(60);
+/// Characters of what a browser says it is; the rest is cut off.
+const DEVICE_CHARS_MAX: usize = 200;
+/// A browser is known for so long after the last sign-in: a year.
+const KNOWN_MS: i64 = 365 * DAY_MS;
 /// The name of whoever came in by the one-time link; nobody else can have it.
 const LINK_NAME: &str = "local";
+
+/// Where somebody signs in from.
+#[derive(Clone, Debug, Default)]
+pub struct LoginPlace {
+    /// What the browser says it is.
+    pub device: String,
+    /// Its address.
+    pub address: String,
+}
 
 /// A sign-in that went well.
 #[derive(Clone, Debug)]
@@ -39,16 +66,18 @@ pub struct IssuedLogin {
 /// Who may come in. Cheap to clone.
 #[derive(Clone)]
 pub struct People {
-    inner: Arc<Inner>,
+    pub(in crate::service) inner: Arc<Inner>,
 }
 
-struct Inner {
-    store: Store,
-    passwords: Passwords,
+pub(in crate::service) struct Inner {
+    pub(in crate::service) store: Store,
+    pub(in crate::service) passwords: Passwords,
     /// Hash of the one-time code until it is used. Held for an instant, never across an await.
     first_link: Mutex<Option<String>>,
+    /// Since when refused sign-ins are counted, and how many there were.
+    refusals_logged: Mutex<(Option<std::time::Instant>, u32)>,
     /// Rung when a right has been taken away here.
-    taken_away: Notify,
+    pub(in crate::service) taken_away: Notify,
 }
 
 /// What a stored login amounts to at a time.
@@ -57,9 +86,14 @@ fn is_live(seen_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> bool {
 }
 
 /// Who comes in by a token.
-fn token_caller(token: TokenRecord, hash: String) -> Caller {
-    let name = token.person.unwrap_or_else(|| format!("token:{}", token.name));
-    Caller { name, role: token.role, via: Via::Token(hash) }
+fn token_caller(record: TokenRecord, hash: String) -> Caller {
+    let TokenRecord { token, owner, .. } = record;
+    let grant = Grant { scopes: token.scopes, task: token.task, batch: token.batch };
+    Caller { grant, ..Caller::new(owner, token.role, Via::Token(hash)) }
+}
+
+fn can_sign_in(person: &PersonRecord) -> bool {
+    !person.disabled && !person.password_hash.is_empty()
 }
 
 fn no_such_link() -> ApiError {
@@ -67,7 +101,7 @@ fn no_such_link() -> ApiError {
 }
 
 /// A name of a person or token: letters, digits and `._@-`, beginning with a letter or digit.
-fn check_name(name: &str) -> Result<(), ApiError> {
+pub(in crate::service) fn check_name(name: &str) -> Result<(), ApiError> {
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte));
     let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
     if !plain || !begins_well || name.len() > NAME_CHARS_MAX {
@@ -90,6 +124,7 @@ impl People {
                 store,
                 passwords: Passwords::default(),
                 first_link: Mutex::new(None),
+                refusals_logged: Mutex::default(),
                 taken_away: Notify::new(),
             }),
         }
@@ -136,7 +171,7 @@ impl People {
     ///
     /// # Errors
     /// `not_found` where the code is not, or no longer, the one.
-    pub async fn sign_in_by_link(&self, code: &str) -> Result<IssuedLogin, ApiError> {
+    pub async fn sign_in_by_link(&self, code: &str, from: LoginPlace) -> Result<IssuedLogin, ApiError> {
         let used = self.can_sign_in().await?;
         {
             let mut open = self.inner.first_link.lock().unwrap_or_else(PoisonError::into_inner);
@@ -145,26 +180,50 @@ impl People {
             }
             *open = None;
         }
-        self.admit(LINK_NAME, PersonRole::Admin, Some(PersonRole::Admin)).await
+        self.admit(LINK_NAME, PersonRole::Admin, Some(PersonRole::Admin), from).await
     }
 
     /// Signs in by name and password.
     ///
     /// # Errors
     /// `not_signed_in` for an unknown name and a wrong password alike, `busy` where too many try.
-    pub async fn sign_in(&self, name: &str, password: String) -> Result<IssuedLogin, ApiError> {
+    pub async fn sign_in(
+        &self,
+        name: &str,
+        password: String,
+        from: LoginPlace,
+    ) -> Result<IssuedLogin, ApiError> {
         let person = match check_name(name) {
-            Ok(()) => self.inner.store.person(name).await?.filter(|person| !person.disabled),
+            Ok(()) => self.inner.store.person(name).await?.filter(can_sign_in),
             Err(_no_name) => None,
         };
         let stored = person.as_ref().map(|person| person.password_hash.clone());
         let right = self.inner.passwords.verify(password, stored).await?;
         match person {
-            Some(person) if right => self.admit(&person.name, person.role, None).await,
+            Some(person) if right => self.admit(&person.name, person.role, None, from).await,
             Some(_) | None => {
+                self.log_refusal(name, from).await?;
                 Err(ApiError::new(ErrorCode::NotSignedIn, "The name or the password is not right."))
             }
         }
+    }
+
+    /// Writes a refused sign-in into the log; of a flood of them the first of each minute.
+    async fn log_refusal(&self, name: &str, from: LoginPlace) -> Result<(), ApiError> {
+        let is_due = {
+            let mut logged = self.inner.refusals_logged.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = std::time::Instant::now();
+            if logged.0.is_none_or(|since| now.duration_since(since) >= REFUSALS_LOGGED_FOR) {
+                *logged = (Some(now), 0);
+            }
+            logged.1 += 1;
+            logged.1 <= REFUSALS_LOGGED_MAX
+        };
+        if !is_due {
+            return Ok(());
+        }
+        let signature = Signature { who: name.to_owned(), via: "nobody", address: from.address };
+        Ok(signature.on(self.inner.store.log_act("sign_in.refused", "", &from.device)).await?)
     }
 
     async fn admit(
@@ -172,15 +231,48 @@ impl People {
         name: &str,
         role: PersonRole,
         stored_role: Option<PersonRole>,
+        from: LoginPlace,
     ) -> Result<IssuedLogin, ApiError> {
         let secret = secret::fresh();
         let hash = secret::hash(&secret);
         let expires_at = self.inner.store.steady().plus_ms(ABSOLUTE_MS);
-        let login = NewLogin { hash: hash.clone(), person: name.to_owned(), role: stored_role, expires_at };
-        self.inner.store.login_add(login).await?;
+        let LoginPlace { device, address } = from;
+        let signature = Signature { who: name.to_owned(), via: "session", address: address.clone() };
+        let login = NewLogin {
+            hash: hash.clone(),
+            person: name.to_owned(),
+            role: stored_role,
+            expires_at,
+            device: device.chars().take(DEVICE_CHARS_MAX).collect(),
+            address,
+        };
+        signature.on(self.inner.store.login_add(login)).await?;
         tracing::info!(person = name, "signed in");
-        let caller = Caller { name: name.to_owned(), role, via: Via::Login(hash) };
+        let caller = Caller::new(name, role, Via::Login(hash));
         Ok(IssuedLogin { caller, secret, max_age_seconds: ABSOLUTE_MS / 1_000 })
+    }
+
+    /// Knows the browser that `person` has just signed in with, by a secret of its own, which is answered.
+    ///
+    /// # Errors
+    /// Outages only.
+    pub async fn know_browser(&self, person: &str, kept: Option<&str>) -> Result<(String, i64), ApiError> {
+        let secret =
+            kept.filter(|kept| secret::is_well_formed(kept)).map_or_else(secret::fresh, str::to_owned);
+        let until = self.inner.store.steady().plus_ms(KNOWN_MS);
+        self.inner.store.browser_known(&secret::hash(&secret), person, until).await?;
+        Ok((secret, KNOWN_MS / 1_000))
+    }
+
+    /// True where somebody has signed in as `name` with the browser that keeps this secret.
+    ///
+    /// # Errors
+    /// Outages only.
+    pub async fn is_browser_known(&self, kept: &str, name: &str) -> Result<bool, ApiError> {
+        if !secret::is_well_formed(kept) || check_name(name).is_err() {
+            return Ok(false);
+        }
+        Ok(self.inner.store.is_browser_known(&secret::hash(kept), name).await?)
     }
 
     /// Ends what the caller came in by, if it is a login. A token stays: it is revoked by name.
@@ -190,7 +282,7 @@ impl People {
     pub async fn sign_out(&self, caller: &Caller) -> Result<(), ApiError> {
         match &caller.via {
             Via::Login(hash) => {
-                self.inner.store.login_remove(hash).await?;
+                caller.signs(self.inner.store.sign_out(hash)).await?;
                 self.inner.taken_away.notify_one();
                 Ok(())
             }
@@ -218,7 +310,7 @@ impl People {
         if now.ms_since(login.seen_at) >= SEEN_EVERY_MS {
             self.inner.store.login_seen(&hash).await?;
         }
-        Ok(Some(Caller { name: login.person, role: login.role, via: Via::Login(hash) }))
+        Ok(Some(Caller::new(login.person, login.role, Via::Login(hash))))
     }
 
     /// The caller of a bearer token; none if there is no such token.
@@ -235,7 +327,7 @@ impl People {
     async fn by_token_hash(&self, hash: String) -> Result<Option<Caller>, ApiError> {
         let Some(token) = self.inner.store.token(&hash).await? else { return Ok(None) };
         let now = self.inner.store.now();
-        if token.used_at.is_none_or(|used_at| now.ms_since(used_at) >= SEEN_EVERY_MS) {
+        if token.token.used_at.is_none_or(|used_at| now.ms_since(used_at) >= SEEN_EVERY_MS) {
             self.inner.store.token_used(&hash).await?;
         }
         Ok(Some(token_caller(token, hash)))
@@ -246,7 +338,10 @@ impl People {
     /// away.
     pub async fn gone<'a>(&self, callers: &'a [Caller]) -> Vec<&'a Caller> {
         match self.known(callers).await {
-            Ok(known) => callers.iter().filter(|caller| !known.contains(*caller)).collect(),
+            Ok(known) => {
+                let still_in = |caller: &Caller| known.contains(&Caller { address: None, ..caller.clone() });
+                callers.iter().filter(|caller| !still_in(caller)).collect()
+            }
             Err(outage) => {
                 tracing::debug!(%outage, "nobody can be looked up: nobody is sent away");
                 Vec::new()
@@ -265,7 +360,7 @@ impl People {
         let (mut logins, mut tokens, mut known) = (Vec::new(), Vec::new(), HashSet::new());
         for caller in callers {
             match &caller.via {
-                Via::Local | Via::Schedule => drop(known.insert(caller.clone())),
+                Via::Local | Via::Schedule => drop(known.insert(Caller { address: None, ..caller.clone() })),
                 Via::Login(hash) => logins.push(hash.clone()),
                 Via::Token(hash) => tokens.push(hash.clone()),
             }
@@ -281,10 +376,10 @@ impl People {
             if now.steady.ms_since(login.seen_at) >= SEEN_EVERY_MS {
                 seen.push(hash.clone());
             }
-            known.insert(Caller { name: login.person, role: login.role, via: Via::Login(hash) });
+            known.insert(Caller::new(login.person, login.role, Via::Login(hash)));
         }
         for (hash, token) in store.tokens_of(&tokens).await? {
-            if token.used_at.is_none_or(|used_at| now.wall.ms_since(used_at) >= SEEN_EVERY_MS) {
+            if token.token.used_at.is_none_or(|used_at| now.wall.ms_since(used_at) >= SEEN_EVERY_MS) {
                 used.push(hash.clone());
             }
             known.insert(token_caller(token, hash));
@@ -292,85 +387,6 @@ impl People {
         store.logins_seen(&seen).await?;
         store.tokens_used(&used).await?;
         Ok(known)
-    }
-
-    /// Adds a person.
-    ///
-    /// # Errors
-    /// `not_allowed`, or `invalid` for a name or password that is not taken, or a name that is.
-    pub async fn add_person(
-        &self,
-        caller: &Caller,
-        name: &str,
-        role: PersonRole,
-        password: String,
-    ) -> Result<(), ApiError> {
-        may(caller, Action::ManagePeople, Target::Installation)?;
-        check_name(name)?;
-        let password_hash = self.inner.passwords.hash(password).await?;
-        let created_at = self.inner.store.now();
-        let person = PersonRecord { name: name.to_owned(), role, password_hash, disabled: false, created_at };
-        Ok(self.inner.store.person_add(person).await?)
-    }
-
-    /// Everybody, by name.
-    ///
-    /// # Errors
-    /// `not_allowed`.
-    pub async fn list(&self, caller: &Caller) -> Result<Vec<PersonRecord>, ApiError> {
-        may(caller, Action::ManagePeople, Target::Installation)?;
-        Ok(self.inner.store.people().await?)
-    }
-
-    /// Disables a person: their logins and tokens end.
-    ///
-    /// # Errors
-    /// `not_allowed`, `not_found`.
-    pub async fn disable(&self, caller: &Caller, name: &str) -> Result<(), ApiError> {
-        may(caller, Action::ManagePeople, Target::Installation)?;
-        self.inner.store.person_disable(name).await?;
-        self.inner.taken_away.notify_one();
-        Ok(())
-    }
-
-    /// Makes a token and answers it, once.
-    ///
-    /// # Errors
-    /// `not_allowed`, or `invalid` for a name that is not taken, or one that is.
-    pub async fn create_token(
-        &self,
-        caller: &Caller,
-        name: &str,
-        role: PersonRole,
-    ) -> Result<String, ApiError> {
-        may(caller, Action::ManagePeople, Target::Installation)?;
-        check_name(name)?;
-        let token = format!("{}{}", secret::TOKEN_PREFIX, secret::fresh());
-        let person = (caller.via != Via::Local).then(|| caller.name.clone());
-        let created_at = self.inner.store.now();
-        let row = TokenRecord { name: name.to_owned(), role, person, created_at, used_at: None };
-        self.inner.store.token_add(&secret::hash(&token), row).await?;
-        Ok(token)
-    }
-
-    /// Every token, by name.
-    ///
-    /// # Errors
-    /// `not_allowed`.
-    pub async fn tokens(&self, caller: &Caller) -> Result<Vec<TokenRecord>, ApiError> {
-        may(caller, Action::ManagePeople, Target::Installation)?;
-        Ok(self.inner.store.tokens().await?)
-    }
-
-    /// Takes a token away.
-    ///
-    /// # Errors
-    /// `not_allowed`, `not_found`.
-    pub async fn revoke_token(&self, caller: &Caller, name: &str) -> Result<(), ApiError> {
-        may(caller, Action::ManagePeople, Target::Installation)?;
-        self.inner.store.token_revoke(name).await?;
-        self.inner.taken_away.notify_one();
-        Ok(())
     }
 }
 

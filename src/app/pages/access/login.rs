@@ -6,7 +6,7 @@
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
-use super::title::titled;
+use crate::app::pages::title::titled;
 
 /// The page.
 #[component]

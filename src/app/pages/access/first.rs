@@ -5,10 +5,10 @@
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
-use super::not_found::refused_page;
-use super::title::titled;
 use crate::app::actions::load_first_link;
 use crate::app::components::panel_or;
+use crate::app::pages::not_found::refused_page;
+use crate::app::pages::title::titled;
 use crate::client::words;
 use crate::protocol::ErrorCode;
 
