@@ -43,7 +43,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, EngineError>> + Send + 'static,
 {
-    match tokio::spawn(Signature::carried(act)).await {
+    match tokio::spawn(Signature::carried(Box::pin(act))).await {
         Ok(done) => done,
         Err(fault) => {
             tracing::error!(%fault, "an act on a batch broke off");

@@ -39,7 +39,7 @@ impl Service {
                 if let Some(hash) = &mut hash {
                     hash.update(&body);
                 }
-                self.read_json(caller, &body).await?
+                Box::pin(self.read_json(caller, &body)).await?
             }
             Submission::Stream(new, stream) => {
                 let checked = self.checked(caller, new).await?;
@@ -48,7 +48,7 @@ impl Service {
                 let read = stream.read_into(input, &mut sink, hash).await;
                 BodyRead::Items(sink, read)
             }
-            Submission::Form(form) => self.read_form(caller, form, hash).await?,
+            Submission::Form(form) => Box::pin(self.read_form(caller, form, hash)).await?,
         };
         match read {
             BodyRead::Numbers(checked, count) => {

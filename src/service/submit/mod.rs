@@ -22,6 +22,8 @@ mod taken_uploads;
 #[cfg(test)]
 mod tests;
 
+use std::pin::Pin;
+
 pub use self::key::IdempotencyKey;
 pub(super) use self::key::KeysInHand;
 pub(super) use self::replay::{KeyStanding, mismatch};
@@ -47,13 +49,15 @@ impl Service {
     ) -> Result<Submitted, ApiError> {
         may(caller, Action::Submit, Target::Installation)?;
         let (service, signer, caller) = (self.clone(), caller, caller.clone());
-        let work = detached(async move {
+        let work = async move {
             match key {
-                None => service.create_from(&caller, submission, &mut None).await.map(Submitted::Created),
-                Some(key) => service.submit_once(&caller, submission, key).await,
+                None => Box::pin(service.create_from(&caller, submission, &mut None))
+                    .await
+                    .map(Submitted::Created),
+                Some(key) => Box::pin(service.submit_once(&caller, submission, key)).await,
             }
-        });
-        signer.signs(work).await
+        };
+        signer.signs(detached(Box::pin(work))).await
     }
 
     /// Makes a batch from the page's form, by the same rules as [`Service::submit`].
@@ -81,14 +85,15 @@ impl Service {
         addition: Addition,
     ) -> Result<Batch, ApiError> {
         let (service, signer, caller) = (self.clone(), caller, caller.clone());
-        let work = detached(async move { service.append_from(&caller, id, first_seq, addition).await });
-        signer.signs(work).await
+        let work = async move { Box::pin(service.append_from(&caller, id, first_seq, addition)).await };
+        signer.signs(detached(Box::pin(work))).await
     }
 }
 
-/// Runs `work` to its end even where the caller is dropped.
+/// Runs `work` to its end even where the caller is dropped. It is boxed: a future of a submission is large, and each hand it
+/// goes through, down to the framework's own, would have a copy of it on its stack.
 pub(super) async fn detached<T: Send + 'static>(
-    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+    work: Pin<Box<impl Future<Output = Result<T, ApiError>> + Send + 'static>>,
 ) -> Result<T, ApiError> {
     match tokio::spawn(Signature::carried(work)).await {
         Ok(answer) => answer,

@@ -30,7 +30,7 @@ impl Service {
     pub async fn add_piece(&self, caller: &Caller, id: &str, piece: UploadPiece) -> Result<u64, ApiError> {
         self.own_upload(caller, id).await?;
         let (service, id) = (self.clone(), id.to_owned());
-        detached(async move { service.add_piece_here(&id, piece).await }).await
+        detached(Box::pin(async move { service.add_piece_here(&id, piece).await })).await
     }
 
     async fn add_piece_here(&self, id: &str, piece: UploadPiece) -> Result<u64, ApiError> {

@@ -19,7 +19,8 @@ pub fn peak_bytes(server: &TestServer) -> u64 {
 
 fn memory(server: &TestServer, figure: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.process())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("it has memory");
+    let line = status.lines().find_map(|line| line.strip_prefix(figure));
+    let line = line.unwrap_or_else(|| panic!("it has ended: {}", server.log()));
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
