@@ -64,6 +64,9 @@ impl std::error::Error for RefusedAddress {}
 impl fmt::Display for RefusedAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
+            Some(address) if self.host.trim_matches(['[', ']']) == address.to_string() => {
+                write!(f, "{address} is not a public address, and [webhooks] allow does not name it")
+            }
             Some(address) => write!(
                 f,
                 "{} is at {address}, which is not a public address, and [webhooks] allow does not name it",
