@@ -42,7 +42,7 @@ impl std::fmt::Debug for PersonRecord {
 pub enum PersonChange {
     /// What they may do.
     Role(PersonRole),
-    /// They may not come in: their logins, tokens, links and shares end.
+    /// They may not come in: their logins, tokens and links end.
     Disable,
     /// They may come in again.
     Enable,
@@ -260,7 +260,7 @@ impl Store {
 
 /// What a person came in by, and gave to others.
 async fn end_all(tx: &DatabaseTransaction, name: &str) -> Result<(), StoreError> {
-    for table in ["logins", "tokens", "person_links", "known_browsers", "shares"] {
+    for table in ["logins", "tokens", "person_links", "known_browsers"] {
         run(tx, &format!("DELETE FROM {table} WHERE person = $1"), vec![name.into()]).await?;
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! Step 12: the life of people and programs. What a login came from, links that set a password, browsers that are known, what a
-//! token reaches, links that share a batch, and the log of who did what.
+//! token reaches, and the log of who did what.
 //!
 //! A secret is never a column, only its hash. What ends does so by the steady clock; what is shown is by the wall clock.
 
@@ -17,8 +17,6 @@ const TABLES: &[&str] = &[
     "CREATE TABLE person_links (hash TEXT NOT NULL PRIMARY KEY, person TEXT NOT NULL, expires_at BIGINT NOT NULL)",
     "CREATE TABLE known_browsers (hash TEXT NOT NULL PRIMARY KEY, person TEXT NOT NULL, expires_at BIGINT NOT NULL)",
     "CREATE TABLE token_names (name TEXT NOT NULL PRIMARY KEY, used BIGINT NOT NULL)",
-    "CREATE TABLE shares (hash TEXT NOT NULL PRIMARY KEY, batch TEXT NOT NULL, person TEXT NOT NULL,
-        payloads BOOLEAN NOT NULL, created_at BIGINT NOT NULL, expires_at BIGINT NOT NULL, used_at BIGINT)",
     "CREATE TABLE audit_log (id {key}, at BIGINT NOT NULL, who TEXT NOT NULL, via TEXT NOT NULL, address TEXT NOT NULL,
         act TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL)",
 ];
@@ -38,8 +36,6 @@ const CHANGES: &[&str] = &[
     "CREATE INDEX person_links_person ON person_links (person)",
     "CREATE INDEX known_browsers_person ON known_browsers (person)",
     "CREATE INDEX known_browsers_end ON known_browsers (expires_at)",
-    "CREATE INDEX shares_batch ON shares (batch)",
-    "CREATE INDEX shares_end ON shares (expires_at)",
     "CREATE INDEX audit_log_who ON audit_log (who, id)",
     "CREATE INDEX audit_log_object ON audit_log (object, id)",
     "CREATE INDEX audit_log_at ON audit_log (at)",
