@@ -204,6 +204,10 @@ async fn tokens_are_never_more_than_their_makers() {
         assert!(may(sees && submits).contains(&got), "{got}");
     }
 
+    // Not even that one makes others, which would stay when it is revoked.
+    let more = json!({"name": "more"});
+    ask(&server, &all, Method::POST, "/tokens", Some(&more)).await.problem(403, "not_allowed");
+
     // One task, one batch.
     let of_task = secret(json!({"name": "of-task", "task": "checksum"})).await;
     let of_batch = secret(json!({"name": "of-batch", "batch": id(&batch)})).await;

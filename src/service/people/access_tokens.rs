@@ -23,6 +23,11 @@ impl People {
     pub async fn create_token(&self, caller: &Caller, new: NewToken) -> Result<IssuedToken, ApiError> {
         may(caller, Action::ManageOwnAccess, Target::Installation)?;
         check_name(&new.name)?;
+        // Else whoever finds a token makes others of it, which stay when that one is revoked or has ended.
+        if matches!(caller.via, Via::Token(_)) && caller.role < PersonRole::Admin {
+            let detail = "Tokens are made by whoever is signed in, or by an admin's token.";
+            return Err(ApiError::new(ErrorCode::NotAllowed, detail));
+        }
         let role = new.role.unwrap_or(caller.role);
         if role > caller.role || !caller.grant.is_whole() {
             return Err(ApiError::new(ErrorCode::NotAllowed, "A token is never more than who makes it."));
@@ -42,7 +47,7 @@ impl People {
         let secret = format!("{}{}", secret::TOKEN_PREFIX, secret::fresh());
         let token = AccessToken {
             name: new.name,
-            // A token made by another is as much its maker's as that one is.
+            // What a token of nobody makes is nobody's too.
             person: (caller.via != Via::Local && !caller.name.contains(':')).then(|| caller.name.clone()),
             role,
             scopes,
