@@ -54,6 +54,7 @@ mod loops;
 mod nodes;
 mod open_idle;
 mod outage;
+mod outside_header;
 mod pages;
 mod pictures;
 mod revocation;
