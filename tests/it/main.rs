@@ -54,6 +54,7 @@ mod live_vanished;
 mod loops;
 mod nodes;
 mod open_idle;
+mod openid;
 mod outage;
 mod outside_header;
 mod pages;
