@@ -4,6 +4,7 @@ pub mod auth;
 mod bodies;
 mod limits;
 mod login_rate_limit;
+mod request_span;
 mod revocation;
 mod revocation_watch;
 pub mod sign_in;
@@ -15,5 +16,6 @@ pub use self::auth::{
 pub use self::bodies::{paced, read_or_close};
 pub use self::limits::{guard_forms, harden, one_host, page_policy, refuse_large};
 pub use self::login_rate_limit::LoginRateLimit;
+pub use self::request_span::request_span;
 pub use self::revocation::{RevocationGuard, Revocations, watch_revocations};
 pub use self::revocation_watch::watch;
