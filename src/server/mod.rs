@@ -39,7 +39,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use open_store::open_store_parallel;
+pub use open_store::{open_store_parallel, shown_url};
 pub use start_error::StartError;
 pub use state::AppState;
 pub use transport::outgoing_tls;
