@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! accounts       people, their passwords and sessions    password  the slow hash
-//! access_tokens  tokens, and the log of acts
+//! access_tokens  tokens, and the log of acts             change_rate  the brake on guessing one's own
 //! ```
 //!
 //! A caller is made here or nowhere; a login, token or person taken away is gone for the next request.
 
 mod access_tokens;
 mod accounts;
+mod change_rate;
 mod password;
 
 use std::collections::HashSet;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use self::change_rate::ChangeRate;
 use self::password::Passwords;
 use super::caller::Grant;
 use super::{Caller, Via, secret};
@@ -72,6 +74,7 @@ pub struct People {
 pub(in crate::service) struct Inner {
     pub(in crate::service) store: Store,
     pub(in crate::service) passwords: Passwords,
+    change_rate: ChangeRate,
     /// Hash of the one-time code until it is used. Held for an instant, never across an await.
     first_link: Mutex<Option<String>>,
     /// Since when refused sign-ins are counted, and how many there were.
@@ -123,6 +126,7 @@ impl People {
             inner: Arc::new(Inner {
                 store,
                 passwords: Passwords::default(),
+                change_rate: ChangeRate::default(),
                 first_link: Mutex::new(None),
                 refusals_logged: Mutex::default(),
                 taken_away: Notify::new(),
