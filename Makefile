@@ -49,6 +49,7 @@ unit: ## all Rust tests, on SQLite and on a Postgres of their own (MILEPOST_TEST
 	@scripts/tools postgres
 	@scripts/tools clock
 	@scripts/tools s3
+	@scripts/tools proxies
 	@scripts/tools clients
 	@scripts/tools fuzz
 	@cargo test --locked --features failpoints
@@ -65,6 +66,7 @@ soak: ## the long runs: kills, freezes, restarts, faults, cuts and random acts, 
 
 test: check unit build e2e ## everything: check, Rust tests, release build, browser tests
 	@[ "$$MILEPOST_TEST_POSTGRES" != off ] || echo "left out: what needs Postgres (MILEPOST_TEST_POSTGRES=off)"
+	@[ "$$MILEPOST_TEST_PROXIES" != off ] || echo "left out: what needs nginx and Caddy (MILEPOST_TEST_PROXIES=off)"
 	@[ "$$MILEPOST_TEST_S3" != off ] || echo "left out: what needs an S3 server (MILEPOST_TEST_S3=off)"
 	@[ "$$MILEPOST_TEST_FUZZ" != off ] || echo "left out: the fuzzer (MILEPOST_TEST_FUZZ=off)"
 	@[ "$$MILEPOST_TEST_CLIENTS" != off ] || echo "left out: the documented clients (MILEPOST_TEST_CLIENTS=off)"

@@ -8,7 +8,9 @@ use clap::{Subcommand, ValueEnum};
 
 use super::columns::plain;
 use super::{CliError, InstallationArgs};
-use crate::protocol::{AccessToken, ApiError, BatchId, NewPerson, NewToken, PersonPatch, PersonRole, Scope};
+use crate::protocol::{
+    AccessToken, ApiError, BatchId, NewPerson, NewToken, PersonPatch, PersonRole, Scope, SignInBy,
+};
 use crate::server;
 use crate::service::{Caller, People};
 use crate::store::Store;
@@ -37,6 +39,27 @@ impl From<RoleName> for PersonRole {
     }
 }
 
+/// How a person comes in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum SignInName {
+    /// With a password.
+    Password,
+    /// By the header of a proxy in front.
+    Header,
+    /// By the provider that speaks OpenID Connect.
+    Openid,
+}
+
+impl From<SignInName> for SignInBy {
+    fn from(by: SignInName) -> Self {
+        match by {
+            SignInName::Password => Self::Password,
+            SignInName::Header => Self::Header,
+            SignInName::Openid => Self::OpenId,
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
     /// Adds a person; the password (8 to 256 characters) is read from standard input.
@@ -55,7 +78,7 @@ pub(super) enum UserCommand {
         #[arg(long, required = true)]
         password_stdin: bool,
     },
-    /// Lists people: name, role, disabled or not, when they were added.
+    /// Lists people: name, role, disabled or not, when they were added, how they come in.
     #[command(after_help = "Example:\n  milepost user list")]
     List(InstallationArgs),
     /// Changes what a person may do.
@@ -68,6 +91,17 @@ pub(super) enum UserCommand {
         /// What they may do from now on.
         #[arg(value_enum)]
         role: RoleName,
+    },
+    /// Says how a person comes in: by a password, or from outside. Their sessions end.
+    #[command(after_help = "Example:\n  milepost user sign-in ada openid")]
+    SignIn {
+        #[command(flatten)]
+        place: InstallationArgs,
+        /// Name of the person.
+        name: String,
+        /// How they come in from now on.
+        #[arg(value_enum)]
+        by: SignInName,
     },
     /// Prints a link by which a person sets a new password, once, within a day.
     #[command(after_help = "Example:\n  milepost user reset ada")]
@@ -193,18 +227,22 @@ pub(super) async fn user(command: UserCommand) -> Result<(), CliError> {
                     person.role.as_str().to_owned(),
                     state.to_owned(),
                     person.created_at.to_string(),
+                    person.sign_in.as_str().to_owned(),
                 ]
             });
             print_rows(rows)
         }
         UserCommand::Role { place, name, role } => {
-            change(&place, &name, PersonPatch { role: Some(role.into()), disabled: None }).await
+            change(&place, &name, PersonPatch { role: Some(role.into()), ..PersonPatch::default() }).await
         }
         UserCommand::Enable { place, name } => {
-            change(&place, &name, PersonPatch { role: None, disabled: Some(false) }).await
+            change(&place, &name, PersonPatch { disabled: Some(false), ..PersonPatch::default() }).await
         }
         UserCommand::Disable { place, name } => {
-            change(&place, &name, PersonPatch { role: None, disabled: Some(true) }).await
+            change(&place, &name, PersonPatch { disabled: Some(true), ..PersonPatch::default() }).await
+        }
+        UserCommand::SignIn { place, name, by } => {
+            change(&place, &name, PersonPatch { sign_in: Some(by.into()), ..PersonPatch::default() }).await
         }
         UserCommand::Reset { place, name } => {
             let base = place.read()?.server.base_url.unwrap_or_default();

@@ -3,68 +3,14 @@
 //! `expected` is what `take` accepts.
 
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::Config;
 use super::files::{AddressStyle, FilesUrl};
+use super::raw::{Field, Raw, addresses, list, text, whole};
+use super::sign_in::SIGN_IN_FIELDS;
 use crate::protocol::Role;
-
-/// A value as it came.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Raw {
-    /// From the environment or the command line, where everything is text.
-    Untyped(String),
-    Text(String),
-    Whole(i64),
-    List(Vec<String>),
-    /// Of a type that no setting has.
-    Other,
-}
-
-/// One setting.
-pub(super) struct Field {
-    pub table: &'static str,
-    pub key: &'static str,
-    /// A noun phrase.
-    pub expected: &'static str,
-    /// Puts the value in its place; none where it is not as expected.
-    pub take: fn(&mut Config, &Raw) -> Option<()>,
-}
-
-fn whole<T: TryFrom<i64>>(raw: &Raw, range: RangeInclusive<i64>) -> Option<T> {
-    let value = match raw {
-        Raw::Whole(value) => *value,
-        Raw::Untyped(text) => text.trim().parse().ok()?,
-        Raw::Text(_) | Raw::List(_) | Raw::Other => return None,
-    };
-    range.contains(&value).then(|| T::try_from(value).ok()).flatten()
-}
-
-fn text(raw: &Raw) -> Option<&str> {
-    match raw {
-        Raw::Text(text) | Raw::Untyped(text) if !text.is_empty() => Some(text),
-        Raw::Text(_) | Raw::Untyped(_) | Raw::Whole(_) | Raw::List(_) | Raw::Other => None,
-    }
-}
-
-/// A list; where everything is text, with commas between.
-fn list(raw: &Raw) -> Option<Vec<String>> {
-    match raw {
-        Raw::List(list) => Some(list.clone()),
-        Raw::Untyped(text) => {
-            let entries = text.split(',').map(str::trim).filter(|text| !text.is_empty());
-            Some(entries.map(str::to_owned).collect())
-        }
-        Raw::Text(_) | Raw::Whole(_) | Raw::Other => None,
-    }
-}
-
-fn addresses(raw: &Raw) -> Option<Vec<IpAddr>> {
-    list(raw)?.iter().map(|text| text.parse().ok()).collect()
-}
 
 /// True for an address, a network or the name of a host.
 fn is_place(text: &str) -> bool {
@@ -194,14 +140,20 @@ pub(super) const FIELDS: &[Field] = &[
 
 /// The setting `table.key`, if there is one.
 pub(super) fn find(table: &str, key: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| field.table == table && field.key == key)
+    of(table).find(|field| field.key == key)
+}
+
+/// The settings of `table`, in order.
+fn of(table: &str) -> impl Iterator<Item = &'static Field> {
+    FIELDS.iter().chain(SIGN_IN_FIELDS).filter(move |field| field.table == table)
 }
 
 /// The keys of `table`, for a message.
 pub(super) fn keys(table: &str) -> String {
-    let keys: Vec<_> = FIELDS.iter().filter(|field| field.table == table).map(|field| field.key).collect();
+    let keys: Vec<_> = of(table).map(|field| field.key).collect();
     keys.join(", ")
 }
 
 /// The tables, in order.
-pub(super) const TABLES: [&str; 7] = ["server", "database", "files", "engine", "live", "limits", "webhooks"];
+pub(super) const TABLES: [&str; 8] =
+    ["server", "database", "files", "engine", "live", "limits", "webhooks", "sign_in.header"];

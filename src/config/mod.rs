@@ -7,8 +7,10 @@ mod error;
 mod fields;
 mod files;
 mod inputs;
+mod raw;
 mod read;
 mod restrictions;
+mod sign_in;
 mod table;
 mod tasks;
 
@@ -20,6 +22,7 @@ pub use files::{AddressStyle, FilesConfig, FilesUrl};
 pub use inputs::{FolderConfig, InputsConfig};
 pub use read::Sources;
 pub use restrictions::{SecretConfig, TaskLimitsConfig};
+pub use sign_in::{GroupRoles, HeaderConfig, SignInConfig};
 pub use tasks::{RunConfig, TaskConfig};
 
 use crate::protocol::Role;
@@ -41,6 +44,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// `[webhooks]`
     pub webhooks: WebhooksConfig,
+    /// `[sign_in]`
+    pub sign_in: SignInConfig,
     /// `[inputs]`
     pub inputs: InputsConfig,
     /// `[[task]]`, in their order.

@@ -8,8 +8,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::Config;
 use super::error::{ConfigError, refused};
-use super::fields::{self, Raw};
+use super::fields;
 use super::inputs;
+use super::raw::Raw;
+use super::table::{Locate, Value, in_order};
 use super::tasks;
 
 /// The file that is read where none is named, if it is there.
@@ -44,6 +46,7 @@ impl Sources {
         for (flag, table, key, value) in &self.flags {
             take(&mut config, flag, table, key, &Raw::Untyped(value.clone()))?;
         }
+        config.sign_in.check()?;
         Ok(config)
     }
 
@@ -68,9 +71,9 @@ fn take(config: &mut Config, place: &str, table: &str, key: &str, raw: &Raw) -> 
 /// `MILEPOST_<TABLE>_<KEY>`; names of no table (`MILEPOST_LOG`) are somebody else's.
 fn take_variable(config: &mut Config, name: &str, value: &str) -> Result<(), ConfigError> {
     let Some(rest) = name.strip_prefix("MILEPOST_").map(str::to_ascii_lowercase) else { return Ok(()) };
-    let parts = fields::TABLES
-        .into_iter()
-        .find_map(|table| rest.strip_prefix(table)?.strip_prefix('_').map(|key| (table, key)));
+    let parts = fields::TABLES.into_iter().find_map(|table| {
+        rest.strip_prefix(&table.replace('.', "_"))?.strip_prefix('_').map(|key| (table, key))
+    });
     match parts {
         Some((table, key)) => take(config, name, table, key, &Raw::Untyped(value.to_owned())),
         None => Ok(()),
@@ -97,20 +100,39 @@ fn take_file(config: &mut Config, path: &Path, text: &str) -> Result<(), ConfigE
             config.inputs = inputs::read(content, path, &place)?;
             continue;
         }
-        if !fields::TABLES.contains(&name) {
-            let known = fields::TABLES.join(", ");
-            return Err(refused(
-                at,
-                format!("unknown table [{name}]: expected one of {known}, inputs, [[task]]"),
-            ));
+        if name == "sign_in" {
+            let not_a_table = || refused(at, "sign_in: expected a table, like [sign_in.header]");
+            for (table, span, content) in in_order(content.get_ref().as_table().ok_or_else(not_a_table)?) {
+                take_table(config, &format!("sign_in.{table}"), span.start, content, &place)?;
+            }
+            continue;
         }
-        let Some(content) = content.get_ref().as_table() else {
-            return Err(refused(at, format!("{name}: expected a table, like [{name}]")));
-        };
-        for (key, value) in content {
-            let at = place(key.span().start);
-            take(config, &at, name, key.get_ref(), &raw(value.get_ref()))?;
-        }
+        take_table(config, name, table.span().start, content, &place)?;
+    }
+    Ok(())
+}
+
+fn take_table(
+    config: &mut Config,
+    name: &str,
+    offset: usize,
+    content: &Value<'_>,
+    place: &Locate<'_>,
+) -> Result<(), ConfigError> {
+    let at = place(offset);
+    if !fields::TABLES.contains(&name) {
+        let known = fields::TABLES.join(", ");
+        return Err(refused(
+            at,
+            format!("unknown table [{name}]: expected one of {known}, inputs, [[task]]"),
+        ));
+    }
+    let Some(content) = content.get_ref().as_table() else {
+        return Err(refused(at, format!("{name}: expected a table, like [{name}]")));
+    };
+    for (key, value) in content {
+        let at = place(key.span().start);
+        take(config, &at, name, key.get_ref(), &raw(value.get_ref()))?;
     }
     Ok(())
 }
@@ -125,7 +147,13 @@ fn raw(value: &DeValue<'_>) -> Raw {
             let texts = list.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
             texts.collect::<Option<_>>().map_or(Raw::Other, Raw::List)
         }
-        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) | DeValue::Table(_) => Raw::Other,
+        DeValue::Table(table) => {
+            let entry = |(key, _span, value): (&str, _, &Value<'_>)| {
+                Some((key.to_owned(), value.get_ref().as_str()?.to_owned()))
+            };
+            in_order(table).into_iter().map(entry).collect::<Option<_>>().map_or(Raw::Other, Raw::Map)
+        }
+        DeValue::Float(_) | DeValue::Boolean(_) | DeValue::Datetime(_) => Raw::Other,
     }
 }
 

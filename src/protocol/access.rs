@@ -20,6 +20,43 @@ pub struct Person {
     pub disabled: bool,
     /// When they were added.
     pub created_at: Timestamp,
+    /// How they come in.
+    pub sign_in: SignInBy,
+}
+
+/// How a person comes in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum SignInBy {
+    /// With a password that is kept here.
+    #[default]
+    Password,
+    /// By the header of a proxy in front.
+    Header,
+    /// By a provider that speaks OpenID Connect.
+    OpenId,
+}
+
+impl SignInBy {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Password, Self::Header, Self::OpenId];
+
+    /// Its name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::Header => "header",
+            Self::OpenId => "openid",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.as_str() == text)
+    }
 }
 
 /// Everybody, by name.
@@ -63,6 +100,8 @@ pub struct PersonPatch {
     pub role: Option<PersonRole>,
     /// Whether they may come in: where not, their sessions and tokens end.
     pub disabled: Option<bool>,
+    /// How they come in from now on: their sessions end, and a provider's next sign-in by their name is theirs.
+    pub sign_in: Option<SignInBy>,
 }
 
 /// A person, and the link by which they set their password.
@@ -247,7 +286,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Name of the caller; of a refused sign-in the name that was given.
     pub who: String,
-    /// By what they came in: `session`, `token`, `share`, `schedule`, `command`, or `nobody`.
+    /// By what they came in: `session`, `token`, `share`, `header`, `openid`, `schedule`, `command`, or `nobody`.
     pub via: String,
     /// From where; empty where that has no meaning.
     pub address: String,

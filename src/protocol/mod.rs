@@ -38,7 +38,7 @@ pub mod webhook;
 
 pub use access::{
     AccessToken, AuditEntry, AuditPage, AuditQuery, IssuedToken, LoginSession, NewPerson, NewToken,
-    PasswordChange, Person, PersonLink, PersonPage, PersonPatch, Scope, SessionPage, TokenPage,
+    PasswordChange, Person, PersonLink, PersonPage, PersonPatch, Scope, SessionPage, SignInBy, TokenPage,
 };
 pub use batch::{
     Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, CancelRequest, NewBatch,

@@ -44,7 +44,7 @@ pub use start_error::StartError;
 pub use state::AppState;
 pub use transport::outgoing_tls;
 
-use self::gate::{Revocations, watch_revocations};
+use self::gate::{HeaderSignIn, Revocations, watch_revocations};
 use self::live::{FrameBudget, PermitLimits, Permits, ReadShare, TopicBudget};
 use self::lock::{FolderLock, LockError};
 use self::open_store::{is_shared, open_store, store_options};
@@ -265,7 +265,11 @@ fn keep_sending_webhooks(config: &Config, engine: &Engine, state: &AppState) -> 
 /// Beyond loopback there must be somebody who can sign in, and nobody else who could.
 async fn refuse_open_house(config: &Config, people: &People) -> Result<(), StartError> {
     let address = config.server.listen;
-    if address.ip().to_canonical().is_loopback() || people.can_sign_in().await.map_err(StartError::People)? {
+    let from_outside = config.sign_in.header.name.is_some();
+    if address.ip().to_canonical().is_loopback()
+        || from_outside
+        || people.can_sign_in().await.map_err(StartError::People)?
+    {
         return Ok(());
     }
     Err(StartError::Refused(format!(
@@ -354,6 +358,7 @@ fn state(config: &Config, service: Service) -> AppState {
         topics: TopicBudget::default(),
         site: Arc::new(Site::new(config.server.base_url.as_deref())),
         proxies: Arc::new(TrustedProxies::new(config.server.trusted_proxies.clone())),
+        header_sign_in: HeaderSignIn::new(&config.sign_in.header).map(Arc::new),
         login_rate: Arc::default(),
         page_faults: Arc::default(),
         readiness: Arc::default(),

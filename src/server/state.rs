@@ -10,8 +10,8 @@ use leptos::config::LeptosOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::gate::LoginRateLimit;
 use super::gate::Revocations;
+use super::gate::{HeaderSignIn, LoginRateLimit};
 use super::health::Readiness;
 use super::live::{FrameBudget, Permits, ReadShare, TopicBudget};
 use super::pages::PageFaults;
@@ -43,6 +43,8 @@ pub struct AppState {
     pub site: Arc<Site>,
     /// Which proxies are believed.
     pub proxies: Arc<TrustedProxies>,
+    /// Who may name whoever asks by a header, if anybody may.
+    pub header_sign_in: Option<Arc<HeaderSignIn>>,
     /// How often an address may try to sign in.
     pub login_rate: Arc<LoginRateLimit>,
     /// Pages that failed in a browser.

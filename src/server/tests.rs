@@ -85,7 +85,7 @@ impl House {
     }
 
     async fn disable(&self, name: &str) {
-        let patch = PersonPatch { role: None, disabled: Some(true) };
+        let patch = PersonPatch { disabled: Some(true), ..PersonPatch::default() };
         self.people.change(&Caller::local(), name, &patch).await.unwrap();
     }
 

@@ -32,6 +32,8 @@ pub enum Via {
     Login(String),
     /// A bearer token, by the hash of its secret.
     Token(String),
+    /// The header of a named proxy, on each request.
+    Header,
     /// The process itself (command line, tests).
     Local,
     /// Nothing: a schedule makes a batch for its owner.
@@ -98,6 +100,7 @@ impl Caller {
         let via = match &self.via {
             Via::Login(_) => "session",
             Via::Token(_) => "token",
+            Via::Header => "header",
             Via::Local => "command",
             Via::Schedule => "schedule",
         };

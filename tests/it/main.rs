@@ -19,6 +19,7 @@ mod api_refuse;
 mod api_results;
 mod api_tables;
 mod api_round_trips;
+mod behind_proxies;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod clock;
@@ -57,6 +58,7 @@ mod names;
 mod nodes;
 mod open_idle;
 mod outage;
+mod outside_header;
 mod pages;
 mod pictures;
 mod revocation;

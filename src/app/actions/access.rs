@@ -6,7 +6,9 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
-use crate::protocol::{ApiError, AuditPage, AuditQuery, PersonPage, PersonRole, SessionPage, TokenPage};
+use crate::protocol::{
+    ApiError, AuditPage, AuditQuery, PersonPage, PersonRole, SessionPage, SignInBy, TokenPage,
+};
 
 /// What the page of one's own account shows.
 type Account = (SessionPage, TokenPage, Option<String>);
@@ -96,15 +98,16 @@ pub async fn add_person(name: String, role: PersonRole) -> Result<String, ApiErr
     Ok(link)
 }
 
-/// Changes what a person may do, or whether they may come in.
+/// Changes what a person may do, or whether and how they may come in.
 #[server]
 pub async fn change_person(
     name: String,
     role: Option<PersonRole>,
     disabled: Option<bool>,
+    sign_in: Option<SignInBy>,
 ) -> Result<(), ApiError> {
     let (service, caller) = super::door::open().await?;
-    let patch = crate::protocol::PersonPatch { role, disabled };
+    let patch = crate::protocol::PersonPatch { role, disabled, sign_in };
     service.people().change(&caller, &name, &patch).await.map(drop)
 }
 

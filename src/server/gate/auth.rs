@@ -1,7 +1,7 @@
-//! Who is asking, for every request: bearer token or cookie, once, before anything else.
+//! Who is asking, for every request: bearer token, the header of a named proxy, or cookie, once, before anything else.
 //!
-//! With a bearer token the cookie is not looked at; a cookie changes nothing unless the request comes from the
-//! installation's own pages.
+//! With a bearer token nothing else is looked at, and with such a header no cookie; both of the latter change nothing unless
+//! the request comes from the installation's own pages.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -10,14 +10,15 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum_extra::extract::CookieJar;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::header_sign_in::Said;
 use crate::protocol::{ApiError, ErrorCode};
 use crate::server::assets;
 use crate::server::state::{AppState, OriginVerdict, Site};
 use crate::server::transport::OpenConnection;
-use crate::service::{Caller, Via};
+use crate::service::{Caller, LoginPlace, Via};
 
 /// The name of the cookie, by how the installation is reached.
 #[must_use]
@@ -30,7 +31,7 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
     if is_for_everybody(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
-    match caller_of(&state, request.headers()).await {
+    match caller_of(&state, request.extensions(), request.headers()).await {
         Ok(Some(mut caller)) => {
             caller.address = Some(state.proxies.client_address(request.extensions(), request.headers()));
             let open = request.extensions().get::<Arc<OpenConnection>>();
@@ -40,7 +41,9 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
             request.extensions_mut().insert(caller);
         }
         Ok(None) => {}
-        Err(outage) => return outage.into_response(),
+        // A live connection is told so on it, as any other that nobody is signed in on.
+        Err(refusal) if refusal.code == ErrorCode::NotAllowed && request.uri().path() == "/live" => {}
+        Err(refusal) => return refusal.into_response(),
     }
     next.run(request).await
 }
@@ -62,21 +65,45 @@ pub fn is_for_programs(path: &str) -> bool {
         || path.starts_with("/live")
 }
 
-async fn caller_of(state: &AppState, headers: &HeaderMap) -> Result<Option<Caller>, ApiError> {
+async fn caller_of(
+    state: &AppState,
+    extensions: &Extensions,
+    headers: &HeaderMap,
+) -> Result<Option<Caller>, ApiError> {
     let people = state.service.people();
+    let said = state.header_sign_in.as_ref().map_or(Said::Nothing, |by| by.read(extensions, headers));
     let named = headers.contains_key(header::AUTHORIZATION) || headers.contains_key(header::COOKIE);
-    if named {
+    if named || said != Said::Nothing {
         state.service.reachable()?;
     }
-    if let Some(value) = headers.get(header::AUTHORIZATION) {
-        return match value.to_str().ok().and_then(bearer) {
-            Some(token) => people.by_token(token).await,
-            None => Ok(None),
-        };
+    let authorization = headers.get(header::AUTHORIZATION);
+    if let Some(token) = authorization.and_then(|value| value.to_str().ok()).and_then(bearer) {
+        return people.by_token(token).await;
+    }
+    match said {
+        Said::Name(name, role) => {
+            let address = state.proxies.client_address(extensions, headers);
+            let from = LoginPlace { device: String::new(), address: address.to_canonical().to_string() };
+            return people.by_header(&name, role, from).await.map(Some).map_err(unnamed);
+        }
+        Said::Unclear(problem) => return Err(ApiError::new(ErrorCode::NotAllowed, problem)),
+        Said::Nothing if authorization.is_some() => return Ok(None),
+        Said::Nothing => {}
     }
     match CookieJar::from_headers(headers).get(cookie_name(&state.site)) {
         Some(cookie) => people.by_login(cookie.value()).await,
         None => Ok(None),
+    }
+}
+
+/// A name that nobody can have is refused like that of somebody who may not come in.
+fn unnamed(refusal: ApiError) -> ApiError {
+    match refusal.code {
+        ErrorCode::Invalid => ApiError::new(
+            ErrorCode::NotAllowed,
+            format!("The proxy in front gives you a name that nobody can have here. {}", refusal.detail),
+        ),
+        _ => refusal,
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod auth;
 mod bodies;
+mod header_sign_in;
 mod limits;
 mod login_rate_limit;
 mod request_span;
@@ -14,6 +15,7 @@ pub use self::auth::{
     turn_away,
 };
 pub use self::bodies::{paced, read_or_close};
+pub use self::header_sign_in::HeaderSignIn;
 pub use self::limits::{guard_forms, harden, one_host, page_policy, refuse_large};
 pub use self::login_rate_limit::LoginRateLimit;
 pub use self::request_span::request_span;

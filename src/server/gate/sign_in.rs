@@ -21,7 +21,7 @@ use super::login_rate_limit::{LoginTry, TakenPlaces};
 use crate::client::words::path_segment;
 use crate::protocol::{ApiError, ErrorCode};
 use crate::server::state::{AppState, Site};
-use crate::service::{Caller, IssuedLogin, LoginPlace};
+use crate::service::{Caller, IssuedLogin, LoginPlace, Via};
 
 /// What `/login` posts.
 #[derive(Deserialize)]
@@ -123,12 +123,17 @@ pub async fn set_password(
 
 /// `POST /logout`.
 pub async fn logout(State(state): State<AppState>, caller: Option<Extension<Caller>>) -> Response {
+    let by_header = caller.as_ref().is_some_and(|Extension(caller)| caller.via == Via::Header);
     if let Some(Extension(caller)) = caller
         && let Err(outage) = state.service.people().sign_out(&caller).await
     {
         return outage.into_response();
     }
-    with_cookie(Redirect::to("/login"), &cookie(&state.site, "", 0))
+    let to = match &state.header_sign_in {
+        Some(by) if by_header => &by.sign_out_url,
+        _ => "/login",
+    };
+    with_cookie(Redirect::to(to), &cookie(&state.site, "", 0))
 }
 
 /// Who comes to sign in.

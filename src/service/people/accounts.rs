@@ -15,8 +15,8 @@ const LINK_MS: i64 = DAY_MS;
 const LINK_PATH: &str = "/password/";
 
 fn shown(record: PersonRecord) -> Person {
-    let PersonRecord { name, role, disabled, created_at, .. } = record;
-    Person { name, role, disabled, created_at }
+    let PersonRecord { name, role, disabled, created_at, sign_in, .. } = record;
+    Person { name, role, disabled, created_at, sign_in }
 }
 
 fn no_such_link() -> ApiError {
@@ -37,8 +37,7 @@ impl People {
         };
         let needs_link = password_hash.is_empty();
         let created_at = self.inner.store.now();
-        let person =
-            PersonRecord { name: new.name, role: new.role, password_hash, disabled: false, created_at };
+        let person = PersonRecord::new(new.name, new.role, password_hash, created_at);
         caller.signs(self.inner.store.person_add(person.clone())).await?;
         self.inner.taken_away.notify_one();
         let link = if needs_link { Some(self.fresh_link(caller, &person.name).await?) } else { None };
@@ -54,7 +53,7 @@ impl People {
         Ok(PersonPage { people: self.inner.store.people().await?.into_iter().map(shown).collect() })
     }
 
-    /// Changes what a person may do, or whether they may come in. Where they lose a right, what is under way for them ends
+    /// Changes what a person may do, or whether and how they may come in. Where they lose a right, what is under way for them ends
     /// within a second.
     ///
     /// # Errors
@@ -66,7 +65,8 @@ impl People {
             patch.disabled.map(|off| if off { PersonChange::Disable } else { PersonChange::Enable });
         // At the terminal people can be managed without signing in.
         let last = if caller.via == Via::Local { LastAdmin::MayGo } else { LastAdmin::Stays };
-        for change in [role, disabled].into_iter().flatten() {
+        let sign_in = patch.sign_in.map(PersonChange::SignIn);
+        for change in [role, disabled, sign_in].into_iter().flatten() {
             caller.signs(self.inner.store.person_change(name, change, last)).await?;
         }
         self.inner.taken_away.notify_one();
@@ -171,7 +171,7 @@ impl People {
         let person = self.whose(caller, person)?;
         let current = match &caller.via {
             Via::Login(hash) => Some(hash.as_str()),
-            Via::Token(_) | Via::Local | Via::Schedule => None,
+            Via::Token(_) | Via::Header | Via::Local | Via::Schedule => None,
         };
         let idle_since = self.inner.store.steady().plus_ms(-IDLE_MS);
         Ok(SessionPage { sessions: self.inner.store.sessions(person, current, idle_since).await? })
@@ -190,7 +190,7 @@ impl People {
         let person = self.whose(caller, person)?;
         let stays = match &caller.via {
             Via::Login(hash) => Some(hash.clone()),
-            Via::Token(_) | Via::Local | Via::Schedule => None,
+            Via::Token(_) | Via::Header | Via::Local | Via::Schedule => None,
         };
         let which = id.map_or(EndedLogins::AllBut(stays), |id| EndedLogins::One(id.to_owned()));
         let ended = caller.signs(self.inner.store.end_sessions(person, &which)).await?;

@@ -1,8 +1,9 @@
-//! Who comes in: people with passwords, logins by cookie, tokens by header, the one-time link.
+//! Who comes in: people with passwords or from outside, logins by cookie, tokens by header, the one-time link.
 //!
 //! ```text
 //! accounts       people, their passwords and sessions    password  the slow hash
-//! access_tokens  tokens, and the log of acts             change_rate  the brake on guessing one's own
+//! access_tokens  tokens, and the log of acts             outside   who is named by a proxy or a provider
+//! change_rate    the brake on guessing one's own password
 //! ```
 //!
 //! A caller is made here or nowhere; a login, token or person taken away is gone for the next request.
@@ -10,6 +11,7 @@
 mod access_tokens;
 mod accounts;
 mod change_rate;
+mod outside;
 mod password;
 
 use std::collections::HashSet;
@@ -18,10 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
 use self::change_rate::ChangeRate;
+use self::outside::LoggedNames;
 use self::password::Passwords;
 use super::caller::Grant;
 use super::{Caller, Via, secret};
-use crate::protocol::{ApiError, ErrorCode, PersonRole, Timestamp};
+use crate::protocol::{ApiError, ErrorCode, PersonRole, SignInBy, Timestamp};
 use crate::store::Store;
 use crate::store::access::{NewLogin, PersonRecord, Signature, TokenRecord};
 
@@ -79,6 +82,8 @@ pub(in crate::service) struct Inner {
     first_link: Mutex<Option<String>>,
     /// Since when refused sign-ins are counted, and how many there were.
     refusals_logged: Mutex<(Option<std::time::Instant>, u32)>,
+    /// Whose refusal from outside was written down lately. Bounded.
+    outside_refusals: Mutex<LoggedNames>,
     /// Rung when a right has been taken away here.
     pub(in crate::service) taken_away: Notify,
 }
@@ -129,12 +134,13 @@ impl People {
                 change_rate: ChangeRate::default(),
                 first_link: Mutex::new(None),
                 refusals_logged: Mutex::default(),
+                outside_refusals: Mutex::default(),
                 taken_away: Notify::new(),
             }),
         }
     }
 
-    /// True once somebody can sign in with a password.
+    /// True once somebody can sign in with a password, or an admin has come in from outside.
     ///
     /// # Errors
     /// Outages only.
@@ -290,7 +296,7 @@ impl People {
                 self.inner.taken_away.notify_one();
                 Ok(())
             }
-            Via::Token(_) | Via::Local | Via::Schedule => Ok(()),
+            Via::Token(_) | Via::Header | Via::Local | Via::Schedule => Ok(()),
         }
     }
 
@@ -361,12 +367,14 @@ impl People {
 
     /// Those of `callers` who may come in, as they are now.
     async fn known(&self, callers: &[Caller]) -> Result<HashSet<Caller>, ApiError> {
-        let (mut logins, mut tokens, mut known) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut logins, mut tokens, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let mut known = HashSet::new();
         for caller in callers {
             match &caller.via {
                 Via::Local | Via::Schedule => drop(known.insert(Caller { address: None, ..caller.clone() })),
                 Via::Login(hash) => logins.push(hash.clone()),
                 Via::Token(hash) => tokens.push(hash.clone()),
+                Via::Header => named.push(caller.name.clone()),
             }
         }
         let store = &self.inner.store;
@@ -387,6 +395,11 @@ impl People {
                 used.push(hash.clone());
             }
             known.insert(token_caller(token, hash));
+        }
+        for person in store.people_named(&named).await? {
+            if !person.disabled && person.sign_in == SignInBy::Header {
+                known.insert(Caller::new(person.name, person.role, Via::Header));
+            }
         }
         store.logins_seen(&seen).await?;
         store.tokens_used(&used).await?;

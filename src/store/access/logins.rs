@@ -53,9 +53,10 @@ pub enum EndedLogins {
     AllBut(Option<String>),
 }
 
-/// The logins that let somebody in: a person is enabled; without one nobody can sign in with a password yet.
+/// The logins that let somebody in: a person is enabled; without one nobody can sign in yet.
 const LIVE: &str = "(CASE WHEN l.role IS NULL THEN p.name IS NOT NULL AND NOT p.disabled ELSE NOT EXISTS \
-     (SELECT 1 FROM people q WHERE NOT q.disabled AND q.password_hash <> '') END)";
+     (SELECT 1 FROM people q WHERE NOT q.disabled \
+     AND (q.password_hash <> '' OR (q.sign_in <> 'password' AND q.role = 'admin'))) END)";
 
 impl Store {
     /// Adds a login, and takes away those that have ended.

@@ -2,6 +2,7 @@
 //!
 //! No secret is stored, only its hash. Nothing is decided here: times are compared by the caller.
 
+mod arrivals;
 mod audit_log;
 mod hashes;
 mod idempotency;
@@ -10,6 +11,7 @@ mod logins;
 mod people;
 mod tokens;
 
+pub use self::arrivals::{Arrival, Arrived, GivenRole, Named, RefusedArrival};
 pub use self::audit_log::Signature;
 pub use self::idempotency::{KeyBinding, KeyClaim, bind};
 pub use self::logins::{EndedLogins, LoginRecord, NewLogin};

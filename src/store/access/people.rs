@@ -1,11 +1,11 @@
-//! People: who may sign in with a password.
+//! People: who may come in, and how.
 //!
 //! No password is stored, only its slow hash; a disabled person has neither login nor token left. Every change is in the log.
 
 use sea_orm::{DatabaseTransaction, Value};
 
 use super::hashes::to_role;
-use crate::protocol::{PersonRole, Timestamp};
+use crate::protocol::{PersonRole, SignInBy, Timestamp};
 use crate::store::Store;
 use crate::store::backend::{Durability, all, number, one, row, run};
 use crate::store::entity::people;
@@ -27,6 +27,22 @@ pub struct PersonRecord {
     pub disabled: bool,
     /// When they were added.
     pub created_at: Timestamp,
+    /// How they come in.
+    pub sign_in: SignInBy,
+    /// When they last came in from outside, by the steady clock, to about a minute.
+    pub seen_at: Timestamp,
+    /// From where.
+    pub seen_from: String,
+}
+
+impl PersonRecord {
+    /// Somebody new, who comes in by a password.
+    #[must_use]
+    pub fn new(name: String, role: PersonRole, password_hash: String, created_at: Timestamp) -> Self {
+        let (seen_at, seen_from) = (Timestamp(0), String::new());
+        let sign_in = SignInBy::Password;
+        Self { name, role, password_hash, disabled: false, created_at, sign_in, seen_at, seen_from }
+    }
 }
 
 /// Says nothing of the password.
@@ -46,6 +62,8 @@ pub enum PersonChange {
     Disable,
     /// They may come in again.
     Enable,
+    /// How they come in. What they were elsewhere until now is forgotten, and their sessions end.
+    SignIn(SignInBy),
 }
 
 /// Whether the last admin who can sign in may lose that.
@@ -57,22 +75,27 @@ pub enum LastAdmin {
     MayGo,
 }
 
-fn to_person(row: people::Model) -> Result<PersonRecord, StoreError> {
+/// The row as it is known above.
+pub(super) fn to_person(row: people::Model) -> Result<PersonRecord, StoreError> {
     Ok(PersonRecord {
         role: to_role(&row.role)?,
         name: row.name,
         password_hash: row.password_hash,
         disabled: row.disabled,
         created_at: Timestamp(row.created_at),
+        sign_in: SignInBy::parse(&row.sign_in)
+            .ok_or_else(|| StoreError::Invariant(format!("a way to sign in is {:?}", row.sign_in)))?,
+        seen_at: Timestamp(row.seen_at),
+        seen_from: row.seen_from,
     })
 }
 
-/// Somebody who can sign in: enabled, and with a password.
-const CAN_SIGN_IN: &str =
-    "SELECT COUNT(*) FROM (SELECT 1 FROM people WHERE NOT disabled AND password_hash <> '' LIMIT 1) AS found";
+/// Somebody who can sign in: enabled, and with a password, or an admin who comes in from outside.
+const CAN_SIGN_IN: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM people WHERE NOT disabled \
+     AND (password_hash <> '' OR (sign_in <> 'password' AND role = 'admin')) LIMIT 1) AS found";
 /// The same for somebody who may also manage the others.
-const OTHER_ADMINS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM people WHERE NOT disabled AND password_hash <> '' \
-     AND role = 'admin' AND name <> $1 LIMIT 1) AS found";
+const OTHER_ADMINS: &str = "SELECT COUNT(*) FROM (SELECT 1 FROM people WHERE NOT disabled \
+     AND (password_hash <> '' OR sign_in <> 'password') AND role = 'admin' AND name <> $1 LIMIT 1) AS found";
 
 impl Store {
     /// Adds a person.
@@ -81,20 +104,29 @@ impl Store {
     /// [`StoreError::Taken`] where the name is; outages.
     pub async fn person_add(&self, new: PersonRecord) -> Result<(), StoreError> {
         let tx = self.inner.backend.write().await?;
+        self.insert_person(&tx, &new).await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await
+    }
+
+    pub(super) async fn insert_person(
+        &self,
+        tx: &DatabaseTransaction,
+        new: &PersonRecord,
+    ) -> Result<(), StoreError> {
         let values = vec![
             new.name.clone().into(),
             new.role.as_str().into(),
-            new.password_hash.into(),
+            new.password_hash.clone().into(),
             new.disabled.into(),
             new.created_at.0.into(),
+            new.sign_in.as_str().into(),
         ];
-        let text = "INSERT INTO people (name, role, password_hash, disabled, created_at) \
-                    VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-        if run(&tx, text, values).await? == 0 {
+        let text = "INSERT INTO people (name, role, password_hash, disabled, created_at, sign_in) \
+                    VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING";
+        if run(tx, text, values).await? == 0 {
             return Err(StoreError::Taken(format!("the name {}", new.name)));
         }
-        self.sign(&tx, "person.add", &new.name, new.role.as_str()).await?;
-        self.inner.backend.commit(tx, Durability::PowerCut).await
+        self.sign(tx, "person.add", &new.name, new.role.as_str()).await
     }
 
     /// The person named `name`, disabled or not.
@@ -117,7 +149,7 @@ impl Store {
         rows.into_iter().map(to_person).collect()
     }
 
-    /// True once somebody can sign in with a password.
+    /// True once somebody can sign in with a password, or an admin has come in from outside.
     ///
     /// # Errors
     /// Outages.
@@ -138,33 +170,54 @@ impl Store {
         let tx = self.inner.backend.write().await?;
         // Two who take each other's right away at once do so one after the other.
         self.lock_people(&tx).await?;
+        self.change_within(&tx, name, change, last_admin).await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await
+    }
+
+    /// As [`Store::person_change`], in `tx`, which holds the lock of people.
+    pub(super) async fn change_within(
+        &self,
+        tx: &DatabaseTransaction,
+        name: &str,
+        change: PersonChange,
+        last_admin: LastAdmin,
+    ) -> Result<(), StoreError> {
         let (set, act, detail): (_, _, Value) = match change {
             PersonChange::Role(role) => ("role = $2", "person.role", role.as_str().into()),
             PersonChange::Disable => ("disabled = $2", "person.disable", true.into()),
             PersonChange::Enable => ("disabled = $2", "person.enable", false.into()),
+            PersonChange::SignIn(by) => ("sign_in = $2", "person.sign_in", by.as_str().into()),
         };
         let before: Option<people::Model> =
-            one(&tx, "SELECT * FROM people WHERE name = $1", vec![name.into()]).await?;
+            one(tx, "SELECT * FROM people WHERE name = $1", vec![name.into()]).await?;
         let before = to_person(before.ok_or(StoreError::NotFound("person"))?)?;
-        let loses = matches!(
-            change,
-            PersonChange::Disable | PersonChange::Role(PersonRole::Viewer | PersonRole::Operator)
-        );
-        let counts = before.role == PersonRole::Admin && !before.disabled && !before.password_hash.is_empty();
+        if change == PersonChange::SignIn(before.sign_in) {
+            return Ok(());
+        }
+        let has_password = !before.password_hash.is_empty();
+        let loses = match change {
+            PersonChange::Disable | PersonChange::Role(PersonRole::Viewer | PersonRole::Operator) => true,
+            PersonChange::SignIn(by) => by == SignInBy::Password && !has_password,
+            PersonChange::Role(PersonRole::Admin) | PersonChange::Enable => false,
+        };
+        let can_sign_in = has_password || before.sign_in != SignInBy::Password;
+        let counts = before.role == PersonRole::Admin && !before.disabled && can_sign_in;
         let stays = last_admin == LastAdmin::Stays;
-        if stays && loses && counts && number(&tx, OTHER_ADMINS, vec![name.into()]).await?.unwrap_or(0) == 0 {
+        if stays && loses && counts && number(tx, OTHER_ADMINS, vec![name.into()]).await?.unwrap_or(0) == 0 {
             return Err(StoreError::LastAdmin);
         }
-        run(&tx, &format!("UPDATE people SET {set} WHERE name = $1"), vec![name.into(), detail]).await?;
-        if change == PersonChange::Disable {
-            end_all(&tx, name).await?;
+        run(tx, &format!("UPDATE people SET {set} WHERE name = $1"), vec![name.into(), detail]).await?;
+        match change {
+            PersonChange::Disable => end_all(tx, name).await?,
+            PersonChange::SignIn(_) => self.come_in_otherwise(tx, name).await?,
+            PersonChange::Role(_) | PersonChange::Enable => {}
         }
         let said = match change {
             PersonChange::Role(role) => role.as_str(),
+            PersonChange::SignIn(by) => by.as_str(),
             PersonChange::Disable | PersonChange::Enable => "",
         };
-        self.sign(&tx, act, name, said).await?;
-        self.inner.backend.commit(tx, Durability::PowerCut).await
+        self.sign(tx, act, name, said).await
     }
 
     /// Sets a password. All logins of the person end but `stays`, and so do links that would set another, and what their
@@ -250,12 +303,17 @@ impl Store {
     }
 
     /// On a shared database: changes of people wait for each other.
-    async fn lock_people(&self, tx: &DatabaseTransaction) -> Result<(), StoreError> {
+    pub(super) async fn lock_people(&self, tx: &DatabaseTransaction) -> Result<(), StoreError> {
         if self.is_shared() {
             run(tx, "LOCK TABLE people IN SHARE ROW EXCLUSIVE MODE", vec![]).await?;
         }
         Ok(())
     }
+}
+
+/// What a person is signed in by.
+pub(super) async fn end_logins(tx: &DatabaseTransaction, name: &str) -> Result<(), StoreError> {
+    run(tx, "DELETE FROM logins WHERE person = $1", vec![name.into()]).await.map(drop)
 }
 
 /// What a person came in by, and gave to others.

@@ -53,6 +53,12 @@ pub mod people {
         pub disabled: bool,
         /// When they were added, in ms.
         pub created_at: i64,
+        /// How they come in: `password`, `header`, `openid`.
+        pub sign_in: String,
+        /// When they last came in from outside, in ms by the steady clock, to about a minute; 0 = never.
+        pub seen_at: i64,
+        /// From where.
+        pub seen_from: String,
     }
 
     /// None: rows are joined by hand where they are.

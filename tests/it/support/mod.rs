@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod follower;
 pub mod follower_task;
 pub mod forwarder;
+pub mod front;
 pub mod known_topic;
 pub mod ledger;
 pub mod live_client;

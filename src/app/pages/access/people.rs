@@ -11,7 +11,7 @@ use crate::app::components::{When, flash, panel_or};
 use crate::app::pages::not_found::refused_page;
 use crate::app::pages::title::titled;
 use crate::client::words;
-use crate::protocol::{Person, PersonPage, PersonRole};
+use crate::protocol::{Person, PersonPage, PersonRole, SignInBy};
 
 const LINK: &str = "Give them this link: it sets their password, once, within a day. It is shown this once";
 
@@ -84,8 +84,17 @@ fn role_select(id: String, chosen: PersonRole) -> impl IntoView {
     view! { <select id=id name="role">{options}</select> }
 }
 
+/// How somebody comes in who does not by a password.
+fn comes_in(by: SignInBy) -> Option<&'static str> {
+    match by {
+        SignInBy::Password => None,
+        SignInBy::Header => Some("named by the proxy · "),
+        SignInBy::OpenId => Some("named by the provider · "),
+    }
+}
+
 fn row(person: Person, acts: Acts) -> impl IntoView {
-    let Person { name, role, disabled, created_at } = person;
+    let Person { name, role, disabled, created_at, sign_in } = person;
     let names = StoredValue::new(name.clone());
     let id = format!("role-{name}");
     let select = id.clone();
@@ -94,7 +103,7 @@ fn row(person: Person, acts: Acts) -> impl IntoView {
         <li class="delivery">
             <strong class="delivery-url">{words::shown(&name)}</strong>
             <span class="delivery-facts">
-                {disabled.then_some("disabled · ")} "added " <When at=Signal::stored(created_at) />
+                {disabled.then_some("disabled · ")} {comes_in(sign_in)} "added " <When at=Signal::stored(created_at) />
             </span>
             <ActionForm action=acts.change attr:class="acts">
                 <input type="hidden" name="name" value=names.get_value() />
@@ -107,6 +116,13 @@ fn row(person: Person, acts: Acts) -> impl IntoView {
                 <input type="hidden" name="disabled" value=(!disabled).to_string() />
                 <button class="button button-quiet">{if disabled { "Enable" } else { "Disable" }}</button>
             </ActionForm>
+            {(sign_in != SignInBy::Password).then(|| view! {
+                <ActionForm action=acts.change>
+                    <input type="hidden" name="name" value=names.get_value() />
+                    <input type="hidden" name="sign_in" value=SignInBy::Password.as_str() />
+                    <button class="button button-quiet">"Password only"</button>
+                </ActionForm>
+            })}
             <ActionForm action=acts.reset>
                 <input type="hidden" name="name" value=names.get_value() />
                 <button class="button button-quiet">"Reset password"</button>
