@@ -292,7 +292,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Migrate(place) => {
             let config = place.read()?;
             server::open_store_parallel(&config).await?.close_parallel().await;
-            println!("the schema of {} is up to date", config.database_url());
+            println!("the schema of {} is up to date", server::shown_url(&config.database_url()));
             Ok(())
         }
     };

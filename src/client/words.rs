@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::protocol::text::is_unseen;
 use crate::protocol::{AttemptOutcome, Batch, BatchState, ItemState, Json, Timestamp};
 
 /// Characters of an input or result shown in one cell of a list; the item's page shows all.
@@ -235,7 +236,7 @@ pub fn input(json: &Json) -> String {
         Some(members) => {
             let named = |name: &str| members.iter().find(|(known, _)| known == name).map(|(_, value)| value);
             match (named("name"), named("bytes")) {
-                (Some(name), Some(_bytes)) => name.display_text(),
+                (Some(given), Some(_bytes)) => name(&given.display_text()),
                 _ => members.iter().map(|(_, value)| value.display_text()).collect::<Vec<_>>().join(" · "),
             }
         }
@@ -262,6 +263,12 @@ pub fn shortened(text: &str) -> String {
 #[must_use]
 pub fn shown(text: &str) -> String {
     start(text, TEXT_CHARS_MAX)
+}
+
+/// The name of a batch, a schedule or a file on a page: as [`shown`], and what nobody sees is seen, as `U+FFFD`.
+#[must_use]
+pub fn name(text: &str) -> String {
+    shown(text).chars().map(|c| if is_unseen(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The first `chars_max` characters of `text`, and a mark where there are more.
@@ -419,6 +426,15 @@ mod tests {
         assert_eq!(cut.chars().count(), TEXT_CHARS_MAX + 1);
         assert!(cut.ends_with("😀…") && cut.encode_utf16().count() < 65_536);
         assert_eq!(shortened("\0"), "␀");
+    }
+
+    #[test]
+    fn nothing_in_a_name_turns_it_around() {
+        assert_eq!(name("photo\u{202e}gnp.exe"), "photo\u{fffd}gnp.exe");
+        assert_eq!(name("a\nb\u{2066}c\0"), "a\u{fffd}b\u{fffd}c␀");
+        assert_eq!(name("שלום 照片.png"), "שלום 照片.png");
+        let file = Json::parse(r#"{"name":"a\u202eb","bytes":3}"#).unwrap();
+        assert_eq!(input(&file), "a\u{fffd}b");
     }
 
     #[test]

@@ -125,6 +125,12 @@ pub(super) const FIELDS: &[Field] = &[
     field!(limits.json_body_bytes_max, "a whole number of bytes from 1024 to 1073741824", |raw| {
         whole(raw, 1_024..=1 << 30)
     }),
+    field!(limits.files_bytes_per_item_max, "a whole number of bytes from 0 to 1125899906842624", |raw| {
+        whole(raw, 0..=1 << 50)
+    }),
+    field!(limits.files_bytes_per_batch_max, "a whole number of bytes from 0 to 9007199254740992", |raw| {
+        whole(raw, 0..=1 << 53)
+    }),
     field!(
         webhooks.allow,
         "a list of addresses, networks and names of hosts, like [\"10.0.0.0/8\", \"hooks.internal\"]",

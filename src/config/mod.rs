@@ -173,6 +173,11 @@ pub struct LimitsConfig {
     pub items_per_batch_max: u64,
     /// Bytes of a JSON body, held in memory, 1,024 to 1,073,741,824. 16,777,216 (16 MiB).
     pub json_body_bytes_max: usize,
+    /// Bytes of all files that an item leaves, where its task does not say otherwise, 0 to 2^50. 17,179,869,184 (16 GiB).
+    pub files_bytes_per_item_max: u64,
+    /// Bytes of all files that the items of a batch leave, 0 to 2^53; an item whose files go beyond fails.
+    /// 1,099,511,627,776 (1 TiB).
+    pub files_bytes_per_batch_max: u64,
 }
 
 impl Default for LimitsConfig {
@@ -181,6 +186,8 @@ impl Default for LimitsConfig {
             upload_bytes_max: 16 * 1024 * 1024 * 1024,
             items_per_batch_max: 100_000_000,
             json_body_bytes_max: 16 * 1024 * 1024,
+            files_bytes_per_item_max: 16 * 1024 * 1024 * 1024,
+            files_bytes_per_batch_max: 1024 * 1024 * 1024 * 1024,
         }
     }
 }

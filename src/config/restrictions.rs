@@ -36,7 +36,7 @@ pub struct TaskLimitsConfig {
     pub output_bytes_max: Option<u64>,
     /// Files of an item, 0 to 10,000. 1,000.
     pub files_max: Option<u64>,
-    /// Bytes of all files of an item, 0 to 2^50. 17,179,869,184.
+    /// Bytes of all files of an item, 0 to 2^50. What `limits.files_bytes_per_item_max` says.
     pub files_bytes_max: Option<u64>,
 }
 

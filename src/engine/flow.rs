@@ -4,8 +4,8 @@
 //! stops it. A run of items keeps them in order, and what is not run of it can be given back whole.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +42,59 @@ impl MovingMean {
     /// The mean, if anything was measured.
     pub fn get(&self) -> Option<u64> {
         Some(self.0.load(Ordering::Relaxed)).filter(|mean| *mean > 0)
+    }
+}
+
+/// The bound on the bytes of files that the items of a batch leave, and how near to it they are as far as this node knows.
+///
+/// What this node takes in counts at once. What others do is known as of the lease, so that several nodes together may go
+/// beyond the bound by what they leave within one lease, and no further.
+#[derive(Debug)]
+pub struct LeftBytes {
+    max: u64,
+    /// Held for an instant, never across an await.
+    known: Mutex<KnownBytes>,
+}
+
+#[derive(Debug, Default)]
+struct KnownBytes {
+    /// A retry takes files away: from the first lease after it on, what that says counts.
+    generation: u32,
+    /// Of the lease that began the generation here, and of this node since.
+    bytes: u64,
+}
+
+impl LeftBytes {
+    /// None yet; `max` is for the whole batch.
+    pub fn new(max: u64) -> Self {
+        Self { max, known: Mutex::default() }
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownBytes> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts `bytes` more of an item of `batch`, as of its lease.
+    ///
+    /// # Errors
+    /// How many the batch would have, and the bound: then they do not count.
+    pub fn take(&self, bytes: u64, batch: &BatchRecord) -> Result<(), (u64, u64)> {
+        let mut known = self.known();
+        if known.generation < batch.generation {
+            *known = KnownBytes { generation: batch.generation, bytes: batch.left_bytes };
+        }
+        let all = known.bytes.max(batch.left_bytes).saturating_add(bytes);
+        if all > self.max {
+            return Err((all, self.max));
+        }
+        known.bytes = all;
+        Ok(())
+    }
+
+    /// Those bytes were not kept.
+    pub fn give_back(&self, bytes: u64) {
+        let mut known = self.known();
+        known.bytes = known.bytes.saturating_sub(bytes);
     }
 }
 
@@ -101,6 +154,8 @@ pub struct PreparedBatch {
     pub pace_ns: MovingMean,
     /// Bytes of an input.
     pub input_bytes: MovingMean,
+    /// The bound on the files that its items leave.
+    pub left_bytes: LeftBytes,
     /// Turn of the dispatcher at which a slot last took items of it: the least recently served goes first.
     pub served: AtomicU64,
 }

@@ -96,6 +96,8 @@ pub struct EngineOptions {
     pub retention_days: u32,
     /// Items of one batch at most.
     pub items_per_batch_max: u64,
+    /// Bytes of all files that the items of one batch leave at most.
+    pub files_bytes_per_batch_max: u64,
     /// Folder for the files of running attempts.
     pub work: PathBuf,
 }

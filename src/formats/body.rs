@@ -9,8 +9,12 @@ use futures_util::Stream;
 use crate::protocol::{ApiError, ErrorCode};
 
 /// Bytes of a body as they come. An error means that the body was cut short; one of the kind `FileTooLarge`, that it is
-/// over a bound of whoever carries it; `PermissionDenied`, that its sender may no longer come in.
+/// over a bound of whoever carries it; `PermissionDenied`, that its sender may no longer come in; `ResourceBusy`, that the
+/// server stops.
 pub type ByteStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
+
+/// After so many seconds a server that stops may be back.
+const STOP_SECONDS: u64 = 5;
 
 /// Why a body did not come whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +45,12 @@ impl BodyFault {
             io::ErrorKind::PermissionDenied => {
                 let detail = "The body was cut short: its sender may no longer come in.";
                 Some(Self::Cut(ApiError::new(ErrorCode::NotSignedIn, detail)))
+            }
+            io::ErrorKind::ResourceBusy => {
+                let detail = "The body was cut short: the server is stopping. Send it again in a moment.";
+                let mut error = ApiError::new(ErrorCode::Busy, detail);
+                error.retry_after_seconds = Some(STOP_SECONDS);
+                Some(Self::Cut(error))
             }
             _ => None,
         }

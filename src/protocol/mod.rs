@@ -7,6 +7,7 @@
 //! folder            the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
+//! text              characters that nobody sees
 //! ```
 //!
 //! This room knows no tokio, leptos or sea-orm, and does no input or output.
@@ -30,6 +31,7 @@ mod schema;
 pub mod sign_in_refusal;
 pub mod state;
 pub mod task;
+pub mod text;
 pub mod time;
 pub mod topic;
 pub mod upload;

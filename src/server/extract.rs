@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::io;
 use std::str::FromStr;
 
 use axum::body::Body;
@@ -15,6 +16,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use serde::de::DeserializeOwned;
 
+use crate::formats::body::BodyFault;
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
 use crate::protocol::{ApiError, BatchId, ErrorCode, Object, ScheduleId, Seq};
 use crate::server::AppState;
@@ -195,10 +197,10 @@ pub async fn whole_body(body: Body, headers: &HeaderMap, bytes_max: usize) -> Re
     axum::body::to_bytes(body, bytes_max).await.map_err(|fault| {
         if is_limit(&fault) {
             too_large()
-        } else if is_revoked(&fault) {
-            ApiError::new(ErrorCode::NotSignedIn, "The body was cut short: its sender may no longer come in.")
         } else {
-            ApiError::malformed("The body was cut short.")
+            let fault = io::Error::from(carrier_fault(&fault).unwrap_or(io::ErrorKind::Other));
+            let cut = || ApiError::malformed("The body was cut short.");
+            BodyFault::of_carrier(&fault).map_or_else(cut, BodyFault::into_error)
         }
     })
 }
@@ -215,17 +217,20 @@ pub fn is_limit(fault: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-/// True where a body was not read on because its sender may no longer come in.
-pub fn is_revoked(fault: &(dyn std::error::Error + 'static)) -> bool {
+/// Why the gate ended a body: the kind that [`BodyFault::of_carrier`] reads; none where it came to its end by itself.
+pub fn carrier_fault(fault: &(dyn std::error::Error + 'static)) -> Option<io::ErrorKind> {
+    if is_limit(fault) {
+        return Some(io::ErrorKind::FileTooLarge);
+    }
     let mut cause = Some(fault);
     while let Some(fault) = cause {
-        let kind = fault.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        if kind == Some(std::io::ErrorKind::PermissionDenied) {
-            return true;
+        let kind = fault.downcast_ref::<io::Error>().map(io::Error::kind);
+        if let Some(kind @ (io::ErrorKind::PermissionDenied | io::ErrorKind::ResourceBusy)) = kind {
+            return Some(kind);
         }
         cause = fault.source();
     }
-    false
+    None
 }
 
 /// Bytes that the request announces.

@@ -38,6 +38,9 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct FolderLock {
     _file: File,
+    /// The folder itself, which nobody can remove and make anew as they can the file. None where the file system locks no
+    /// folders.
+    _folder: Option<File>,
 }
 
 impl FolderLock {
@@ -91,6 +94,15 @@ impl FolderLock {
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
+        let itself = File::open(folder).map_err(failed)?;
+        let itself = match itself.try_lock() {
+            Ok(()) => Some(itself),
+            Err(TryLockError::WouldBlock) => {
+                let holder = "process unknown: its lock file was removed".to_owned();
+                return Err(LockError::Held { folder: folder.to_owned(), holder });
+            }
+            Err(TryLockError::Error(_unsupported)) => None,
+        };
         let said = file
             .set_len(0)
             .and_then(|()| file.seek(SeekFrom::Start(0)))
@@ -101,7 +113,7 @@ impl FolderLock {
             Err(fault) if fault.kind() == std::io::ErrorKind::StorageFull => {}
             said => said.map_err(failed)?,
         }
-        Ok(Self { _file: file })
+        Ok(Self { _file: file, _folder: itself })
     }
 }
 
@@ -127,6 +139,9 @@ mod tests {
         let held = FolderLock::take(folder.path(), "milepost.lock").unwrap();
         let refused = FolderLock::take(folder.path(), "milepost.lock").unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        std::fs::remove_file(folder.path().join("milepost.lock")).unwrap();
+        let refused = FolderLock::take(folder.path(), "milepost.lock").unwrap_err().to_string();
+        assert!(refused.contains("is held by another"), "without its file too: {refused}");
         drop(held);
         FolderLock::take(folder.path(), "milepost.lock").unwrap();
     }

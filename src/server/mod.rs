@@ -39,7 +39,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use open_store::open_store_parallel;
+pub use open_store::{open_store_parallel, shown_url};
 pub use start_error::StartError;
 pub use state::AppState;
 pub use transport::outgoing_tls;
@@ -302,6 +302,7 @@ fn engine_options(config: &Config, work: PathBuf) -> EngineOptions {
         attempts_max: config.engine.attempts_max,
         retention_days: config.engine.retention_days,
         items_per_batch_max: config.limits.items_per_batch_max,
+        files_bytes_per_batch_max: config.limits.files_bytes_per_batch_max,
         work: std::path::absolute(&work).unwrap_or(work),
     }
 }

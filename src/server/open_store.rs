@@ -13,7 +13,8 @@ pub(super) async fn open_store(config: &Config) -> Result<Store, StartError> {
 }
 
 /// A URL without its password, for people.
-fn shown(url: &str) -> String {
+#[must_use]
+pub fn shown_url(url: &str) -> String {
     let parts = url.split_once("://").and_then(|(scheme, rest)| {
         let (who, place) = rest.rsplit_once('@')?;
         Some(format!("{scheme}://{}@{place}", who.split(':').next().unwrap_or_default()))
@@ -45,14 +46,14 @@ fn not_opened(url: String, source: StoreError) -> StartError {
 pub(super) fn store_options(config: &Config) -> Result<(String, StoreOptions), StartError> {
     let url = config.database_url();
     if !is_shared(&url) && !url.starts_with("sqlite://") {
-        let url = shown(&url);
+        let url = shown_url(&url);
         return Err(StartError::Refused(format!(
             "database.url: expected sqlite://PATH or postgres://USER@HOST/DATABASE, not {url}"
         )));
     }
     let (files, bucket) = files_place(config);
     let (readers, writers) = (config.database.readers, config.database.writers);
-    Ok((shown(&url), StoreOptions { url, readers, writers, files, bucket }))
+    Ok((shown_url(&url), StoreOptions { url, readers, writers, files, bucket }))
 }
 
 /// The folder of file contents, and the bucket where they are in one.

@@ -19,8 +19,8 @@ use tracing::Level;
 
 use super::gate::paced;
 use super::gate::{
-    auth, guard_forms, harden, identify, one_host, openid, read_or_close, refuse_large, require_caller,
-    require_caller_but_to_sign_in, same_site, sign_in, turn_away, watch,
+    auth, guard_forms, harden, identify, one_host, openid, read_or_close, refuse_large, request_span,
+    require_caller, require_caller_but_to_sign_in, same_site, sign_in, turn_away, watch,
 };
 use super::pages::{answers, page_faults, refusal_page, render};
 use super::state::{AppState, Limits};
@@ -139,10 +139,14 @@ impl Gate {
             .layer(from_fn_with_state(state.clone(), watch))
             .layer(from_fn_with_state(state.clone(), identify))
             .layer(from_fn(refusal_page::for_people))
-            .layer(from_fn(paced))
+            .layer(from_fn_with_state(state.stop.clone(), paced))
             .layer(CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(worth_it))
             // Who answers badly says why; a line for each answer of an outage would bury that.
-            .layer(TraceLayer::new_for_http().on_failure(DefaultOnFailure::new().level(Level::DEBUG)))
+            .layer(
+                TraceLayer::new_for_http()
+                    .make_span_with(request_span)
+                    .on_failure(DefaultOnFailure::new().level(Level::DEBUG)),
+            )
             .layer(from_fn(one_host))
             .layer(from_fn_with_state(state.clone(), harden))
             .layer(from_fn(read_or_close))

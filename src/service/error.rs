@@ -50,9 +50,10 @@ impl From<StoreError> for ApiError {
                 busy("The file store cannot be reached; try again.")
             }
             StoreError::Io(error) if error.kind() == std::io::ErrorKind::StorageFull => disk_full(),
-            error @ (StoreError::Invariant(_) | StoreError::Database(_) | StoreError::Io(_)) => {
-                internal(&error)
-            }
+            error @ (StoreError::Invariant(_)
+            | StoreError::Damaged(_)
+            | StoreError::Database(_)
+            | StoreError::Io(_)) => internal(&error),
         }
     }
 }

@@ -40,6 +40,9 @@ pub enum StoreError {
     /// A value in the database cannot be what it is, or an invariant is broken. A defect; stop claiming.
     #[error("invariant broken: {0}")]
     Invariant(String),
+    /// The database is damaged, or missing beside its files: what is wrong and what to do. Trying again changes nothing.
+    #[error("{0}")]
+    Damaged(String),
     /// Anything else the database said.
     #[error("database: {0}")]
     Database(sea_orm::DbErr),
@@ -72,6 +75,7 @@ impl StoreError {
             | Self::OverBound(_)
             | Self::Busy(_)
             | Self::Invariant(_)
+            | Self::Damaged(_)
             | Self::ContentGone
             | Self::FilesAway(_)
             | Self::Database(_) => false,
@@ -92,6 +96,7 @@ impl StoreError {
             | Self::Invariant(_) => true,
             Self::DiskFull
             | Self::Busy(_)
+            | Self::Damaged(_)
             | Self::ContentGone
             | Self::FilesAway(_)
             | Self::Database(_)

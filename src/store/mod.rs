@@ -57,6 +57,8 @@ pub use webhooks::{
     ClaimedDelivery, DeliveryFilter, DeliveryList, DeliveryOutcome, Next, WebhookSecretRecord,
 };
 
+use sea_orm::QueryResult;
+
 use self::backend::{Backend, Durability, row, run};
 use self::clock::{Clocks, FileAges};
 use self::disk::Disk;
@@ -105,7 +107,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Io`] for an address that is none of a database; [`StoreError::Busy`] where it does not answer;
-    /// [`StoreError::FilesAway`] where a bucket cannot be written to or read; outages.
+    /// [`StoreError::FilesAway`] where a bucket cannot be written to or read; [`StoreError::Damaged`] for an SQLite database
+    /// that is not whole (looked at where the last stop was not clean), or is missing beside its files; outages.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let disk = Disk::open(&options.url, &options.files)?;
         let store = Self::connect(options, None, disk).await?;
@@ -128,7 +131,9 @@ impl Store {
     /// Connects and applies migrations: what every process does, whether it runs the tape or not.
     async fn connect(options: StoreOptions, clock: Option<Clock>, disk: Disk) -> Result<Self, StoreError> {
         let file_store = FileStore::open(&options.files, options.bucket.as_ref()).await?;
-        let backend = Backend::connect(&options.url, options.readers, options.writers).await?;
+        let folder = options.bucket.is_none().then_some(options.files.as_path());
+        let connections = (options.readers, options.writers);
+        let backend = Backend::connect(&options.url, connections, folder).await?;
         let clocks = match clock {
             Some(clock) => Clocks::of_caller(clock),
             None => Clocks::start(backend.is_shared(), backend.reader(), backend.writer()).await?,
@@ -151,14 +156,16 @@ impl Store {
         if self.is_shared() {
             return Ok(());
         }
+        let clean = row(self.inner.backend.reader(), CLEAN, vec![]).await?;
+        if was_unclean(clean)? {
+            self.inner.backend.check_whole().await?;
+        }
         self.with_reserve(|| self.raise_revisions_once()).await
     }
 
     async fn raise_revisions_once(&self) -> Result<(), StoreError> {
         let tx = self.inner.backend.write().await?;
-        let clean = row(&tx, "SELECT value FROM meta WHERE \"key\" = 'clean'", vec![]).await?;
-        let clean = clean.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
-        if clean.is_some_and(|clean| clean != "yes") {
+        if was_unclean(row(&tx, CLEAN, vec![]).await?)? {
             run(
                 &tx,
                 "UPDATE batches SET rev = rev + $1 \
@@ -256,6 +263,13 @@ impl Store {
     }
 }
 
+/// True where the last stop was not marked as clean; before the first there is no mark.
+fn was_unclean(clean: Option<QueryResult>) -> Result<bool, StoreError> {
+    let clean = clean.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
+    Ok(clean.is_some_and(|clean| clean != "yes"))
+}
+
+const CLEAN: &str = "SELECT value FROM meta WHERE \"key\" = 'clean'";
 const SET_CLEAN: &str = "INSERT INTO meta (\"key\", value) VALUES ('clean', $1) \
      ON CONFLICT (\"key\") DO UPDATE SET value = excluded.value";
 const SET_PING: &str = "INSERT INTO meta (\"key\", value) VALUES ('ping', $1) \

@@ -292,6 +292,33 @@ async fn whoever_guesses_keeps_nobody_out_who_is_known() {
 }
 
 #[tokio::test]
+async fn nobody_guesses_a_password_at_a_session_of_another() {
+    let server = TestServer::start().await;
+    for name in ["ada", "bob"] {
+        server.add_person(name, "operator").await;
+    }
+    let ada = Browser::of(&server);
+    assert_eq!(ada.sign_in("ada", PASSWORD).await, 303);
+    let guess = json!({"current": "a wrong guess", "new": "kelp vane otter"});
+    let mut looked_at = 0;
+    let refused = loop {
+        let reply = ada.api(Method::POST, "/password", Some(&guess)).await;
+        if reply.status != 403 || looked_at > 20 {
+            break reply;
+        }
+        looked_at += 1;
+    };
+    refused.problem(429, "too_many");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1, "{refused:?}");
+    assert!((10..=20).contains(&looked_at), "{looked_at} guesses were looked at");
+    let right = json!({"current": PASSWORD, "new": "kelp vane otter"});
+    ada.api(Method::POST, "/password", Some(&right)).await.problem(429, "too_many");
+    let bob = Browser::of(&server);
+    assert_eq!(bob.sign_in("bob", PASSWORD).await, 303);
+    assert_eq!(bob.api(Method::POST, "/password", Some(&right)).await.status, 204, "each for themselves");
+}
+
+#[tokio::test]
 async fn who_did_what_is_in_the_log() {
     let server = TestServer::start().await;
     server.add_person("ada", "operator").await;

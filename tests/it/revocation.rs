@@ -19,6 +19,9 @@ const GRACE: Duration = Duration::from_secs(4);
 /// Rows of the batch whose results are downloaded: far more than the system buffers.
 const ROWS: u64 = 30_000;
 
+/// The uploads that make a batch at once, named after them.
+const NAMED: [&str; 4] = ["text", "ndjson", "csv", "form"];
+
 const TASKS: &str = r#"
 [[task]]
 name = "big"
@@ -50,14 +53,30 @@ struct UnderWay {
 /// Begins all of it, with these headers to come in by; batches are named after `round`.
 async fn begun(server: &TestServer, there: &Downloads, open: &Value, headers: &str, round: &str) -> UnderWay {
     let host = server.authority();
+    let announced = asked(server, headers, "/uploads", &json!({"name": "a", "bytes": 100})).await;
     let mut uploads = Vec::new();
-    for (kind, path, content_type, first) in [
-        ("text", format!("/batches?task=demo&name=text-{round}"), "text/plain", "1\n2\n3\n"),
-        ("ndjson", format!("/batches?task=demo&name=ndjson-{round}"), "application/x-ndjson", "1\n2\n3\n"),
-        ("csv", format!("/batches?task=csv-check&name=csv-{round}"), "text/csv", "a\n1\n2\n3\n"),
-        ("append", format!("/batches/{}/items?first_seq=1", id(open)), "text/plain", "1\n2\n3\n"),
+    for (kind, method, path, content_type, first) in [
+        ("text", "POST", format!("/batches?task=demo&name=text-{round}"), "text/plain", "1\n2\n3\n"),
+        (
+            "ndjson",
+            "POST",
+            format!("/batches?task=demo&name=ndjson-{round}"),
+            "application/x-ndjson",
+            "1\n2\n3\n",
+        ),
+        ("csv", "POST", format!("/batches?task=csv-check&name=csv-{round}"), "text/csv", "a\n1\n2\n3\n"),
+        ("append", "POST", format!("/batches/{}/items?first_seq=1", id(open)), "text/plain", "1\n2\n3\n"),
+        ("json", "POST", "/batches".to_owned(), "application/json", "{\"task\":\"demo\","),
+        (
+            "piece",
+            "PATCH",
+            format!("/uploads/{}", announced["id"].as_str().unwrap()),
+            "application/offset+octet-stream",
+            "1234567",
+        ),
         (
             "form",
+            "POST",
             "/batches".to_owned(),
             "multipart/form-data; boundary=b",
             &*format!(
@@ -70,8 +89,9 @@ async fn begun(server: &TestServer, there: &Downloads, open: &Value, headers: &s
     ] {
         let mut plain = Plain::dial(server).await;
         let head = format!(
-            "POST /api/v1{path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Type: {content_type}\r\n\
-             Transfer-Encoding: chunked\r\n\r\n"
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {host}\r\nOrigin: {}\r\n{headers}Content-Type: {content_type}\r\n\
+             Upload-Offset: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
+            server.base
         );
         assert!(plain.send(head.as_bytes()).await && plain.chunk(first.as_bytes()).await);
         uploads.push((kind, plain));
@@ -96,7 +116,7 @@ async fn begun(server: &TestServer, there: &Downloads, open: &Value, headers: &s
     // All that came first has been taken: the uploads have begun.
     for (kind, _) in &uploads {
         let deadline = Instant::now() + PATIENCE;
-        while *kind != "append" && server.named(&format!("{kind}-{round}")).await.is_none() {
+        while NAMED.contains(kind) && server.named(&format!("{kind}-{round}")).await.is_none() {
             assert!(Instant::now() < deadline, "{kind} never began");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -138,7 +158,7 @@ async fn has_ended(server: &TestServer, under_way: UnderWay, open: &Value, round
         let is_events = path.starts_with("/live/events");
         assert!(is_events || !came.ends_with("0\r\n\r\n"), "{path} passes for whole");
     }
-    for kind in ["text", "ndjson", "csv", "form"] {
+    for kind in NAMED {
         let batch =
             server.named(&format!("{kind}-{round}")).await.unwrap_or_else(|| panic!("no batch of {kind}"));
         let batch = server.finished(&batch).await;
@@ -156,8 +176,12 @@ async fn has_ended(server: &TestServer, under_way: UnderWay, open: &Value, round
 }
 
 async fn open_batch(server: &TestServer, by: &str) -> Value {
-    let body = json!({"task": "demo", "options": {"open": true}});
-    let request = server.client.post(server.url("/batches")).json(&body);
+    asked(server, by, "/batches", &json!({"task": "demo", "options": {"open": true}})).await
+}
+
+/// What a POST by these headers is answered.
+async fn asked(server: &TestServer, by: &str, path: &str, body: &Value) -> Value {
+    let request = server.client.post(server.url(path)).json(body);
     let mut headers = reqwest::header::HeaderMap::new();
     let (name, value) = by.trim_end().split_once(": ").unwrap();
     let name: reqwest::header::HeaderName = name.parse().unwrap();

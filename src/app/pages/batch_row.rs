@@ -28,7 +28,7 @@ pub fn batch_row(batch: Signal<Batch>, me: Option<&Me>, act: ServerAction<ActOn>
     view! {
         <li class="row">
             <span class="row-number">{batch.with_untracked(|batch| format!("#{}", batch.number))}</span>
-            <a class="row-name" href=href.clone()>{move || batch.with(|batch| words::shown(&batch.name))}</a>
+            <a class="row-name" href=href.clone()>{move || batch.with(|batch| words::name(&batch.name))}</a>
             <span class="row-task">{batch.with_untracked(|batch| words::shown(&batch.task))}</span>
             <ProgressBar batch=batch />
             <span class="row-counts">{counts}</span>

@@ -175,7 +175,7 @@ fn file_rows(id: BatchId, seq: Seq, files: &[FileRow]) -> Vec<AnyView> {
             .then(|| view! { <img class="preview" loading="lazy" src=href.clone() alt=format!("Preview of {}", file.name) /> });
         view! {
             <li>
-                <a href=href rel="external" download="">{words::shown(&file.name)}</a> " "
+                <a href=href rel="external" download="">{words::name(&file.name)}</a> " "
                 <span class="hint">{format!("{} · {}", words::bytes(file.bytes), words::shown(&file.media_type))}</span>
                 {preview}
             </li>

@@ -81,7 +81,7 @@ pub fn ways(batch: &Batch, seq: Seq) -> impl IntoView + use<> {
     });
     view! {
         <nav class="crumbs" aria-label="Item">
-            <a href=format!("/batches/{id}?from={seq}")>{format!("#{} {}", batch.number, words::shown(&batch.name))}</a>
+            <a href=format!("/batches/{id}?from={seq}")>{format!("#{} {}", batch.number, words::name(&batch.name))}</a>
             <span class="acts">
                 <span role="status" class="hint">{move || none_left.get().then_some("None has failed after this one.")}</span>
                 {previous} {next} {failed}

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{AskArgs, lookup};
 use crate::cli::CliError;
+use crate::cli::columns::json_line;
 use crate::cli::watch::{BatchName, sentence};
 use crate::protocol::{Batch, CancelRequest, FamilyId, ItemState, RetryRequest, Running, Seq};
 
@@ -104,8 +105,7 @@ async fn act(args: ActArgs, act: &str, body: &impl Serialize) -> Result<(), CliE
     };
     let batch: Batch = client.post(&format!("/batches/{id}/{act}"), body).await?;
     if args.json {
-        let line = serde_json::to_string(&batch).expect("a batch is plain data");
-        writeln!(io::stdout(), "{line}")?;
+        writeln!(io::stdout(), "{}", json_line(&batch))?;
     } else {
         writeln!(io::stdout(), "{}", sentence(&batch))?;
     }

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::AskArgs;
 use crate::cli::CliError;
+use crate::cli::columns::json_line;
 use crate::cli::table::{Align, TextTable};
 use crate::client::words;
 use crate::protocol::limits::PAGE_ROWS_MAX;
@@ -58,8 +59,7 @@ pub(in crate::cli) async fn list(args: ListArgs) -> Result<(), CliError> {
         let page: BatchPage = client.get("/batches", &query).await?;
         for batch in page.batches.iter().take(left as usize) {
             if args.json {
-                let line = serde_json::to_string(batch).expect("a batch is plain data");
-                writeln!(io::stdout(), "{line}")?;
+                writeln!(io::stdout(), "{}", json_line(batch))?;
             } else {
                 table.push(row(batch));
             }

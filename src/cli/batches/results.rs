@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 
 use super::{AskArgs, lookup};
 use crate::cli::CliError;
+use crate::cli::columns::visible;
 use crate::cli::watch::BatchName;
 use crate::client::words;
 
@@ -136,12 +137,54 @@ async fn into_file(
 
 async fn to_standard_output(response: Response) -> Result<(), CliError> {
     let mut chunks = response.bytes_stream();
+    let mut shown = io::stdout().is_terminal().then(ShownText::default);
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| {
             CliError::Tried(format!("the results were cut off ({error}): what was printed is not all"))
         })?;
-        io::stdout().write_all(&chunk)?;
+        match &mut shown {
+            // A terminal would obey what an item has written.
+            Some(shown) => io::stdout().write_all(shown.next(&chunk).as_bytes())?,
+            None => io::stdout().write_all(&chunk)?,
+        }
     }
     io::stdout().flush()?;
     Ok(())
+}
+
+/// Bytes of a text as they come, for a terminal.
+#[derive(Default)]
+struct ShownText {
+    /// The start of a character.
+    held: Vec<u8>,
+}
+
+impl ShownText {
+    /// What can be shown by now.
+    fn next(&mut self, bytes: &[u8]) -> String {
+        self.held.extend_from_slice(bytes);
+        let whole = match std::str::from_utf8(&self.held) {
+            Err(fault) if fault.error_len().is_none() => fault.valid_up_to(),
+            Ok(_) | Err(_) => self.held.len(),
+        };
+        let rest = self.held.split_off(whole);
+        let text = std::mem::replace(&mut self.held, rest);
+        visible(&String::from_utf8_lossy(&text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_move_no_cursor_wherever_their_bytes_are_cut() {
+        let text = "a,\u{1b}[2J\u{9b}2J\n照片,\u{202e}b\n";
+        for cut in 0..text.len() {
+            let mut shown = ShownText::default();
+            let (first, second) = text.as_bytes().split_at(cut);
+            let all = shown.next(first) + &shown.next(second);
+            assert_eq!(all, "a,␛[2J\u{fffd}2J\n照片,\u{fffd}b\n", "cut at {cut}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{AskArgs, lookup};
 use crate::cli::CliError;
-use crate::cli::columns::plain;
+use crate::cli::columns::{json_line, plain};
 use crate::cli::table::{Align, TextTable};
 use crate::cli::watch::BatchName;
 use crate::client::words;
@@ -37,12 +37,9 @@ pub(in crate::cli) async fn show(args: ShowArgs) -> Result<(), CliError> {
     let batch = lookup::find(&client, args.batch).await?;
     let families: FamilyPage = client.get(&format!("/batches/{}/families", batch.id), &[]).await?;
     if args.json {
-        let line = |value: serde_json::Result<String>| {
-            writeln!(io::stdout(), "{}", value.expect("rows are plain data"))
-        };
-        line(serde_json::to_string(&batch))?;
+        writeln!(io::stdout(), "{}", json_line(&batch))?;
         for family in &families.families {
-            line(serde_json::to_string(family))?;
+            writeln!(io::stdout(), "{}", json_line(family))?;
         }
         return Ok(());
     }

@@ -10,6 +10,7 @@ use super::show::{AsJson, print};
 use super::{AskArgs, lookup};
 use crate::cli::CliError;
 use crate::cli::api_client::ApiClient;
+use crate::cli::columns::json_line;
 use crate::cli::watch::sentence;
 use crate::protocol::{Batch, Schedule, ScheduleId};
 
@@ -67,8 +68,7 @@ pub(super) async fn run(args: ScheduleActArgs) -> Result<(), CliError> {
         client.json(|http, base| http.post(format!("{base}{path}")).header("idempotency-key", &key)).await?;
     let mut out = io::stdout();
     if as_json == AsJson::Yes {
-        let line = serde_json::to_string(&batch).expect("a batch is plain data");
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", json_line(&batch))?;
     } else if out.is_terminal() {
         writeln!(out, "{}", sentence(&batch))?;
     } else {

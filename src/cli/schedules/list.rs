@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::AskArgs;
 use crate::cli::CliError;
+use crate::cli::columns::json_line;
 use crate::cli::table::{Align, TextTable};
 use crate::client::words;
 use crate::protocol::limits::PAGE_ROWS_MAX;
@@ -37,8 +38,7 @@ pub(super) async fn list(args: ScheduleListArgs) -> Result<(), CliError> {
         let page: SchedulePage = client.get("/schedules", &query).await?;
         for schedule in page.schedules.iter().take(left as usize) {
             if args.json {
-                let line = serde_json::to_string(schedule).expect("a schedule is plain data");
-                writeln!(io::stdout(), "{line}")?;
+                writeln!(io::stdout(), "{}", json_line(schedule))?;
             } else {
                 table.push(row(schedule));
             }

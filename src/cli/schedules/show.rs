@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use super::list::next;
 use crate::cli::CliError;
-use crate::cli::columns::plain;
+use crate::cli::columns::{json_line, plain};
 use crate::client::words;
 use crate::protocol::Schedule;
 
@@ -14,8 +14,7 @@ use crate::protocol::Schedule;
 /// If standard output takes nothing.
 pub(super) fn print(schedule: &Schedule, as_json: AsJson) -> Result<(), CliError> {
     if as_json == AsJson::Yes {
-        let line = serde_json::to_string(schedule).expect("a schedule is plain data");
-        writeln!(io::stdout(), "{line}")?;
+        writeln!(io::stdout(), "{}", json_line(schedule))?;
         return Ok(());
     }
     let mut text = String::new();

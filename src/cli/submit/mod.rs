@@ -28,9 +28,11 @@ use self::files::{FileList, name_of};
 use self::input::InputText;
 use self::upload::{BatchUpload, UploadSource};
 use super::api_client::ApiClient;
+use super::columns::json_line;
 use super::reach::Reach;
 use super::watch::{Show, end_with, follow};
 use super::{CliError, EXIT_INTERRUPTED};
+use crate::protocol::text::is_unseen;
 use crate::protocol::{Batch, InputKind, TaskInfo, TaskPage};
 
 /// How long a batch that is given up may take to be cancelled.
@@ -210,6 +212,11 @@ fn fits(task: &TaskInfo, source: ItemSource) -> Result<(), CliError> {
 
 /// What the input is called.
 fn default_name(args: &RunArgs) -> Option<String> {
+    // The name of a file may hold what that of a batch may not.
+    named_after(args).map(|name| name.chars().map(|c| if is_unseen(c) { '_' } else { c }).collect())
+}
+
+fn named_after(args: &RunArgs) -> Option<String> {
     let single = args.lines.as_ref().or(args.csv.as_ref()).or(args.ndjson.as_ref());
     if let Some(path) = single {
         return (path.as_os_str() != "-").then(|| name_of(path));
@@ -225,7 +232,7 @@ fn default_name(args: &RunArgs) -> Option<String> {
 fn report(args: &RunArgs, client: &ApiClient, batch: &Batch) -> io::Result<()> {
     let mut out = io::stdout().lock();
     if args.json {
-        return writeln!(out, "{}", serde_json::to_string(batch).expect("a batch is plain data"));
+        return writeln!(out, "{}", json_line(batch));
     }
     if !out.is_terminal() {
         return writeln!(out, "{}", batch.id);

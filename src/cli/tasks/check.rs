@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::declared::{Secrets, registry};
 use super::samples::{self, SAMPLES_MAX, Sample};
+use crate::cli::columns::visible;
 use crate::cli::{CliError, InstallationArgs};
 use crate::protocol::{BatchId, InputKind, Json, Seq};
 use crate::tasks::{Item, Prepared, TaskContext, WorkCell};
@@ -117,18 +118,7 @@ pub(super) async fn check(check: Check) -> Result<(), CliError> {
 /// Prints a line, with whatever a terminal would obey in it made visible. Nobody may be reading any more: that stops
 /// nothing.
 fn say(line: &str) {
-    let harmless = |c: char| match c {
-        '\n' => '\n',
-        // Controls have pictures of their own; those of the second page, and what turns text around, have none.
-        '\0'..='\u{1f}' => char::from_u32(0x2400 + u32::from(c)).unwrap_or('\u{fffd}'),
-        '\u{7f}' => '\u{2421}',
-        '\u{80}'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            '\u{fffd}'
-        }
-        c => c,
-    };
-    let line: String = line.chars().map(harmless).collect();
-    let _nobody_reads = writeln!(std::io::stdout().lock(), "{line}");
+    let _nobody_reads = writeln!(std::io::stdout().lock(), "{}", visible(line));
 }
 
 /// Parameters from `NAME=VALUE`: JSON where the value is JSON of a type that the schema names, else text.

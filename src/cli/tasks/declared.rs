@@ -40,7 +40,7 @@ impl Secrets<'_> {
 pub(in crate::cli) fn registry(config: &Config, secrets: Secrets<'_>) -> Result<Registry, ConfigError> {
     let mut registry = built_in().on(&config.server.data);
     for task in &config.tasks {
-        let declaration = declaration(task, config.server.slots, secrets)?;
+        let declaration = declaration(task, Settings::of(config), secrets)?;
         registry.declare(declaration).map_err(|wrong| in_place(task, wrong))?;
     }
     Ok(registry)
@@ -49,10 +49,10 @@ pub(in crate::cli) fn registry(config: &Config, secrets: Secrets<'_>) -> Result<
 /// Reads the file of `sources` anew and declares its tasks, of which one without `processes` has as many as `config`
 /// gives the node slots. Of all else in the file it is only seen whether it is right.
 pub(in crate::cli) fn reread(sources: Sources, config: &Config) -> Reread {
-    let (slots, secrets) = (config.server.slots, Secrets::of(config.server.role));
+    let (settings, secrets) = (Settings::of(config), Secrets::of(config.server.role));
     Box::new(move |registry| {
         let tasks = sources.read()?.tasks;
-        let declarations = tasks.iter().map(|task| declaration(task, slots, secrets));
+        let declarations = tasks.iter().map(|task| declaration(task, settings, secrets));
         let declarations = declarations.collect::<Result<Vec<_>, _>>()?;
         registry.redeclare(declarations).map_err(|(at, wrong)| in_place(&tasks[at], wrong))
     })
@@ -67,11 +67,28 @@ fn in_place(task: &TaskConfig, wrong: Misdeclared) -> ConfigError {
     ConfigError::Setting { place: place.clone(), problem: format!("task.{key}: {problem}") }
 }
 
-fn declaration(task: &TaskConfig, slots: u32, secrets: Secrets<'_>) -> Result<Declaration, ConfigError> {
+/// What of the other settings holds where a task says nothing.
+#[derive(Clone, Copy)]
+struct Settings {
+    slots: u32,
+    files_bytes_max: u64,
+}
+
+impl Settings {
+    fn of(config: &Config) -> Self {
+        Self { slots: config.server.slots, files_bytes_max: config.limits.files_bytes_per_item_max }
+    }
+}
+
+fn declaration(
+    task: &TaskConfig,
+    settings: Settings,
+    secrets: Secrets<'_>,
+) -> Result<Declaration, ConfigError> {
     let way = match &task.run {
         RunConfig::Command(argv) => Invocation::OneShot(argv.clone()),
         RunConfig::Worker { argv, processes } => {
-            Invocation::Worker { argv: argv.clone(), processes: processes.unwrap_or(slots) }
+            Invocation::Worker { argv: argv.clone(), processes: processes.unwrap_or(settings.slots) }
         }
     };
     let secrets = match secrets {
@@ -79,7 +96,7 @@ fn declaration(task: &TaskConfig, slots: u32, secrets: Secrets<'_>) -> Result<De
         Secrets::OfTask(name) if name == task.name => read_secrets(task)?,
         Secrets::OfTask(_) | Secrets::LeftOut => BTreeMap::new(),
     };
-    let (process_limits, output_limits) = limits(&task.limits);
+    let (process_limits, output_limits) = limits(&task.limits, settings);
     Ok(Declaration {
         name: task.name.clone(),
         title: task.title.clone().unwrap_or_else(|| title_of(&task.name)),
@@ -96,7 +113,7 @@ fn declaration(task: &TaskConfig, slots: u32, secrets: Secrets<'_>) -> Result<De
     })
 }
 
-fn limits(given: &TaskLimitsConfig) -> (ProcessLimits, OutputLimits) {
+fn limits(given: &TaskLimitsConfig, settings: Settings) -> (ProcessLimits, OutputLimits) {
     let process = ProcessLimits {
         memory_bytes_max: given.memory_bytes_max,
         file_bytes_max: given.file_bytes_max,
@@ -108,7 +125,7 @@ fn limits(given: &TaskLimitsConfig) -> (ProcessLimits, OutputLimits) {
         lines_max: given.lines_max.unwrap_or(usual.lines_max),
         output_bytes_max: given.output_bytes_max.unwrap_or(usual.output_bytes_max),
         files_max: given.files_max.unwrap_or(usual.files_max),
-        files_bytes_max: given.files_bytes_max.unwrap_or(usual.files_bytes_max),
+        files_bytes_max: given.files_bytes_max.unwrap_or(settings.files_bytes_max),
     };
     (process, output)
 }

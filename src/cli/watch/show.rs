@@ -12,6 +12,7 @@ use super::bar::Ink;
 use super::follow::WatchEvent;
 use super::line::{self, Contact};
 use super::sentences;
+use crate::cli::columns::escaped_json;
 use crate::client::words::per_mille;
 use crate::protocol::{Batch, Row};
 
@@ -67,7 +68,11 @@ impl Show {
                 report(event)?;
                 match event {
                     WatchEvent::Row(batch) => {
-                        writeln!(io::stdout(), "{}", Row::Batch(Box::new(batch.clone())).to_json())
+                        writeln!(
+                            io::stdout(),
+                            "{}",
+                            escaped_json(&Row::Batch(Box::new(batch.clone())).to_json())
+                        )
                     }
                     _ => Ok(()),
                 }

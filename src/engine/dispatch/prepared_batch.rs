@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::engine::EngineOptions;
-use crate::engine::flow::{MovingMean, PreparedBatch};
+use crate::engine::flow::{LeftBytes, MovingMean, PreparedBatch};
 use crate::protocol::BatchId;
 use crate::store::{BatchRecord, RetryPolicy};
 use crate::tasks::{Prepared, Registry};
@@ -18,6 +18,7 @@ const TIME_LIMIT_SECONDS_MAX: f64 = 31_536_000.0;
 pub struct Preparer {
     tasks: Arc<Registry>,
     policy: RetryPolicy,
+    files_bytes_max: u64,
     /// Path of the folder for the files of running attempts.
     work: String,
     /// Tasks of batches that are being stored right now: at most one for each create that is under way.
@@ -41,7 +42,8 @@ impl Preparer {
     /// For the tasks of this node.
     pub fn new(tasks: Arc<Registry>, options: &EngineOptions) -> Self {
         let (policy, work) = (RetryPolicy::new(options.attempts_max), options.work.display().to_string());
-        Self { tasks, policy, work, ahead: Mutex::default() }
+        let files_bytes_max = options.files_bytes_per_batch_max;
+        Self { tasks, policy, files_bytes_max, work, ahead: Mutex::default() }
     }
 
     /// Names of the tasks that are known here.
@@ -94,6 +96,7 @@ impl Preparer {
             out_prefix: format!("{}/{}-", self.work, batch.id).into(),
             pace_ns: MovingMean::default(),
             input_bytes: MovingMean::default(),
+            left_bytes: LeftBytes::new(self.files_bytes_max),
             served: AtomicU64::new(0),
             prepared,
         })

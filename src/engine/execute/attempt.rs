@@ -6,13 +6,13 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use super::failure_family::InputSample;
 use super::kept_files::take_files;
-use super::verdict::{Ended, Verdict};
+use super::verdict::{Ended, Verdict, stopped};
 use crate::engine::dispatch::Slot;
 use crate::engine::flow::{Chunk, FileInput, StopReason};
 use crate::protocol::{InputKind, Json, Timestamp, limits};
@@ -36,11 +36,11 @@ pub async fn attempt(
     let sample = InputSample::new(chunk.batch.source, chunk.record.input, &input.json);
     let cell = fresh_cell(spare);
     let (item, _local_file) = prepared(store, chunk, input).await;
-    let verdict = match item {
-        Err(verdict) => verdict,
+    let (verdict, deadline) = match item {
+        Err(verdict) => (verdict, None),
         Ok(item) => run(slot, chunk, item, &cell).await,
     };
-    let (verdict, files) = take_files(store, chunk, &cell, verdict).await;
+    let (verdict, files) = take_files(store, chunk, &cell, verdict, deadline).await;
     if cell.has_folder() {
         let out = format!("{}{seq}-{}", chunk.batch.out_prefix, chunk.attempt);
         remove_folder(Path::new(&out)).await;
@@ -125,7 +125,11 @@ async fn prepared(
     }
 }
 
-async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> Verdict {
+/// When an attempt has to be over.
+type Deadline = tokio::time::Instant;
+
+/// Runs the item; how it ended, and by when all of its attempt has to be over, where its time has run.
+async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> (Verdict, Option<Deadline>) {
     let (token, prefix) = (chunk.stop.token.clone(), &chunk.batch.out_prefix);
     let context = TaskContext::of_attempt(Arc::clone(cell), token, prefix, item.seq, item.attempt)
         .within(chunk.batch.time_limit);
@@ -136,11 +140,11 @@ async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> Ve
     let started = catch_unwind(AssertUnwindSafe(|| chunk.batch.prepared.run(item, context)));
     let mut run = match started {
         Ok(run) => run,
-        Err(panic) => return Verdict::Failed(panicked(panic.as_ref())),
+        Err(panic) => return (Verdict::Failed(panicked(panic.as_ref())), None),
     };
     // Quick items end at the first poll: for them neither timer nor stop is set up.
     let ended = match poll_fn(|context| Poll::Ready(poll_caught(&mut run, context))).await {
-        Poll::Ready(outcome) => verdict_of(outcome),
+        Poll::Ready(outcome) => (verdict_of(outcome), None),
         Poll::Pending => {
             slot.show(Some(Arc::clone(cell)));
             wait(&mut run, chunk, cell).await
@@ -152,11 +156,18 @@ async fn run(slot: &Slot, chunk: &Chunk, item: Item, cell: &Arc<WorkCell>) -> Ve
 }
 
 /// Waits for the run, the time limit or the stop, whichever is first; then for the run to give way.
-async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> Verdict {
+async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> (Verdict, Option<Deadline>) {
+    let deadline = OnceLock::new();
+    let verdict = wait_until(run, chunk, cell, &deadline).await;
+    (verdict, deadline.into_inner())
+}
+
+/// As [`wait`]; notes in `deadline` when the time is up, once it runs.
+async fn wait_until(run: &mut Run, chunk: &Chunk, cell: &WorkCell, deadline: &OnceLock<Deadline>) -> Verdict {
     let (stop, limit) = (&chunk.stop, chunk.batch.time_limit);
     let time_is_up = async {
         cell.time_runs().await;
-        tokio::time::sleep(limit).await;
+        tokio::time::sleep_until(*deadline.get_or_init(|| Deadline::now() + limit)).await;
     };
     let mut ended = poll_fn(|context| poll_caught(run, context));
     let timed_out = tokio::select! {
@@ -181,14 +192,6 @@ async fn wait(run: &mut Run, chunk: &Chunk, cell: &WorkCell) -> Verdict {
         (false, Some(StopReason::Lost), _) => Verdict::Lost,
         (false, _, Ok(Ok(result))) => verdict_of(Ok(result)),
         (false, reason, _) => stopped(reason.unwrap_or(StopReason::Release)),
-    }
-}
-
-fn stopped(reason: StopReason) -> Verdict {
-    match reason {
-        StopReason::Cancel => Verdict::Cancelled,
-        StopReason::Release => Verdict::Released,
-        StopReason::Lost => Verdict::Lost,
     }
 }
 

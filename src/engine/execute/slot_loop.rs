@@ -103,7 +103,7 @@ impl SlotLoop {
             return Duration::ZERO;
         }
         let begun = Instant::now();
-        keep_files(&self.store, &mut ended).await;
+        keep_files(&self.store, chunk, &mut ended).await;
         for ended in ended {
             result.add(chunk, ended, || self.store.steady());
         }

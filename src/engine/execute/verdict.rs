@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::failure_family::{InputSample, family};
-use crate::engine::flow::{Chunk, ChunkResult, NamedFile};
+use crate::engine::flow::{Chunk, ChunkResult, NamedFile, StopReason};
 use crate::protocol::{AttemptOutcome, FamilyId, ItemState, Json, Seq, Timestamp};
 use crate::store::{AttemptRecord, FileSide, LOST, OutcomeRun, POISON, RetryItem, RetryPolicy, SeqRange};
 use crate::tasks::{Again, TaskError};
@@ -34,6 +34,15 @@ pub enum Verdict {
     Released,
     /// The lease is gone: nothing is recorded.
     Lost,
+}
+
+/// The verdict of an item that was stopped.
+pub fn stopped(reason: StopReason) -> Verdict {
+    match reason {
+        StopReason::Cancel => Verdict::Cancelled,
+        StopReason::Release => Verdict::Released,
+        StopReason::Lost => Verdict::Lost,
+    }
 }
 
 /// One attempt that is over.

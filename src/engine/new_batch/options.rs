@@ -4,6 +4,7 @@ use url::Url;
 
 use super::invalid;
 use crate::engine::EngineError;
+use crate::protocol::text::is_unseen;
 use crate::protocol::{Options, limits};
 
 /// Attempts per item at most.
@@ -24,8 +25,11 @@ pub fn name(given: &str) -> Result<String, EngineError> {
     if name.is_empty() || name.chars().count() > most {
         return Err(invalid(format!("A batch's name has 1 to {most} characters.")));
     }
-    if name.chars().any(char::is_control) {
-        return Err(invalid("name: one line of text is expected"));
+    if let Some(unseen) = name.chars().find(|c| is_unseen(*c)) {
+        let code = u32::from(unseen);
+        return Err(invalid(format!(
+            "name: one line of text is expected, and no U+{code:04X}, which nobody sees"
+        )));
     }
     Ok(name.to_owned())
 }

@@ -229,6 +229,7 @@ fn is_defect(error: &StoreError) -> bool {
         | StoreError::OverBound(_) => true,
         StoreError::DiskFull
         | StoreError::Busy(_)
+        | StoreError::Damaged(_)
         | StoreError::ContentGone
         | StoreError::FilesAway(_)
         | StoreError::Database(_)

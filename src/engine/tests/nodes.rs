@@ -40,6 +40,7 @@ impl Node {
             attempts_max: 5,
             retention_days: 30,
             items_per_batch_max: 1_000_000,
+            files_bytes_per_batch_max: u64::MAX,
             work: folder.join(name),
         };
         let engine = Engine::start(store.clone(), tasks, hub.clone(), options).await.unwrap();

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::formula::unmarked;
 use super::options::{CsvOptions, DuplicateColumns, FirstRow};
 use super::reader::CsvRecord;
 use crate::formats::lines::too_long;
@@ -27,6 +28,8 @@ enum ColumnUse {
 pub(super) struct CsvHeader {
     options: CsvOptions,
     is_read: bool,
+    /// It has all columns of an export: its cells are marked as those of one are.
+    is_export: bool,
     /// Names of those that are kept.
     columns: Vec<String>,
     uses: Vec<ColumnUse>,
@@ -76,6 +79,7 @@ impl CsvHeader {
             let field = field?;
             match self.uses.get(at) {
                 Some(ColumnUse::Kept(key)) => {
+                    let field = if self.is_export { unmarked(field) } else { field };
                     object.push(if object.is_empty() { '{' } else { ',' });
                     object.push_str(key);
                     object.push_str(Json::string(field).as_str());
@@ -115,7 +119,7 @@ impl CsvHeader {
         }
         self.width = record.width();
         let names = match self.options.first_row {
-            FirstRow::Header => named(record)?,
+            FirstRow::Header => self.named(record)?,
             FirstRow::Record => (1..=record.width()).map(|at| format!("column_{at}")).collect(),
         };
         let kept = self.mapped(&names)?;
@@ -198,19 +202,23 @@ impl CsvHeader {
         }
         Ok(distinct)
     }
-}
 
-/// The names in the header, without the empty ones at its end.
-fn named(record: &CsvRecord<'_>) -> Result<Vec<String>, ApiError> {
-    let mut names = Vec::with_capacity(record.width());
-    for name in record.fields() {
-        names.push(name?.to_owned());
+    /// The names in the header, without the empty ones at its end.
+    fn named(&mut self, record: &CsvRecord<'_>) -> Result<Vec<String>, ApiError> {
+        let mut names = Vec::with_capacity(record.width());
+        for name in record.fields() {
+            names.push(name?.to_owned());
+        }
+        let width = names.iter().rposition(|name| !name.is_empty()).map_or(0, |at| at + 1);
+        let nameless = names[..width].iter().position(String::is_empty);
+        if let Some(at) = nameless.or((width == 0).then_some(0)) {
+            return Err(ApiError::invalid(format!("Column {} has no name in the header.", at + 1)));
+        }
+        names.truncate(width);
+        self.is_export = EXPORTED_COLUMNS.iter().all(|own| names.iter().any(|name| name == own));
+        if self.is_export {
+            names.iter_mut().for_each(|name| *name = unmarked(name).to_owned());
+        }
+        Ok(names)
     }
-    let width = names.iter().rposition(|name| !name.is_empty()).map_or(0, |at| at + 1);
-    let nameless = names[..width].iter().position(String::is_empty);
-    if let Some(at) = nameless.or((width == 0).then_some(0)) {
-        return Err(ApiError::invalid(format!("Column {} has no name in the header.", at + 1)));
-    }
-    names.truncate(width);
-    Ok(names)
 }

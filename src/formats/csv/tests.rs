@@ -170,3 +170,14 @@ proptest! {
         prop_assert_eq!(whole, pieces);
     }
 }
+
+#[test]
+fn cells_of_an_export_come_back_as_they_were() {
+    let body = "'=col,milepost_seq,milepost_state,milepost_error,result\n'=1+1,1,succeeded,,'@x\n''=2,2,failed,,\n'tis,3,failed,,\n";
+    let (columns, items) = decode(b',', [body.as_bytes()]).unwrap();
+    assert_eq!(columns, ["=col"]);
+    assert_eq!(items, [r#"{"=col":"=1+1"}"#, r#"{"=col":"'=2"}"#, r#"{"=col":"'tis"}"#]);
+    // Any other table says what it says.
+    let (_columns, items) = decode(b',', [&b"a,milepost_seq\n'=1,1\n"[..]]).unwrap();
+    assert_eq!(items, [r#"{"a":"'=1"}"#]);
+}

@@ -22,7 +22,7 @@ use crate::formats::stream::{ItemStream, StreamFormat};
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
 use crate::server::AppState;
 use crate::server::extract::{
-    PathParams, QueryParams, Who, content_length, essence, is_limit, is_revoked, unsupported, whole_body,
+    PathParams, QueryParams, Who, carrier_fault, content_length, essence, unsupported, whole_body,
 };
 use crate::service::submit::{Addition, IdempotencyKey, Submission, Submitted};
 
@@ -133,15 +133,8 @@ fn form(state: &AppState, headers: &HeaderMap, body: Body) -> Result<FormBody, A
 /// A body as it comes.
 pub(super) fn bytes(body: Body) -> ByteStream {
     Box::pin(body.into_data_stream().map_err(|fault| {
-        // The gate's own bound on bodies, and a sender who may no longer come in, told apart from a body cut short.
-        let kind = if is_limit(&fault) {
-            ErrorKind::FileTooLarge
-        } else if is_revoked(&fault) {
-            ErrorKind::PermissionDenied
-        } else {
-            ErrorKind::Other
-        };
-        std::io::Error::new(kind, fault)
+        // What the gate has ended is told apart from a body cut short.
+        std::io::Error::new(carrier_fault(&fault).unwrap_or(ErrorKind::Other), fault)
     }))
 }
 

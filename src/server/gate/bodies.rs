@@ -1,7 +1,8 @@
 //! What holds for the body of every request and of every answer.
 //!
 //! [`read_or_close`]: an answer that leaves before its request was read to the end says `Connection: close`, or what is
-//! left of it is read. [`paced`]: a body that comes too slowly ends in an error. A connection that was not said to close takes the next request.
+//! left of it is read. [`paced`]: a body that comes too slowly, or is still coming a while after the stop, ends in an error.
+//! A connection that was not said to close takes the next request.
 
 use std::io;
 use std::pin::Pin;
@@ -10,13 +11,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio_util::sync::CancellationToken;
 
 use super::limits::{BODY_BYTES_PER_S_MIN, BODY_WAIT_MAX, STREAM_BYTES_PER_S_MIN};
 use crate::server::extract::essence;
@@ -127,10 +129,16 @@ async fn drain(mut body: Body) -> bool {
     tokio::time::timeout(DRAIN_MAX, reading).await.unwrap_or(false)
 }
 
-/// A body that must come at a least rate.
+/// How long after the stop a body may still come; what has not come by then is answered 503. Less than the connections are
+/// given to end.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// A body that must come at a least rate, and before the end of the process.
 struct PacedBody {
     body: Body,
     debt: TransferDebt,
+    /// Ready once no more of it is waited for.
+    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl HttpBody for PacedBody {
@@ -142,6 +150,10 @@ impl HttpBody for PacedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
+        if this.stopped.as_mut().poll(cx).is_ready() {
+            let stopping = io::Error::new(io::ErrorKind::ResourceBusy, "the server is stopping");
+            return Poll::Ready(Some(Err(axum::Error::new(stopping))));
+        }
         match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => {
                 let bytes =
@@ -166,8 +178,9 @@ impl HttpBody for PacedBody {
     }
 }
 
-/// Holds the body of a request to a least rate: what carries items may come as it is made, all else is at hand.
-pub async fn paced(request: Request, next: Next) -> Response {
+/// Holds the body of a request to a least rate: what carries items may come as it is made, all else is at hand. At `stop`
+/// it ends soon.
+pub async fn paced(State(stop): State<CancellationToken>, request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
@@ -176,7 +189,15 @@ pub async fn paced(request: Request, next: Next) -> Response {
         _ => STREAM_BYTES_PER_S_MIN,
     };
     let debt = TransferDebt::new(bytes_per_s_min, BODY_WAIT_MAX);
-    next.run(request.map(|body| Body::new(PacedBody { body, debt }))).await
+    let stopped = after(stop);
+    next.run(request.map(|body| Body::new(PacedBody { body, debt, stopped }))).await
+}
+
+fn after(stop: CancellationToken) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        stop.cancelled().await;
+        tokio::time::sleep(STOP_GRACE).await;
+    })
 }
 
 #[cfg(test)]
@@ -203,7 +224,7 @@ mod tests {
         let first = stream::iter([Ok::<_, io::Error>(Bytes::from_static(b"name=a"))]);
         let body = Body::from_stream(futures_util::StreamExt::chain(first, stream::pending()));
         let debt = TransferDebt::new(10, Duration::from_millis(50));
-        let mut slow = Body::new(PacedBody { body, debt });
+        let mut slow = Body::new(PacedBody { body, debt, stopped: after(CancellationToken::new()) });
         assert!(slow.frame().await.is_some_and(|frame| frame.is_ok()));
         let cut = slow.frame().await.unwrap().unwrap_err();
         assert!(cut.to_string().contains("too slowly"), "{cut}");

@@ -23,6 +23,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::writer::{Broken, SocketWriter, WriterStream};
 use crate::hub::{Outlet as _, WireFrame};
 use crate::protocol::CloseCode;
+use crate::server::transport::{FragmentMeter, TooManyFragments};
 
 /// Bytes read from the socket at once: the library's default of 128 KiB is held by every idle connection.
 const READ_BUFFER_BYTES: usize = 1024;
@@ -64,7 +65,10 @@ impl SocketReader {
             .max_write_buffer_size(CONTROL_BUFFER_BYTES)
             .max_message_size(Some(message_bytes_max))
             .max_frame_size(Some(message_bytes_max));
-        let plain = WriterStream(Arc::clone(&out));
+        let mut meter = FragmentMeter::default();
+        // What came with the upgrade is a buffer at most: too little to refuse.
+        let _few = meter.follow(&read);
+        let plain = WriterStream::new(Arc::clone(&out), meter);
         // Copied: what came is next to nothing, in a buffer of 8 KiB that would be kept as long as the connection.
         let read = read.to_vec();
         let socket = WebSocketStream::from_partially_read(plain, read, Role::Server, Some(config)).await;
@@ -161,6 +165,9 @@ fn why(error: &Error) -> Broken {
         Error::Utf8(_) => Broken::Refused(CloseCode::NotUtf8, "not UTF-8"),
         Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Broken::Gone,
         Error::Protocol(_) => Broken::Refused(CloseCode::ProtocolError, "not a WebSocket frame"),
+        Error::Io(fault) if fault.get_ref().is_some_and(|fault| fault.is::<TooManyFragments>()) => {
+            Broken::Refused(CloseCode::TooMany, "too many frames of one message")
+        }
         _ => Broken::Gone,
     }
 }

@@ -21,6 +21,7 @@ use tokio::net::TcpStream;
 
 use crate::hub::{Outlet, WireFrame};
 use crate::protocol::CloseCode;
+use crate::server::transport::FragmentMeter;
 
 /// Why a socket can no longer be used.
 #[derive(Debug)]
@@ -53,7 +54,17 @@ struct Left {
 }
 
 /// The connection as the library reads it; what it writes (pongs, a close) goes the way of the frames, in one piece.
-pub struct WriterStream(pub Arc<SocketWriter>);
+pub struct WriterStream {
+    writer: Arc<SocketWriter>,
+    meter: FragmentMeter,
+}
+
+impl WriterStream {
+    /// Over `writer`; what the library has of the connection before it reads must have passed `meter`.
+    pub fn new(writer: Arc<SocketWriter>, meter: FragmentMeter) -> Self {
+        Self { writer, meter }
+    }
+}
 
 impl SocketWriter {
     /// Over a connection after its upgrade.
@@ -153,14 +164,15 @@ impl Outlet for SocketWriter {
 
 impl AsyncRead for WriterStream {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            ready!(self.0.stream.poll_read_ready(cx))?;
-            match self.0.stream.try_read(buffer.initialize_unfilled()) {
+            ready!(self.writer.stream.poll_read_ready(cx))?;
+            match self.writer.stream.try_read(buffer.initialize_unfilled()) {
                 Ok(count) => {
+                    self.meter.follow(&buffer.initialize_unfilled()[..count])?;
                     buffer.advance(count);
                     return Poll::Ready(Ok(()));
                 }
@@ -175,8 +187,8 @@ impl AsyncWrite for WriterStream {
     /// Always takes all: what the system does not take waits behind the frames.
     fn poll_write(self: Pin<&mut Self>, _cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if !bytes.is_empty() {
-            self.0.wait([Bytes::copy_from_slice(bytes)]);
-            self.0.go_on();
+            self.writer.wait([Bytes::copy_from_slice(bytes)]);
+            self.writer.go_on();
         }
         Poll::Ready(Ok(bytes.len()))
     }
@@ -186,7 +198,7 @@ impl AsyncWrite for WriterStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&self.0.stream).shutdown(Shutdown::Write))
+        Poll::Ready(SockRef::from(&self.writer.stream).shutdown(Shutdown::Write))
     }
 }
 
@@ -241,7 +253,7 @@ mod tests {
             0,
             "the client has the end, and no part of a frame"
         );
-        let mut plain = WriterStream(Arc::new(out));
+        let mut plain = WriterStream::new(Arc::new(out), FragmentMeter::default());
         assert_eq!(plain.read(&mut [0; 64]).await.unwrap(), 0, "so does whoever reads");
     }
 }

@@ -8,6 +8,8 @@ use std::collections::HashSet;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::protocol::text::is_unseen;
+
 /// The entry that says which item left which file.
 pub(super) const MANIFEST: &str = "manifest.ndjson";
 /// Bytes of one part of a name; a longer one loses its middle, never its extension. Most systems take 255.
@@ -83,7 +85,7 @@ fn folders<'a>(named: impl Iterator<Item = &'a str>) -> String {
 /// One part of a name with `_` for each sign that some system refuses, and no longer than it may be.
 fn part(name: &str) -> String {
     let is_refused =
-        |c: char| c.is_control() || matches!(c, '<' | '>' | ':' | '"' | '/' | '\\' | '|' | '?' | '*');
+        |c: char| is_unseen(c) || matches!(c, '<' | '>' | ':' | '"' | '/' | '\\' | '|' | '?' | '*');
     let mut part: String = name.chars().map(|c| if is_refused(c) { '_' } else { c }).collect();
     if part.len() > PART_BYTES_MAX {
         let (stem, extension) = stem_and_extension(&part);

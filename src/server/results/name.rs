@@ -5,6 +5,8 @@
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::protocol::text::is_unseen;
+
 /// Characters of a name made from a batch's name at most.
 const STEM_CHARS_MAX: usize = 60;
 
@@ -41,11 +43,13 @@ pub(super) fn stem(batch_name: &str, number: i64) -> String {
 pub(super) fn disposition(name: &str) -> HeaderValue {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = if name.is_empty() { "file" } else { name };
+    // A browser shows the name, and its ending is what people go by.
+    let name: String = name.chars().map(|c| if is_unseen(c) { '_' } else { c }).collect();
     let plain: String = name
         .chars()
         .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })
         .collect();
-    let encoded = utf8_percent_encode(name, NOT_ATTR_CHAR);
+    let encoded = utf8_percent_encode(&name, NOT_ATTR_CHAR);
     HeaderValue::try_from(format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}"))
         .expect("only graphic ASCII is left")
 }

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::pages::ResultItem;
+use crate::formats::csv::formula::marked;
 use crate::protocol::{InputKind, Json};
 use crate::store::{BatchRecord, PLAIN_COLUMN};
 
@@ -57,7 +58,7 @@ impl Table {
     /// The first line.
     pub(super) fn header(&self, mark: ByteOrderMark) -> Vec<u8> {
         let mut writer = writer();
-        write(&mut writer, self.header.iter().map(|name| safe(name.clone())));
+        write(&mut writer, self.header.iter().map(|name| marked(name.clone())));
         let header = finish(writer);
         match mark {
             ByteOrderMark::First => ["\u{feff}".as_bytes(), &header].concat(),
@@ -69,7 +70,7 @@ impl Table {
     pub(super) fn rows(&self, items: &[ResultItem]) -> Vec<u8> {
         let mut writer = writer();
         for item in items {
-            write(&mut writer, self.cells(item).into_iter().map(safe));
+            write(&mut writer, self.cells(item).into_iter().map(marked));
         }
         finish(writer)
     }
@@ -167,30 +168,6 @@ fn cell(value: &Json) -> String {
     if value.as_str() == "null" { String::new() } else { value.display_text() }
 }
 
-/// A spreadsheet runs a cell that starts so, unless it is a plain number.
-fn safe(cell: String) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && !is_plain_number(&cell) {
-        return format!("'{cell}");
-    }
-    cell
-}
-
-/// A sign, digits, perhaps a fraction and an exponent.
-fn is_plain_number(text: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    let (number, exponent) = match unsigned.split_once(['e', 'E']) {
-        Some((number, exponent)) => (number, Some(exponent)),
-        None => (unsigned, None),
-    };
-    let number_fits = match number.split_once('.') {
-        Some((whole, fraction)) => digits(whole) && digits(fraction),
-        None => digits(number),
-    };
-    number_fits
-        && exponent.is_none_or(|exponent| digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent)))
-}
-
 fn writer() -> csv::Writer<Vec<u8>> {
     csv::WriterBuilder::new().from_writer(Vec::new())
 }
@@ -234,23 +211,6 @@ mod tests {
         };
         table.header = header(&table.input_columns, &table.result_columns);
         table
-    }
-
-    #[test]
-    fn formulas_are_text_and_numbers_are_numbers() {
-        for (cell, shown) in [
-            ("=1+1", "'=1+1"),
-            ("-5", "-5"),
-            ("+4.25e-3", "+4.25e-3"),
-            ("-5+cmd", "'-5+cmd"),
-            ("+49 30 1234", "'+49 30 1234"),
-            ("@x", "'@x"),
-            ("\tx", "'\tx"),
-            ("-", "'-"),
-            ("a=b", "a=b"),
-        ] {
-            assert_eq!(safe(cell.to_owned()), shown);
-        }
     }
 
     #[test]

@@ -142,14 +142,15 @@ impl People {
     /// Changes the caller's own password. All their other sessions end.
     ///
     /// # Errors
-    /// `not_allowed` where they have none (a token, the one-time link), or `current` is not right; `invalid` for a new one that
-    /// is not taken.
+    /// `not_allowed` where they have none (a token, the one-time link), or `current` is not right; `too_many` after several
+    /// tries in a minute; `invalid` for a new one that is not taken.
     pub async fn change_password(&self, caller: &Caller, change: PasswordChange) -> Result<(), ApiError> {
         may(caller, Action::ManageOwnAccess, Target::Installation)?;
         let refused = |detail: &str| ApiError::new(ErrorCode::NotAllowed, detail);
         let Via::Login(login) = &caller.via else {
             return Err(refused("A password is changed by whoever is signed in with it."));
         };
+        self.inner.change_rate.admit(&caller.name)?;
         let person = self.inner.store.person(&caller.name).await?;
         let stored = person.map(|person| person.password_hash).filter(|hash| !hash.is_empty());
         if !self.inner.passwords.verify(change.current, stored).await? {

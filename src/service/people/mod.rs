@@ -3,12 +3,14 @@
 //! ```text
 //! accounts       people, their passwords and sessions    password  the slow hash
 //! access_tokens  tokens, and the log of acts             outside   who is named by a proxy or a provider
+//! change_rate    the brake on guessing one's own password
 //! ```
 //!
 //! A caller is made here or nowhere; a login, token or person taken away is gone for the next request.
 
 mod access_tokens;
 mod accounts;
+mod change_rate;
 mod outside;
 mod password;
 
@@ -17,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
+use self::change_rate::ChangeRate;
 use self::outside::LoggedNames;
 use self::password::Passwords;
 use super::caller::Grant;
@@ -90,6 +93,7 @@ pub struct People {
 pub(in crate::service) struct Inner {
     pub(in crate::service) store: Store,
     pub(in crate::service) passwords: Passwords,
+    change_rate: ChangeRate,
     /// Hash of the one-time code until it is used. Held for an instant, never across an await.
     first_link: Mutex<Option<String>>,
     /// Since when refused sign-ins are counted, and how many there were.
@@ -143,6 +147,7 @@ impl People {
             inner: Arc::new(Inner {
                 store,
                 passwords: Passwords::default(),
+                change_rate: ChangeRate::default(),
                 first_link: Mutex::new(None),
                 refusals_logged: Mutex::default(),
                 outside_refusals: Mutex::default(),

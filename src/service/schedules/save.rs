@@ -8,6 +8,7 @@ use crate::engine::ScheduledItems;
 use crate::protocol::limits::{
     NAME_CHARS_MAX, SCHEDULE_FILES_MAX, SCHEDULE_ITEMS_MAX, SCHEDULES_PER_OWNER_MAX,
 };
+use crate::protocol::text::is_unseen;
 use crate::protocol::{
     ApiError, BatchId, ErrorCode, InputKind, Json, NewSchedule, Options, Schedule, ScheduleId, SchedulePatch,
     SchedulePreview, ScheduleTiming, Timestamp,
@@ -266,9 +267,9 @@ fn body_of(source: &BatchRecord) -> Json {
 /// Checks a title; answers it without the blanks around it.
 fn title(given: &str) -> Result<String, ApiError> {
     let name = given.trim();
-    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+    if name.is_empty() || name.chars().count() > NAME_CHARS_MAX || name.chars().any(is_unseen) {
         return Err(ApiError::invalid(format!(
-            "name: expected one line of 1 to {NAME_CHARS_MAX} characters."
+            "name: expected one line of 1 to {NAME_CHARS_MAX} characters that can be seen."
         )));
     }
     Ok(name.to_owned())

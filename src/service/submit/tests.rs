@@ -83,6 +83,7 @@ impl Site {
             attempts_max: 1,
             retention_days: 30,
             items_per_batch_max: 1_000,
+            files_bytes_per_batch_max: u64::MAX,
             work: folder.path().join("work"),
         };
         let (hub, tasks) = (Hub::default(), Arc::new(tasks));

@@ -11,7 +11,9 @@ use super::act_rows::{self, STEP_ROWS};
 use super::verbs::{allowed, opened};
 use crate::protocol::{BatchAct, FamilyId, ItemState, RetryRequest, Seq};
 use crate::store::Store;
-use crate::store::backend::{Durability, LIST_MAX, all, by_index, count, in_keys, int, list_value, run};
+use crate::store::backend::{
+    Durability, LIST_MAX, all, by_index, count, in_keys, int, list_value, rows, run,
+};
 use crate::store::entity::outcomes;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, BatchKey, SeqRange};
@@ -148,7 +150,7 @@ impl Rest {
             }
             let files = format!("seq IN (SELECT first FROM outcomes{index} WHERE batch = $1 AND {chosen})");
             let leaving = Leaving { index: &index, which: &chosen, files: &files };
-            leaving.forget(tape.tx, &values).await?;
+            tape.batch.left_bytes -= leaving.forget(tape.tx, &values).await?;
             self.after = last;
             if !more {
                 self.next_state();
@@ -176,7 +178,8 @@ async fn take_seqs(
     let named = in_keys(tape.tx, 2);
     let leaving = Leaving { index: "", which: &format!("first {named}"), files: &format!("seq {named}") };
     for keys in keys.chunks(LIST_MAX) {
-        leaving.forget(tape.tx, &[tape.batch.id.into(), list_value(keys)]).await?;
+        let values = [tape.batch.id.into(), list_value(keys)];
+        tape.batch.left_bytes -= leaving.forget(tape.tx, &values).await?;
     }
     for (row, parts) in chosen {
         let mut kept_from = row.first;
@@ -237,8 +240,8 @@ struct Leaving<'a> {
 
 impl Leaving<'_> {
     /// Takes the outcomes away: into the history what is not there yet, files to the trash. The first of the values of
-    /// the conditions is the batch.
-    async fn forget(&self, tx: &DatabaseTransaction, values: &[Value]) -> Result<(), StoreError> {
+    /// the conditions is the batch. Answers the bytes of those files.
+    async fn forget(&self, tx: &DatabaseTransaction, values: &[Value]) -> Result<i64, StoreError> {
         let Self { index, which, files } = self;
         let history = format!(
             "INSERT INTO attempts (batch, seq, generation, attempt, outcome, error, started_at, ended_at, node) \
@@ -249,11 +252,16 @@ impl Leaving<'_> {
         );
         let left = format!("FROM files WHERE batch = $1 AND side = 'output' AND {files}");
         let trash = format!("INSERT INTO trash (\"key\") SELECT \"key\" {left} ON CONFLICT DO NOTHING");
-        let files = format!("DELETE {left}");
-        let rows = format!("DELETE FROM outcomes{index} WHERE batch = $1 AND {which}");
-        for text in [&history, &trash, &files, &rows] {
+        let files = format!("DELETE {left} RETURNING bytes");
+        let outcomes = format!("DELETE FROM outcomes{index} WHERE batch = $1 AND {which}");
+        for text in [&history, &trash] {
             run(tx, text, values.to_vec()).await?;
         }
-        Ok(())
+        let mut bytes = 0;
+        for file in rows(tx, &files, values.to_vec()).await? {
+            bytes += file.try_get_by_index::<i64>(0)?;
+        }
+        run(tx, &outcomes, values.to_vec()).await?;
+        Ok(bytes)
     }
 }

@@ -4,12 +4,14 @@
 //! at a time, on Postgres because [`locking`] reads wait for each other.
 
 mod bulk;
+mod damage;
 mod postgres;
 mod sqlite;
 #[cfg(test)]
 mod statements;
 
 use std::future::Future;
+use std::path::Path;
 
 use sea_orm::{
     AccessMode, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, FromQueryResult,
@@ -62,8 +64,12 @@ pub(super) struct Backend {
 
 impl Backend {
     /// Connects to `sqlite://PATH` (the file and its folder are made if missing) or `postgres://…`, and applies
-    /// migrations.
-    pub(super) async fn connect(url: &str, readers_max: u32, writers_max: u32) -> Result<Self, StoreError> {
+    /// migrations. A new one is not begun beside `files` of another, where these are in a folder.
+    pub(super) async fn connect(
+        url: &str,
+        (readers_max, writers_max): (u32, u32),
+        files: Option<&Path>,
+    ) -> Result<Self, StoreError> {
         let (writer, readers, kind);
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             postgres::migrate(url).await?;
@@ -71,7 +77,7 @@ impl Backend {
             (writer, readers) = (pools.writers, pools.readers);
             kind = Kind::Postgres { beats: pools.beats, url: url.to_owned() };
         } else {
-            let opened = sqlite::open(url, readers_max).await?;
+            let opened = sqlite::open(url, readers_max, files).await?;
             Migrator::up(&opened.0, None).await?;
             (writer, readers) = (opened.0, opened.1);
             kind = Kind::Sqlite(opened.2);
@@ -90,6 +96,14 @@ impl Backend {
         statements.watch(&mut writer);
         statements.watch(&mut readers);
         Self { writer, readers, kind, statements }
+    }
+
+    /// Looks whether an SQLite database is whole, for as long as a start may take; a server looks after its own.
+    pub(super) async fn check_whole(&self) -> Result<(), StoreError> {
+        match &self.kind {
+            Kind::Sqlite(_) => damage::check(&self.writer).await,
+            Kind::Postgres { .. } => Ok(()),
+        }
     }
 
     /// True where other processes may work on the same database.
@@ -362,6 +376,9 @@ impl From<DbErr> for StoreError {
     fn from(error: DbErr) -> Self {
         use sea_orm::sqlx::Error as Driver;
         let text = error.to_string();
+        if damage::is_damage(&error) {
+            return damage::damaged(&text);
+        }
         if matches!(error, DbErr::ConnectionAcquire(_)) {
             return Self::Busy(text);
         }

@@ -18,7 +18,7 @@ use sea_orm::sqlx::sqlite::{
 };
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
-use super::{STATEMENTS_CACHED, run};
+use super::{STATEMENTS_CACHED, damage, run};
 use crate::store::error::StoreError;
 
 /// Longest wait for a connection before a call is answered with [`StoreError::Busy`].
@@ -84,10 +84,12 @@ impl Wal {
     }
 }
 
-/// Opens `sqlite://PATH`, writer and readers; the file and its folder are made if missing.
+/// Opens `sqlite://PATH`, writer and readers; the file and its folder are made if missing, unless there are `files` of an
+/// earlier one.
 pub(super) async fn open(
     url: &str,
     readers: u32,
+    files: Option<&Path>,
 ) -> Result<(DatabaseConnection, DatabaseConnection, Wal), StoreError> {
     let path = url.strip_prefix("sqlite://").ok_or_else(|| {
         std::io::Error::new(ErrorKind::InvalidInput, "a database is sqlite://PATH or postgres://…")
@@ -97,6 +99,7 @@ pub(super) async fn open(
         tokio::fs::create_dir_all(folder).await?;
     }
     if !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+        files.map_or(Ok(()), |files| damage::refuse_missing(path, files))?;
         connect_sqlite(path, 1, "-2048", Use::Makes).await?.close().await?;
     }
     let writer = connect_sqlite(path, 1, "-65536", Use::Writes).await?;

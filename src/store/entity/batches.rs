@@ -108,6 +108,8 @@ pub struct Model {
     pub budget_row: i64,
     /// The longest such row since then.
     pub budget_longest: i64,
+    /// Bytes of the files that its items have left.
+    pub left_bytes: i64,
 }
 
 /// None: rows are joined by hand where they are.

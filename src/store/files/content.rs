@@ -116,13 +116,16 @@ impl SealedFile {
     }
 }
 
-/// Reads to the end, some bytes at a time.
-pub(super) fn read_chunks(source: &mut impl Read, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+/// Reads to the end, some bytes at a time, for as long as `take` goes on.
+pub(super) fn read_chunks(
+    source: &mut impl Read,
+    mut take: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match source.read(&mut buffer) {
             Ok(0) => return Ok(()),
-            Ok(read) => take(&buffer[..read]),
+            Ok(read) => take(&buffer[..read])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use tokio_util::sync::CancellationToken;
+
 use super::bucket::BucketUpload;
 use super::content::{Digest, SMALL_FILE_BYTES_MAX, SealedFile, Stored, read_chunks};
 use super::folder::FolderUpload;
@@ -94,17 +96,22 @@ impl Draft {
         Ok(sealed.stored)
     }
 
-    /// Reads a file that was moved in as this draft, to hash it.
+    /// Reads a file that was moved in as this draft, to hash it, until it is `unwanted`.
     pub(super) async fn take_over(
         mut self,
         upload: FolderUpload,
         name: &str,
+        unwanted: &CancellationToken,
     ) -> Result<SealedFile, StoreError> {
-        let path = upload.path();
+        let (path, unwanted) = (upload.path(), unwanted.clone());
         let read = tokio::task::spawn_blocking(move || {
             let mut source = std::fs::File::open(path)?;
             let mut digest = Digest::default();
-            read_chunks(&mut source, |chunk| digest.update(chunk))?;
+            read_chunks(&mut source, |chunk| {
+                digest.update(chunk);
+                // A file of any length is given up within one chunk.
+                if unwanted.is_cancelled() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+            })?;
             Ok::<_, io::Error>(digest)
         });
         self.digest = read.await.map_err(io::Error::other)??;

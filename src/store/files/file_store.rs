@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
 
 use super::bucket::{Bucket, BucketOptions};
 use super::content::{ContentStream, Digest, READ_BYTES, SMALL_FILE_BYTES_MAX, SealedFile};
@@ -107,29 +108,39 @@ impl FileStore {
     }
 
     /// Takes a finished file in that a task left at `path`, whence it may be gone then. The caller has made sure that it is
-    /// a plain file.
+    /// a plain file. Where it becomes `unwanted`, or the caller goes away, nothing of it stays.
     ///
     /// # Errors
     /// Where it cannot be read or written.
-    pub async fn adopt(&self, path: &Path, name: &str) -> Result<SealedFile, StoreError> {
+    pub async fn adopt(
+        &self,
+        path: &Path,
+        name: &str,
+        unwanted: &CancellationToken,
+    ) -> Result<SealedFile, StoreError> {
         let sealed = match read_small(path.to_owned()).await? {
             Some((digest, content)) => {
                 let stored = digest.stored(new_key(), name);
                 SealedFile { stored, content: Some(content) }
             }
-            None => self.adopt_large(path, name).await?,
+            None => self.adopt_large(path, name, unwanted).await?,
         };
         Point::FileAdopted.pass()?;
         Ok(sealed)
     }
 
-    async fn adopt_large(&self, path: &Path, name: &str) -> Result<SealedFile, StoreError> {
+    async fn adopt_large(
+        &self,
+        path: &Path,
+        name: &str,
+        unwanted: &CancellationToken,
+    ) -> Result<SealedFile, StoreError> {
         let key = new_key();
         let mut draft = Draft::new(self.place.clone(), key.clone());
         if let Place::Folder(folder) = &self.place
             && let Some(moved) = folder.begin_with(&key, path).await?
         {
-            return draft.take_over(moved, name).await;
+            return draft.take_over(moved, name, unwanted).await;
         }
         let mut source = tokio::fs::File::open(path).await?;
         let mut buffer = vec![0; READ_BYTES];
@@ -137,6 +148,9 @@ impl FileStore {
             let read = tokio::io::AsyncReadExt::read(&mut source, &mut buffer).await?;
             if read == 0 {
                 return draft.seal(name).await;
+            }
+            if unwanted.is_cancelled() {
+                return Err(io::Error::from(io::ErrorKind::Interrupted).into());
             }
             draft.write(&buffer[..read]).await?;
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::bucket::{Bucket, builder};
 use super::place::Place;
@@ -114,6 +115,7 @@ on_both! {
     contents_of_all_sizes_come_back,
     small_files_are_stored_together,
     adopted_files_are_taken_in,
+    a_file_that_nobody_wants_any_more_is_not_read_to_its_end,
     a_missing_content_is_said_before_the_first_byte,
     what_is_old_is_listed_by_shelf,
     a_task_is_given_a_path,
@@ -183,13 +185,27 @@ async fn adopted_files_are_taken_in(bench: Bench) {
         let mut content = vec![b'1'; bytes];
         content[..8].copy_from_slice(b"\x89PNG\r\n\x1a\n");
         std::fs::write(&left, &content).unwrap();
-        let sealed = bench.store.adopt(&left, "out").await.unwrap();
+        let sealed = bench.store.adopt(&left, "out", &CancellationToken::new()).await.unwrap();
         bench.store.keep_all(std::iter::once(&sealed)).await.unwrap();
         let stored = sealed.stored;
         assert_eq!((stored.bytes, stored.media_type.as_str()), (bytes as u64, "image/png"));
         assert_eq!(stored.blake3, blake3::hash(&content).to_hex().to_string());
         assert!(bench.read(&stored.key, 0..bytes as u64).await == content);
     }
+}
+
+async fn a_file_that_nobody_wants_any_more_is_not_read_to_its_end(bench: Bench) {
+    let left = bench.folder.path().join("sparse");
+    // A terabyte would take a quarter of an hour to read.
+    std::fs::File::create(&left).unwrap().set_len(1 << 40).unwrap();
+    let unwanted = CancellationToken::new();
+    let (adopting, stopping) = (bench.store.adopt(&left, "sparse", &unwanted), async {
+        tokio::task::yield_now().await;
+        unwanted.cancel();
+    });
+    let (adopted, ()) = tokio::join!(adopting, stopping);
+    let Err(StoreError::Io(fault)) = adopted else { panic!("it was read to its end") };
+    assert_eq!(fault.kind(), std::io::ErrorKind::Interrupted, "{fault}");
 }
 
 async fn a_missing_content_is_said_before_the_first_byte(bench: Bench) {

@@ -124,6 +124,8 @@ async fn record_batch(
                 let version = small(lease.version + 1)?;
                 let closed = apply(&mut tape, &mut columns, lease, &reports[at], node).await?;
                 all.files.extend(reports[at].files.iter().map(|file| (batch, file.clone())));
+                tape.batch.left_bytes +=
+                    reports[at].files.iter().map(|file| int(file.row.bytes)).sum::<i64>();
                 taken.push((at, version, closed));
             }
             Case::Answer { version } => taken.push((at, version, false)),

@@ -22,6 +22,7 @@ mod m0011_parents;
 mod m0012_access;
 mod m0013_uploads;
 mod m0016_outside;
+mod m0017_left_bytes;
 
 /// Executes the statements of a step, one after the other.
 async fn execute_all(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0012_access::Migration),
             Box::new(m0013_uploads::Migration),
             Box::new(m0016_outside::Migration),
+            Box::new(m0017_left_bytes::Migration),
         ]
     }
 }

@@ -131,6 +131,12 @@ async fn check(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), S
     if acts != Some(batch.acts) {
         return broken(format!("{} acts are counted, rows say {acts:?}", batch.acts));
     }
+    let left =
+        "SELECT CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM files WHERE batch = $1 AND side = 'output'";
+    let left = number(tx, left, vec![batch.id.into()]).await?;
+    if left != Some(batch.left_bytes) {
+        return broken(format!("{} bytes of files are counted, rows say {left:?}", batch.left_bytes));
+    }
     let ended = |state: &str| counted.ended.get(state).copied().unwrap_or(0);
     let stored = [batch.running, batch.retrying, batch.succeeded, batch.failed, batch.cancelled];
     let rows = [counted.running, counted.retrying, ended("succeeded"), ended("failed"), ended("cancelled")];

@@ -77,6 +77,8 @@ pub struct BatchRecord {
     pub cancel_drains: bool,
     /// Times it has finished.
     pub finishes: u32,
+    /// Bytes of the files that its items have left.
+    pub left_bytes: u64,
     /// Deleted: hidden from everybody.
     pub deleted: bool,
     /// When it was submitted.

@@ -85,6 +85,7 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         budget_failed: 0,
         budget_row: 0,
         budget_longest: 0,
+        left_bytes: 0,
     }
 }
 

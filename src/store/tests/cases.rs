@@ -122,7 +122,7 @@ async fn retry_makes_a_new_generation_and_keeps_the_history(bench: Bench) {
     let all = LeaseReport { outcomes: ends, files: vec![file], ..report(&claim, 1) };
     bench.record("a", all).await;
     let before = bench.audited(batch.key).await;
-    assert_eq!((before.state, before.failed), (BatchState::Failed, 3));
+    assert_eq!((before.state, before.failed, before.left_bytes), (BatchState::Failed, 3, 1));
     assert_eq!(bench.store.families(&batch).await.unwrap().families.len(), 2);
     assert!(bench.store.item_file(&batch, 2, "x").await.is_ok());
     let one = RetryRequest { family: Some(FamilyId("f".to_owned())), ..RetryRequest::default() };
@@ -133,6 +133,7 @@ async fn retry_makes_a_new_generation_and_keeps_the_history(bench: Bench) {
         (after.generation, after.failed, after.pending(), after.state),
         (2, 1, 2, BatchState::Running)
     );
+    assert_eq!(after.left_bytes, 0, "its file was taken away");
     assert!(after.finished_at.is_none());
     assert!(bench.store.item_file(&batch, 2, "x").await.is_err());
     let item = bench.store.item(&batch, 2).await.unwrap();

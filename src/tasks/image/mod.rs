@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 use self::plan::{MEMORY_MIB, Plan};
 use super::context::TaskContext;
 use super::task::{Item, ItemInput, Task, TaskError};
+use crate::protocol::text::is_unseen;
 use crate::protocol::{InputKind, Json};
 
 /// Pixels that a side may be asked to have; also what `WebP` can hold.
@@ -181,7 +182,7 @@ fn file_name(name: &str, format: Format) -> String {
     };
     let endings = format.endings();
     let ending = endings.iter().find(|known| known.eq_ignore_ascii_case(ending)).unwrap_or(&endings[0]);
-    let mut stem: String = stem.chars().map(|c| if c.is_control() { '_' } else { c }).collect();
+    let mut stem: String = stem.chars().map(|c| if is_unseen(c) { '_' } else { c }).collect();
     stem.truncate(stem.floor_char_boundary(STEM_BYTES_MAX));
     if stem.is_empty() || stem.chars().all(|c| c == '.') {
         "image".clone_into(&mut stem);

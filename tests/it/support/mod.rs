@@ -363,6 +363,18 @@ impl TestServer {
         let page = self.get("/batches?limit=500").await.ok();
         page["batches"].as_array().unwrap().iter().find(|batch| batch["name"] == name).cloned()
     }
+
+    /// The same, once it is there.
+    pub async fn until_named(&self, name: &str) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(batch) = self.named(name).await {
+                return batch;
+            }
+            assert!(Instant::now() < deadline, "no batch {name}\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
 }
 
 fn client() -> reqwest::Client {

@@ -36,7 +36,7 @@ fn files(id: BatchId, page: &ItemPage) -> AnyView {
         .map(|(seq, file)| {
             view! {
                 <li>
-                    <a href=file_address(id, seq, &file.name) rel="external" download="">{words::shown(&file.name)}</a>
+                    <a href=file_address(id, seq, &file.name) rel="external" download="">{words::name(&file.name)}</a>
                     " " <span class="hint">{format!("{} · {} · item ", words::bytes(file.bytes), words::shown(&file.media_type))}</span>
                     <a href=format!("/batches/{id}/items/{seq}")>{format!("#{}", words::thousands(seq))}</a>
                 </li>

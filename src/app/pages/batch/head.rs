@@ -25,7 +25,7 @@ pub fn head(scene: Scene) -> impl IntoView {
     view! {
         <header class="head batch-head">
             <div class="batch-title">
-                <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| words::shown(&batch.name))}</h1>
+                <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| words::name(&batch.name))}</h1>
                 <p class="hint">
                     {batch_badge(batch)} " " {words::shown(&fixed.task)} " · " {words::shown(&fixed.owner)} " · submitted "
                     <When at=fixed.created_at />

@@ -60,6 +60,8 @@ fn outcome(row: &ItemRow) -> String {
     match (&row.error, &row.result) {
         (Some(error), _) => words::shortened(error),
         (None, Some(result)) => words::result(result),
-        (None, None) => row.files.first().map(|file| words::shortened(&file.name)).unwrap_or_default(),
+        (None, None) => {
+            row.files.first().map(|file| words::shortened(&words::name(&file.name))).unwrap_or_default()
+        }
     }
 }

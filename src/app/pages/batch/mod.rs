@@ -134,8 +134,8 @@ fn scene(
 
 fn title(batch: &Batch) -> String {
     match words::percent(batch).filter(|_| !batch.state.is_finished()) {
-        Some(percent) => format!("{percent} {}", batch.name),
-        None => format!("{} · {}", batch.name, words::batch_state(batch)),
+        Some(percent) => format!("{percent} {}", words::name(&batch.name)),
+        None => format!("{} · {}", words::name(&batch.name), words::batch_state(batch)),
     }
 }
 

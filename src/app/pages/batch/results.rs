@@ -101,7 +101,7 @@ pub fn related(scene: Scene) -> Option<AnyView> {
 }
 
 fn link(batch: &RelatedBatch) -> AnyView {
-    let title = words::shown(&batch.name);
+    let title = words::name(&batch.name);
     view! { <a href=format!("/batches/{}", batch.id) title=title>{format!("#{}", batch.number)}</a> }
         .into_any()
 }

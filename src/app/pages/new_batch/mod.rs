@@ -186,7 +186,7 @@ fn from_parent(parent: &ParentBatch) -> AnyView {
     view! {
         <input type="hidden" name="option.parent" value=batch.id.to_string() />
         <p class="hint">
-            "Linked to " <a href=format!("/batches/{}", batch.id)>{format!("#{} {}", batch.number, words::shown(&batch.name))}</a>
+            "Linked to " <a href=format!("/batches/{}", batch.id)>{format!("#{} {}", batch.number, words::name(&batch.name))}</a>
             ", whose rows these are."
         </p>
     }

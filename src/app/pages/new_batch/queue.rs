@@ -65,7 +65,7 @@ fn row(held: Upload, at: usize) -> impl IntoView {
     let percent = Memo::new(move |_| held.percent_of(at));
     view! {
         <li class="queue-row">
-            <span class="queue-name">{words::shown(&name)}</span>
+            <span class="queue-name">{words::name(&name)}</span>
             <span class="hint">{words::bytes(bytes)}</span>
             <progress max="100" value=move || percent.get().to_string() aria-label=format!("Upload of {name}")></progress>
         </li>

@@ -25,7 +25,7 @@ pub fn entry(schedule: Schedule, me: Option<&Me>, act: ServerAction<ActOnSchedul
     view! {
         <article class="card schedule">
             <header class="schedule-head">
-                <h2><a href=format!("/schedules?id={}", schedule.id)>{words::shown(&schedule.name)}</a></h2>
+                <h2><a href=format!("/schedules?id={}", schedule.id)>{words::name(&schedule.name)}</a></h2>
                 {schedule.paused.then(|| view! { <span class="badge badge-retrying"><span class="badge-mark" aria-hidden="true">"‖"</span> <span>"paused"</span></span> })}
             </header>
             <p>{words::shown(&schedule.in_words)} " " <code>{words::shown(&schedule.cron)}</code> " " {words::shown(&schedule.time_zone)}</p>
