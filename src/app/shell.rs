@@ -9,6 +9,7 @@ use leptos::prelude::*;
 use leptos_meta::MetaTags;
 
 use super::{App, theme::Theme};
+use crate::protocol::SignInBy;
 
 /// Where the bootstrap tells that a page has failed.
 pub const FAULTS_PATH: &str = "/page-faults";
@@ -32,9 +33,14 @@ pub struct Assets {
     pub build: String,
 }
 
-/// What the provider that people may sign in by is called; the server provides it in context.
+/// How people may come in from outside; the server provides it in context.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SignInProvider(pub Option<String>);
+pub struct OutsideSignIn {
+    /// What the provider is called, where there is one.
+    pub provider: Option<String>,
+    /// In which ways.
+    pub ways: Vec<SignInBy>,
+}
 
 impl Default for Assets {
     fn default() -> Self {

@@ -330,7 +330,13 @@ fn default_node_name() -> String {
 fn state(config: &Config, service: Service) -> Result<AppState, StartError> {
     let live = &config.live;
     let base_url = config.server.base_url.as_deref();
-    let openid = OpenId::new(&config.sign_in.openid, base_url).map_err(StartError::Refused)?;
+    // Nobody signs in on a node that only works.
+    let openid = match config.server.role {
+        Role::All | Role::Web => {
+            OpenId::new(&config.sign_in.openid, base_url).map_err(StartError::Refused)?
+        }
+        Role::Worker => None,
+    };
     Ok(AppState {
         service,
         limits: Limits {

@@ -256,6 +256,12 @@ async fn people_come_by_a_provider(both: &Both) {
     provider.account("u-2", "root", &["ops"]).await;
     let (inside, _) = both.sign_in("u-2").await;
     assert_eq!(inside.status("/people").await, 200);
+    let page = inside.get(&format!("{}/people", server.base)).await;
+    assert!(
+        page.text.contains("named by the provider") && page.text.contains("By password only"),
+        "{}",
+        page.text
+    );
     provider.account("u-3", "root", &["ops"]).await;
     let (outside, reply) = both.sign_in("u-3").await;
     is_refused(&outside, &reply, "name_taken", "comes in here in another way").await;

@@ -22,12 +22,15 @@ pub async fn load_account() -> Result<Account, ApiError> {
     Ok((people.sessions(&caller, None).await?, people.tokens(&caller, None).await?, once))
 }
 
-/// Everybody, and a link that is shown this once.
+/// What the page of people shows.
+type People = (PersonPage, Option<String>, Vec<SignInBy>);
+
+/// Everybody, a link that is shown this once, and how people may come in from outside.
 #[server(input = Json)]
-pub async fn load_people() -> Result<(PersonPage, Option<String>), ApiError> {
+pub async fn load_people() -> Result<People, ApiError> {
     let (service, caller) = super::door::open().await?;
     let people = super::door::page(service.people().list(&caller).await)?;
-    Ok((people, super::door::take_once().await))
+    Ok((people, super::door::take_once().await, super::door::outside_sign_in().ways))
 }
 
 /// The log of who did what.
@@ -46,7 +49,7 @@ pub async fn load_password_link(code: String) -> Result<String, ApiError> {
 /// What the provider is called that people may sign in by; none where there is none. Nobody is asked who they are.
 #[server(input = Json)]
 pub async fn load_sign_in_provider() -> Result<Option<String>, ApiError> {
-    Ok(use_context::<crate::app::shell::SignInProvider>().and_then(|provider| provider.0))
+    Ok(super::door::outside_sign_in().provider)
 }
 
 /// Changes one's own password.

@@ -12,6 +12,7 @@ use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use time::Duration;
 
+use crate::app::shell::OutsideSignIn;
 use crate::protocol::{
     ApiError, BatchId, BatchQuery, ErrorCode, Json, NewBatch, Options, Overlap, RunWindow, TimeOfDay,
 };
@@ -38,6 +39,12 @@ pub async fn open() -> Result<(Service, Caller), ApiError> {
 /// `internal` outside of a request.
 pub fn service() -> Result<Service, ApiError> {
     use_context::<Service>().ok_or_else(ApiError::internal)
+}
+
+/// How people may come in from outside.
+#[must_use]
+pub fn outside_sign_in() -> OutsideSignIn {
+    use_context::<OutsideSignIn>().unwrap_or_default()
 }
 
 /// What a part of an address names.

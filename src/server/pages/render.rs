@@ -15,7 +15,8 @@ use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
 
 use crate::app::App;
-use crate::app::shell::{Assets, SignInProvider, shell};
+use crate::app::shell::{Assets, OutsideSignIn, shell};
+use crate::protocol::SignInBy;
 use crate::server::assets;
 use crate::server::gate::page_policy;
 use crate::server::state::AppState;
@@ -78,15 +79,25 @@ pub async fn not_found(State(state): State<AppState>, request: Request) -> Respo
 /// What the app finds in its context.
 fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     let (service, addresses): (Service, Assets) = (state.service.clone(), assets::addresses());
-    let provider = SignInProvider(state.openid.as_ref().map(|openid| openid.title.clone()));
+    let outside = outside_sign_in(state);
     move || {
         provide_context(service.clone());
         provide_context(addresses.clone());
-        provide_context(provider.clone());
+        provide_context(outside.clone());
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
             let policy = HeaderValue::from_str(&page_policy(&nonce)).expect("a nonce is plain ASCII");
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
         }
+    }
+}
+
+/// How people may come in from outside.
+fn outside_sign_in(state: &AppState) -> OutsideSignIn {
+    let by_header = state.header_sign_in.as_ref().map(|_by| SignInBy::Header);
+    let by_provider = state.openid.as_ref().map(|_by| SignInBy::OpenId);
+    OutsideSignIn {
+        provider: state.openid.as_ref().map(|openid| openid.title.clone()),
+        ways: by_header.into_iter().chain(by_provider).collect(),
     }
 }
 

@@ -41,14 +41,14 @@ pub fn PeoplePage() -> impl IntoView {
             {move || reset().map(|link| shown_once(&link, LINK))}
             {panel_or(
                 people,
-                move |(page, once)| show(page, once, acts),
+                move |(page, once, ways)| show(page, once, &ways, acts),
                 move |error| refused_page(error, move || people.refetch()),
             )}
         </section>
     }
 }
 
-fn show(page: PersonPage, once: Option<String>, acts: Acts) -> AnyView {
+fn show(page: PersonPage, once: Option<String>, ways: &[SignInBy], acts: Acts) -> AnyView {
     let none = page.people.is_empty().then(|| {
         view! {
             <p class="panel panel-empty">
@@ -56,7 +56,7 @@ fn show(page: PersonPage, once: Option<String>, acts: Acts) -> AnyView {
             </p>
         }
     });
-    let rows: Vec<_> = page.people.into_iter().map(|person| row(person, acts)).collect();
+    let rows: Vec<_> = page.people.into_iter().map(|person| row(person, ways, acts)).collect();
     view! {
         {once.map(|link| shown_once(&link, LINK))}
         {none}
@@ -93,12 +93,33 @@ fn comes_in(by: SignInBy) -> Option<&'static str> {
     }
 }
 
-fn row(person: Person, acts: Acts) -> impl IntoView {
+/// Has somebody come in otherwise.
+fn come_in_otherwise(name: StoredValue<String>, by: SignInBy, acts: Acts) -> impl IntoView {
+    let label = match by {
+        SignInBy::Password => "By password only",
+        SignInBy::Header => "By the proxy",
+        SignInBy::OpenId => "By the provider",
+    };
+    view! {
+        <ActionForm action=acts.change>
+            <input type="hidden" name="name" value=name.get_value() />
+            <input type="hidden" name="sign_in" value=by.as_str() />
+            <button class="button button-quiet">{label}</button>
+        </ActionForm>
+    }
+}
+
+fn row(person: Person, ways: &[SignInBy], acts: Acts) -> impl IntoView + use<> {
     let Person { name, role, disabled, created_at, sign_in } = person;
     let names = StoredValue::new(name.clone());
     let id = format!("role-{name}");
     let select = id.clone();
     let label = format!("Role of {}", words::shown(&name));
+    let others: Vec<_> = std::iter::once(&SignInBy::Password)
+        .chain(ways)
+        .filter(|by| **by != sign_in)
+        .map(|by| come_in_otherwise(names, *by, acts))
+        .collect();
     view! {
         <li class="delivery">
             <strong class="delivery-url">{words::shown(&name)}</strong>
@@ -116,13 +137,7 @@ fn row(person: Person, acts: Acts) -> impl IntoView {
                 <input type="hidden" name="disabled" value=(!disabled).to_string() />
                 <button class="button button-quiet">{if disabled { "Enable" } else { "Disable" }}</button>
             </ActionForm>
-            {(sign_in != SignInBy::Password).then(|| view! {
-                <ActionForm action=acts.change>
-                    <input type="hidden" name="name" value=names.get_value() />
-                    <input type="hidden" name="sign_in" value=SignInBy::Password.as_str() />
-                    <button class="button button-quiet">"Password only"</button>
-                </ActionForm>
-            })}
+            {others}
             <ActionForm action=acts.reset>
                 <input type="hidden" name="name" value=names.get_value() />
                 <button class="button button-quiet">"Reset password"</button>
