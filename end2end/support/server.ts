@@ -9,7 +9,7 @@ import { join, resolve } from "node:path";
 const executable = process.env.MILEPOST_BIN ?? resolve(import.meta.dirname, "../../target/release/milepost");
 
 /** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((done, failed) => {
     const probe = createServer();
     probe.once("error", failed);
@@ -26,14 +26,13 @@ export class MilepostServer {
   url = "";
   /** The one-time sign-in link of the last start; printed only while nobody can sign in with a password. */
   signInLink = "";
-  private port = 0;
   private process: ChildProcess | undefined;
 
   /**
    * `person`: adds an admin of this name, with the password "kelp vane otter"; none: the first start of a new user.
-   * `files`: what lies in its folder, by name; `milepost.toml` holds its settings.
+   * `files`: what lies in its folder, by name; `milepost.toml` holds its settings. `port`: 0 = any free one.
    */
-  constructor(readonly person: string | undefined = "ada", private readonly slots = 4, files: Record<string, string> = {}) {
+  constructor(readonly person: string | undefined = "ada", private readonly slots = 4, files: Record<string, string> = {}, private port = 0) {
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text);
     this.token = this.command(["token", "create", "--name", "e2e", "--role", "admin"]).trim();
     if (person) this.command(["user", "add", person, "--role", "admin", "--password-stdin"], "kelp vane otter\n");
