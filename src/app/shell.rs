@@ -32,6 +32,10 @@ pub struct Assets {
     pub build: String,
 }
 
+/// What the provider that people may sign in by is called; the server provides it in context.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignInProvider(pub Option<String>);
+
 impl Default for Assets {
     fn default() -> Self {
         Self {

@@ -155,5 +155,14 @@ pub(super) fn keys(table: &str) -> String {
 }
 
 /// The tables, in order.
-pub(super) const TABLES: [&str; 8] =
-    ["server", "database", "files", "engine", "live", "limits", "webhooks", "sign_in.header"];
+pub(super) const TABLES: [&str; 9] = [
+    "server",
+    "database",
+    "files",
+    "engine",
+    "live",
+    "limits",
+    "webhooks",
+    "sign_in.header",
+    "sign_in.openid",
+];

@@ -22,7 +22,7 @@ pub use files::{AddressStyle, FilesConfig, FilesUrl};
 pub use inputs::{FolderConfig, InputsConfig};
 pub use read::Sources;
 pub use restrictions::{SecretConfig, TaskLimitsConfig};
-pub use sign_in::{GroupRoles, HeaderConfig, SignInConfig};
+pub use sign_in::{GroupRoles, HeaderConfig, OpenIdConfig, SignInConfig};
 pub use tasks::{RunConfig, TaskConfig};
 
 use crate::protocol::Role;

@@ -5,16 +5,99 @@
 use std::net::IpAddr;
 
 use http::HeaderName;
+use url::{Host, Url};
 
 use super::error::{ConfigError, refused};
-use super::raw::{Field, Raw, addresses, map, text};
+use super::raw::{Field, Raw, addresses, list, map, text, whole};
+use super::restrictions::SecretConfig;
+use super::table::is_variable;
 use crate::protocol::PersonRole;
+
+/// Characters of a short text.
+const LINE_CHARS_MAX: usize = 256;
 
 /// `[sign_in]`
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignInConfig {
     /// `[sign_in.header]`: a proxy in front names whoever asks.
     pub header: HeaderConfig,
+    /// `[sign_in.openid]`: people sign in by a provider of identities.
+    pub openid: OpenIdConfig,
+}
+
+/// `[sign_in.openid]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenIdConfig {
+    /// Address of the provider, as it writes it itself. By default none: nobody comes in so.
+    pub issuer: Option<String>,
+    /// Who this installation is there.
+    pub client_id: Option<String>,
+    /// Where its secret is read from. None.
+    pub client_secret: Option<SecretConfig>,
+    /// What is asked for, beside `openid`. `profile`.
+    pub scopes: Vec<String>,
+    /// The claim with the groups. `groups`.
+    pub groups_claim: String,
+    /// The claim with the name. `preferred_username`.
+    pub name_claim: String,
+    /// What groups become.
+    pub roles: GroupRoles,
+    /// What people call the provider. By default its host.
+    pub title: Option<String>,
+    /// How long a session lasts, in hours, 1 to 720: what the provider says of a person is asked anew then. 24.
+    pub session_hours: u32,
+}
+
+impl Default for OpenIdConfig {
+    fn default() -> Self {
+        Self {
+            issuer: None,
+            client_id: None,
+            client_secret: None,
+            scopes: vec!["profile".to_owned()],
+            groups_claim: "groups".to_owned(),
+            name_claim: "preferred_username".to_owned(),
+            roles: GroupRoles::default(),
+            title: None,
+            session_hours: 24,
+        }
+    }
+}
+
+impl OpenIdConfig {
+    /// Reads the secret, where one is named.
+    ///
+    /// # Errors
+    /// In words, where it is not there.
+    pub fn client_secret(&self) -> Result<Option<String>, String> {
+        let (place, read) = match &self.client_secret {
+            None => return Ok(None),
+            Some(SecretConfig::Env(name)) => {
+                (format!("client_secret_env: the variable {name}"), std::env::var(name).ok())
+            }
+            Some(SecretConfig::File(path)) => {
+                let text = std::fs::read_to_string(path).ok();
+                (format!("client_secret_file: {}", path.display()), text)
+            }
+        };
+        let secret = read.map(|text| text.trim_end_matches(['\r', '\n']).to_owned());
+        let secret = secret.filter(|secret| !secret.is_empty());
+        secret.map(Some).ok_or_else(|| format!("sign_in.openid.{place} has no secret that can be read"))
+    }
+
+    fn problem(&self) -> Option<&'static str> {
+        if *self == Self::default() {
+            None
+        } else if self.issuer.is_none() {
+            Some("expected issuer, the address of the provider")
+        } else if self.client_id.is_none() {
+            Some("expected client_id, who this installation is at the provider")
+        } else if self.roles.is_empty() {
+            Some("expected roles or default_role: else nobody could come in")
+        } else {
+            None
+        }
+    }
 }
 
 /// `[sign_in.header]`
@@ -61,24 +144,38 @@ impl SignInConfig {
     /// # Errors
     /// What is missing.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let HeaderConfig { proxies, name, groups, roles, .. } = &self.header;
-        if self.header == HeaderConfig::default() {
-            return Ok(());
+        match (self.header.problem(), self.openid.problem()) {
+            (Some(problem), _) => Err(refused("[sign_in.header]", problem)),
+            (None, Some(problem)) => Err(refused("[sign_in.openid]", problem)),
+            (None, None) => Ok(()),
         }
-        let problem = if name.is_none() {
-            "expected name, the header that has the name of whoever asks"
+    }
+
+    /// True where somebody outside says who somebody is.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.header.name.is_some() || self.openid.issuer.is_some()
+    }
+}
+
+impl HeaderConfig {
+    fn problem(&self) -> Option<&'static str> {
+        let Self { proxies, name, groups, roles, .. } = self;
+        if *self == Self::default() {
+            None
+        } else if name.is_none() {
+            Some("expected name, the header that has the name of whoever asks")
         } else if proxies.is_empty() {
-            "expected proxies, the addresses of the proxies that are believed"
+            Some("expected proxies, the addresses of the proxies that are believed")
         } else if roles.is_empty() {
-            "expected roles or default_role: else nobody could come in"
+            Some("expected roles or default_role: else nobody could come in")
         } else if groups.is_none() && !roles.roles.is_empty() {
-            "expected groups, the header that has the groups of roles"
+            Some("expected groups, the header that has the groups of roles")
         } else if groups == name {
-            "expected another header in groups than in name"
+            Some("expected another header in groups than in name")
         } else {
-            return Ok(());
-        };
-        Err(refused("[sign_in.header]", problem))
+            None
+        }
     }
 }
 
@@ -119,6 +216,33 @@ fn way_out(raw: &Raw) -> Option<String> {
     (begins_well && plain && !text.starts_with("//")).then(|| text.to_owned())
 }
 
+/// The address of a provider: by https, or on this machine.
+fn issuer(raw: &Raw) -> Option<String> {
+    let text = text(raw)?;
+    let url = Url::parse(text).ok()?;
+    let here = match url.host()? {
+        Host::Domain(name) => name == "localhost",
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    };
+    let safe = url.scheme() == "https" || (url.scheme() == "http" && here);
+    let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    (safe && plain && url.password().is_none()).then(|| text.to_owned())
+}
+
+/// A short text of one line.
+fn line(raw: &Raw) -> Option<String> {
+    let text = text(raw)?.trim();
+    let fits = (1..=LINE_CHARS_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+}
+
+/// Scopes: words without blanks.
+fn scopes(raw: &Raw) -> Option<Vec<String>> {
+    let plain = |scope: &String| !scope.is_empty() && scope.bytes().all(|byte| byte.is_ascii_graphic());
+    list(raw).filter(|scopes| scopes.iter().all(plain))
+}
+
 const ROLES: &str =
     "a role (\"viewer\", \"operator\" or \"admin\") for each group, like { staff = \"operator\" }";
 const DEFAULT_ROLE: &str = "\"viewer\", \"operator\", \"admin\" or \"none\"";
@@ -156,6 +280,41 @@ pub(super) const SIGN_IN_FIELDS: &[Field] = &[
     }),
     field!(header, "sign_out_url", "a path or an address, like \"/oauth2/sign_out\"", |header, raw| {
         header.sign_out_url = Some(way_out(raw)?);
+    }),
+    field!(openid, "issuer", "an https URL, like \"https://sso.example\"", |openid, raw| {
+        openid.issuer = Some(issuer(raw)?);
+    }),
+    field!(openid, "client_id", "a text of 1 to 256 characters", |openid, raw| {
+        openid.client_id = Some(line(raw)?);
+    }),
+    field!(
+        openid,
+        "client_secret_env",
+        "the name of a variable that is none of Milepost's own",
+        |openid, raw| {
+            let name = text(raw).filter(|name| is_variable(name))?;
+            openid.client_secret = Some(SecretConfig::Env(name.to_owned()));
+        }
+    ),
+    field!(openid, "client_secret_file", "the path of a file", |openid, raw| {
+        openid.client_secret = Some(SecretConfig::File(text(raw)?.into()));
+    }),
+    field!(openid, "scopes", "a list of scopes, like [\"profile\", \"groups\"]", |openid, raw| {
+        openid.scopes = scopes(raw)?;
+    }),
+    field!(openid, "groups_claim", "the name of a claim, like \"groups\"", |openid, raw| {
+        openid.groups_claim = line(raw)?;
+    }),
+    field!(openid, "name_claim", "the name of a claim, like \"preferred_username\"", |openid, raw| {
+        openid.name_claim = line(raw)?;
+    }),
+    field!(openid, "roles", ROLES, |openid, raw| openid.roles.roles = roles(raw)?),
+    field!(openid, "default_role", DEFAULT_ROLE, |openid, raw| {
+        openid.roles.default_role = default_role(raw)?;
+    }),
+    field!(openid, "title", "a text of 1 to 256 characters", |openid, raw| openid.title = Some(line(raw)?)),
+    field!(openid, "session_hours", "a whole number of hours from 1 to 720", |openid, raw| {
+        openid.session_hours = whole(raw, 1..=720)?;
     }),
 ];
 
@@ -211,6 +370,18 @@ mod tests {
             ("[sign_in.header]\nsign_out_url = \"//x\"", "milepost.toml:2: sign_in.header.sign_out_url: exp"),
             ("[sign_in.header]\nproxies = [\"10.0.0.1\"]", "[sign_in.header]: expected name"),
             ("[sign_in.header]\nname = \"X-User\"", "[sign_in.header]: expected proxies"),
+            (
+                "[sign_in.openid]\nissuer = \"http://sso.example\"",
+                "milepost.toml:2: sign_in.openid.issuer: exp",
+            ),
+            ("[sign_in.openid]\nissuer = \"https://sso.example\"", "[sign_in.openid]: expected client_id"),
+            ("[sign_in.openid]\nclient_id = \"m\"", "[sign_in.openid]: expected issuer"),
+            (
+                "[sign_in.openid]\nclient_secret_env = \"MILEPOST_X\"",
+                "milepost.toml:2: sign_in.openid.client_secret_env: expected",
+            ),
+            ("[sign_in.openid]\nclient_secret = \"x\"", "milepost.toml:2: unknown key \"client_secret\""),
+            ("[sign_in.openid]\nsession_hours = 0", "milepost.toml:2: sign_in.openid.session_hours: exp"),
             (
                 "[sign_in.header]\nname = \"X-User\"\nproxies = [\"10.0.0.1\"]",
                 "[sign_in.header]: expected roles or default_role",

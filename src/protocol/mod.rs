@@ -28,6 +28,7 @@ pub mod row;
 pub mod schedule;
 #[cfg(feature = "ssr")]
 mod schema;
+pub mod sign_in_refusal;
 pub mod state;
 pub mod task;
 pub mod text;
@@ -60,6 +61,7 @@ pub use schedule::{
     NewSchedule, Overlap, RunWindow, Schedule, ScheduleAct, SchedulePage, SchedulePatch, SchedulePreview,
     ScheduleTiming, ScheduledBatch, TimeOfDay,
 };
+pub use sign_in_refusal::SignInRefusal;
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};
 pub use time::Timestamp;

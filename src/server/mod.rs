@@ -44,7 +44,7 @@ pub use start_error::StartError;
 pub use state::AppState;
 pub use transport::outgoing_tls;
 
-use self::gate::{HeaderSignIn, Revocations, watch_revocations};
+use self::gate::{HeaderSignIn, OpenId, Revocations, watch_revocations};
 use self::live::{FrameBudget, PermitLimits, Permits, ReadShare, TopicBudget};
 use self::lock::{FolderLock, LockError};
 use self::open_store::{is_shared, open_store, store_options};
@@ -156,7 +156,7 @@ async fn run_with(
     if serves {
         first = service.people().open_first_link().await.map_err(StartError::People)?;
     }
-    let state = state(config, service);
+    let state = state(config, service)?;
     let (stop, tracker) = (state.stop.clone(), state.tracker.clone());
     let routes = if serves {
         engine.feed_windows();
@@ -265,7 +265,7 @@ fn keep_sending_webhooks(config: &Config, engine: &Engine, state: &AppState) -> 
 /// Beyond loopback there must be somebody who can sign in, and nobody else who could.
 async fn refuse_open_house(config: &Config, people: &People) -> Result<(), StartError> {
     let address = config.server.listen;
-    let from_outside = config.sign_in.header.name.is_some();
+    let from_outside = config.sign_in.is_set();
     if address.ip().to_canonical().is_loopback()
         || from_outside
         || people.can_sign_in().await.map_err(StartError::People)?
@@ -327,9 +327,11 @@ fn default_node_name() -> String {
     format!("{host}-{}", &crate::service::secret::fresh()[..4])
 }
 
-fn state(config: &Config, service: Service) -> AppState {
+fn state(config: &Config, service: Service) -> Result<AppState, StartError> {
     let live = &config.live;
-    AppState {
+    let base_url = config.server.base_url.as_deref();
+    let openid = OpenId::new(&config.sign_in.openid, base_url).map_err(StartError::Refused)?;
+    Ok(AppState {
         service,
         limits: Limits {
             upload_bytes_max: config.limits.upload_bytes_max,
@@ -356,16 +358,17 @@ fn state(config: &Config, service: Service) -> AppState {
         reads: ReadShare::new(config.database.readers),
         frames: FrameBudget::default(),
         topics: TopicBudget::default(),
-        site: Arc::new(Site::new(config.server.base_url.as_deref())),
+        site: Arc::new(Site::new(base_url)),
         proxies: Arc::new(TrustedProxies::new(config.server.trusted_proxies.clone())),
         header_sign_in: HeaderSignIn::new(&config.sign_in.header).map(Arc::new),
+        openid: openid.map(Arc::new),
         login_rate: Arc::default(),
         page_faults: Arc::default(),
         readiness: Arc::default(),
         leptos: leptos::config::LeptosOptions::builder().output_name("milepost").build(),
         stop: CancellationToken::new(),
         tracker: TaskTracker::new(),
-    }
+    })
 }
 
 /// What a signal asks for.

@@ -19,8 +19,8 @@ use tracing::Level;
 
 use super::gate::paced;
 use super::gate::{
-    auth, guard_forms, harden, identify, one_host, read_or_close, refuse_large, request_span, require_caller,
-    require_caller_but_to_sign_in, same_site, sign_in, turn_away, watch,
+    auth, guard_forms, harden, identify, one_host, openid, read_or_close, refuse_large, request_span,
+    require_caller, require_caller_but_to_sign_in, same_site, sign_in, turn_away, watch,
 };
 use super::pages::{answers, page_faults, refusal_page, render};
 use super::state::{AppState, Limits};
@@ -35,6 +35,8 @@ pub fn router(state: AppState) -> Router {
         .open("/healthz", get(health::healthz))
         .open("/readyz", get(health::readyz))
         .open("/login", post(sign_in::login))
+        .open("/login/openid", get(openid::steps::begin))
+        .open("/login/openid/callback", get(openid::steps::back))
         .open("/logout", post(sign_in::logout))
         .open("/first/{code}", post(sign_in::first))
         .open("/password/{code}", post(sign_in::set_password))

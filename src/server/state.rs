@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::gate::Revocations;
-use super::gate::{HeaderSignIn, LoginRateLimit};
+use super::gate::{HeaderSignIn, LoginRateLimit, OpenId};
 use super::health::Readiness;
 use super::live::{FrameBudget, Permits, ReadShare, TopicBudget};
 use super::pages::PageFaults;
@@ -45,6 +45,8 @@ pub struct AppState {
     pub proxies: Arc<TrustedProxies>,
     /// Who may name whoever asks by a header, if anybody may.
     pub header_sign_in: Option<Arc<HeaderSignIn>>,
+    /// The provider that people may sign in by, if there is one.
+    pub openid: Option<Arc<OpenId>>,
     /// How often an address may try to sign in.
     pub login_rate: Arc<LoginRateLimit>,
     /// Pages that failed in a browser.

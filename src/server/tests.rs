@@ -55,7 +55,7 @@ impl House {
             folders: Vec::new(),
         });
         let people = service.people().clone();
-        let router = router::router(state(&config, service.clone()));
+        let router = router::router(state(&config, service.clone()).unwrap());
         Self { _folder: folder, router, service, people, engine }
     }
 

@@ -57,6 +57,7 @@ mod loops;
 mod names;
 mod nodes;
 mod open_idle;
+mod openid;
 mod outage;
 mod outside_header;
 mod pages;

@@ -43,6 +43,12 @@ pub async fn load_password_link(code: String) -> Result<String, ApiError> {
     super::door::page(super::door::service()?.people().check_password_link(&code).await)
 }
 
+/// What the provider is called that people may sign in by; none where there is none. Nobody is asked who they are.
+#[server(input = Json)]
+pub async fn load_sign_in_provider() -> Result<Option<String>, ApiError> {
+    Ok(use_context::<crate::app::shell::SignInProvider>().and_then(|provider| provider.0))
+}
+
 /// Changes one's own password.
 #[server]
 pub async fn change_password(current: String, new: String) -> Result<(), ApiError> {

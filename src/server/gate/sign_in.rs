@@ -137,8 +137,9 @@ pub async fn logout(State(state): State<AppState>, caller: Option<Extension<Call
 }
 
 /// Who comes to sign in.
-struct Visitor {
-    html: bool,
+pub(super) struct Visitor {
+    /// A person's browser.
+    pub(super) html: bool,
     address: IpAddr,
     device: String,
     /// What the browser keeps from an earlier sign-in.
@@ -146,7 +147,7 @@ struct Visitor {
 }
 
 impl Visitor {
-    fn of(state: &AppState, request: &Request) -> Self {
+    pub(super) fn of(state: &AppState, request: &Request) -> Self {
         let headers = request.headers();
         let device =
             headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
@@ -161,7 +162,7 @@ impl Visitor {
         }
     }
 
-    fn place(&self) -> LoginPlace {
+    pub(super) fn place(&self) -> LoginPlace {
         LoginPlace { device: self.device.clone(), address: self.address.to_canonical().to_string() }
     }
 
@@ -172,7 +173,8 @@ impl Visitor {
     }
 }
 
-fn admit(
+/// Counts a try as a failure, until it is known to be none.
+pub(super) fn admit(
     state: &AppState,
     visitor: &Visitor,
     name: Option<&str>,
@@ -193,7 +195,7 @@ fn admit(
 }
 
 /// Lets in; an earlier login of the same browser ends.
-async fn enter(
+pub(super) async fn enter(
     state: &AppState,
     before: Option<Extension<Caller>>,
     signed_in: &IssuedLogin,
@@ -220,7 +222,7 @@ async fn enter(
 }
 
 /// Sends people back to the form, which says so; programs get the problem.
-fn refused(html: bool, page: &str, next: &str, refusal: ApiError) -> Response {
+pub(super) fn refused(html: bool, page: &str, next: &str, refusal: ApiError) -> Response {
     if !html {
         return refusal.into_response();
     }
@@ -228,7 +230,7 @@ fn refused(html: bool, page: &str, next: &str, refusal: ApiError) -> Response {
     Redirect::to(&format!("{page}?error={}{next}", refusal.code.as_str())).into_response()
 }
 
-fn with_cookie(redirect: Redirect, cookie: &Cookie<'_>) -> Response {
+pub(super) fn with_cookie(redirect: Redirect, cookie: &Cookie<'_>) -> Response {
     let mut response = redirect.into_response();
     let value = HeaderValue::from_str(&cookie.to_string()).expect("names and ids are plain ASCII");
     let headers: &mut HeaderMap = response.headers_mut();
@@ -246,7 +248,12 @@ fn cookie<'a>(site: &Site, value: &'a str, max_age_seconds: i64) -> Cookie<'a> {
     plain_cookie(site, cookie_name(site), value, max_age_seconds)
 }
 
-fn plain_cookie<'a>(site: &Site, name: &'static str, value: &'a str, max_age_seconds: i64) -> Cookie<'a> {
+pub(super) fn plain_cookie<'a>(
+    site: &Site,
+    name: &'static str,
+    value: &'a str,
+    max_age_seconds: i64,
+) -> Cookie<'a> {
     Cookie::build((name, value))
         .path("/")
         .max_age(Duration::seconds(max_age_seconds))
@@ -257,7 +264,7 @@ fn plain_cookie<'a>(site: &Site, name: &'static str, value: &'a str, max_age_sec
 }
 
 /// A path of this installation, or `/`: nothing that a browser could read as another host.
-fn local(next: &str) -> &str {
+pub(super) fn local(next: &str) -> &str {
     let begins_well = next.starts_with('/') && !next.starts_with("//");
     let plain = next.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if begins_well && plain { next } else { "/" }

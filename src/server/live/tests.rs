@@ -67,7 +67,7 @@ impl House {
             upload_bytes_max: 1 << 30,
             folders: Vec::new(),
         });
-        let mut state = state(&config, service);
+        let mut state = state(&config, service).unwrap();
         change(&mut state);
         engine.feed_windows();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

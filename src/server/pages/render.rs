@@ -15,7 +15,7 @@ use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
 
 use crate::app::App;
-use crate::app::shell::{Assets, shell};
+use crate::app::shell::{Assets, SignInProvider, shell};
 use crate::server::assets;
 use crate::server::gate::page_policy;
 use crate::server::state::AppState;
@@ -78,9 +78,11 @@ pub async fn not_found(State(state): State<AppState>, request: Request) -> Respo
 /// What the app finds in its context.
 fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     let (service, addresses): (Service, Assets) = (state.service.clone(), assets::addresses());
+    let provider = SignInProvider(state.openid.as_ref().map(|openid| openid.title.clone()));
     move || {
         provide_context(service.clone());
         provide_context(addresses.clone());
+        provide_context(provider.clone());
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
             let policy = HeaderValue::from_str(&page_policy(&nonce)).expect("a nonce is plain ASCII");
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);

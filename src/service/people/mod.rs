@@ -68,6 +68,22 @@ pub struct IssuedLogin {
     pub max_age_seconds: i64,
 }
 
+/// On which terms a login is made.
+struct LoginTerms {
+    /// The role, of whoever is nobody in the table (the one-time link).
+    stored_role: Option<PersonRole>,
+    /// By what it is made, for the log.
+    via: &'static str,
+    /// How long it lasts, in milliseconds.
+    lasts_ms: i64,
+}
+
+impl Default for LoginTerms {
+    fn default() -> Self {
+        Self { stored_role: None, via: "session", lasts_ms: ABSOLUTE_MS }
+    }
+}
+
 /// Who may come in. Cheap to clone.
 #[derive(Clone)]
 pub struct People {
@@ -190,7 +206,8 @@ impl People {
             }
             *open = None;
         }
-        self.admit(LINK_NAME, PersonRole::Admin, Some(PersonRole::Admin), from).await
+        let terms = LoginTerms { stored_role: Some(PersonRole::Admin), ..LoginTerms::default() };
+        self.admit(LINK_NAME, PersonRole::Admin, terms, from).await
     }
 
     /// Signs in by name and password.
@@ -210,7 +227,7 @@ impl People {
         let stored = person.as_ref().map(|person| person.password_hash.clone());
         let right = self.inner.passwords.verify(password, stored).await?;
         match person {
-            Some(person) if right => self.admit(&person.name, person.role, None, from).await,
+            Some(person) if right => self.admit(&person.name, person.role, LoginTerms::default(), from).await,
             Some(_) | None => {
                 self.log_refusal(name, from).await?;
                 Err(ApiError::new(ErrorCode::NotSignedIn, "The name or the password is not right."))
@@ -240,14 +257,15 @@ impl People {
         &self,
         name: &str,
         role: PersonRole,
-        stored_role: Option<PersonRole>,
+        terms: LoginTerms,
         from: LoginPlace,
     ) -> Result<IssuedLogin, ApiError> {
+        let LoginTerms { stored_role, via, lasts_ms } = terms;
         let secret = secret::fresh();
         let hash = secret::hash(&secret);
-        let expires_at = self.inner.store.steady().plus_ms(ABSOLUTE_MS);
+        let expires_at = self.inner.store.steady().plus_ms(lasts_ms);
         let LoginPlace { device, address } = from;
-        let signature = Signature { who: name.to_owned(), via: "session", address: address.clone() };
+        let signature = Signature { who: name.to_owned(), via, address: address.clone() };
         let login = NewLogin {
             hash: hash.clone(),
             person: name.to_owned(),
@@ -259,7 +277,7 @@ impl People {
         signature.on(self.inner.store.login_add(login)).await?;
         tracing::info!(person = name, "signed in");
         let caller = Caller::new(name, role, Via::Login(hash));
-        Ok(IssuedLogin { caller, secret, max_age_seconds: ABSOLUTE_MS / 1_000 })
+        Ok(IssuedLogin { caller, secret, max_age_seconds: lasts_ms / 1_000 })
     }
 
     /// Knows the browser that `person` has just signed in with, by a secret of its own, which is answered.

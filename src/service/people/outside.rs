@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::{LoginPlace, People, SEEN_EVERY_MS, check_name};
-use crate::protocol::{ApiError, ErrorCode, SignInBy};
-use crate::service::{Caller, Via};
-use crate::store::access::{Arrival, Arrived, GivenRole, Named, PersonRecord, RefusedArrival, Signature};
+use super::{IssuedLogin, LoginPlace, LoginTerms, People, SEEN_EVERY_MS, check_name};
+use crate::protocol::{ApiError, ErrorCode, SignInBy, SignInRefusal, Timestamp};
+use crate::service::{Caller, Via, secret};
+use crate::store::access::{Arrival, Arrived, GivenRole, Named, PersonRecord, Signature};
 
 /// A refusal of one name is written into the log once in so long.
 const LOGGED_EVERY: Duration = Duration::from_secs(60);
@@ -17,18 +17,6 @@ const LOGGED_NAMES_MAX: usize = 60;
 
 /// When the refusal of a name was written down.
 pub(super) type LoggedNames = HashMap<String, Instant>;
-
-/// Why somebody does not come in from outside, in words.
-#[must_use]
-pub fn arrival_words(why: RefusedArrival) -> &'static str {
-    match why {
-        RefusedArrival::Disabled => "You were disabled here. Ask an admin.",
-        RefusedArrival::NoRole => "None of your groups may come in here. Ask an admin.",
-        RefusedArrival::NameTaken => {
-            "Somebody of your name comes in here in another way. An admin can say that it is you."
-        }
-    }
-}
 
 impl People {
     /// The caller of a request that a proxy has named.
@@ -45,7 +33,7 @@ impl People {
                     Arrival { name: name.to_owned(), by: Named::Header, role, address: from.address.clone() };
                 self.let_in(arrival, from)
                     .await?
-                    .map_err(|why| ApiError::new(ErrorCode::NotAllowed, arrival_words(why)))?
+                    .map_err(|why| ApiError::new(ErrorCode::NotAllowed, why.words()))?
             }
         };
         Ok(Caller::new(person.name, person.role, Via::Header))
@@ -67,7 +55,7 @@ impl People {
         &self,
         arrival: Arrival,
         from: LoginPlace,
-    ) -> Result<Result<PersonRecord, RefusedArrival>, ApiError> {
+    ) -> Result<Result<PersonRecord, SignInRefusal>, ApiError> {
         let via = arrival.by.sign_in().as_str();
         let signature = Signature { who: arrival.name.clone(), via, address: from.address.clone() };
         match signature.clone().on(self.inner.store.arrive(&arrival)).await? {
@@ -85,12 +73,57 @@ impl People {
             }
             Arrived::Refused(why) => {
                 if self.is_refusal_due(&arrival.name) {
-                    let detail = arrival_words(why);
+                    let detail = why.words();
                     signature.on(self.inner.store.log_act("sign_in.refused", "", detail)).await?;
                 }
                 Ok(Err(why))
             }
         }
+    }
+
+    /// Signs in whom a provider names, for as long as `lasts_ms`.
+    ///
+    /// # Errors
+    /// Outages only; inside, why they do not come in.
+    pub async fn sign_in_by_provider(
+        &self,
+        mut arrival: Arrival,
+        from: LoginPlace,
+        lasts_ms: i64,
+    ) -> Result<Result<IssuedLogin, SignInRefusal>, ApiError> {
+        if check_name(&arrival.name).is_err() {
+            arrival.name.clear();
+        }
+        let person = match self.let_in(arrival, from.clone()).await? {
+            Ok(person) => person,
+            Err(why) => return Ok(Err(why)),
+        };
+        let terms = LoginTerms { via: SignInBy::OpenId.as_str(), lasts_ms, ..LoginTerms::default() };
+        self.admit(&person.name, person.role, terms, from).await.map(Ok)
+    }
+
+    /// Writes down that a sign-in by a provider has failed before anybody was named; of a flood the first of each minute.
+    ///
+    /// # Errors
+    /// Outages only.
+    pub async fn log_failed_sign_in(&self, why: SignInRefusal, from: LoginPlace) -> Result<(), ApiError> {
+        let place = LoginPlace { device: why.words().to_owned(), ..from };
+        self.log_refusal("", place).await
+    }
+
+    /// Uses up a sign-in that was begun, once in `within_ms`; false where it was used before.
+    ///
+    /// # Errors
+    /// Outages only.
+    pub async fn use_attempt(&self, state: &str, within_ms: u64) -> Result<bool, ApiError> {
+        let until = self.clock().plus_ms(i64::try_from(within_ms).unwrap_or(i64::MAX));
+        Ok(self.inner.store.sign_in_used(&secret::hash(state), until).await?)
+    }
+
+    /// Now, by the clock that nobody sets: by it a sign-in that was begun runs out.
+    #[must_use]
+    pub fn clock(&self) -> Timestamp {
+        self.inner.store.steady()
     }
 
     /// True where the refusal of `name` is to be written down: who is refused so asks for every part of a page anew.

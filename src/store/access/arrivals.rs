@@ -5,7 +5,7 @@
 use sea_orm::DatabaseTransaction;
 
 use super::people::{LastAdmin, PersonChange, PersonRecord, end_logins, to_person};
-use crate::protocol::{PersonRole, SignInBy};
+use crate::protocol::{PersonRole, SignInBy, SignInRefusal, Timestamp};
 use crate::store::Store;
 use crate::store::backend::{Durability, all, one, row, run};
 use crate::store::entity::people;
@@ -17,7 +17,7 @@ const ABSENT_MS: u64 = 60 * 60 * 1_000;
 /// Who comes in, as it is said elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// Their name.
+    /// Their name; empty where they have none that somebody can have here, which is enough for whoever is known.
     pub name: String,
     /// Who says so.
     pub by: Named,
@@ -69,18 +69,7 @@ pub enum Arrived {
     /// They are in.
     In(PersonRecord),
     /// They are not.
-    Refused(RefusedArrival),
-}
-
-/// Why somebody does not come in from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusedArrival {
-    /// They were disabled here.
-    Disabled,
-    /// None of their groups has a role here.
-    NoRole,
-    /// Somebody of their name comes in otherwise, or is somebody else there.
-    NameTaken,
+    Refused(SignInRefusal),
 }
 
 impl Store {
@@ -96,14 +85,15 @@ impl Store {
         let known = self.known_as(&tx, arrival).await?;
         let refused = |why| Ok(Arrived::Refused(why));
         let person = match known {
+            Known::Nobody if arrival.name.is_empty() => return refused(SignInRefusal::NoName),
             Known::Nobody => match arrival.role {
-                GivenRole::None => return refused(RefusedArrival::NoRole),
+                GivenRole::None => return refused(SignInRefusal::NoRole),
                 GivenRole::Now(role) | GivenRole::AtFirst(role) => self.make(&tx, arrival, role).await?,
             },
-            Known::SomebodyElse => return refused(RefusedArrival::NameTaken),
-            Known::Person(person) if person.disabled => return refused(RefusedArrival::Disabled),
+            Known::SomebodyElse => return refused(SignInRefusal::NameTaken),
+            Known::Person(person) if person.disabled => return refused(SignInRefusal::Disabled),
             Known::Person(person) => match arrival.role {
-                GivenRole::None => return refused(RefusedArrival::NoRole),
+                GivenRole::None => return refused(SignInRefusal::NoRole),
                 GivenRole::AtFirst(_) => person,
                 GivenRole::Now(role) if role == person.role => person,
                 GivenRole::Now(role) => self.follow_groups(&tx, person, role).await?,
@@ -183,6 +173,19 @@ impl Store {
             Err(StoreError::LastAdmin) => Ok(person),
             Err(error) => Err(error),
         }
+    }
+
+    /// Notes that a sign-in was used, by its hash, until `expires_at`; false where it was before.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn sign_in_used(&self, hash: &str, expires_at: Timestamp) -> Result<bool, StoreError> {
+        let tx = self.inner.backend.write().await?;
+        run(&tx, "DELETE FROM used_sign_ins WHERE expires_at <= $1", vec![self.steady().0.into()]).await?;
+        let text = "INSERT INTO used_sign_ins (hash, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+        let fresh = run(&tx, text, vec![hash.into(), expires_at.0.into()]).await? > 0;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(fresh)
     }
 
     /// The people of these names. One query for every 512 of them.

@@ -11,7 +11,7 @@ mod logins;
 mod people;
 mod tokens;
 
-pub use self::arrivals::{Arrival, Arrived, GivenRole, Named, RefusedArrival};
+pub use self::arrivals::{Arrival, Arrived, GivenRole, Named};
 pub use self::audit_log::Signature;
 pub use self::idempotency::{KeyBinding, KeyClaim, bind};
 pub use self::logins::{EndedLogins, LoginRecord, NewLogin};
