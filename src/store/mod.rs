@@ -59,7 +59,7 @@ pub use webhooks::{
 
 use sea_orm::QueryResult;
 
-use self::backend::{Backend, Durability, row, run};
+use self::backend::{Backend, Durability, LastStop, row, run};
 use self::clock::{Clocks, FileAges};
 use self::disk::Disk;
 use self::files::SweepPlace;
@@ -108,7 +108,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Io`] for an address that is none of a database; [`StoreError::Busy`] where it does not answer;
     /// [`StoreError::FilesAway`] where a bucket cannot be written to or read; [`StoreError::Damaged`] for an SQLite database
-    /// that is not whole (looked at where the last stop was not clean), or is missing beside its files; outages.
+    /// that is not whole as far as was looked, or is missing beside its files; outages.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         let disk = Disk::open(&options.url, &options.files)?;
         let store = Self::connect(options, None, disk).await?;
@@ -157,15 +157,13 @@ impl Store {
             return Ok(());
         }
         let clean = row(self.inner.backend.reader(), CLEAN, vec![]).await?;
-        if was_unclean(clean)? {
-            self.inner.backend.check_whole().await?;
-        }
+        self.inner.backend.check_whole(last_stop(clean)?).await?;
         self.with_reserve(|| self.raise_revisions_once()).await
     }
 
     async fn raise_revisions_once(&self) -> Result<(), StoreError> {
         let tx = self.inner.backend.write().await?;
-        if was_unclean(row(&tx, CLEAN, vec![]).await?)? {
+        if last_stop(row(&tx, CLEAN, vec![]).await?)? == LastStop::Unclean {
             run(
                 &tx,
                 "UPDATE batches SET rev = rev + $1 \
@@ -263,10 +261,10 @@ impl Store {
     }
 }
 
-/// True where the last stop was not marked as clean; before the first there is no mark.
-fn was_unclean(clean: Option<QueryResult>) -> Result<bool, StoreError> {
+/// How the last stop was marked; before the first there is no mark.
+fn last_stop(clean: Option<QueryResult>) -> Result<LastStop, StoreError> {
     let clean = clean.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
-    Ok(clean.is_some_and(|clean| clean != "yes"))
+    Ok(if clean.is_some_and(|clean| clean != "yes") { LastStop::Unclean } else { LastStop::Clean })
 }
 
 const CLEAN: &str = "SELECT value FROM meta WHERE \"key\" = 'clean'";

@@ -5,6 +5,7 @@
 use std::process::Stdio;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -12,6 +13,7 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use super::cluster::Cluster;
+use super::s3::{S3Server, SECRET};
 use super::support::receiver::Receiver;
 use super::support::{PATIENCE, Reply, TestServer, client_builder, id, send};
 
@@ -117,6 +119,9 @@ async fn comes_by_token(visitor: &mut Visitor, receiver: &mut Receiver) {
     let body = json!({"task": "told", "items": ["well", "badly"], "options": {"webhook": receiver.url(), "attempts_max": 1}});
     let batch = send(ask(Method::POST, "/api/v1/batches").json(&body)).await.ok();
     assert!(receiver.next().await.is_signed_with(&webhook));
+    let file = Part::bytes(vec![b'x'; 1 << 20]).file_name("a");
+    let form = Form::new().text("task", "checksum").part("file", file);
+    send(ask(Method::POST, "/api/v1/batches").multipart(form)).await.ok();
     for path in ["/", "/api/v1/batches", "/metrics", &format!("/live/frames?topic=batch/{}", id(&batch))] {
         assert!(send(ask(Method::GET, path)).await.status.is_success(), "{path}");
     }
@@ -135,7 +140,8 @@ async fn comes_by_token(visitor: &mut Visitor, receiver: &mut Receiver) {
     visitor.secrets.extend([token, webhook]);
 }
 
-async fn nothing_is_logged(settings: &[(&str, &str)]) {
+/// Settings of the installation, and the secrets in them.
+async fn nothing_is_logged(settings: &[(&str, &str)], set: &[&str]) {
     let settings: Vec<_> = settings
         .iter()
         .copied()
@@ -174,11 +180,20 @@ async fn nothing_is_logged(settings: &[(&str, &str)]) {
     signs_in(&mut visitor, &link).await;
     comes_by_token(&mut visitor, &mut receiver).await;
     serving.kill().await.unwrap();
+    let migrated = server.command(&["migrate", "--data", "data"]).output().await.unwrap();
+    assert!(migrated.status.success(), "{migrated:?}");
+    // A start that fails says where, and not by what.
+    let away = ("MILEPOST_DATABASE_URL", "postgres://app:away-password-61@127.0.0.1:1/none");
+    let failed = server.command(&["serve", "--data", "data"]).env(away.0, away.1).output().await.unwrap();
+    let told = String::from_utf8_lossy(&failed.stderr).into_owned();
+    assert!(!failed.status.success() && told.contains("127.0.0.1:1/none"), "{told}");
 
     let log = String::from_utf8_lossy(&std::fs::read(&log_path).unwrap()).into_owned();
     println!("{} lines of log, {} secrets", log.lines().count(), visitor.secrets.len());
     assert!(log.contains("TRACE") && log.contains("/first/***") && log.contains("/password/***"), "{log}");
-    let typed = [KEY, TOKEN, FIRST_PASSWORD, SECOND_PASSWORD, THIRD_PASSWORD, GUESS].map(str::to_owned);
+    let log = [log, told, String::from_utf8_lossy(&migrated.stdout).into_owned()].join("\n");
+    let typed = [KEY, TOKEN, FIRST_PASSWORD, SECOND_PASSWORD, THIRD_PASSWORD, GUESS, "away-password-61"];
+    let typed = typed.iter().chain(set).map(|text| (*text).to_owned());
     for secret in visitor.secrets.into_iter().chain(typed) {
         let form = secret.replace(' ', "+");
         let line = log.lines().find(|line| line.contains(&secret) || line.contains(&form));
@@ -188,12 +203,20 @@ async fn nothing_is_logged(settings: &[(&str, &str)]) {
 
 #[tokio::test]
 async fn no_secret_is_logged_however_much_is() {
-    nothing_is_logged(&[]).await;
+    nothing_is_logged(&[], &[]).await;
 }
 
 #[tokio::test]
 async fn no_secret_is_logged_on_postgres() {
     let Some(cluster) = Cluster::shared() else { return };
-    let url = cluster.database();
-    nothing_is_logged(&[("MILEPOST_DATABASE_URL", &url)]).await;
+    let url = cluster.database().replace("app@", "app:dbpassword-5512@");
+    nothing_is_logged(&[("MILEPOST_DATABASE_URL", &url)], &["dbpassword-5512"]).await;
+}
+
+#[tokio::test]
+async fn no_secret_is_logged_with_files_in_a_bucket() {
+    let Some(s3) = S3Server::start().await else { return };
+    let settings = s3.settings();
+    let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (&**key, &**value)).collect();
+    nothing_is_logged(&settings, &[SECRET]).await;
 }

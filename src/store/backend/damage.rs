@@ -1,4 +1,4 @@
-//! Whether an SQLite database is whole, looked at where the last stop was not clean; and whether it is there at all.
+//! Whether an SQLite database is whole, looked at before it is worked on; and whether it is there at all.
 //!
 //! A database of which pages were lost answers most questions, and some of them wrongly. So it is not worked on.
 
@@ -11,8 +11,11 @@ use sea_orm::sqlx::{self, Error as Driver};
 use super::driver_error;
 use crate::store::error::StoreError;
 
-/// How long a start looks at most: about a gigabyte of an ordinary disk. What was not looked at by then counts as whole.
+/// How long a start after a stop that was not clean looks at most: about a gigabyte of an ordinary disk. What was not
+/// looked at by then counts as whole.
 const LOOK_MAX: Duration = Duration::from_secs(30);
+/// The same after a clean one.
+const LOOK_CLEAN_MAX: Duration = Duration::from_secs(1);
 /// Steps of the look between two looks at the clock.
 const STEPS: i32 = 1_000;
 /// Faults that are named.
@@ -25,23 +28,43 @@ const SHELF_DIGITS: usize = 2;
 const ADVICE: &str =
     "Put back a copy from before (the database, its -wal file and the folder of files as one)";
 
-/// Looks at every page of the database and how they hang together.
-pub(super) async fn check(writer: &DatabaseConnection) -> Result<(), StoreError> {
+/// How the process before this one ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastStop {
+    /// As it should; or there was none.
+    Clean,
+    /// By a crash or a power cut.
+    Unclean,
+}
+
+/// Looks at the pages of the database and how they hang together.
+pub(super) async fn check(writer: &DatabaseConnection, stop: LastStop) -> Result<(), StoreError> {
     let begun = Instant::now();
-    let looked = look(writer, begun + LOOK_MAX).await;
+    let most = match stop {
+        LastStop::Clean => LOOK_CLEAN_MAX,
+        LastStop::Unclean => LOOK_MAX,
+    };
+    let looked = look(writer, begun + most).await;
     let seconds = begun.elapsed().as_secs_f64();
     match looked {
         Ok(faults) if faults.is_empty() => {
-            tracing::info!(seconds, "the last stop was not clean: the database was looked at and is whole");
+            if stop == LastStop::Unclean {
+                tracing::info!(
+                    seconds,
+                    "the last stop was not clean: the database was looked at and is whole"
+                );
+            }
             Ok(())
         }
         Ok(faults) => Err(damaged(&faults.join("; "))),
         Err(Driver::Database(answer)) if is_kind(answer.code().as_deref(), &[INTERRUPTED]) => {
-            tracing::warn!(
-                seconds,
-                "the last stop was not clean: the database is too large to be looked at wholly in this time; in what was \
-                 looked at nothing is wrong"
-            );
+            if stop == LastStop::Unclean {
+                tracing::warn!(
+                    seconds,
+                    "the last stop was not clean: the database is too large to be looked at wholly in this time; in what \
+                     was looked at nothing is wrong"
+                );
+            }
             Ok(())
         }
         Err(error) => Err(sea_orm::DbErr::Query(sea_orm::RuntimeErr::SqlxError(error.into())).into()),

@@ -23,6 +23,7 @@ use sea_orm_migration::MigratorTrait as _;
 pub(super) use self::bulk::{
     Hold, LIST_MAX, found_for_each, in_keys, in_texts, insert_many, list_value, one_for_each,
 };
+pub(super) use self::damage::LastStop;
 pub use self::postgres::Hints;
 use super::error::StoreError;
 use super::migration::Migrator;
@@ -99,9 +100,9 @@ impl Backend {
     }
 
     /// Looks whether an SQLite database is whole, for as long as a start may take; a server looks after its own.
-    pub(super) async fn check_whole(&self) -> Result<(), StoreError> {
+    pub(super) async fn check_whole(&self, stop: LastStop) -> Result<(), StoreError> {
         match &self.kind {
-            Kind::Sqlite(_) => damage::check(&self.writer).await,
+            Kind::Sqlite(_) => damage::check(&self.writer, stop).await,
             Kind::Postgres { .. } => Ok(()),
         }
     }
