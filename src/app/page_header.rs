@@ -14,10 +14,17 @@ use super::upload::{self, use_upload};
 use crate::client::words;
 use crate::protocol::PersonRole;
 
+/// Where the pages of share links are.
+const SHARED_PATHS: &str = "/s/";
+
 /// The header.
 #[component]
 pub fn Header() -> impl IntoView {
     let path = use_location().pathname;
+    // The page of a share link leads nowhere: who has the link sees one batch, whoever they are.
+    if path.with_untracked(|path| path.starts_with(SHARED_PATHS)) {
+        return shared().into_any();
+    }
     let here = move |to: &'static str| {
         let path = path.get();
         (path == to || (to == "/" && path.starts_with("/batches"))).then_some("page")
@@ -25,15 +32,7 @@ pub fn Header() -> impl IntoView {
     view! {
         <a class="skip" href="#main">"Skip to content"</a>
         <header class="top">
-            <a class="brand" href="/">
-                <svg class="brand-mark" viewBox="0 0 16 16" aria-hidden="true">
-                    <path d="M3 15V4a3 3 0 0 1 3-3h4a3 3 0 0 1 3 3v11z"></path>
-                    <rect class="brand-done" x="5" y="4" width="6" height="1.6"></rect>
-                    <rect class="brand-running" x="5" y="7" width="6" height="1.6"></rect>
-                    <rect class="brand-pending" x="5" y="10" width="6" height="1.6"></rect>
-                </svg>
-                <span class="brand-word">"milepost"</span>
-            </a>
+            <a class="brand" href="/">{brand()}</a>
             <nav class="ways" aria-label="Pages">
                 <a href="/" aria-current=move || here("/")>"Batches"</a>
                 <a href="/schedules" aria-current=move || here("/schedules")>"Schedules"</a>
@@ -47,6 +46,31 @@ pub fn Header() -> impl IntoView {
             </div>
         </header>
         <DropAnywhere />
+    }
+    .into_any()
+}
+
+/// The sign and the name.
+fn brand() -> impl IntoView {
+    view! {
+        <svg class="brand-mark" viewBox="0 0 16 16" aria-hidden="true">
+            <path d="M3 15V4a3 3 0 0 1 3-3h4a3 3 0 0 1 3 3v11z"></path>
+            <rect class="brand-done" x="5" y="4" width="6" height="1.6"></rect>
+            <rect class="brand-running" x="5" y="7" width="6" height="1.6"></rect>
+            <rect class="brand-pending" x="5" y="10" width="6" height="1.6"></rect>
+        </svg>
+        <span class="brand-word">"milepost"</span>
+    }
+}
+
+/// The header of a share link's page.
+fn shared() -> impl IntoView {
+    view! {
+        <a class="skip" href="#main">"Skip to content"</a>
+        <header class="top">
+            <span class="brand">{brand()}</span>
+            <div class="top-end"><ConnectionChip /></div>
+        </header>
     }
 }
 

@@ -14,7 +14,7 @@ use super::live::provide_live_client;
 use super::page_header::Header;
 use super::pages::{
     AccountPage, AuditLogPage, BatchPage, BatchesPage, DeliveryDetailPage, FirstPage, ItemPage, LoginPage,
-    NewBatchPage, NodesPage, NotFoundPage, PasswordPage, PeoplePage, SchedulesPage, WebhooksPage,
+    NewBatchPage, NodesPage, NotFoundPage, PasswordPage, PeoplePage, SchedulesPage, SharedPage, WebhooksPage,
 };
 use super::upload::Upload;
 
@@ -43,6 +43,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/people") view=PeoplePage ssr=Async />
                     <Route path=path!("/audit") view=AuditLogPage ssr=Async />
                     <Route path=path!("/password/:code") view=PasswordPage ssr=Async />
+                    <Route path=path!("/s/:secret") view=SharedPage ssr=Async />
                     <Route path=path!("/login") view=LoginPage ssr=Async />
                     <Route path=path!("/first/:code") view=FirstPage ssr=Async />
                 </Routes>

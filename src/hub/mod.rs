@@ -30,7 +30,7 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -38,6 +38,7 @@ use tokio::time::Instant;
 use self::channel::{Channel, Due};
 pub use self::subscriber::Outlet;
 use crate::protocol::{BatchId, Key, Rev, Row, Seq, Topic};
+use crate::store::Viewer;
 use release_timer::ReleaseTimer;
 pub use session::{Refused, Session, SubscribeAnswer, Turn};
 use tempo::Tempo;
@@ -51,12 +52,26 @@ pub const TICK_DEFAULT: Duration = Duration::from_millis(100);
 const RUNG_MAX: usize = 32;
 
 /// Who may receive a row of the topic `batches`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Audience {
     /// Every signed-in caller.
     Everyone,
     /// This owner, and whoever sees all.
     Owner(String),
+    /// Whoever may see this task.
+    Task(String),
+}
+
+impl Audience {
+    /// True where `viewer` may see what is for it.
+    #[must_use]
+    pub fn takes(&self, viewer: &Viewer) -> bool {
+        match self {
+            Self::Everyone => true,
+            Self::Owner(owner) => viewer.sees_all || *owner == viewer.name,
+            Self::Task(task) => !viewer.hidden_tasks.contains(task),
+        }
+    }
 }
 
 /// The hub. Cheap to clone.
@@ -81,6 +96,8 @@ struct Inner {
     /// Last revision given on the topics that belong to no batch.
     clock_rev: AtomicU64,
     timer: Mutex<Option<ReleaseTimer>>,
+    /// Tasks that not everybody sees, from the start on.
+    restricted_tasks: OnceLock<BTreeSet<String>>,
 }
 
 /// The topics that somebody hears, each with a number of its own.
@@ -128,7 +145,25 @@ impl Hub {
                 channels: RwLock::default(),
                 clock_rev: AtomicU64::new(0),
                 timer: Mutex::new(None),
+                restricted_tasks: OnceLock::new(),
             }),
+        }
+    }
+
+    /// Says which tasks not everybody sees. Only the first call counts: it comes before anybody listens.
+    pub fn restrict_tasks(&self, tasks: BTreeSet<String>) {
+        let _first = self.inner.restricted_tasks.set(tasks);
+    }
+
+    /// Who may receive a batch of `task` in the topic `batches`; `private_of` is its owner where it is private.
+    #[must_use]
+    pub fn audience(&self, task: &str, private_of: Option<&str>) -> Audience {
+        match private_of {
+            Some(owner) => Audience::Owner(owner.to_owned()),
+            None if self.inner.restricted_tasks.get().is_some_and(|tasks| tasks.contains(task)) => {
+                Audience::Task(task.to_owned())
+            }
+            None => Audience::Everyone,
         }
     }
 
@@ -221,6 +256,7 @@ impl Hub {
                 Topic::Item { batch, seq } => looked.entry(batch).or_default().items.push(seq),
                 Topic::Batches
                 | Topic::Batch(_)
+                | Topic::Progress(_)
                 | Topic::Strip(_)
                 | Topic::Families(_)
                 | Topic::Pulse(_)
@@ -243,7 +279,7 @@ impl Hub {
             .channels()
             .by_topic
             .keys()
-            .filter(|topic| !matches!(topic, Topic::Batch(_)))
+            .filter(|topic| !matches!(topic, Topic::Batch(_) | Topic::Progress(_)))
             .filter_map(|topic| topic.batch())
             .collect();
         batches.into_iter().collect()

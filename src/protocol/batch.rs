@@ -73,6 +73,21 @@ impl Batch {
         self.succeeded + self.failed + self.cancelled
     }
 
+    /// The same without what its submitter said of it, but for the title: parameters, owner, where it came from, and a reason that
+    /// is more than one of the installation's own words.
+    #[must_use]
+    pub fn progress(self) -> Self {
+        let own_word = |reason: &String| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        Self {
+            params: Json::parse("{}").unwrap_or_default(),
+            owner: String::new(),
+            parent: None,
+            schedule: None,
+            reason: self.reason.filter(own_word),
+            ..self
+        }
+    }
+
     /// Count of items in `state`.
     #[must_use]
     pub fn count(&self, state: ItemState) -> u64 {

@@ -3,8 +3,8 @@
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
 //! batch, item, task, schedule,
-//! webhook, access, upload,
-//! folder            the nouns        error   what a client may learn
+//! webhook, access, share,
+//! upload, folder    the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
 //! text              characters that nobody sees
@@ -28,6 +28,7 @@ pub mod row;
 pub mod schedule;
 #[cfg(feature = "ssr")]
 mod schema;
+pub mod share;
 pub mod sign_in_refusal;
 pub mod state;
 pub mod task;
@@ -61,6 +62,7 @@ pub use schedule::{
     NewSchedule, Overlap, RunWindow, Schedule, ScheduleAct, SchedulePage, SchedulePatch, SchedulePreview,
     ScheduleTiming, ScheduledBatch, TimeOfDay,
 };
+pub use share::{IssuedShareLink, NewShareLink, ShareLink, ShareLinkPage, SharedBatch};
 pub use sign_in_refusal::SignInRefusal;
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};

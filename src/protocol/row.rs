@@ -78,7 +78,9 @@ impl Row {
     pub(super) fn from_json(topic: Topic, text: &str) -> Result<Self, serde_json::Error> {
         use serde::de::Error as _;
         match topic {
-            Topic::Batches | Topic::Batch(_) => serde_json::from_str(text).map(Self::Batch),
+            Topic::Batches | Topic::Batch(_) | Topic::Progress(_) => {
+                serde_json::from_str(text).map(Self::Batch)
+            }
             Topic::Items { .. } => serde_json::from_str(text).map(Self::Item),
             Topic::Item { .. } => serde_json::from_str(text).map(Self::ItemLive),
             Topic::Families(_) => serde_json::from_str(text).map(Self::Family),

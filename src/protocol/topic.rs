@@ -16,6 +16,8 @@ pub enum Topic {
     Batches,
     /// One batch.
     Batch(BatchId),
+    /// One batch, without what its submitter said of it: for whoever may see how far it is, and nothing else.
+    Progress(BatchId),
     /// The items in a window, both ends included.
     Items {
         /// Of which batch.
@@ -48,9 +50,11 @@ impl Topic {
     pub fn batch(self) -> Option<BatchId> {
         match self {
             Self::Batches | Self::Nodes => None,
-            Self::Batch(batch) | Self::Strip(batch) | Self::Families(batch) | Self::Pulse(batch) => {
-                Some(batch)
-            }
+            Self::Batch(batch)
+            | Self::Progress(batch)
+            | Self::Strip(batch)
+            | Self::Families(batch)
+            | Self::Pulse(batch) => Some(batch),
             Self::Items { batch, .. } | Self::Item { batch, .. } => Some(batch),
         }
     }
@@ -61,6 +65,7 @@ impl fmt::Display for Topic {
         match self {
             Self::Batches => f.write_str("batches"),
             Self::Batch(batch) => write!(f, "batch/{batch}"),
+            Self::Progress(batch) => write!(f, "batch/{batch}/progress"),
             Self::Items { batch, from, to } => write!(f, "batch/{batch}/items/{from}-{to}"),
             Self::Strip(batch) => write!(f, "batch/{batch}/strip"),
             Self::Families(batch) => write!(f, "batch/{batch}/families"),
@@ -87,6 +92,7 @@ impl FromStr for Topic {
             ["batches"] => Ok(Self::Batches),
             ["nodes"] => Ok(Self::Nodes),
             ["batch", batch] => Ok(Self::Batch(batch.parse()?)),
+            ["batch", batch, "progress"] => Ok(Self::Progress(batch.parse()?)),
             ["batch", batch, "strip"] => Ok(Self::Strip(batch.parse()?)),
             ["batch", batch, "families"] => Ok(Self::Families(batch.parse()?)),
             ["batch", batch, "pulse"] => Ok(Self::Pulse(batch.parse()?)),
@@ -129,6 +135,7 @@ mod tests {
             "batches".to_owned(),
             "nodes".to_owned(),
             format!("batch/{id}"),
+            format!("batch/{id}/progress"),
             format!("batch/{id}/strip"),
             format!("batch/{id}/families"),
             format!("batch/{id}/pulse"),

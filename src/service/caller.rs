@@ -6,6 +6,7 @@
 use std::future::Future;
 use std::net::IpAddr;
 
+use super::task_permissions::RefusedTasks;
 use crate::protocol::{BatchId, PersonRole, Scope};
 use crate::store::Viewer;
 use crate::store::access::Signature;
@@ -21,6 +22,8 @@ pub struct Caller {
     pub via: Via,
     /// How far that reaches.
     pub grant: Grant,
+    /// Tasks that they may not see or run, whatever their role.
+    pub refused_tasks: RefusedTasks,
     /// From where, for the log; none where that has no meaning.
     pub address: Option<IpAddr>,
 }
@@ -32,12 +35,28 @@ pub enum Via {
     Login(String),
     /// A bearer token, by the hash of its secret.
     Token(String),
+    /// A share link.
+    Share {
+        /// Hash of its secret.
+        hash: String,
+        /// Whether it shows what is in its batch.
+        payloads: Payloads,
+    },
     /// The header of a named proxy, on each request.
     Header,
     /// The process itself (command line, tests).
     Local,
     /// Nothing: a schedule makes a batch for its owner.
     Schedule,
+}
+
+/// Whether a share link shows what is in its batch: inputs, results, errors, files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Payloads {
+    /// It does.
+    Shown,
+    /// It does not.
+    Masked,
 }
 
 /// What a caller was granted within what the role may: everywhere, unless a token says less.
@@ -75,7 +94,14 @@ impl Caller {
     /// Somebody whose reach is as far as their role.
     #[must_use]
     pub fn new(name: impl Into<String>, role: PersonRole, via: Via) -> Self {
-        Self { name: name.into(), role, via, grant: Grant::default(), address: None }
+        Self {
+            name: name.into(),
+            role,
+            via,
+            grant: Grant::default(),
+            refused_tasks: RefusedTasks::default(),
+            address: None,
+        }
     }
 
     /// The process itself: may do everything, and cannot be revoked.
@@ -89,9 +115,11 @@ impl Caller {
     pub fn viewer(&self) -> Viewer {
         Viewer {
             name: self.name.clone(),
-            sees_all: self.role == PersonRole::Admin,
+            // A share link reaches one batch, and that wholly.
+            sees_all: self.role == PersonRole::Admin || matches!(self.via, Via::Share { .. }),
             task: self.grant.task.clone(),
             batch: self.grant.batch,
+            hidden_tasks: self.refused_tasks.hidden.clone(),
         }
     }
 
@@ -100,6 +128,7 @@ impl Caller {
         let via = match &self.via {
             Via::Login(_) => "session",
             Via::Token(_) => "token",
+            Via::Share { .. } => "share",
             Via::Header => "header",
             Via::Local => "command",
             Via::Schedule => "schedule",

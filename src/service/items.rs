@@ -90,7 +90,7 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn strip(&self, caller: &Caller, id: BatchId) -> Result<(Rev, Vec<StripCell>), ApiError> {
-        let batch = self.visible(caller, id).await?;
+        let batch = self.progressing(caller, id).await?;
         Ok(self.inner.store.strip(&batch).await?)
     }
 

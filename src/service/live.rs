@@ -34,11 +34,26 @@ pub fn check_topic(topic: Topic) -> Result<(), ApiError> {
         Topic::Pulse(_) => Err(ApiError::not_found("topic")),
         Topic::Batches
         | Topic::Batch(_)
+        | Topic::Progress(_)
         | Topic::Items { .. }
         | Topic::Strip(_)
         | Topic::Families(_)
         | Topic::Item { .. }
         | Topic::Nodes => Ok(()),
+    }
+}
+
+/// What it takes to listen to a topic.
+#[must_use]
+pub fn topic_action(topic: Topic) -> Action {
+    match topic {
+        // Its rows go to all who listen alike: whoever reaches some batches only hears of each by its own topic.
+        Topic::Batches => Action::SeeCounts,
+        Topic::Nodes => Action::SeeNodes,
+        Topic::Progress(_) | Topic::Strip(_) => Action::SeeProgress,
+        Topic::Batch(_) | Topic::Items { .. } | Topic::Families(_) | Topic::Pulse(_) | Topic::Item { .. } => {
+            Action::SeeBatch
+        }
     }
 }
 
@@ -65,7 +80,7 @@ impl Service {
     ) -> Result<TopicRows, ApiError> {
         check_topic(topic)?;
         if let (Some(batch), Some(known)) = (topic.batch(), known) {
-            let record = self.visible(caller, batch).await.map_err(hide)?;
+            let record = self.allowed(caller, topic_action(topic), batch).await.map_err(hide)?;
             // An item's page knows no revision of the batch that its log and history are as of.
             if record.rev == known && !matches!(topic, Topic::Item { .. }) {
                 return Ok(TopicRows { rev: known, rows: None });
@@ -84,6 +99,10 @@ impl Service {
             }
             Topic::Batch(id) => {
                 let batch = self.parts().engine.wire(&self.visible(caller, id).await?);
+                (batch.rev, vec![Row::Batch(Box::new(batch))])
+            }
+            Topic::Progress(id) => {
+                let batch = self.parts().engine.wire(&self.progressing(caller, id).await?).progress();
                 (batch.rev, vec![Row::Batch(Box::new(batch))])
             }
             Topic::Items { batch, from, to } => {
@@ -115,19 +134,15 @@ impl Service {
 
     /// All unfinished batches and the newest finished, as the caller may see them.
     async fn listed(&self, caller: &Caller) -> Result<Vec<(Row, Audience)>, ApiError> {
-        // Its rows go to all who listen alike: whoever reaches some batches only hears of each by its own topic.
-        may(caller, Action::SeeCounts, Target::Installation)?;
+        may(caller, topic_action(Topic::Batches), Target::Installation)?;
         let (finished, unfinished): (Vec<_>, Vec<_>) =
             BatchState::ALL.into_iter().partition(|state| state.is_finished());
         let mut records = self.list_states(caller, unfinished, UNFINISHED_LISTED_MAX).await?;
         records.extend(self.list_states(caller, finished, LISTED_BATCHES_MAX).await?);
         // One that finished between the two reads is in both: the second is the newer.
         let rows = records.into_iter().rev().map(|record| {
-            let audience = if record.options.private {
-                Audience::Owner(record.owner.clone())
-            } else {
-                Audience::Everyone
-            };
+            let private_of = record.options.private.then_some(record.owner.as_str());
+            let audience = self.parts().hub.audience(&record.task, private_of);
             (Row::Batch(Box::new(self.parts().engine.wire(&record))), audience)
         });
         let mut seen = std::collections::HashSet::new();

@@ -3,7 +3,7 @@
 //! What is not visible answers `not_found`, exactly as what is not there; what is visible but not allowed answers
 //! `not_allowed`.
 
-use super::caller::{Caller, Grant};
+use super::caller::{Caller, Grant, Payloads, Via};
 use crate::protocol::{ApiError, BatchId, ErrorCode, PersonRole, Scope};
 use crate::store::{BatchRecord, ScheduleRecord};
 
@@ -22,6 +22,8 @@ pub enum Action {
     SeeCounts,
     /// Look at one batch: its items, results, files, topics.
     SeeBatch,
+    /// Look at how far one batch is, and at nothing in it.
+    SeeProgress,
     /// Make a batch.
     Submit,
     /// Add items to a batch that is open, and seal it.
@@ -30,6 +32,8 @@ pub enum Action {
     ActOnUpload,
     /// Pause, resume, cancel, retry, change, delete a batch.
     ActOnBatch,
+    /// Make, list and revoke links that show a batch to whoever has them.
+    ShareBatch,
     /// Look at lists of schedules; each schedule is asked for on its own.
     SeeSchedules,
     /// Look at one schedule.
@@ -52,17 +56,19 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 21] = [
         Self::SeeTasks,
         Self::SeeNodes,
         Self::SeeMetrics,
         Self::SeeBatches,
         Self::SeeCounts,
         Self::SeeBatch,
+        Self::SeeProgress,
         Self::Submit,
         Self::AddToBatch,
         Self::ActOnUpload,
         Self::ActOnBatch,
+        Self::ShareBatch,
         Self::SeeSchedules,
         Self::SeeSchedule,
         Self::SaveSchedule,
@@ -80,7 +86,9 @@ impl Action {
     pub fn takes(self) -> (PersonRole, Scope, Narrow) {
         use Narrow::{Asks, Refused};
         match self {
-            Self::SeeTasks | Self::SeeBatches | Self::SeeBatch => (PersonRole::Viewer, Scope::Read, Asks),
+            Self::SeeTasks | Self::SeeBatches | Self::SeeBatch | Self::SeeProgress => {
+                (PersonRole::Viewer, Scope::Read, Asks)
+            }
             Self::SeeNodes | Self::SeeMetrics | Self::SeeCounts => (PersonRole::Viewer, Scope::Read, Refused),
             Self::Submit | Self::AddToBatch | Self::ActOnUpload => {
                 (PersonRole::Operator, Scope::Submit, Asks)
@@ -88,7 +96,7 @@ impl Action {
             Self::SeeSchedules | Self::SeeSchedule => (PersonRole::Viewer, Scope::Read, Refused),
             Self::SaveSchedule => (PersonRole::Operator, Scope::Submit, Refused),
             Self::ActOnSchedule => (PersonRole::Operator, Scope::Act, Refused),
-            Self::ActOnBatch => (PersonRole::Operator, Scope::Act, Asks),
+            Self::ActOnBatch | Self::ShareBatch => (PersonRole::Operator, Scope::Act, Asks),
             Self::UseWebhooks => (PersonRole::Operator, Scope::Act, Refused),
             Self::ManageOwnAccess => (PersonRole::Viewer, Scope::Admin, Refused),
             Self::DrainNode | Self::ManagePeople | Self::SeeAuditLog => {
@@ -98,8 +106,12 @@ impl Action {
     }
 
     /// True where it is for whoever a batch belongs to, and admins.
-    fn is_for_owners(self) -> bool {
-        matches!(self, Self::AddToBatch | Self::ActOnBatch | Self::ActOnSchedule | Self::UseWebhooks)
+    #[must_use]
+    pub fn is_for_owners(self) -> bool {
+        matches!(
+            self,
+            Self::AddToBatch | Self::ActOnBatch | Self::ShareBatch | Self::ActOnSchedule | Self::UseWebhooks
+        )
     }
 }
 
@@ -139,6 +151,8 @@ pub enum Target<'a> {
     },
     /// One schedule.
     Schedule {
+        /// Of which task.
+        task: &'a str,
         /// Who it belongs to.
         owner: &'a str,
         /// Seen by its owner and admins only.
@@ -169,12 +183,17 @@ impl<'a> From<&'a BatchRecord> for Target<'a> {
 fn is_visible(caller: &Caller, target: Target<'_>) -> bool {
     let Grant { task: only_task, batch: only_batch, .. } = &caller.grant;
     let is_theirs = |owner: &str| caller.role == PersonRole::Admin || owner == caller.name;
+    // One's own private ones are there whoever may see the task.
+    let shown = |task: &str, owner: &str, private: bool| {
+        if private { is_theirs(owner) } else { !caller.refused_tasks.hides(task) }
+    };
     match target {
         Target::Installation | Target::Task(_) => true,
         Target::Own { owner, .. } => is_theirs(owner),
-        Target::Schedule { owner, private } => !private || is_theirs(owner),
+        Target::Schedule { task, owner, private } => shown(task, owner, private),
         Target::Batch { id, task, owner, private } => {
-            (!private || is_theirs(owner))
+            // Whoever made a share link could see the batch, and meant others to.
+            (shown(task, owner, private) || matches!(caller.via, Via::Share { .. }))
                 && only_task.as_deref().is_none_or(|only| only == task)
                 && only_batch.is_none_or(|only| only == id)
         }
@@ -183,7 +202,7 @@ fn is_visible(caller: &Caller, target: Target<'_>) -> bool {
 
 impl<'a> From<&'a ScheduleRecord> for Target<'a> {
     fn from(schedule: &'a ScheduleRecord) -> Self {
-        Self::Schedule { owner: &schedule.owner, private: schedule.saved.private }
+        Self::Schedule { task: &schedule.saved.task, owner: &schedule.owner, private: schedule.saved.private }
     }
 }
 
@@ -195,6 +214,12 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
     let refuse = |detail: String| Err(ApiError::new(ErrorCode::NotAllowed, detail));
     if !is_visible(caller, target) {
         return Err(ApiError::not_found(target.noun()));
+    }
+    if let Via::Share { payloads, .. } = &caller.via {
+        return match (action, payloads) {
+            (Action::SeeProgress, _) | (Action::SeeBatch, Payloads::Shown) => Ok(()),
+            _ => refuse("This link shows no more than its page does.".to_owned()),
+        };
     }
     let (least, scope, narrow) = action.takes();
     if caller.role < least {
@@ -209,11 +234,15 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
         {
             refuse("This token is for some batches only.".to_owned())
         }
+        Target::Task(task) if caller.refused_tasks.hides(task) => Err(no_such_task(task)),
         Target::Task(task) => match (&caller.grant.task, caller.grant.batch) {
             (_, Some(_)) => refuse("This token is for one batch only.".to_owned()),
             (Some(only), None) if only != task => refuse(format!("This token is for the task {only} only.")),
-            (_, None) => Ok(()),
+            (_, None) => runs(caller, task),
         },
+        Target::Batch { task, .. } if action == Action::AddToBatch && caller.refused_tasks.bars(task) => {
+            runs(caller, task)
+        }
         Target::Batch { owner, .. } | Target::Schedule { owner, .. } | Target::Own { owner, .. }
             if action.is_for_owners() && caller.role != PersonRole::Admin && owner != caller.name =>
         {
@@ -223,10 +252,26 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
     }
 }
 
+/// Whether `caller` may run `task`, for what has it run again.
+///
+/// # Errors
+/// `not_allowed`.
+pub fn runs(caller: &Caller, task: &str) -> Result<(), ApiError> {
+    if caller.refused_tasks.bars(task) {
+        let detail = format!("You may not run the task {task}.");
+        return Err(ApiError::new(ErrorCode::NotAllowed, detail));
+    }
+    Ok(())
+}
+
+/// What is said of a task that there is not: one that may not be seen is as good as none.
+pub fn no_such_task(task: &str) -> ApiError {
+    ApiError::new(ErrorCode::UnknownTask, format!("There is no task named {task:?}."))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::Via;
 
     const ID: BatchId = BatchId::from_u128(1);
 
@@ -255,7 +300,7 @@ mod tests {
     #[test]
     fn the_whole_matrix() {
         let schedules = [(false, "ada"), (true, "ada"), (false, "bob"), (true, "bob")]
-            .map(|(private, owner)| Target::Schedule { owner, private });
+            .map(|(private, owner)| Target::Schedule { task: "demo", owner, private });
         for action in Action::ALL {
             let expected = match action {
                 Action::SeeTasks
@@ -265,14 +310,17 @@ mod tests {
                 | Action::SeeCounts
                 | Action::ManageOwnAccess
                 | Action::SeeBatch
+                | Action::SeeProgress
                 | Action::SeeSchedules
                 | Action::SeeSchedule => ["...", "...", "...", "...", "44."],
                 Action::Submit | Action::ActOnUpload | Action::SaveSchedule => {
                     ["3..", "3..", "3..", "3..", "44."]
                 }
-                Action::AddToBatch | Action::ActOnBatch | Action::ActOnSchedule | Action::UseWebhooks => {
-                    ["3..", "3..", "3..", "33.", "44."]
-                }
+                Action::AddToBatch
+                | Action::ActOnBatch
+                | Action::ShareBatch
+                | Action::ActOnSchedule
+                | Action::UseWebhooks => ["3..", "3..", "3..", "33.", "44."],
                 Action::DrainNode | Action::ManagePeople | Action::SeeAuditLog => {
                     ["33.", "33.", "33.", "33.", "44."]
                 }
@@ -305,6 +353,36 @@ mod tests {
                 if least != '.' {
                     assert_eq!(letter(&viewer, action, batch("ada", false)), least, "{action:?} {scope:?}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn a_share_link_shows_its_batch_and_nothing_else() {
+        for payloads in [Payloads::Masked, Payloads::Shown] {
+            let via = Via::Share { hash: "h".to_owned(), payloads };
+            let mut caller = Caller::new("share:h", PersonRole::Viewer, via);
+            caller.grant.batch = Some(ID);
+            let other =
+                Target::Batch { id: BatchId::from_u128(2), task: "demo", owner: "ada", private: false };
+            for action in Action::ALL {
+                let shows = match action {
+                    Action::SeeProgress => true,
+                    Action::SeeBatch => payloads == Payloads::Shown,
+                    _ => false,
+                };
+                let expected = if shows { '.' } else { '3' };
+                assert_eq!(letter(&caller, action, batch("ada", true)), expected, "{action:?} {payloads:?}");
+                assert_eq!(letter(&caller, action, other), '4', "{action:?}");
+                let elsewhere = [
+                    Target::Installation,
+                    Target::Task("demo"),
+                    Target::Schedule { task: "demo", owner: "ada", private: false },
+                ];
+                for target in elsewhere.into_iter().filter(|_| !shows) {
+                    assert_eq!(letter(&caller, action, target), '3', "{action:?} {target:?}");
+                }
+                assert_eq!(letter(&caller, action, Target::Own { what: "upload", owner: "ada" }), '4');
             }
         }
     }

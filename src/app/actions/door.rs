@@ -14,7 +14,8 @@ use time::Duration;
 
 use crate::app::shell::OutsideSignIn;
 use crate::protocol::{
-    ApiError, BatchId, BatchQuery, ErrorCode, Json, NewBatch, Options, Overlap, RunWindow, TimeOfDay,
+    ApiError, BatchId, BatchQuery, ErrorCode, Json, NewBatch, Options, Overlap, RunWindow, ShareLink,
+    TimeOfDay,
 };
 use crate::service::{Caller, Service};
 
@@ -39,6 +40,17 @@ pub async fn open() -> Result<(Service, Caller), ApiError> {
 /// `internal` outside of a request.
 pub fn service() -> Result<Service, ApiError> {
     use_context::<Service>().ok_or_else(ApiError::internal)
+}
+
+/// The service, who comes in by a share link, and what that shows.
+///
+/// # Errors
+/// `not_found` where the link has ended or never was.
+pub async fn shared(secret: &str) -> Result<(Service, Caller, ShareLink), ApiError> {
+    let service = service()?;
+    let found = service.people().by_share(secret).await?;
+    let (caller, link) = found.ok_or_else(|| ApiError::not_found("share link"))?;
+    Ok((service, caller, link))
 }
 
 /// How people may come in from outside.

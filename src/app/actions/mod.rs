@@ -10,6 +10,7 @@ mod access;
 mod act;
 mod load;
 mod schedules;
+mod share;
 mod submit;
 mod webhooks;
 
@@ -24,6 +25,10 @@ pub use load::{
     load_window,
 };
 pub use schedules::{ActOnSchedule, SaveSchedule, load_schedules};
+pub use share::{
+    RevokeShare, ShareBatch, load_share_links, load_shared, load_shared_families, load_shared_items,
+    load_shared_strip,
+};
 pub use submit::{Preview, PreviewCsv, RunDemo, SubmitForm};
 pub use webhooks::{Redeliver, RotateWebhookSecret, load_deliveries, load_delivery, load_webhook_secret};
 

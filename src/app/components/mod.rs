@@ -7,17 +7,21 @@
 mod badge;
 mod chip;
 mod confirm;
+mod item_lines;
 mod long_text;
 mod panel;
 mod params_form;
 mod progress_bar;
+mod strip;
 mod time;
 
 pub use badge::{batch_badge, item_badge, short_badge, state_badge};
 pub use chip::ConnectionChip;
 pub use confirm::Confirm;
+pub use item_lines::{head_line, item_address, item_line};
 pub use long_text::long_text;
 pub use panel::{empty_panel, error_panel, flash, live_trouble, once_loaded, panel, panel_or};
 pub use params_form::{ParamField, ParamsForm, fill, param_fields};
 pub use progress_bar::ProgressBar;
+pub use strip::strip_of;
 pub use time::{LocalTime, When};

@@ -11,7 +11,7 @@
 //! use_live() -> LiveClient                 anywhere below
 //!   .state() -> Signal<ConnectionState>    for the chip       .retry_now()   its button "now"
 //!   .away() -> Signal<Option<Timestamp>>   since when there is no contact, for the banner
-//! use_batch(initial: Batch) -> LiveOne<Batch>
+//! use_batch(initial: Batch) -> LiveOne<Batch>       use_progress(initial: Batch) -> LiveOne<Batch>   for share links
 //! use_item(batch, initial: ItemDetail) -> LiveOne<ItemLive>
 //!   .row: Signal<R>  .gone: Signal<bool> (deleted, or no longer visible)
 //! use_batches(initial: Vec<Batch>) -> LiveRows<Batch>         all of the topic, newest first
@@ -40,7 +40,7 @@ use leptos::prelude::{Effect, provide_context};
 pub use self::live_client::{LiveClient, use_live};
 pub use self::topics::{
     LiveOne, LiveRows, use_batch, use_batches, use_families, use_item, use_listed_batches, use_nodes,
-    use_strip, use_window,
+    use_progress, use_strip, use_window,
 };
 use super::browser;
 pub use crate::client::connection::ConnectionState;

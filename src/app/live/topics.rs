@@ -156,6 +156,12 @@ pub fn use_batch(initial: Batch) -> LiveOne<Batch> {
     one(Topic::Batch(initial.id), initial.rev, initial)
 }
 
+/// How far one batch is, for whoever may see no more of it.
+#[must_use]
+pub fn use_progress(initial: Batch) -> LiveOne<Batch> {
+    one(Topic::Progress(initial.id), initial.rev, initial)
+}
+
 /// One item with its attempts and log.
 #[must_use]
 pub fn use_item(batch: BatchId, initial: ItemDetail) -> LiveOne<ItemLive> {

@@ -13,6 +13,7 @@ mod new_batch;
 mod nodes;
 mod not_found;
 mod schedules;
+mod shared;
 mod title;
 mod webhooks;
 
@@ -24,4 +25,5 @@ pub use new_batch::NewBatchPage;
 pub use nodes::NodesPage;
 pub use not_found::NotFoundPage;
 pub use schedules::SchedulesPage;
+pub use shared::SharedPage;
 pub use webhooks::{DeliveryDetailPage, WebhooksPage};

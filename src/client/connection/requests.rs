@@ -113,5 +113,5 @@ impl LiveConnection {
 
 /// What a hidden tab still wants.
 fn is_title(topic: Topic) -> bool {
-    matches!(topic, Topic::Batch(_) | Topic::Batches)
+    matches!(topic, Topic::Batch(_) | Topic::Progress(_) | Topic::Batches)
 }

@@ -281,7 +281,9 @@ impl ChangeRelay {
                     let known = self.outbox.published().remove(&batch);
                     let rev = known.map_or(0, |known| known.rev) + 1;
                     let key = Key::Text(batch.to_string());
-                    self.hub.publish(Topic::Batch(batch), rev, Vec::new(), std::slice::from_ref(&key));
+                    for topic in [Topic::Batch(batch), Topic::Progress(batch)] {
+                        self.hub.publish(topic, rev, Vec::new(), std::slice::from_ref(&key));
+                    }
                     self.hub.publish(Topic::Batches, self.publisher.list_rev(), Vec::new(), &[key]);
                 }
                 Err(error) => return Err(error),

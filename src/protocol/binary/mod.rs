@@ -116,7 +116,7 @@ impl Row {
 
 /// True where the topic has one row, whose key it names.
 fn has_one_row(topic: Topic) -> bool {
-    matches!(topic, Topic::Batch(_) | Topic::Item { .. })
+    matches!(topic, Topic::Batch(_) | Topic::Progress(_) | Topic::Item { .. })
 }
 
 /// A row's revision beside that of its frame. The difference is small where both are a batch's.

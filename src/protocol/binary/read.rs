@@ -126,7 +126,7 @@ fn read_change<F: Fields, K: Compact>(
 
 fn take_change(topic: Topic, frame: Rev, input: &mut Input<'_>) -> Result<Change, Unreadable> {
     match topic {
-        Topic::Batches | Topic::Batch(_) => read_change::<Batch, BatchId>(
+        Topic::Batches | Topic::Batch(_) | Topic::Progress(_) => read_change::<Batch, BatchId>(
             topic,
             frame,
             input,

@@ -1,4 +1,4 @@
-//! Who may come in: people, their sessions, tokens, one's own password; and the log of who did what.
+//! Who may come in: people, their sessions, tokens, share links, one's own password; and the log of who did what.
 //!
 //! One call of the service each; the answer is its answer.
 
@@ -14,8 +14,8 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
 use super::page::page;
 use crate::protocol::{
-    ApiError, AuditEntry, AuditQuery, IssuedToken, NewPerson, NewToken, PasswordChange, Person, PersonLink,
-    PersonPage, PersonPatch, SessionPage, TokenPage,
+    ApiError, AuditEntry, AuditQuery, IssuedShareLink, IssuedToken, NewPerson, NewShareLink, NewToken,
+    PasswordChange, Person, PersonLink, PersonPage, PersonPatch, SessionPage, ShareLinkPage, TokenPage,
 };
 use crate::server::AppState;
 use crate::server::extract::{JsonBody, PathParams, QueryParams, Who};
@@ -129,6 +129,36 @@ pub async fn revoke_token(
     place: PathParams,
 ) -> Result<StatusCode, ApiError> {
     state.service.people().revoke_token(&caller, place.text("name")).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `GET /batches/{id}/shares`
+pub async fn shares(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: PathParams,
+) -> Answer<ShareLinkPage> {
+    state.service.share_links(&caller, place.batch()?).await.map(Json)
+}
+
+/// `POST /batches/{id}/shares`
+pub async fn create_share(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: PathParams,
+    JsonBody(new): JsonBody<NewShareLink>,
+) -> Result<(StatusCode, Json<IssuedShareLink>), ApiError> {
+    let made = state.service.share(&caller, place.batch()?, &new.unwrap_or_default()).await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// `DELETE /batches/{id}/shares/{share}`
+pub async fn revoke_share(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: PathParams,
+) -> Result<StatusCode, ApiError> {
+    state.service.unshare(&caller, place.batch()?, place.text("share")).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

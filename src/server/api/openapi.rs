@@ -14,10 +14,10 @@ use serde_json::{Map, Value, json};
 
 use crate::protocol::{
     AuditPage, Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode,
-    FamilyPage, FolderList, FolderPage, IssuedToken, ItemDetail, ItemPage, LogPart, NewPerson, NewSchedule,
-    NewToken, NewUpload, NodePage, Options, PasswordChange, PersonLink, PersonPage, PersonPatch,
-    RetryRequest, SchedulePage, SchedulePatch, SchedulePreview, ScheduleTiming, SessionPage, TaskPage,
-    TokenPage, UploadStatus, WebhookDelivery, WebhookSecret,
+    FamilyPage, FolderList, FolderPage, IssuedShareLink, IssuedToken, ItemDetail, ItemPage, LogPart,
+    NewPerson, NewSchedule, NewShareLink, NewToken, NewUpload, NodePage, Options, PasswordChange, PersonLink,
+    PersonPage, PersonPatch, RetryRequest, SchedulePage, SchedulePatch, SchedulePreview, ScheduleTiming,
+    SessionPage, ShareLinkPage, TaskPage, TokenPage, UploadStatus, WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -96,6 +96,8 @@ fn derived_schemas() -> Map<String, Value> {
     answered.subschema_for::<PersonPage>();
     answered.subschema_for::<SessionPage>();
     answered.subschema_for::<TokenPage>();
+    answered.subschema_for::<IssuedShareLink>();
+    answered.subschema_for::<ShareLinkPage>();
     let mut asked = SchemaGenerator::new(settings().for_deserialize());
     asked.subschema_for::<BatchPatch>();
     asked.subschema_for::<Budget>();
@@ -106,6 +108,7 @@ fn derived_schemas() -> Map<String, Value> {
     asked.subschema_for::<RetryRequest>();
     asked.subschema_for::<NewPerson>();
     asked.subschema_for::<NewToken>();
+    asked.subschema_for::<NewShareLink>();
     asked.subschema_for::<PasswordChange>();
     asked.subschema_for::<PersonPatch>();
     asked.subschema_for::<SchedulePatch>();
@@ -246,7 +249,7 @@ mod tests {
         }
         let routed: BTreeSet<_> = ROUTES
             .iter()
-            .map(|(method, path, _)| ((*method).to_owned(), path.replace("{*name}", "{name}")))
+            .map(|(method, path, ..)| ((*method).to_owned(), path.replace("{*name}", "{name}")))
             .collect();
         assert_eq!(described, routed);
     }

@@ -16,6 +16,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::header_sign_in::Said;
 use crate::protocol::{ApiError, ErrorCode};
 use crate::server::assets;
+use crate::server::policy::{Policy, of_function, of_page};
 use crate::server::state::{AppState, OriginVerdict, Site};
 use crate::server::transport::OpenConnection;
 use crate::service::{Caller, LoginPlace, Via};
@@ -31,7 +32,11 @@ pub async fn identify(State(state): State<AppState>, mut request: Request, next:
     if is_for_everybody(request.method(), request.uri().path()) {
         return next.run(request).await;
     }
-    match caller_of(&state, request.extensions(), request.headers()).await {
+    let asked = match share_secret(request.uri().path()) {
+        Some(secret) => shared_with(&state, secret).await,
+        None => caller_of(&state, request.extensions(), request.headers()).await,
+    };
+    match asked {
         Ok(Some(mut caller)) => {
             caller.address = Some(state.proxies.client_address(request.extensions(), request.headers()));
             let open = request.extensions().get::<Arc<OpenConnection>>();
@@ -63,6 +68,17 @@ pub fn is_for_programs(path: &str) -> bool {
     path.starts_with("/api/v1")
         || matches!(path, "/metrics" | "/api/openapi.json")
         || path.starts_with("/live")
+}
+
+/// What of an address below `/s/` is the secret of a share link. The page itself is for everybody, and asks by its secret.
+fn share_secret(path: &str) -> Option<&str> {
+    path.strip_prefix("/s/")?.split_once('/').map(|(secret, _what)| secret)
+}
+
+/// Who comes in by a share link: whoever is signed in besides sees no more by it than anybody.
+async fn shared_with(state: &AppState, secret: &str) -> Result<Option<Caller>, ApiError> {
+    state.service.reachable()?;
+    Ok(state.service.people().by_share(secret).await?.map(|(caller, _link)| caller))
 }
 
 async fn caller_of(
@@ -142,10 +158,19 @@ pub async fn require_caller(request: Request, next: Next) -> Response {
     turn_away(request.method(), request.uri(), request.headers())
 }
 
-/// As [`require_caller`], but for the pages that are there to sign in.
+/// Turns away whoever has no share link that shows something.
+pub async fn require_share(request: Request, next: Next) -> Response {
+    match request.extensions().get::<Caller>() {
+        Some(Caller { via: Via::Share { .. }, .. }) => next.run(request).await,
+        Some(_) | None => ApiError::not_found("share link").into_response(),
+    }
+}
+
+/// As [`require_caller`], but for the pages that are there to sign in, or for whoever has a share link.
 pub async fn require_caller_but_to_sign_in(request: Request, next: Next) -> Response {
     let path = request.uri().path();
-    let open = path == "/login" || path.starts_with("/first/") || path.starts_with("/password/");
+    let policy = of_page(path).or_else(|| of_function(path));
+    let open = matches!(policy, Some(Policy::Everybody | Policy::ShareLink(_)));
     if open || request.extensions().get::<Caller>().is_some() {
         return next.run(request).await;
     }
@@ -248,6 +273,15 @@ mod tests {
             (Method::GET, "/live"),
         ] {
             assert!(!is_for_everybody(&method, path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_secret_of_a_share_link_is_in_the_address() {
+        assert_eq!(share_secret("/s/abc/live"), Some("abc"));
+        assert_eq!(share_secret("/s/abc/items/1/files/a/b"), Some("abc"));
+        for path in ["/s/abc", "/s", "/s/", "/schedules/abc/live", "/api/s/abc/live"] {
+            assert_eq!(share_secret(path), None, "{path}");
         }
     }
 

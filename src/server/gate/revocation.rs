@@ -47,6 +47,7 @@ fn key(caller: &Caller) -> Option<String> {
     match &caller.via {
         Via::Login(hash) => Some(format!("login {hash} {}", caller.role.as_str())),
         Via::Token(hash) => Some(format!("token {hash} {}", caller.role.as_str())),
+        Via::Share { hash, payloads } => Some(format!("share {hash} {payloads:?}")),
         Via::Header => Some(format!("header {} {}", caller.name, caller.role.as_str())),
         Via::Local | Via::Schedule => None,
     }

@@ -32,7 +32,8 @@ use self::pages::Pages;
 use self::table::{ByteOrderMark, Table};
 use super::extract::{PathParams, QueryParams, Who};
 use super::state::AppState;
-use crate::protocol::{ApiError, ItemState};
+use crate::protocol::{ApiError, BatchId, ItemState};
+use crate::service::Caller;
 use crate::store::{BatchRecord, ContentStream, StoreError};
 
 /// Downloads of all callers at once; one more is answered 429.
@@ -112,9 +113,24 @@ pub async fn results(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let wanted = Wanted::read(&params)?;
-    let batch = state.service.visible(&caller, place.batch()?).await?;
-    let download = admit(&state, &caller)?;
+    results_of(&state, &caller, place.batch()?, &params, &method, &headers).await
+}
+
+/// The results of a batch, as the query wants them.
+///
+/// # Errors
+/// `malformed`, `not_found`, `too_many` downloads, outages.
+pub async fn results_of(
+    state: &AppState,
+    caller: &Caller,
+    batch: BatchId,
+    params: &QueryParams,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let wanted = Wanted::read(params)?;
+    let batch = state.service.visible(caller, batch).await?;
+    let download = admit(state, caller)?;
     let (extension, media_type) = wanted.format.facts();
     let attachment = Attachment {
         file: format!("{}-results.{extension}", name::stem(&batch.name, batch.key)),
@@ -122,7 +138,7 @@ pub async fn results(
         etag: wanted.etag(&batch),
         has_ranges: batch.state.is_finished() && wanted.format != Format::Zip,
     };
-    if attachment.etag.as_ref().is_some_and(|etag| is_known(&headers, etag)) {
+    if attachment.etag.as_ref().is_some_and(|etag| is_known(headers, etag)) {
         return Ok(attachment.known(download));
     }
     let mut pages = Pages::new(state.service.parts().store.clone(), batch.clone(), wanted.only);
@@ -130,7 +146,7 @@ pub async fn results(
         return Ok(with_partial(&batch, attachment.whole(archive::content(pages), None, download)));
     }
     let asked = attachment.etag.as_ref().filter(|_| attachment.has_ranges);
-    if let Some(asked) = asked.and_then(|etag| asked_range(&method, &headers, etag)) {
+    if let Some(asked) = asked.and_then(|etag| asked_range(method, headers, etag)) {
         // How long it is shows only by making it: that is done for whoever goes on with a download, not for all.
         let length = length(lines(wanted, pages.clone(), None)).await.map_err(StoreError::from)?;
         return Ok(match asked.within(length) {
@@ -199,19 +215,34 @@ pub async fn file(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = state.service.file(&caller, place.batch()?, place.seq()?, place.text("name")).await?;
-    let download = admit(&state, &caller)?;
+    file_of(&state, &caller, place.batch()?, &place, &method, &headers).await
+}
+
+/// The file of an item of `batch` that the path names.
+///
+/// # Errors
+/// `malformed`, `not_found`, `too_many` downloads, outages.
+pub async fn file_of(
+    state: &AppState,
+    caller: &Caller,
+    batch: BatchId,
+    place: &PathParams,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Response, ApiError> {
+    let found = state.service.file(caller, batch, place.seq()?, place.text("name")).await?;
+    let download = admit(state, caller)?;
     let hash = found.blake3.get(..ETAG_DIGITS).unwrap_or(&found.blake3);
     // Without a hash, which a row of an earlier version may lack, nothing stands for the bytes.
     let etag = HeaderValue::try_from(format!("\"{hash}\"")).ok().filter(|_| !hash.is_empty());
     let attachment =
         Attachment { file: found.row.name, media_type: found.row.media_type, etag, has_ranges: true };
     let etag = attachment.etag.as_ref();
-    if etag.is_some_and(|etag| is_known(&headers, etag)) {
+    if etag.is_some_and(|etag| is_known(headers, etag)) {
         return Ok(attachment.known(download));
     }
     let (files, length) = (state.service.parts().store.file_store(), found.row.bytes);
-    let Some(asked) = etag.and_then(|etag| asked_range(&method, &headers, etag)) else {
+    let Some(asked) = etag.and_then(|etag| asked_range(method, headers, etag)) else {
         let content = files.read_range(&found.key, 0..length).await?;
         return Ok(attachment.whole(content, Some(length), download));
     };

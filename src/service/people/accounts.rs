@@ -171,7 +171,7 @@ impl People {
         let person = self.whose(caller, person)?;
         let current = match &caller.via {
             Via::Login(hash) => Some(hash.as_str()),
-            Via::Token(_) | Via::Header | Via::Local | Via::Schedule => None,
+            Via::Token(_) | Via::Header | Via::Share { .. } | Via::Local | Via::Schedule => None,
         };
         let idle_since = self.inner.store.steady().plus_ms(-IDLE_MS);
         Ok(SessionPage { sessions: self.inner.store.sessions(person, current, idle_since).await? })
@@ -190,7 +190,7 @@ impl People {
         let person = self.whose(caller, person)?;
         let stays = match &caller.via {
             Via::Login(hash) => Some(hash.clone()),
-            Via::Token(_) | Via::Header | Via::Local | Via::Schedule => None,
+            Via::Token(_) | Via::Header | Via::Share { .. } | Via::Local | Via::Schedule => None,
         };
         let which = id.map_or(EndedLogins::AllBut(stays), |id| EndedLogins::One(id.to_owned()));
         let ended = caller.signs(self.inner.store.end_sessions(person, &which)).await?;

@@ -3,6 +3,7 @@
 //! ```text
 //! accounts       people, their passwords and sessions    password  the slow hash
 //! access_tokens  tokens, and the log of acts             outside   who is named by a proxy or a provider
+//! share_links    links that show one batch
 //! change_rate    the brake on guessing one's own password
 //! ```
 //!
@@ -13,6 +14,7 @@ mod accounts;
 mod change_rate;
 mod outside;
 mod password;
+mod share_links;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,6 +25,7 @@ use self::change_rate::ChangeRate;
 use self::outside::LoggedNames;
 use self::password::Passwords;
 use super::caller::Grant;
+use super::task_permissions::TaskPermissions;
 use super::{Caller, Via, secret};
 use crate::protocol::{ApiError, ErrorCode, PersonRole, SignInBy, Timestamp};
 use crate::store::Store;
@@ -93,6 +96,8 @@ pub struct People {
 pub(in crate::service) struct Inner {
     pub(in crate::service) store: Store,
     pub(in crate::service) passwords: Passwords,
+    /// Who may run and see a task.
+    permissions: TaskPermissions,
     change_rate: ChangeRate,
     /// Hash of the one-time code until it is used. Held for an instant, never across an await.
     first_link: Mutex<Option<String>>,
@@ -147,6 +152,7 @@ impl People {
             inner: Arc::new(Inner {
                 store,
                 passwords: Passwords::default(),
+                permissions: TaskPermissions::default(),
                 change_rate: ChangeRate::default(),
                 first_link: Mutex::new(None),
                 refusals_logged: Mutex::default(),
@@ -154,6 +160,23 @@ impl People {
                 taken_away: Notify::new(),
             }),
         }
+    }
+
+    /// The same with these permissions: for whoever serves, before anything is asked.
+    ///
+    /// # Panics
+    /// If it is shared already.
+    #[must_use]
+    pub fn with_permissions(mut self, permissions: TaskPermissions) -> Self {
+        let inner = Arc::get_mut(&mut self.inner).expect("nobody has it yet");
+        inner.permissions = permissions;
+        self
+    }
+
+    /// The same with the tasks that they may not see or run.
+    pub(in crate::service) fn permitted(&self, caller: Caller) -> Caller {
+        let refused_tasks = self.inner.permissions.refused(&caller.name, caller.role);
+        Caller { refused_tasks, ..caller }
     }
 
     /// True once somebody can sign in with a password, or an admin has come in from outside.
@@ -276,7 +299,7 @@ impl People {
         };
         signature.on(self.inner.store.login_add(login)).await?;
         tracing::info!(person = name, "signed in");
-        let caller = Caller::new(name, role, Via::Login(hash));
+        let caller = self.permitted(Caller::new(name, role, Via::Login(hash)));
         Ok(IssuedLogin { caller, secret, max_age_seconds: lasts_ms / 1_000 })
     }
 
@@ -314,7 +337,7 @@ impl People {
                 self.inner.taken_away.notify_one();
                 Ok(())
             }
-            Via::Token(_) | Via::Header | Via::Local | Via::Schedule => Ok(()),
+            Via::Token(_) | Via::Header | Via::Share { .. } | Via::Local | Via::Schedule => Ok(()),
         }
     }
 
@@ -338,7 +361,7 @@ impl People {
         if now.ms_since(login.seen_at) >= SEEN_EVERY_MS {
             self.inner.store.login_seen(&hash).await?;
         }
-        Ok(Some(Caller::new(login.person, login.role, Via::Login(hash))))
+        Ok(Some(self.permitted(Caller::new(login.person, login.role, Via::Login(hash)))))
     }
 
     /// The caller of a bearer token; none if there is no such token.
@@ -358,7 +381,7 @@ impl People {
         if token.token.used_at.is_none_or(|used_at| now.ms_since(used_at) >= SEEN_EVERY_MS) {
             self.inner.store.token_used(&hash).await?;
         }
-        Ok(Some(token_caller(token, hash)))
+        Ok(Some(self.permitted(token_caller(token, hash))))
     }
 
     /// Which of `callers` may no longer come in: what they came in by was taken away, disabled or has run out, or their
@@ -385,13 +408,15 @@ impl People {
 
     /// Those of `callers` who may come in, as they are now.
     async fn known(&self, callers: &[Caller]) -> Result<HashSet<Caller>, ApiError> {
-        let (mut logins, mut tokens, mut named) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut logins, mut tokens) = (Vec::new(), Vec::new());
+        let (mut links, mut named) = (Vec::new(), Vec::new());
         let mut known = HashSet::new();
         for caller in callers {
             match &caller.via {
                 Via::Local | Via::Schedule => drop(known.insert(Caller { address: None, ..caller.clone() })),
                 Via::Login(hash) => logins.push(hash.clone()),
                 Via::Token(hash) => tokens.push(hash.clone()),
+                Via::Share { hash, .. } => links.push(hash.clone()),
                 Via::Header => named.push(caller.name.clone()),
             }
         }
@@ -406,17 +431,18 @@ impl People {
             if now.steady.ms_since(login.seen_at) >= SEEN_EVERY_MS {
                 seen.push(hash.clone());
             }
-            known.insert(Caller::new(login.person, login.role, Via::Login(hash)));
+            known.insert(self.permitted(Caller::new(login.person, login.role, Via::Login(hash))));
         }
         for (hash, token) in store.tokens_of(&tokens).await? {
             if token.token.used_at.is_none_or(|used_at| now.wall.ms_since(used_at) >= SEEN_EVERY_MS) {
                 used.push(hash.clone());
             }
-            known.insert(token_caller(token, hash));
+            known.insert(self.permitted(token_caller(token, hash)));
         }
+        known.extend(self.by_share_hashes(&links).await?);
         for person in store.people_named(&named).await? {
             if !person.disabled && person.sign_in == SignInBy::Header {
-                known.insert(Caller::new(person.name, person.role, Via::Header));
+                known.insert(self.permitted(Caller::new(person.name, person.role, Via::Header)));
             }
         }
         store.logins_seen(&seen).await?;

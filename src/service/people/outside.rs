@@ -36,7 +36,7 @@ impl People {
                     .map_err(|why| ApiError::new(ErrorCode::NotAllowed, why.words()))?
             }
         };
-        Ok(Caller::new(person.name, person.role, Via::Header))
+        Ok(self.permitted(Caller::new(person.name, person.role, Via::Header)))
     }
 
     /// True where nothing is to be written down of a person whom a header names: all is as it says, and they were seen lately.

@@ -224,6 +224,7 @@ mod tests {
             writers: 1,
             files: folder.join("files"),
             bucket: None,
+            quotas: Default::default(),
         };
         let now = Arc::new(move || Timestamp(clock.load(Ordering::Relaxed)));
         Store::open_with_clock(options, now).await.unwrap()

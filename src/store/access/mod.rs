@@ -1,4 +1,4 @@
-//! Who may come in: people, logins, tokens and what they did; and the keys that make a request count once.
+//! Who may come in: people, logins, tokens, share links and what they did; and the keys that make a request count once.
 //!
 //! No secret is stored, only its hash. Nothing is decided here: times are compared by the caller.
 
@@ -9,6 +9,7 @@ mod idempotency;
 mod known_browsers;
 mod logins;
 mod people;
+mod share_links;
 mod tokens;
 
 pub use self::arrivals::{Arrival, Arrived, GivenRole, Named};
@@ -16,4 +17,5 @@ pub use self::audit_log::Signature;
 pub use self::idempotency::{KeyBinding, KeyClaim, bind};
 pub use self::logins::{EndedLogins, LoginRecord, NewLogin};
 pub use self::people::{LastAdmin, PersonChange, PersonRecord};
+pub use self::share_links::ShareLinkRecord;
 pub use self::tokens::{TokenAddition, TokenRecord};

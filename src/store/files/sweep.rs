@@ -91,6 +91,9 @@ impl Store {
             return Ok(true);
         }
         if remove_rows(&tx, batch, TABLES).await? == 0 {
+            let links =
+                "DELETE FROM share_links WHERE batch IN (SELECT uuid FROM batches WHERE id = $1 AND deleted)";
+            run(&tx, links, vec![batch.into()]).await?;
             run(&tx, "DELETE FROM batches WHERE id = $1 AND deleted", vec![batch.into()]).await?;
         }
         self.inner.backend.commit(tx, Durability::Process).await?;

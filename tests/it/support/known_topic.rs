@@ -95,7 +95,7 @@ fn empty<R: LiveRow>() -> TopicView<R> {
 impl AnyView {
     fn of(topic: Topic) -> Self {
         match topic {
-            Topic::Batches | Topic::Batch(_) => Self::Batches(empty()),
+            Topic::Batches | Topic::Batch(_) | Topic::Progress(_) => Self::Batches(empty()),
             Topic::Items { .. } => Self::Items(empty()),
             Topic::Item { .. } => Self::Item(empty()),
             Topic::Families(_) => Self::Families(empty()),

@@ -30,9 +30,18 @@ impl LiveClient {
 
     /// As [`LiveClient::connect`], with another token.
     pub async fn connect_as(server: &TestServer, token: &str) -> Self {
-        let mut request = format!("ws://{}/live", server.authority()).into_client_request().unwrap();
+        Self::connect_with(server, "/live", ("authorization", &format!("Bearer {token}"))).await
+    }
+
+    /// As the page of a share link, whose path this is, does.
+    pub async fn connect_by_link(server: &TestServer, path: &str) -> Self {
+        Self::connect_with(server, &format!("{path}/live"), ("origin", &server.base)).await
+    }
+
+    async fn connect_with(server: &TestServer, path: &str, header: (&'static str, &str)) -> Self {
+        let mut request = format!("ws://{}{path}", server.authority()).into_client_request().unwrap();
         let headers = request.headers_mut();
-        headers.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        headers.insert(header.0, header.1.parse().unwrap());
         headers.insert("sec-websocket-protocol", "milepost.v1.json".parse().unwrap());
         let (socket, response) = tokio_tungstenite::connect_async(request).await.unwrap();
         assert_eq!(response.headers()["sec-websocket-protocol"], "milepost.v1.json");

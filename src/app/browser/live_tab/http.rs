@@ -29,7 +29,7 @@ pub(super) struct TabEvents {
 impl TabEvents {
     /// Begins to listen to what `query` names; none where the browser does not even try.
     pub(super) fn open(attempt: u64, query: &str) -> Option<Self> {
-        let source = EventSource::new(&format!("/live/events?{query}")).ok()?;
+        let source = EventSource::new(&format!("{}/events?{query}", super::live_path())).ok()?;
         let message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
             if let Some(text) = event.data().as_string() {
                 receive(attempt, &text);
@@ -68,7 +68,7 @@ async fn get(url: &str) -> Option<Response> {
 
 /// Asks once for what `query` names.
 pub(super) fn poll(attempt: u64, query: &str) {
-    let url = format!("/live/frames?{query}");
+    let url = format!("{}/frames?{query}", super::live_path());
     spawn_local(async move {
         let answer = get(&url).await;
         let status = answer.as_ref().map_or(0, Response::status);

@@ -40,6 +40,13 @@ pub fn start(client: &LiveClient) {
     }
 }
 
+/// Where the live connection of this page is: on the page of a share link below that, which says who asks.
+fn live_path() -> String {
+    let path = window().location().pathname().unwrap_or_default();
+    let shared = path.strip_prefix("/s/").and_then(|rest| rest.split('/').next());
+    shared.map_or_else(|| "/live".to_owned(), |secret| format!("/s/{secret}/live"))
+}
+
 /// The browser's own events. These listeners live as long as the tab.
 fn listen() {
     let (window, document) = (window(), document());

@@ -26,7 +26,7 @@ pub(super) struct TabSocket {
 fn url() -> Option<String> {
     let location = window().location();
     let scheme = if location.protocol().ok()? == "https:" { "wss" } else { "ws" };
-    Some(format!("{scheme}://{}/live?build={}", location.host().ok()?, reload::page_build()))
+    Some(format!("{scheme}://{}{}?build={}", location.host().ok()?, super::live_path(), reload::page_build()))
 }
 
 impl TabSocket {

@@ -6,9 +6,8 @@ use leptos::prelude::*;
 use leptos_router::params::ParamsMap;
 
 use super::Scene;
-use super::item_lines::{head_line, item_line};
 use crate::app::actions::load_items;
-use crate::app::components::panel;
+use crate::app::components::{head_line, item_address, item_line, panel};
 use crate::client::words;
 use crate::protocol::{ItemPage, ItemQuery};
 
@@ -50,7 +49,7 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
         .into_iter()
         .map(|row| {
             let seq = row.seq;
-            item_line(scene.id, seq, Memo::new(move |_| Some(row.clone())))
+            item_line(Some(item_address(scene.id, seq)), seq, Memo::new(move |_| Some(row.clone())))
         })
         .collect();
     let table = (found > 0).then(|| {

@@ -7,9 +7,8 @@ use leptos::html::Div;
 use leptos::prelude::*;
 
 use super::Scene;
-use super::item_lines::{head_line, item_line};
 use crate::app::actions::load_window;
-use crate::app::components::{live_trouble, panel};
+use crate::app::components::{head_line, item_address, item_line, live_trouble, panel};
 use crate::app::live::use_window;
 use crate::client::words;
 use crate::protocol::{ItemPage, Seq};
@@ -135,7 +134,7 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
             rows.order.track();
             rows.row(&seq).map(|row| row.get())
         });
-        item_line(scene.id, seq, row)
+        item_line(Some(item_address(scene.id, seq)), seq, row)
     };
     view! {
         {live_trouble(rows)}

@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! head      name, acts, bar, numbers, outlook      families  failures by cause, with retry
-//! strip     the batch as ~1,000 cells              items     every item, windowed or filtered
+//! items     every item, windowed or filtered
 //! settings  parameters, options, name, concurrency files     results and what items left
 //! away      what happened while nobody looked      pace      how many slots at once, live
 //! results   downloads, failed rows to mend, and the batches that came of it
+//! share_links  links that show the batch to whoever has them
 //! ```
 //!
 //! The batch is read once and live from then on; each panel fails alone.
@@ -14,14 +15,13 @@ mod away;
 mod families;
 mod files;
 mod head;
-mod item_lines;
 mod items;
 mod items_filtered;
 mod items_window;
 mod pace;
 mod results;
 mod settings;
-mod strip;
+mod share_links;
 
 pub use files::file_address;
 
@@ -32,8 +32,10 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
-use crate::app::actions::{ActOn, PatchBatch, RetryItems, SaveSchedule, load_batch, load_related};
-use crate::app::components::{flash, panel_or};
+use crate::app::actions::{
+    ActOn, PatchBatch, RetryItems, SaveSchedule, load_batch, load_related, load_strip,
+};
+use crate::app::components::{flash, panel_or, strip_of};
 use crate::app::current_user::me;
 use crate::app::live::use_batch;
 use crate::client::words;
@@ -126,10 +128,16 @@ fn scene(
         {refused}
         {away::away(scene)}
         {head::head(scene)}
-        {strip::strip_panel(scene)}
+        {strip_panel(scene)}
         {tabs(scene)}
     }
     .into_any()
+}
+
+/// The strip of the page's batch.
+fn strip_panel(scene: Scene) -> impl IntoView {
+    let strip = Resource::new(move || scene.id, load_strip);
+    strip_of(scene.id, scene.batch, strip, Some(format!("/batches/{}?from=", scene.id)))
 }
 
 fn title(batch: &Batch) -> String {

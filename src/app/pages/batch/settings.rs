@@ -6,6 +6,7 @@ use leptos::form::ActionForm;
 use leptos::prelude::*;
 
 use super::Scene;
+use super::share_links::share_panel;
 use crate::app::actions::load_settings;
 use crate::app::components::panel;
 use crate::app::pages::schedules::timing_fields;
@@ -36,6 +37,7 @@ fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
             </section>
             {may_change(scene).then(|| change(scene, settings))}
             {may_schedule(scene).then(|| schedule(scene))}
+            {may_change(scene).then(|| share_panel(scene.id))}
         </div>
     }
     .into_any()

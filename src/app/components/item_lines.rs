@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::app::components::item_badge;
+use super::badge::item_badge;
 use crate::client::words;
 use crate::protocol::{BatchId, ItemRow, ItemState, Seq};
 
@@ -20,9 +20,13 @@ pub fn head_line() -> impl IntoView {
     }
 }
 
-/// One item; its row may still be on its way.
-pub fn item_line(id: BatchId, seq: Seq, row: Memo<Option<ItemRow>>) -> AnyView {
-    let href = format!("/batches/{id}/items/{seq}");
+/// The address of an item's page.
+pub fn item_address(batch: BatchId, seq: Seq) -> String {
+    format!("/batches/{batch}/items/{seq}")
+}
+
+/// One item, and the address of its page, if it has one; its row may still be on its way.
+pub fn item_line(href: Option<String>, seq: Seq, row: Memo<Option<ItemRow>>) -> AnyView {
     let cell = move |read: fn(&ItemRow) -> String| {
         move || row.with(|row| row.as_ref().map(read).unwrap_or_default())
     };
