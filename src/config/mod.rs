@@ -7,6 +7,7 @@ mod error;
 mod fields;
 mod files;
 mod inputs;
+mod people;
 mod raw;
 mod read;
 mod restrictions;
@@ -14,12 +15,14 @@ mod sign_in;
 mod table;
 mod tasks;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub use error::ConfigError;
 pub use files::{AddressStyle, FilesConfig, FilesUrl};
 pub use inputs::{FolderConfig, InputsConfig};
+pub use people::{PermissionConfig, PermittedConfig, QuotaConfig, QuotasConfig};
 pub use read::Sources;
 pub use restrictions::{SecretConfig, TaskLimitsConfig};
 pub use sign_in::{GroupRoles, HeaderConfig, OpenIdConfig, SignInConfig};
@@ -48,6 +51,10 @@ pub struct Config {
     pub sign_in: SignInConfig,
     /// `[inputs]`
     pub inputs: InputsConfig,
+    /// `[quotas]`
+    pub quotas: QuotasConfig,
+    /// `[permissions.TASK]`, by the name of the task.
+    pub permissions: BTreeMap<String, PermissionConfig>,
     /// `[[task]]`, in their order.
     pub tasks: Vec<TaskConfig>,
 }

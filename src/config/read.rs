@@ -10,6 +10,7 @@ use super::Config;
 use super::error::{ConfigError, refused};
 use super::fields;
 use super::inputs;
+use super::people;
 use super::raw::Raw;
 use super::table::{Locate, Value, in_order};
 use super::tasks;
@@ -100,6 +101,14 @@ fn take_file(config: &mut Config, path: &Path, text: &str) -> Result<(), ConfigE
             config.inputs = inputs::read(content, path, &place)?;
             continue;
         }
+        if name == "quotas" {
+            config.quotas = people::quotas(content, &place)?;
+            continue;
+        }
+        if name == "permissions" {
+            config.permissions = people::permissions(content, &place)?;
+            continue;
+        }
         if name == "sign_in" {
             let not_a_table = || refused(at, "sign_in: expected a table, like [sign_in.header]");
             for (table, span, content) in in_order(content.get_ref().as_table().ok_or_else(not_a_table)?) {
@@ -124,7 +133,7 @@ fn take_table(
         let known = fields::TABLES.join(", ");
         return Err(refused(
             at,
-            format!("unknown table [{name}]: expected one of {known}, inputs, [[task]]"),
+            format!("unknown table [{name}]: expected one of {known}, inputs, quotas, permissions, [[task]]"),
         ));
     }
     let Some(content) = content.get_ref().as_table() else {

@@ -71,13 +71,14 @@ impl Publisher {
     pub fn publish_read(self: &Arc<Self>, change: &BatchChange) {
         let batch = &change.batch;
         self.estimates().record(batch, self.store.steady());
-        let audience = || {
-            if batch.options.private { Audience::Owner(batch.owner.clone()) } else { Audience::Everyone }
-        };
+        let private_of = batch.options.private.then_some(batch.owner.as_str());
+        let audience = || self.hub.audience(&batch.task, private_of);
         let key = Key::Text(batch.id.to_string());
-        let (one, all) = (Topic::Batch(batch.id), Topic::Batches);
+        let (one, progress, all) = (Topic::Batch(batch.id), Topic::Progress(batch.id), Topic::Batches);
         if batch.deleted {
-            self.hub.publish(one, batch.rev, Vec::new(), std::slice::from_ref(&key));
+            for topic in [one, progress] {
+                self.hub.publish(topic, batch.rev, Vec::new(), std::slice::from_ref(&key));
+            }
             self.hub.publish(all, self.list_rev(), Vec::new(), &[key]);
             return;
         }
@@ -85,6 +86,11 @@ impl Publisher {
             let row = Row::Batch(Box::new(self.wire(batch)));
             let rev = if topic == all { self.list_rev() } else { batch.rev };
             self.hub.publish(topic, rev, vec![(row, audience())], &[]);
+        }
+        if self.hub.is_watched(progress) {
+            let row = Row::Batch(Box::new(self.wire(batch).progress()));
+            // Whoever listens has been allowed to by a link to this very batch, private or not.
+            self.hub.publish(progress, batch.rev, vec![(row, Audience::Everyone)], &[]);
         }
         let families = Topic::Families(batch.id);
         if !change.families.is_empty() && self.hub.is_watched(families) {

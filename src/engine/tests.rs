@@ -133,6 +133,7 @@ impl Bench {
             writers: 1,
             files: folder.path().join("files"),
             bucket: None,
+            quotas: Default::default(),
         })
         .await
         .unwrap();

@@ -16,8 +16,8 @@ pub const KEPT_MAX: usize = 2 * LISTED_BATCHES_MAX;
 #[derive(Debug, Default)]
 pub struct FinishedList {
     everyone: BTreeMap<u64, BatchId>,
-    /// By owner: private ones. Bounded by the owners of private batches that were heard of.
-    private: HashMap<String, BTreeMap<u64, BatchId>>,
+    /// What not everybody sees, by who does. Bounded by the owners of private batches and the tasks that were heard of.
+    restricted: HashMap<Audience, BTreeMap<u64, BatchId>>,
 }
 
 impl FinishedList {
@@ -25,7 +25,7 @@ impl FinishedList {
     pub fn take(&mut self, batch: &Batch, audience: &Audience) -> Option<Key> {
         let numbers = match audience {
             Audience::Everyone => &mut self.everyone,
-            Audience::Owner(owner) => self.private.entry(owner.clone()).or_default(),
+            Audience::Owner(_) | Audience::Task(_) => self.restricted.entry(audience.clone()).or_default(),
         };
         if !batch.state.is_finished() {
             numbers.remove(&batch.number);
@@ -43,14 +43,14 @@ impl FinishedList {
         let Key::Text(text) = key else { return };
         let Ok(id) = text.parse::<BatchId>() else { return };
         self.everyone.retain(|_, held| *held != id);
-        for numbers in self.private.values_mut() {
+        for numbers in self.restricted.values_mut() {
             numbers.retain(|_, held| *held != id);
         }
     }
 
     /// True where all viewers see the same.
     pub fn is_uniform(&self) -> bool {
-        self.private.values().all(BTreeMap::is_empty)
+        self.restricted.values().all(BTreeMap::is_empty)
     }
 
     /// The batches that left the list of `viewer` with the last `ends` ends.
@@ -60,8 +60,8 @@ impl FinishedList {
             visible.extend(numbers.iter().rev().map(|(number, id)| (*number, *id)));
         };
         add(&self.everyone);
-        for (owner, numbers) in &self.private {
-            if viewer.sees_all || *owner == viewer.name {
+        for (audience, numbers) in &self.restricted {
+            if audience.takes(viewer) {
                 add(numbers);
             }
         }

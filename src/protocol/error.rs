@@ -142,6 +142,8 @@ pub struct ApiError {
     pub offset: Option<u64>,
     /// The line of the input at fault, counted from 1.
     pub line: Option<u64>,
+    /// The quota that would be passed, and what there is of it.
+    pub quota: Option<(u64, u64)>,
     /// When to try again, in seconds, on `too_many`, `busy` and `idempotency_in_flight`.
     pub retry_after_seconds: Option<u64>,
 }
@@ -152,7 +154,15 @@ impl ApiError {
         let retry_after_seconds =
             matches!(code, ErrorCode::TooMany | ErrorCode::Busy | ErrorCode::IdempotencyInFlight)
                 .then_some(1);
-        Self { code, detail: detail.into(), total: None, offset: None, line: None, retry_after_seconds }
+        Self {
+            code,
+            detail: detail.into(),
+            total: None,
+            offset: None,
+            line: None,
+            quota: None,
+            retry_after_seconds,
+        }
     }
 
     /// [`ErrorCode::Invalid`] with `detail`.
@@ -203,6 +213,9 @@ impl ApiError {
             if let Some(value) = value {
                 body[name] = value.into();
             }
+        }
+        if let Some((limit, used)) = self.quota {
+            (body["limit"], body["used"]) = (limit.into(), used.into());
         }
         body
     }

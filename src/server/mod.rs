@@ -20,9 +20,11 @@ mod lock;
 mod open_store;
 mod start_error;
 mod pages;
+mod policy;
 pub mod problem;
 pub mod results;
 pub mod router;
+mod share;
 pub mod state;
 mod transport;
 #[cfg(test)]
@@ -52,13 +54,13 @@ use self::state::{Limits, LiveOptions, Site};
 use self::transport::TrustedProxies;
 use self::transport::{ConnectionLimits, OpenConnections};
 use self::webhooks::{AddressGuard, Sender};
-use crate::config::{Config, ConfigError, FolderConfig};
+use crate::config::{Config, ConfigError, FolderConfig, PermissionConfig, PermittedConfig};
 use crate::engine::{Engine, EngineOptions};
 use crate::fault::Loop;
 use crate::formats::file_sources::folder::ServerFolder;
 use crate::hub::Hub;
 use crate::protocol::Role;
-use crate::service::{Parts, People, Service};
+use crate::service::{Parts, People, Permitted, Service, TaskPermission, TaskPermissions};
 use crate::store::Store;
 use crate::tasks::{Redeclared, Registry};
 
@@ -150,6 +152,7 @@ async fn run_with(
         tasks: Arc::clone(&tasks),
         hub,
         upload_bytes_max: config.limits.upload_bytes_max,
+        permissions: permissions(config, &tasks),
         folders: folders(config),
     });
     let mut first = None;
@@ -314,6 +317,25 @@ fn folders(config: &Config) -> Vec<ServerFolder> {
         path: std::path::absolute(&folder.path).unwrap_or_else(|_unknown| folder.path.clone()),
     };
     config.inputs.folders.iter().map(folder).collect()
+}
+
+/// Who may run and see a task, as the file says; a table for a task that there is not is told in the log.
+fn permissions(config: &Config, tasks: &Registry) -> TaskPermissions {
+    let permitted = |list: &Vec<PermittedConfig>| {
+        let one = |entry: &PermittedConfig| match entry {
+            PermittedConfig::Role(role) => Permitted::Role(*role),
+            PermittedConfig::Name(name) => Permitted::Name(name.clone()),
+        };
+        list.iter().map(one).collect()
+    };
+    let permission = |(task, said): (&String, &PermissionConfig)| {
+        if tasks.info(task).is_none() {
+            tracing::warn!(task, "permissions are said of a task that there is not");
+        }
+        let run = said.run.as_ref().map(permitted);
+        (task.clone(), TaskPermission { run, see: said.see.as_ref().map(permitted) })
+    };
+    TaskPermissions(config.permissions.iter().map(permission).collect())
 }
 
 /// The host's name and a short suffix.

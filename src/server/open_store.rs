@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::start_error::StartError;
-use crate::config::{AddressStyle, Config, FilesUrl};
-use crate::store::{Addressing, BucketOptions, Store, StoreError, StoreOptions};
+use crate::config::{AddressStyle, Config, FilesUrl, QuotaConfig, QuotasConfig};
+use crate::store::{Addressing, BucketOptions, PersonQuota, Quotas, Store, StoreError, StoreOptions};
 
 /// Opens the store that the configuration names, for a process that runs the tape.
 pub(super) async fn open_store(config: &Config) -> Result<Store, StartError> {
@@ -53,7 +53,20 @@ pub(super) fn store_options(config: &Config) -> Result<(String, StoreOptions), S
     }
     let (files, bucket) = files_place(config);
     let (readers, writers) = (config.database.readers, config.database.writers);
-    Ok((shown_url(&url), StoreOptions { url, readers, writers, files, bucket }))
+    let quotas = quotas(&config.quotas);
+    Ok((shown_url(&url), StoreOptions { url, readers, writers, files, bucket, quotas }))
+}
+
+/// How much one person may have.
+fn quotas(config: &QuotasConfig) -> Quotas {
+    let quota = |config: &QuotaConfig| PersonQuota {
+        stored_bytes_max: config.stored_bytes_max,
+        items_max: config.items_max,
+        batches_max: config.batches_max,
+        batches_per_minute_max: config.batches_per_minute_max,
+    };
+    let people = config.people.iter().map(|(name, own)| (name.clone(), quota(own)));
+    Quotas { everyone: quota(&config.everyone), people: people.collect() }
 }
 
 /// The folder of file contents, and the bucket where they are in one.

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use super::may::runs;
 use super::webhooks::masked;
 use super::{Action, Caller, Service, Target, may};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, RETRY_SEQS_MAX};
@@ -85,6 +86,9 @@ impl Service {
             Move::Refused => return Err(refused(batch.state, act)),
             Move::Do => {}
         }
+        if matches!(act, BatchAct::Resume | BatchAct::Retry) {
+            runs(caller, &batch.task)?;
+        }
         let after = match act {
             BatchAct::Pause => caller.signs(engine.pause(batch.key)).await?,
             BatchAct::Resume => caller.signs(engine.resume(batch.key)).await?,
@@ -140,6 +144,7 @@ impl Service {
         if batch.state.on(BatchAct::Retry) == Move::Refused {
             return Err(refused(batch.state, BatchAct::Retry));
         }
+        runs(caller, &batch.task)?;
         let after = caller.signs(self.inner.engine.retry(batch.key, request)).await?;
         tracing::info!(batch = %id, by = caller.name, "retried");
         Ok(self.inner.engine.wire(&after))
@@ -168,12 +173,26 @@ impl Service {
         new: NewBatch,
         count: u64,
     ) -> Result<Batch, ApiError> {
-        may(caller, Action::Submit, Target::Task(&new.task))?;
+        self.may_run(caller, &new)?;
         let engine = &self.inner.engine;
         let parent = self.parent_of(caller, &new).await?;
         self.room_for_webhook(caller, &new).await?;
         let checked = engine.check(new, caller.name.clone())?.with_parent(parent);
         Ok(engine.wire(&caller.signs(engine.create_generated(checked, count, None)).await?))
+    }
+
+    /// Whether the caller may run the task of `new`, and those of all that is to follow it.
+    pub(super) fn may_run(&self, caller: &Caller, new: &NewBatch) -> Result<(), ApiError> {
+        may(caller, Action::Submit, Target::Task(&new.task))?;
+        let mut next = new.options.then.as_ref().map(parse);
+        while let Some(body) = next {
+            // What is no task is refused where the body is checked.
+            if let Some(task) = body["task"].as_str() {
+                may(caller, Action::Submit, Target::Task(task))?;
+            }
+            next = body.get("options").and_then(|options| options.get("then")).cloned();
+        }
+        Ok(())
     }
 
     /// No more items can come.

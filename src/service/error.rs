@@ -3,9 +3,10 @@
 //! A cause that is not the request's fault is logged here, once (an outage once a minute), and its text never reaches
 //! a client.
 
+use super::may::no_such_task;
 use crate::engine::{EngineError, LogLimit};
 use crate::protocol::{ApiError, ErrorCode};
-use crate::store::StoreError;
+use crate::store::{QuotaExcess, QuotaKind, StoreError};
 
 /// Seconds after which trying again may help, where the database is busy or the engine claims nothing.
 const BUSY_RETRY_SECONDS: u64 = 2;
@@ -33,6 +34,7 @@ impl From<StoreError> for ApiError {
             StoreError::OverBound(bound) => {
                 Self::new(ErrorCode::TooMany, format!("One person may have {bound}: use or delete some."))
             }
+            StoreError::OverQuota(excess) => over_quota(excess),
             StoreError::DiskFull => disk_full(),
             StoreError::Busy(reason) => {
                 static LIMIT: LogLimit = LogLimit::once_a_minute();
@@ -62,9 +64,7 @@ impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
         match error {
             EngineError::Store(error) => error.into(),
-            EngineError::UnknownTask(name) => {
-                Self::new(ErrorCode::UnknownTask, format!("There is no task named {name:?}."))
-            }
+            EngineError::UnknownTask(name) => no_such_task(&name),
             EngineError::Invalid { detail, line } => {
                 let mut refusal = Self::invalid(detail);
                 refusal.line = line;
@@ -75,6 +75,37 @@ impl From<EngineError> for ApiError {
             EngineError::Unready(reason) => busy(&reason),
         }
     }
+}
+
+/// Seconds after which a refusal by quota may be tried again, where what ends it is not known.
+const QUOTA_RETRY_SECONDS: u64 = 60;
+
+fn over_quota(excess: QuotaExcess) -> ApiError {
+    let QuotaExcess { kind, limit, used, wait_ms } = excess;
+    let (code, detail) = match kind {
+        QuotaKind::StoredBytes => (
+            ErrorCode::TooLarge,
+            format!(
+                "You may have {limit} bytes of files, and have {used}: delete batches that you no longer need."
+            ),
+        ),
+        QuotaKind::Items => (
+            ErrorCode::TooMany,
+            format!("You may have {limit} items that have not ended, and have {used}: wait until some have."),
+        ),
+        QuotaKind::Batches => (
+            ErrorCode::TooMany,
+            format!("You may have {limit} unfinished batches, and have {used}: wait until one has finished."),
+        ),
+        QuotaKind::BatchesPerMinute => {
+            (ErrorCode::TooMany, format!("You may make {limit} batches a minute, and have made {used}."))
+        }
+    };
+    let mut refusal = ApiError::new(code, detail);
+    refusal.quota = Some((limit, used));
+    refusal.retry_after_seconds = (code == ErrorCode::TooMany)
+        .then(|| wait_ms.map_or(QUOTA_RETRY_SECONDS, |wait_ms| wait_ms.div_ceil(1_000)));
+    refusal
 }
 
 fn disk_full() -> ApiError {

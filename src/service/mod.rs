@@ -21,15 +21,17 @@ mod related;
 pub mod schedules;
 pub mod secret;
 pub mod submit;
+mod task_permissions;
 pub mod uploads;
 mod webhooks;
 
 use std::sync::Arc;
 
-pub use caller::{Caller, Grant, Via};
-pub use may::{Action, Target, may};
+pub use caller::{Caller, Grant, Payloads, Via};
+pub use may::{Action, Narrow, Target, may};
 pub use nodes::Figures;
 pub use people::{IssuedLogin, LoginPlace, People};
+pub use task_permissions::{Permitted, TaskPermission, TaskPermissions};
 
 use self::schedules::ScheduleWake;
 use self::submit::KeysInHand;
@@ -63,6 +65,8 @@ pub struct Parts {
     pub hub: Hub,
     /// Bytes of one file in a form; more are refused.
     pub upload_bytes_max: u64,
+    /// Who may run and see a task.
+    pub permissions: TaskPermissions,
     /// Folders of this machine whose files may be items.
     pub folders: Vec<ServerFolder>,
 }
@@ -71,7 +75,8 @@ impl Service {
     /// Opens the door.
     #[must_use]
     pub fn new(parts: Parts) -> Self {
-        let people = People::new(parts.store.clone());
+        let people = People::new(parts.store.clone()).with_permissions(parts.permissions.clone());
+        parts.hub.restrict_tasks(parts.permissions.restricted());
         Self {
             inner: Arc::new(parts),
             people,
@@ -105,6 +110,14 @@ impl Service {
     /// `not_found` where it is not there, or not for the caller to see.
     pub async fn visible(&self, caller: &Caller, id: BatchId) -> Result<BatchRecord, ApiError> {
         self.allowed(caller, Action::SeeBatch, id).await
+    }
+
+    /// The record of a batch of which the caller may see how far it is.
+    ///
+    /// # Errors
+    /// `not_found` where it is not there, or not for the caller to see.
+    pub async fn progressing(&self, caller: &Caller, id: BatchId) -> Result<BatchRecord, ApiError> {
+        self.allowed(caller, Action::SeeProgress, id).await
     }
 
     /// The record of a batch that the caller may do `action` to.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Action, Caller, Service, Target, may};
 use crate::engine::EngineError;
-use crate::protocol::{ApiError, Node, NodeId, NodePage, NodeState, TaskInfo, TaskPage};
+use crate::protocol::{ApiError, Node, NodeId, NodePage, NodeState, PersonRole, TaskInfo, TaskPage};
 
 /// How long the database may take to prove that it commits.
 const PING_MAX: Duration = Duration::from_secs(2);
@@ -18,7 +18,14 @@ impl Service {
     /// None for anybody who is signed in.
     pub fn tasks(&self, caller: &Caller) -> Result<TaskPage, ApiError> {
         may(caller, Action::SeeTasks, Target::Installation)?;
-        Ok(TaskPage { tasks: self.inner.tasks.infos().iter().map(|info| TaskInfo::clone(info)).collect() })
+        let infos = self.inner.tasks.infos();
+        // What can be run, for whoever may run something; what can be looked at, for others.
+        let is_shown = |task: &str| match caller.role {
+            PersonRole::Viewer => !caller.refused_tasks.hides(task),
+            PersonRole::Operator | PersonRole::Admin => !caller.refused_tasks.bars(task),
+        };
+        let shown = infos.iter().filter(|info| is_shown(&info.name));
+        Ok(TaskPage { tasks: shown.map(|info| TaskInfo::clone(info)).collect() })
     }
 
     /// Nodes.

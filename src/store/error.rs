@@ -2,7 +2,48 @@
 //!
 //! A caller can tell refusal (the request was wrong) from outage (the database was).
 
+use std::fmt;
+
 use crate::protocol::BatchState;
+
+/// What a quota bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuotaKind {
+    /// Bytes of files.
+    StoredBytes,
+    /// Items that have not ended.
+    Items,
+    /// Batches that have not finished.
+    Batches,
+    /// Batches made within a minute.
+    BatchesPerMinute,
+}
+
+/// A quota that would be passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuotaExcess {
+    /// Of what.
+    pub kind: QuotaKind,
+    /// The quota.
+    pub limit: u64,
+    /// What there is of it now.
+    pub used: u64,
+    /// When it may be tried again, where that is known, in ms.
+    pub wait_ms: Option<u64>,
+}
+
+impl fmt::Display for QuotaExcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, used, .. } = self;
+        let what = match self.kind {
+            QuotaKind::StoredBytes => "bytes of files",
+            QuotaKind::Items => "items that have not ended",
+            QuotaKind::Batches => "unfinished batches",
+            QuotaKind::BatchesPerMinute => "new batches a minute",
+        };
+        write!(f, "one person may have {limit} {what}, and has {used}")
+    }
+}
 
 /// Why the store did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +72,9 @@ pub enum StoreError {
     /// A person has as many of something as one may have, which is named. The request's fault, until some are gone.
     #[error("the bound is {0}")]
     OverBound(String),
+    /// A person would have more than their quota. The request's fault, until some is gone.
+    #[error("{0}")]
+    OverQuota(QuotaExcess),
     /// The disk is full. Nobody's fault; try again later.
     #[error("the disk is full")]
     DiskFull,
@@ -73,6 +117,7 @@ impl StoreError {
             | Self::Taken(_)
             | Self::LastAdmin
             | Self::OverBound(_)
+            | Self::OverQuota(_)
             | Self::Busy(_)
             | Self::Invariant(_)
             | Self::Damaged(_)
@@ -93,6 +138,7 @@ impl StoreError {
             | Self::Taken(_)
             | Self::LastAdmin
             | Self::OverBound(_)
+            | Self::OverQuota(_)
             | Self::Invariant(_) => true,
             Self::DiskFull
             | Self::Busy(_)

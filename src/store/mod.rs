@@ -27,6 +27,7 @@ mod lease;
 pub mod migration;
 mod open_batches;
 mod parallel_open;
+mod quotas;
 mod read;
 pub mod records;
 mod schedules;
@@ -50,7 +51,8 @@ pub use self::lease::{Claim, ClaimRequest, LOST, POISON, ReclaimScope, RetryPoli
 pub use self::read::{Hints, Since, Standing};
 pub use self::tape::{PLAIN_COLUMN, STRIP_CELLS_MAX};
 pub use clock::{Clock, Moment, Uptime};
-pub use error::StoreError;
+pub use error::{QuotaExcess, QuotaKind, StoreError};
+pub use quotas::{PersonQuota, Quotas};
 pub use records::*;
 pub use uploads::{AnnouncedFile, UPLOAD_IDLE_MS, UPLOADS_PER_PERSON_MAX, UploadRecord};
 pub use webhooks::{
@@ -79,6 +81,8 @@ pub struct StoreOptions {
     pub files: PathBuf,
     /// Bucket of file contents, where they are not in the folder.
     pub bucket: Option<BucketOptions>,
+    /// How much one person may have.
+    pub quotas: Quotas,
 }
 
 /// The database and the file contents. Cheap to clone.
@@ -95,6 +99,7 @@ struct Inner {
     ages: Mutex<FileAges>,
     blocks: BlockCache,
     sweep: Mutex<SweepPlace>,
+    quotas: Quotas,
 }
 
 /// What revisions are raised by after a stop that was not clean: more than commits that a power cut can undo.
@@ -147,6 +152,7 @@ impl Store {
                 ages: Mutex::new(FileAges::new()),
                 blocks: BlockCache::default(),
                 sweep: Mutex::default(),
+                quotas: options.quotas,
             }),
         })
     }

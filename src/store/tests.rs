@@ -99,7 +99,14 @@ impl Bench {
 
     async fn connect(url: &str, folder: &Path, clock: &Arc<AtomicI64>) -> Store {
         let files = folder.join("files");
-        let options = StoreOptions { url: url.to_owned(), readers: 2, writers: 3, files, bucket: None };
+        let options = StoreOptions {
+            url: url.to_owned(),
+            readers: 2,
+            writers: 3,
+            files,
+            bucket: None,
+            quotas: Default::default(),
+        };
         let clock = clock.clone();
         let clock: Clock = Arc::new(move || Timestamp(clock.load(Ordering::SeqCst)));
         Store::open_with_clock(options, clock).await.unwrap()

@@ -43,18 +43,31 @@ impl FollowUps {
                 | EngineError::NoItems
                 | EngineError::Unready(_)),
             ) => {
-                let reason = format!("The follow-up batch could not be made: {error}");
-                tracing::warn!(batch = parent.key, %reason);
-                let reason = reason.chars().take(REASON_CHARS_MAX).collect();
-                let Some(parent) = store.follow_fails(parent.key, reason).await? else { return Ok(false) };
-                publisher.publish_batch(parent);
-                return Ok(true);
+                return self.follow_fails(parent, &error).await;
             }
         };
-        let Some(followed) = store.follow(parent.key, new, &blocks).await? else { return Ok(false) };
+        let followed = match store.follow(parent.key, new, &blocks).await {
+            Err(error @ StoreError::OverQuota(_)) => return self.follow_fails(parent, &error).await,
+            followed => followed?,
+        };
+        let Some(followed) = followed else { return Ok(false) };
         publisher.publish_batch(followed.parent);
         publisher.publish_batch(followed.batch);
         dispatcher.work_arrived();
+        Ok(true)
+    }
+
+    /// What was to follow `parent` never does: it says why.
+    async fn follow_fails(
+        &self,
+        parent: &BatchRecord,
+        error: &(dyn std::error::Error + Send + Sync),
+    ) -> Result<bool, StoreError> {
+        let reason = format!("The follow-up batch could not be made: {error}");
+        tracing::warn!(batch = parent.key, %reason);
+        let reason = reason.chars().take(REASON_CHARS_MAX).collect();
+        let Some(parent) = self.acts.store.follow_fails(parent.key, reason).await? else { return Ok(false) };
+        self.acts.publisher.publish_batch(parent);
         Ok(true)
     }
 }

@@ -34,5 +34,8 @@ pub async fn schedule_loop(acts: Arc<Acts>, loops: Loops) {
         if let Err(error) = acts.store.fold_counts().await {
             loops.health().trouble("counts of batches cannot be added up", &error);
         }
+        if let Err(error) = acts.store.fold_stored_bytes().await {
+            loops.health().trouble("bytes of files cannot be added up", &error);
+        }
     }
 }

@@ -226,7 +226,8 @@ fn is_defect(error: &StoreError) -> bool {
         | StoreError::WrongFirstSeq { .. }
         | StoreError::Taken(_)
         | StoreError::LastAdmin
-        | StoreError::OverBound(_) => true,
+        | StoreError::OverBound(_)
+        | StoreError::OverQuota(_) => true,
         StoreError::DiskFull
         | StoreError::Busy(_)
         | StoreError::Damaged(_)

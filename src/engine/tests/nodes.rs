@@ -25,7 +25,14 @@ struct Node {
 impl Node {
     async fn join(url: &str, folder: &std::path::Path, name: &str, role: Role) -> Self {
         let files = folder.join("files");
-        let options = StoreOptions { url: url.to_owned(), readers: 3, writers: 4, files, bucket: None };
+        let options = StoreOptions {
+            url: url.to_owned(),
+            readers: 3,
+            writers: 4,
+            files,
+            bucket: None,
+            quotas: Default::default(),
+        };
         let store = Store::open(options).await.unwrap();
         let counts = Arc::<Counts>::default();
         let hub = Hub::default();

@@ -62,14 +62,6 @@ pub struct SharedFrames {
     pub frame: WireFrame,
 }
 
-/// True where `viewer` may see what is for `audience`.
-pub fn visible(audience: &Audience, viewer: &Viewer) -> bool {
-    match audience {
-        Audience::Everyone => true,
-        Audience::Owner(owner) => viewer.sees_all || *owner == viewer.name,
-    }
-}
-
 /// All viewers to whom the same is visible are one.
 pub fn class(viewer: &Viewer) -> Viewer {
     if viewer.sees_all { Viewer { name: String::new(), ..viewer.clone() } } else { viewer.clone() }
@@ -239,9 +231,9 @@ impl ChannelState {
         let came = self.log.range(since + 1..).map(|(_, key)| key);
         keys.extend(came.filter(|key| !read.contains(*key)).cloned());
         keys.retain(|key| {
-            self.rows.get(key).is_some_and(|held| {
-                held.row.is_some() && (read.contains(key) || visible(&held.audience, viewer))
-            })
+            self.rows
+                .get(key)
+                .is_some_and(|held| held.row.is_some() && (read.contains(key) || held.audience.takes(viewer)))
         });
         keys
     }

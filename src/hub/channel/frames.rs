@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::channel_state::{ChannelState, SHARED_BYTES_MAX, SHARED_KEPT_MAX, SharedFrames, class, visible};
+use super::channel_state::{ChannelState, SHARED_BYTES_MAX, SHARED_KEPT_MAX, SharedFrames, class};
 use super::{Channel, SessionUpdate};
 use crate::hub::Audience;
 use crate::hub::WireFrame;
@@ -41,7 +41,7 @@ impl ChannelState {
         for key in keys {
             let Some(held) = self.rows.get(&key) else { continue };
             uniform &= held.audience == Audience::Everyone;
-            if !visible(&held.audience, viewer) || gone.contains(&key) {
+            if !held.audience.takes(viewer) || gone.contains(&key) {
                 continue;
             }
             if held.row.is_some() { here.push(key) } else { gone.push(key) }

@@ -65,6 +65,7 @@ impl House {
             tasks,
             hub: hub.clone(),
             upload_bytes_max: 1 << 30,
+            permissions: Default::default(),
             folders: Vec::new(),
         });
         let mut state = state(&config, service).unwrap();

@@ -50,6 +50,12 @@ impl Service {
         self.schedule_wire(caller, record, ScheduleExtent::Whole).await
     }
 
+    /// One schedule as it is after an act, for whoever may act: that they may also look is not asked.
+    pub(super) async fn acted_on(&self, caller: &Caller, id: ScheduleId) -> Result<Schedule, ApiError> {
+        let record = self.schedule_for(caller, Action::ActOnSchedule, id).await?;
+        self.schedule_wire(caller, record, ScheduleExtent::Whole).await
+    }
+
     /// Makes no batches by itself from now on; a run that waits is given up. One that is so already stays so.
     ///
     /// # Errors
@@ -99,7 +105,7 @@ impl Service {
             if self.parts().store.schedule_set(&record, version).await? {
                 self.schedule_wake.ring();
                 tracing::info!(schedule = %id, by = caller.name, "{what}");
-                return self.schedule(caller, id).await;
+                return self.acted_on(caller, id).await;
             }
         }
         Err(moves_too_fast())

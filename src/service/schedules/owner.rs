@@ -29,7 +29,7 @@ impl Service {
             let person = store.person(owner).await?;
             person.filter(|person| !person.disabled).map(|person| acting(person.role))
         };
-        caller.ok_or_else(|| {
+        caller.map(|caller| self.people().permitted(caller)).ok_or_else(|| {
             let detail = format!("Its owner, {owner}, may no longer come in.");
             ApiError::new(ErrorCode::NotAllowed, detail)
         })

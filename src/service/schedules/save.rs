@@ -123,7 +123,7 @@ impl Service {
             if self.parts().store.schedule_set(&changed, version).await? {
                 self.schedule_wake.ring();
                 tracing::info!(schedule = %id, by = caller.name, "changed a schedule");
-                return self.schedule(caller, id).await;
+                return self.acted_on(caller, id).await;
             }
         }
         Err(moves_too_fast())

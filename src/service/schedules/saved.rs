@@ -69,6 +69,7 @@ impl Service {
             return Err(ApiError::invalid(format!("batch: options.{reason}.")));
         }
         request.new.name = request.new.name.or_else(|| name.map(str::to_owned));
+        self.may_run(owner, &request.new)?;
         self.room_for_webhook(owner, &request.new).await?;
         let engine = &self.parts().engine;
         let checked = engine.check(request.new, owner.name.clone())?;

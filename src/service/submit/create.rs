@@ -10,7 +10,7 @@ use crate::formats::form::{FormBody, FormReader};
 use crate::formats::item_kind::check_numbers;
 use crate::formats::json_body::{JsonItems, read_create};
 use crate::protocol::{ApiError, Batch, NewBatch};
-use crate::service::{Action, Caller, Service, Target, may};
+use crate::service::{Caller, Service};
 
 /// How far a body has come.
 #[expect(
@@ -129,7 +129,7 @@ impl Service {
 
     /// All but the items, checked, before the first byte of them is read.
     async fn checked(&self, caller: &Caller, new: NewBatch) -> Result<CheckedBatch, ApiError> {
-        may(caller, Action::Submit, Target::Task(&new.task))?;
+        self.may_run(caller, &new)?;
         let parent = self.parent_of(caller, &new).await?;
         self.room_for_webhook(caller, &new).await?;
         Ok(self.parts().engine.check(new, caller.name.clone())?.with_parent(parent))

@@ -70,6 +70,7 @@ impl Site {
             writers: 1,
             files: folder.path().join("files"),
             bucket: None,
+            quotas: Default::default(),
         })
         .await
         .unwrap();
@@ -88,8 +89,15 @@ impl Site {
         };
         let (hub, tasks) = (Hub::default(), Arc::new(tasks));
         let engine = Engine::start(store.clone(), Arc::clone(&tasks), hub.clone(), options).await.unwrap();
-        let service =
-            Service::new(Parts { store, engine, tasks, hub, upload_bytes_max: 1 << 20, folders: Vec::new() });
+        let service = Service::new(Parts {
+            store,
+            engine,
+            tasks,
+            hub,
+            upload_bytes_max: 1 << 20,
+            permissions: Default::default(),
+            folders: Vec::new(),
+        });
         Self { _folder: folder, service }
     }
 

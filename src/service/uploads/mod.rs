@@ -33,6 +33,11 @@ impl Service {
         }
         let store = &self.parts().store;
         store.has_room()?;
+        if let Some((excess, left)) = store.bytes_left(&caller.name).await?
+            && new.bytes > left
+        {
+            return Err(StoreError::OverQuota(excess).into());
+        }
         let file = AnnouncedFile { owner: caller.name.clone(), name: new.name, bytes: new.bytes };
         let upload = store.announce_upload(file, most.saturating_mul(LARGEST_FILES_MAX)).await?;
         if upload.file.bytes == 0 {

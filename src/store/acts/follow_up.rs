@@ -4,9 +4,10 @@
 //! one follow-up ever, and whole: its rows are written in the transaction that ends `due`.
 
 use crate::store::Store;
-use crate::store::backend::{Durability, all, insert_many, one, run};
+use crate::store::backend::{Durability, all, count, insert_many, one, run};
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
+use crate::store::quotas::QuotaAddition;
 use crate::store::records::{BatchKey, BatchRecord, CreateBatch, NewBlock};
 use crate::store::tape::{INSERT_BLOCKS, block_rows, initial, insert, to_record, width_for};
 
@@ -58,6 +59,8 @@ impl Store {
         batch.total += blocks.iter().map(|block| i64::from(block.count)).sum::<i64>();
         batch.sealed = true;
         batch.cell_items = width_for(batch.total, 1);
+        let more = QuotaAddition { is_batch: true, items: count(batch.total)?, bytes: 0 };
+        self.within_quota(&tx, &new.owner, more).await?;
         insert(&tx, &mut batch).await?;
         let (rows, _end) = block_rows(batch.id, 1, blocks);
         insert_many(&tx, INSERT_BLOCKS, "", rows).await?;

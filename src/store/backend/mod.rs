@@ -239,6 +239,15 @@ pub(super) fn locking<C: ConnectionTrait>(connection: &C, text: &str) -> String 
     }
 }
 
+/// Has nobody else hold `name` until the transaction ends: for what is looked at and then added to. On SQLite there is one writer.
+pub(super) async fn hold_name<C: ConnectionTrait>(connection: &C, name: &str) -> Result<(), StoreError> {
+    if connection.get_database_backend() == DbBackend::Postgres {
+        let text = "SELECT pg_advisory_xact_lock(hashtextextended($1, 15))";
+        run(connection, text, vec![name.into()]).await?;
+    }
+    Ok(())
+}
+
 /// Follows the name of a table: has SQLite find rows by this index. Without figures about what a table holds, which it
 /// does not keep, it takes any key that begins with the batch for as good. Postgres keeps them.
 pub(super) fn by_index<C: ConnectionTrait>(connection: &C, index: &str) -> String {

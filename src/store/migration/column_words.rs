@@ -2,7 +2,7 @@
 
 use sea_orm::DbBackend;
 
-use super::counting;
+use super::{counting, counting_by_task};
 
 /// Words that differ in table definitions.
 pub struct ColumnWords {
@@ -16,6 +16,8 @@ pub struct ColumnWords {
     pub rate: &'static str,
     /// Triggers that write a row of `batch_counts` for each change of a batch that counts.
     pub counting: &'static [&'static str],
+    /// The same by task, and triggers that write a row of `stored_bytes` for each change of somebody's files.
+    pub counting_by_task: &'static [&'static str],
 }
 
 /// The words of a database.
@@ -37,6 +39,7 @@ pub fn column_words(database: DbBackend) -> ColumnWords {
             ],
             rate: "CAST(CAST(options AS json) ->> 'rate_per_s' AS DOUBLE PRECISION)",
             counting: counting::POSTGRES,
+            counting_by_task: counting_by_task::POSTGRES,
         }
     } else {
         ColumnWords {
@@ -46,6 +49,7 @@ pub fn column_words(database: DbBackend) -> ColumnWords {
             settle: &[],
             rate: "(options ->> 'rate_per_s')",
             counting: counting::SQLITE,
+            counting_by_task: counting_by_task::SQLITE,
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::fault::Point;
 
 mod column_words;
 mod counting;
+mod counting_by_task;
 mod m0001_tape;
 mod m0002_people;
 mod m0003_idempotency;
@@ -21,6 +22,8 @@ mod m0010_contents;
 mod m0011_parents;
 mod m0012_access;
 mod m0013_uploads;
+mod m0014_share_links;
+mod m0015_quotas;
 mod m0016_outside;
 mod m0017_left_bytes;
 
@@ -52,6 +55,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0011_parents::Migration),
             Box::new(m0012_access::Migration),
             Box::new(m0013_uploads::Migration),
+            Box::new(m0014_share_links::Migration),
+            Box::new(m0015_quotas::Migration),
             Box::new(m0016_outside::Migration),
             Box::new(m0017_left_bytes::Migration),
         ]

@@ -90,11 +90,18 @@ impl Store {
     /// # Errors
     /// Outages.
     pub async fn counts(&self, viewer: &Viewer) -> Result<BatchCounts, StoreError> {
-        let text = "SELECT state, failing, CAST(SUM(change) AS BIGINT) FROM batch_counts \
-             WHERE $1 OR owner IS NULL OR owner = $2 GROUP BY state, failing";
-        let values = vec![viewer.sees_all.into(), viewer.name.clone().into()];
+        let mut values: Vec<Value> = vec![viewer.sees_all.into(), viewer.name.clone().into()];
+        let mut text = "SELECT state, failing, CAST(SUM(change) AS BIGINT) FROM batch_counts \
+             WHERE ($1 OR owner IS NULL OR owner = $2)"
+            .to_owned();
+        if !viewer.hidden_tasks.is_empty() {
+            // Owners are named of private batches only.
+            let marks = hidden_marks(viewer, &mut values);
+            text.push_str(&format!(" AND (owner = $2 OR task NOT IN ({marks}))"));
+        }
+        text.push_str(" GROUP BY state, failing");
         let mut counts = BatchCounts::default();
-        for row in rows(self.inner.backend.reader(), text, values).await? {
+        for row in rows(self.inner.backend.reader(), &text, values).await? {
             let state: String = row.try_get_by_index(0)?;
             let (failing, here): (bool, u64) = (row.try_get_by_index(1)?, count(row.try_get_by_index(2)?)?);
             counts.all += here;
@@ -123,23 +130,29 @@ impl Store {
         }
         let tx = self.inner.backend.write().await?;
         let text = format!(
-            "SELECT id, owner, state, failing, change FROM batch_counts ORDER BY id LIMIT {FOLDED_MAX}"
+            "SELECT id, owner, task, state, failing, change FROM batch_counts ORDER BY id LIMIT {FOLDED_MAX}"
         );
         let mut keys: Vec<i64> = Vec::new();
-        let mut sums: BTreeMap<(Option<String>, String, bool), i64> = BTreeMap::new();
+        let mut sums: BTreeMap<(Option<String>, String, String, bool), i64> = BTreeMap::new();
         for row in rows(&tx, &locking(&tx, &text), vec![]).await? {
             keys.push(row.try_get_by_index(0)?);
-            let kind = (row.try_get_by_index(1)?, row.try_get_by_index(2)?, row.try_get_by_index(3)?);
-            *sums.entry(kind).or_default() += row.try_get_by_index::<i64>(4)?;
+            let (owner, task) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
+            let kind = (owner, task, row.try_get_by_index(3)?, row.try_get_by_index(4)?);
+            *sums.entry(kind).or_default() += row.try_get_by_index::<i64>(5)?;
         }
         let folded = format!("DELETE FROM batch_counts WHERE id {}", in_keys(&tx, 1));
         run(&tx, &folded, vec![list_value(&keys)]).await?;
         let sums = sums.into_iter().filter(|(_kind, change)| *change != 0);
-        let sums = sums.map(|((owner, state, failing), change)| {
-            vec![owner.into(), state.into(), failing.into(), change.into()]
+        let sums = sums.map(|((owner, task, state, failing), change)| {
+            vec![owner.into(), task.into(), state.into(), failing.into(), change.into()]
         });
-        insert_many(&tx, "INSERT INTO batch_counts (owner, state, failing, change)", "", sums.collect())
-            .await?;
+        insert_many(
+            &tx,
+            "INSERT INTO batch_counts (owner, task, state, failing, change)",
+            "",
+            sums.collect(),
+        )
+        .await?;
         self.inner.backend.commit(tx, Durability::Process).await
     }
 
@@ -155,11 +168,27 @@ impl Store {
     }
 }
 
+/// The tasks that `viewer` does not see, as marks of a query whose values they are put to.
+fn hidden_marks(viewer: &Viewer, values: &mut Vec<Value>) -> String {
+    let mark = |task: &String| {
+        values.push(task.clone().into());
+        format!("${}", values.len())
+    };
+    viewer.hidden_tasks.iter().map(mark).collect::<Vec<_>>().join(", ")
+}
+
 fn list_query(filter: &BatchFilter, limit: usize) -> (String, Vec<Value>) {
     let mut values: Vec<Value> = Vec::new();
     let mut text = "SELECT * FROM batches WHERE NOT deleted".to_owned();
     if filter.with_failures {
         text.push_str(" AND failed > 0");
+    }
+    if !filter.viewer.hidden_tasks.is_empty() {
+        // One's own private batches are there whoever may see the task.
+        values.push(filter.viewer.name.clone().into());
+        let own = values.len();
+        let marks = hidden_marks(&filter.viewer, &mut values);
+        text.push_str(&format!(" AND ((private AND owner = ${own}) OR task NOT IN ({marks}))"));
     }
     let mut bind = |values: &mut Vec<Value>, condition: &str, value: Value| {
         values.push(value);

@@ -14,13 +14,15 @@ pub struct Viewer {
     pub task: Option<String>,
     /// Sees this batch only.
     pub batch: Option<BatchId>,
+    /// Sees no batches of these tasks but private ones of their own.
+    pub hidden_tasks: Vec<String>,
 }
 
 impl Viewer {
     /// Somebody who sees batches of all tasks.
     #[must_use]
     pub fn of(name: impl Into<String>, sees_all: bool) -> Self {
-        Self { name: name.into(), sees_all, task: None, batch: None }
+        Self { name: name.into(), sees_all, task: None, batch: None, hidden_tasks: Vec::new() }
     }
 }
 

@@ -34,16 +34,25 @@ impl Store {
         limit: u32,
     ) -> Result<ScheduleList, StoreError> {
         let limit = limit.clamp(1, limits::PAGE_ROWS_MAX) as usize;
-        let text = format!(
-            "SELECT {COLUMNS}, '' AS body FROM schedules WHERE NOT deleted AND id < $1 \
-             AND ($2 OR NOT private OR owner = $3) ORDER BY id DESC LIMIT $4"
-        );
-        let values = vec![
+        let mut values = vec![
             before.unwrap_or(ScheduleKey::MAX).into(),
             viewer.sees_all.into(),
             viewer.name.clone().into(),
             i64::try_from(limit + 1).unwrap_or(i64::MAX).into(),
         ];
+        let hidden = match viewer.hidden_tasks.as_slice() {
+            [] => String::new(),
+            hidden => {
+                let first = values.len() + 1;
+                values.extend(hidden.iter().map(|task| task.clone().into()));
+                let marks: Vec<String> = (first..=values.len()).map(|at| format!("${at}")).collect();
+                format!("AND ((private AND owner = $3) OR task NOT IN ({}))", marks.join(", "))
+            }
+        };
+        let text = format!(
+            "SELECT {COLUMNS}, '' AS body FROM schedules WHERE NOT deleted AND id < $1 \
+             AND ($2 OR NOT private OR owner = $3) {hidden} ORDER BY id DESC LIMIT $4"
+        );
         let found: Vec<schedules::Model> = all(self.inner.backend.reader(), &text, values).await?;
         let next = (found.len() > limit).then(|| found[limit - 1].id);
         let schedules = found.iter().take(limit).map(to_schedule).collect::<Result<_, _>>()?;

@@ -6,9 +6,10 @@ use super::inputs::copy;
 use crate::fault::Point;
 use crate::store::Store;
 use crate::store::access::{KeyBinding, bind};
-use crate::store::backend::{Durability, insert_many, int, row, run};
+use crate::store::backend::{Durability, count, insert_many, int, row, run};
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
+use crate::store::quotas::QuotaAddition;
 use crate::store::records::{BatchKey, BatchRecord, CreateBatch, RunCause, RunClaim, WholeItems, kept_key};
 use crate::store::tape::{INSERT_BLOCKS, block_rows, initial, insert, to_record, width_for};
 
@@ -59,6 +60,8 @@ impl Store {
         };
         batch.sealed = true;
         batch.cell_items = width_for(batch.total, 1);
+        let more = QuotaAddition { is_batch: true, items: count(batch.total)?, bytes: 0 };
+        self.within_quota(&tx, &new.owner, more).await?;
         insert(&tx, &mut batch).await?;
         fill(&tx, &batch, items, claim).await?;
         Point::ScheduleBetween.pass()?;

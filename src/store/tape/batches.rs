@@ -19,6 +19,7 @@ use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::files::hold_contents;
 use crate::store::open_batches::begin_idle;
+use crate::store::quotas::QuotaAddition;
 use crate::store::records::{
     BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
 };
@@ -202,6 +203,8 @@ impl Store {
         if taken.is_some() {
             return Err(StoreError::Taken(batch.uuid));
         }
+        let more = QuotaAddition { is_batch: true, items: new.generated, bytes: 0 };
+        self.within_quota(&tx, &new.owner, more).await?;
         insert(&tx, &mut batch).await?;
         if !batch.sealed {
             begin_idle(&tx, batch.id, new.options.idle_seconds, self.moment()).await?;
@@ -270,6 +273,12 @@ impl Store {
         if blocks.iter().any(|block| block.count == 0) {
             return Err(StoreError::Invariant("a block without items".to_owned()));
         }
+        let more = QuotaAddition {
+            is_batch: false,
+            items: count(end - int(first_seq))?,
+            bytes: files.iter().map(|file| file.row.bytes).sum(),
+        };
+        self.within_quota(&tx, &tape.batch.owner, more).await?;
         // After the batch's row and before any of the new ones: from here on this waits for nobody, so whoever waits for
         // what is held here, with a batch's row in its own hands, waits in no circle.
         hold_contents(&tx, shared).await?;
