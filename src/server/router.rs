@@ -1,6 +1,6 @@
 //! Every URL on one screen, each with who may reach it.
 //!
-//! A route is either open or for callers, and there is no third way to add one.
+//! Who may is in the table of policies: a route that it does not have cannot be added.
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
@@ -20,11 +20,12 @@ use tracing::Level;
 use super::gate::paced;
 use super::gate::{
     auth, guard_forms, harden, identify, one_host, openid, read_or_close, refuse_large, request_span,
-    require_caller, require_caller_but_to_sign_in, same_site, sign_in, turn_away, watch,
+    require_caller, require_caller_but_to_sign_in, require_share, same_site, sign_in, turn_away, watch,
 };
 use super::pages::{answers, page_faults, refusal_page, render};
+use super::policy::{self, Policy};
 use super::state::{AppState, Limits};
-use super::{api, assets, health, live};
+use super::{api, assets, health, live, share};
 use crate::app::shell::FAULTS_PATH;
 use crate::protocol::ApiError;
 use crate::service::Caller;
@@ -32,22 +33,29 @@ use crate::service::Caller;
 /// The whole of it.
 pub fn router(state: AppState) -> Router {
     Gate::new(&state)
-        .open("/healthz", get(health::healthz))
-        .open("/readyz", get(health::readyz))
-        .open("/login", post(sign_in::login))
-        .open("/login/openid", get(openid::steps::begin))
-        .open("/login/openid/callback", get(openid::steps::back))
-        .open("/logout", post(sign_in::logout))
-        .open("/first/{code}", post(sign_in::first))
-        .open("/password/{code}", post(sign_in::set_password))
-        .open(FAULTS_PATH, post(page_faults::report))
-        .open("/pkg/{*file}", get(file))
-        .open("/api/openapi.json", get(api::openapi))
-        .open("/api", get(api::reference))
-        .open("/live", any(live::live))
-        .open("/live/events", get(live::events))
-        .open("/live/frames", get(live::frames))
-        .caller("/metrics", get(health::metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/login", post(sign_in::login))
+        .route("/login/openid", get(openid::steps::begin))
+        .route("/login/openid/callback", get(openid::steps::back))
+        .route("/logout", post(sign_in::logout))
+        .route("/first/{code}", post(sign_in::first))
+        .route("/password/{code}", post(sign_in::set_password))
+        .route(FAULTS_PATH, post(page_faults::report))
+        .route("/pkg/{*file}", get(file))
+        .route("/api/openapi.json", get(api::openapi))
+        .route("/api", get(api::reference))
+        .route("/live", any(live::live))
+        .route("/live/events", get(live::events))
+        .route("/live/frames", get(live::frames))
+        .route("/s/{secret}/live", any(live::live))
+        .route("/s/{secret}/live/events", get(live::events))
+        .route("/s/{secret}/live/frames", get(live::frames))
+        .route("/s/{secret}/badge.svg", get(share::badge))
+        .route("/s/{secret}/status.txt", get(share::status))
+        .route("/s/{secret}/results", get(share::results))
+        .route("/s/{secret}/items/{seq}/files/{*name}", get(share::file))
+        .route("/metrics", get(health::metrics))
         .callers("/api/v1", api::router())
         .pages(render::router(&state), &state)
         .elsewhere(elsewhere)
@@ -57,14 +65,14 @@ pub fn router(state: AppState) -> Router {
 /// What a node that only works answers: how it is.
 pub fn probes(state: AppState) -> Router {
     Gate::new(&state)
-        .open("/healthz", get(health::healthz))
-        .open("/readyz", get(health::readyz))
-        .caller("/metrics", get(health::metrics))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
         .elsewhere(async || ApiError::not_found("address"))
         .finish(state)
 }
 
-/// The only way to add a route: by naming who may reach it.
+/// The only way to add a route.
 struct Gate {
     routes: Router<AppState>,
     limits: Limits,
@@ -75,17 +83,19 @@ impl Gate {
         Self { routes: Router::new(), limits: state.limits }
     }
 
-    /// For everybody.
-    fn open(mut self, path: &str, handler: MethodRouter<AppState>) -> Self {
-        let limit = DefaultBodyLimit::max(self.limits.form_body_bytes_max);
-        self.routes = self.routes.route(path, handler.layer(limit));
-        self
-    }
-
-    /// For whoever is signed in.
-    fn caller(mut self, path: &str, handler: MethodRouter<AppState>) -> Self {
-        let limit = DefaultBodyLimit::max(self.limits.form_body_bytes_max);
-        self.routes = self.routes.route(path, handler.layer(limit).layer(from_fn(require_caller)));
+    /// A route, for whom the table of policies says.
+    ///
+    /// # Panics
+    /// If the table does not have it.
+    fn route(mut self, path: &str, handler: MethodRouter<AppState>) -> Self {
+        let handler = handler.layer(DefaultBodyLimit::max(self.limits.form_body_bytes_max));
+        let policy = policy::of_route(path);
+        let handler = match policy.unwrap_or_else(|| panic!("{path} has no policy")) {
+            Policy::Everybody => handler,
+            Policy::SignedIn | Policy::May(_) => handler.layer(from_fn(require_caller)),
+            Policy::ShareLink(_) => handler.layer(from_fn(require_share)),
+        };
+        self.routes = self.routes.route(path, handler);
         self
     }
 

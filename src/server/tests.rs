@@ -1,6 +1,8 @@
 //! The gate from outside: requests in, answers out, on a real database in a temporary folder.
 //!
-//! Nothing is reached but by a request.
+//! Nothing is reached but by a request. `policy_matrix` is every address of the API by every kind of caller.
+
+mod policy_matrix;
 
 use axum::Router;
 use axum::body::Body;
@@ -52,6 +54,7 @@ impl House {
             tasks,
             hub,
             upload_bytes_max: 1_024,
+            permissions: Default::default(),
             folders: Vec::new(),
         });
         let people = service.people().clone();

@@ -10,15 +10,22 @@ use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 
 use crate::protocol::ApiError;
+use crate::server::policy;
 use crate::server::state::AppState;
 
 /// Bytes of a refusal at most; a longer body is none, and is answered as a defect.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
-/// Gives refusals their status, and keeps redirects here.
+/// Lets nobody call what has no policy, gives refusals their status, and keeps redirects here.
 pub async fn answers(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    let calls = request.method() == Method::POST && request.uri().path().starts_with("/api/");
-    if !calls {
+    let path = request.uri().path();
+    if !path.starts_with("/api/") {
+        return next.run(request).await;
+    }
+    if policy::of_function(path).is_none() {
+        return ApiError::not_found("address").into_response();
+    }
+    if request.method() != Method::POST {
         return next.run(request).await;
     }
     let host = request.headers().get(header::HOST).cloned();
