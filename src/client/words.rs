@@ -55,10 +55,21 @@ pub fn per_mille(ended: u64, total: u64) -> Option<u64> {
     Some(if ended < total { floor.min(PER_MILLE_BEFORE_END_MAX) } else { floor })
 }
 
-/// How much of a batch has ended, as `24.8 %`. None while more items may come: never a false percent.
+/// Items that were run to an end: all that have ended, but those that a cancel ended.
+#[must_use]
+pub fn ran(batch: &Batch) -> u64 {
+    batch.succeeded + batch.failed
+}
+
+/// How much of a batch has ended, as `24.8 %`; of one that is cancelled, how much was run. None while more items may come: never a
+/// false percent.
 #[must_use]
 pub fn percent(batch: &Batch) -> Option<String> {
-    let tenths = per_mille(batch.ended(), batch.total).filter(|_| batch.sealed)?;
+    let ended = match batch.state {
+        BatchState::Cancelling | BatchState::Cancelled => ran(batch),
+        _ => batch.ended(),
+    };
+    let tenths = per_mille(ended, batch.total).filter(|_| batch.sealed)?;
     if tenths == 1_000 && !batch.state.is_finished() {
         return Some("99.9 %".into());
     }
@@ -174,11 +185,12 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Where a batch stands, in words: `running`, `finished`, `finished, 37 failed`.
+/// Where a batch stands, in words: `running`, `finished`, `finished, 37 failed`, `failed` where nothing else came of it.
 #[must_use]
 pub fn batch_state(batch: &Batch) -> String {
     match batch.state {
         BatchState::Succeeded => "finished".into(),
+        BatchState::Failed if batch.failed == batch.total => "failed".into(),
         BatchState::Failed => format!("finished, {} failed", thousands(batch.failed)),
         state => state.as_str().into(),
     }
@@ -394,6 +406,16 @@ mod tests {
         done.sealed = false;
         assert_eq!(percent(&done), None);
         assert_eq!(percent(&batch(0, 0, 0)), None);
+    }
+
+    #[test]
+    fn a_cancelled_batch_says_how_much_of_it_was_run() {
+        let mut cancelled = batch(3_000, 70, 6);
+        (cancelled.cancelled, cancelled.pending, cancelled.state) = (2_924, 0, BatchState::Cancelled);
+        assert_eq!(percent(&cancelled).unwrap(), "2.5 %");
+        let mut failed = batch(40, 0, 40);
+        failed.state = BatchState::Failed;
+        assert_eq!(batch_state(&failed), "failed");
     }
 
     #[test]

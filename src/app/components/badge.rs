@@ -29,7 +29,7 @@ pub fn batch_badge(batch: Signal<Batch>) -> impl IntoView {
 /// The same where the number of failures stands beside it.
 pub fn short_badge(batch: Signal<Batch>) -> impl IntoView {
     badge_saying(batch, |batch| match batch.state {
-        BatchState::Failed => "finished".to_owned(),
+        BatchState::Failed if batch.failed < batch.total => "finished".to_owned(),
         _ => words::batch_state(batch),
     })
 }

@@ -71,7 +71,11 @@ fn rate(batch: &Batch) -> String {
     match (batch.finished_at, batch.started_at, batch.rate_per_s) {
         (Some(finished), Some(started), _) => {
             let ms = finished.ms_since(started);
-            format!("{} items in {}", words::thousands(batch.total), words::duration(ms))
+            let items = match words::ran(batch) {
+                ran if ran == batch.total => words::counted(ran, "item"),
+                ran => format!("{} of {}", words::thousands(ran), words::counted(batch.total, "item")),
+            };
+            format!("{items} in {}", words::duration(ms))
         }
         (None, _, Some(rate)) => words::rate(rate),
         _ => String::new(),
