@@ -1,5 +1,5 @@
 // Gives the built files hashed names, writes pkg/manifest.json, compresses every text and wasm file beside itself
-// (.br, .gz), and prints the weight of a first load. Called by scripts/site with the site's folder.
+// (.br, .gz), prints the weight of a first load, and fails above its bound. Called by scripts/site with the site's folder.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
@@ -48,3 +48,10 @@ console.log(["", "plain", "gzip", "brotli"].map((head) => head.padStart(10)).joi
 for (const row of rows) console.log([row.kind, row.plain, row.gzip, row.brotli].map((cell) => String(cell).padStart(10)).join(""));
 const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
 console.log(["all", sum("plain"), sum("gzip"), sum("brotli")].map((cell) => String(cell).padStart(10)).join(""));
+
+// What a first load may weigh: a little over what it does. Whoever needs more says here why.
+const FIRST_LOAD_BYTES_MAX = 600_000;
+if (sum("brotli") > FIRST_LOAD_BYTES_MAX) {
+  console.error(`a first load weighs ${sum("brotli")} bytes: ${FIRST_LOAD_BYTES_MAX} are the bound, in scripts/pack.mjs`);
+  process.exit(1);
+}

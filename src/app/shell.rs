@@ -2,7 +2,7 @@
 //!
 //! Nothing here needs more than `script-src 'nonce-…'`, `'wasm-unsafe-eval'` and `style-src 'self'`.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
@@ -29,6 +29,8 @@ pub struct Assets {
     pub wasm: String,
     /// The style sheet.
     pub css: String,
+    /// What is in it, to stand in the page: nothing is asked for before the first paint. Without it the page names the file.
+    pub style: Option<Arc<str>>,
     /// Which build they are: the live connection tells the server's, and the page compares.
     pub build: String,
 }
@@ -48,6 +50,7 @@ impl Default for Assets {
             js: "/pkg/milepost.js".into(),
             wasm: "/pkg/milepost.wasm".into(),
             css: "/pkg/milepost.css".into(),
+            style: None,
             build: env!("CARGO_PKG_VERSION").into(),
         }
     }
@@ -72,6 +75,14 @@ fn chosen_theme() -> Option<Theme> {
         .find_map(Theme::in_cookies)
 }
 
+/// The style: in the page, where the server has it at hand.
+fn style(assets: &Assets, nonce: Option<leptos::nonce::Nonce>) -> AnyView {
+    match &assets.style {
+        Some(style) => view! { <style nonce=nonce inner_html=style.to_string()></style> }.into_any(),
+        None => view! { <link rel="stylesheet" href=assets.css.clone() /> }.into_any(),
+    }
+}
+
 /// The document.
 #[must_use]
 pub fn shell() -> impl IntoView {
@@ -86,7 +97,7 @@ pub fn shell() -> impl IntoView {
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content="light dark" />
                 <meta name="description" content="Runs a task over many items and shows, live, how far it has come." />
-                <link rel="stylesheet" href=assets.css />
+                {style(&assets, nonce.clone())}
                 <link rel="icon" type="image/svg+xml" href="/favicon.svg" id="favicon" />
                 <link rel="modulepreload" href=assets.js nonce=nonce.clone() />
                 <link rel="preload" href=assets.wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />

@@ -3,6 +3,8 @@
 //! A name with a hash in it never changes its content and may be kept for ever; all others are asked for anew by
 //! `ETag`.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::Response;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -45,13 +47,21 @@ pub fn addresses() -> Assets {
                 if name.starts_with('/') { name.to_owned() } else { format!("/pkg/{name}") }
             };
             let (js, wasm, css) = (address(&names.js), address(&names.wasm), address(&names.css));
-            Assets { build: build(&[&js, &wasm, &css]), js, wasm, css }
+            let style = Site::get(css.trim_start_matches('/')).and_then(|file| style(&file.data));
+            Assets { build: build(&[&js, &wasm, &css]), js, wasm, css, style }
         }
         Err(error) => {
             tracing::error!(%error, "the site's manifest cannot be read");
             Assets::default()
         }
     }
+}
+
+/// A style sheet as it can stand in a page: without the mark of its encoding, which is a character there; none where it would end
+/// the element.
+fn style(data: &[u8]) -> Option<Arc<str>> {
+    let text = std::str::from_utf8(data).ok()?.trim_start_matches('\u{feff}');
+    (!text.contains("</")).then(|| text.into())
 }
 
 /// Address of the script of the API's page, which no other page loads.
@@ -153,6 +163,17 @@ fn is_hashed(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_style_stands_in_a_page_without_its_mark() {
+        assert_eq!(
+            style("\u{feff}.a::before{content:\"✓\"}".as_bytes()).as_deref(),
+            Some(".a::before{content:\"✓\"}")
+        );
+        assert_eq!(style(b".a{}").as_deref(), Some(".a{}"));
+        assert_eq!(style(b".a{content:\"</style>\"}"), None);
+        assert_eq!(style(b"\xff"), None);
+    }
 
     #[test]
     fn hashed_names_are_kept_for_ever() {

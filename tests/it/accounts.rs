@@ -283,7 +283,16 @@ async fn whoever_guesses_keeps_nobody_out_who_is_known() {
         looked_at += u32::from(status == 401);
     }
     assert!((10..=20).contains(&looked_at), "{looked_at} guesses were looked at");
-    assert_eq!(guesser.sign_in("ada", PASSWORD).await, 429, "the right one is a guess like any other");
+    // A try comes back every six seconds: on a slow machine it may be there just now, and a guess takes it.
+    let mut right = 0;
+    for _ in 0..5 {
+        while guesser.sign_in("ada", "a wrong guess").await != 429 {}
+        right = guesser.sign_in("ada", PASSWORD).await.as_u16();
+        if right == 429 {
+            break;
+        }
+    }
+    assert_eq!(right, 429, "the right one is a guess like any other");
     assert_eq!(known.sign_in("ada", PASSWORD).await, 303);
     // Nobody else passes with what the browser keeps.
     assert_eq!(known.sign_in("bob", PASSWORD).await, 429);

@@ -5,13 +5,24 @@
 
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
+use serde::{Deserialize, Serialize};
 
 use crate::protocol::{
     ApiError, AuditPage, AuditQuery, PersonPage, PersonRole, SessionPage, SignInBy, TokenPage,
 };
 
 /// What the page of one's own account shows.
-type Account = (SessionPage, TokenPage, Option<String>);
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Account {
+    /// Sessions.
+    pub sessions: SessionPage,
+    /// Tokens.
+    pub tokens: TokenPage,
+    /// A secret that is shown this once.
+    pub once: Option<String>,
+    /// True for whoever signs in with a password.
+    pub has_password: bool,
+}
 
 /// One's own sessions and tokens, and a secret that is shown this once.
 #[server(input = Json)]
@@ -19,7 +30,12 @@ pub async fn load_account() -> Result<Account, ApiError> {
     let (service, caller) = super::door::open().await?;
     let people = service.people();
     let once = super::door::take_once().await;
-    Ok((people.sessions(&caller, None).await?, people.tokens(&caller, None).await?, once))
+    Ok(Account {
+        sessions: people.sessions(&caller, None).await?,
+        tokens: people.tokens(&caller, None).await?,
+        once,
+        has_password: people.has_password(&caller).await?,
+    })
 }
 
 /// What the page of people shows.

@@ -15,7 +15,7 @@ mod submit;
 mod webhooks;
 
 pub use access::{
-    AddPerson, ChangePassword, ChangePerson, CreateToken, EndSession, ResetPassword, RevokeToken,
+    Account, AddPerson, ChangePassword, ChangePerson, CreateToken, EndSession, ResetPassword, RevokeToken,
     load_account, load_audit, load_password_link, load_people, load_sign_in_provider,
 };
 pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SetTheme};

@@ -177,6 +177,15 @@ impl People {
         Ok(SessionPage { sessions: self.inner.store.sessions(person, current, idle_since).await? })
     }
 
+    /// True where the caller signs in with a password: whoever comes in by a link, a proxy or a provider has none to change.
+    ///
+    /// # Errors
+    /// Outages only.
+    pub async fn has_password(&self, caller: &Caller) -> Result<bool, ApiError> {
+        let person = self.inner.store.person(&caller.name).await?;
+        Ok(person.is_some_and(|person| !person.password_hash.is_empty()))
+    }
+
     /// Ends a session, or all of somebody but the one that asks.
     ///
     /// # Errors

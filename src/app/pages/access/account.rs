@@ -5,11 +5,11 @@
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
-use crate::app::actions::{ChangePassword, CreateToken, EndSession, RevokeToken, load_account};
+use crate::app::actions::{Account, ChangePassword, CreateToken, EndSession, RevokeToken, load_account};
 use crate::app::components::{When, flash, panel};
 use crate::app::pages::title::titled;
 use crate::client::words;
-use crate::protocol::{AccessToken, LoginSession, SessionPage, TokenPage};
+use crate::protocol::{AccessToken, LoginSession};
 
 /// What people do here.
 #[derive(Clone, Copy)]
@@ -48,7 +48,7 @@ pub fn AccountPage() -> impl IntoView {
             <Show when=changed>
                 <p class="panel" role="status">"Your password is changed. Your other sessions have ended."</p>
             </Show>
-            {panel(account, move |(sessions, tokens, once)| show(sessions, tokens, once, acts))}
+            {panel(account, move |account| show(account, acts))}
         </section>
     }
 }
@@ -61,25 +61,15 @@ pub fn shown_once(secret: &str, what: &'static str) -> AnyView {
     .into_any()
 }
 
-fn show(sessions: SessionPage, tokens: TokenPage, once: Option<String>, acts: Acts) -> AnyView {
+fn show(account: Account, acts: Acts) -> AnyView {
+    let Account { sessions, tokens, once, has_password } = account;
     let others = sessions.sessions.iter().any(|session| !session.current);
     let sessions: Vec<_> = sessions.sessions.into_iter().map(|session| session_row(session, acts)).collect();
     let tokens: Vec<_> = tokens.tokens.into_iter().map(|token| token_row(token, acts)).collect();
     let none = tokens.is_empty().then(|| view! { <p class="hint">"You have none."</p> });
     view! {
         {once.map(|secret| shown_once(&secret, "This token is shown this once"))}
-        <h2>"Password"</h2>
-        <ActionForm action=acts.password attr:class="card form">
-            <div class="field">
-                <label for="current">"Password until now"</label>
-                <input id="current" type="password" name="current" autocomplete="current-password" required />
-            </div>
-            <div class="field">
-                <label for="new">"New password"</label>
-                <input id="new" type="password" name="new" autocomplete="new-password" minlength="8" maxlength="256" required />
-            </div>
-            <button class="button">"Change it"</button>
-        </ActionForm>
+        {has_password.then(|| password_form(acts))}
         <h2>"Sessions"</h2>
         <ul class="deliveries">{sessions}</ul>
         {others.then(|| view! {
@@ -92,6 +82,23 @@ fn show(sessions: SessionPage, tokens: TokenPage, once: Option<String>, acts: Ac
         {token_form(acts)}
     }
     .into_any()
+}
+
+fn password_form(acts: Acts) -> impl IntoView {
+    view! {
+        <h2>"Password"</h2>
+        <ActionForm action=acts.password attr:class="card form">
+            <div class="field">
+                <label for="current">"Password until now"</label>
+                <input id="current" type="password" name="current" autocomplete="current-password" required />
+            </div>
+            <div class="field">
+                <label for="new">"New password"</label>
+                <input id="new" type="password" name="new" autocomplete="new-password" minlength="8" maxlength="256" required />
+            </div>
+            <button class="button">"Change it"</button>
+        </ActionForm>
+    }
 }
 
 fn session_row(session: LoginSession, acts: Acts) -> impl IntoView {
