@@ -341,6 +341,12 @@ async fn who_did_what_is_in_the_log() {
     }
     let token = ada.api(Method::POST, "/tokens", Some(&json!({"name": "hers"}))).await.ok();
     assert_eq!(ada.api(Method::DELETE, "/tokens/hers", None).await.status, 204);
+    let schedule = json!({"cron": "0 3 * * *", "batch": {"task": "demo", "items": {"count": 1}}});
+    let schedule = ada.api(Method::POST, "/schedules", Some(&schedule)).await.ok();
+    let of_schedule = format!("/schedules/{}", schedule["id"].as_str().unwrap());
+    ada.api(Method::PATCH, &of_schedule, Some(&json!({"name": "nightly"}))).await.ok();
+    ada.api(Method::POST, &format!("{of_schedule}/run"), None).await.ok();
+    assert_eq!(ada.api(Method::DELETE, &of_schedule, None).await.status, 204);
     let page = server.get("/audit?who=ada").await.ok();
     let entries = page["entries"].as_array().unwrap();
     let acts: Vec<&str> = entries.iter().rev().map(|entry| entry["act"].as_str().unwrap()).collect();
@@ -353,11 +359,15 @@ async fn who_did_what_is_in_the_log() {
         "batch.cancel",
         "token.add",
         "token.revoke",
+        "schedule.add",
+        "schedule.change",
+        "batch.submit",
+        "schedule.delete",
     ];
     assert_eq!(acts, expected);
     assert!(entries.iter().all(|entry| entry["address"] == "127.0.0.1"), "{page}");
-    assert_eq!(entries[2]["object"], batch["id"]);
-    assert_eq!((&entries[2]["via"], &entries[7]["via"]), (&json!("session"), &json!("nobody")));
+    assert_eq!(entries[6]["object"], batch["id"]);
+    assert_eq!((&entries[6]["via"], &entries[11]["via"]), (&json!("session"), &json!("nobody")));
     // What is exported is the same, and holds no secret.
     let export = server.get("/audit/export").await;
     assert!(export.status.is_success());

@@ -73,7 +73,7 @@ fn show(secret: String, shared: SharedBatch) -> AnyView {
             <div class="batch-title">
                 <h1>{name}</h1>
                 <p class="hint">
-                    {batch_badge(batch)} " submitted " <When at=created_at /> " · shared with you until " <When at=expires_at />
+                    {batch_badge(batch)} " submitted " <When at=created_at /> " · this link ends " <When at=expires_at />
                 </p>
             </div>
         </header>

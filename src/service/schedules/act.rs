@@ -102,7 +102,7 @@ impl Service {
             if !change(&mut record)? {
                 return self.schedule_wire(caller, record, ScheduleExtent::Whole).await;
             }
-            if self.parts().store.schedule_set(&record, version).await? {
+            if caller.signs(self.parts().store.schedule_set(&record, version)).await? {
                 self.schedule_wake.ring();
                 tracing::info!(schedule = %id, by = caller.name, "{what}");
                 return self.acted_on(caller, id).await;
@@ -131,7 +131,7 @@ impl Service {
                 KeyStanding::Made(batch) => return Ok(Submitted::Replayed(*batch)),
             },
         };
-        let made = self.run_schedule(&record, claim, &mut key).await;
+        let made = caller.signs(self.run_schedule(&record, claim, &mut key)).await;
         // Still here where it was refused before.
         if let Some((claimed, _hash)) = key {
             self.parts().engine.free_key(claimed).await;
@@ -147,7 +147,7 @@ impl Service {
     /// `not_found`, `not_allowed`.
     pub async fn delete_schedule(&self, caller: &Caller, id: ScheduleId) -> Result<(), ApiError> {
         let record = self.schedule_for(caller, Action::ActOnSchedule, id).await?;
-        self.parts().store.schedule_remove(record.key).await?;
+        caller.signs(self.parts().store.schedule_remove((record.key, record.id))).await?;
         tracing::info!(schedule = %id, by = caller.name, "removed a schedule");
         Ok(())
     }

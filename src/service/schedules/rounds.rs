@@ -181,7 +181,9 @@ impl Service {
         let reason: Option<String> = reason.map(|reason| reason.chars().take(REASON_CHARS_MAX).collect());
         let store = &self.parts().store;
         // Where it has changed meanwhile, whoever changed it has said when to look again.
-        store.schedule_settle(schedule.key, schedule.version, times, reason.as_deref()).await?;
+        store
+            .schedule_settle((schedule.key, schedule.id), schedule.version, times, reason.as_deref())
+            .await?;
         Ok(())
     }
 

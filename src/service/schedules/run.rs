@@ -4,7 +4,7 @@ use super::saved::{ReadBatch, SavedItems};
 use crate::engine::ClaimedKey;
 use crate::protocol::{ApiError, Batch};
 use crate::service::{Action, Service, Target, may};
-use crate::store::{RunClaim, ScheduleRecord};
+use crate::store::{RunCause, RunClaim, ScheduleRecord};
 
 impl Service {
     /// Makes the batch that `claim` allows, and takes the key that is to stand for it; none where it was made before, or the schedule has changed or is gone.
@@ -27,7 +27,12 @@ impl Service {
                 SavedItems::of(&record.saved),
             )
             .await?;
-        let made = self.parts().engine.create_scheduled(checked, items, claim, key.take()).await?;
+        let making = self.parts().engine.create_scheduled(checked, items, claim, key.take());
+        // Whoever asked for it has signed already; what is due is its owner's.
+        let made = match claim.cause {
+            RunCause::Asked => making.await?,
+            RunCause::Due { .. } => owner.signs(making).await?,
+        };
         Ok(made.map(|batch| self.parts().engine.wire(&batch)))
     }
 }

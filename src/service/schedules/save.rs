@@ -88,7 +88,8 @@ impl Service {
             inputs_of: checked.inputs_of,
             once: once.map(|once| once.key.with_body(once.body)),
         };
-        match self.parts().store.schedule_add(&create).await.map_err(ApiError::from).map_err(no_source)? {
+        let added = caller.signs(self.parts().store.schedule_add(&create)).await;
+        match added.map_err(ApiError::from).map_err(no_source)? {
             ScheduleAdded::Made(made) => {
                 self.schedule_wake.ring();
                 tracing::info!(schedule = %made.id, by = caller.name, "made a schedule");
@@ -120,7 +121,7 @@ impl Service {
             let read = self.schedule_for(caller, Action::ActOnSchedule, id).await?;
             let version = read.version;
             let changed = self.patched(read, patch).await?;
-            if self.parts().store.schedule_set(&changed, version).await? {
+            if caller.signs(self.parts().store.schedule_set(&changed, version)).await? {
                 self.schedule_wake.ring();
                 tracing::info!(schedule = %id, by = caller.name, "changed a schedule");
                 return self.acted_on(caller, id).await;

@@ -4,7 +4,7 @@ use sea_orm::{DatabaseTransaction, Value};
 
 use super::inputs::keep;
 use super::row::{COLUMNS, to_schedule};
-use crate::protocol::{Timestamp, limits};
+use crate::protocol::{ScheduleId, Timestamp, limits};
 use crate::store::Store;
 use crate::store::backend::{Durability, int, one, row, rows, run};
 use crate::store::entity::schedules;
@@ -106,6 +106,7 @@ impl Store {
         let text = format!("SELECT {COLUMNS}, body FROM schedules WHERE id = $1");
         let record: Option<schedules::Model> = one(&tx, &text, vec![key.into()]).await?;
         let record = to_schedule(&record.ok_or(StoreError::NotFound("schedule"))?)?;
+        self.sign(&tx, "schedule.add", &record.id.to_string(), &record.saved.task).await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(Some(ScheduleAdded::Made(Box::new(record))))
     }
@@ -121,7 +122,7 @@ impl Store {
         values.extend(saved_values(&to.saved));
         values.extend(times_values(to.times));
         values.push(self.now().0.into());
-        self.schedule_change(SET, values).await
+        self.schedule_change(SET, values, ("schedule.change", to.id)).await
     }
 
     /// Moves a schedule on without a batch, and says why, if there is a reason; false where somebody else has done so.
@@ -130,7 +131,7 @@ impl Store {
     /// Outages.
     pub async fn schedule_settle(
         &self,
-        key: ScheduleKey,
+        (key, id): (ScheduleKey, ScheduleId),
         version: i64,
         times: ScheduleTimes,
         reason: Option<&str>,
@@ -139,12 +140,21 @@ impl Store {
         let mut values = vec![key.into(), version.into()];
         values.extend(times_values(times));
         values.extend([reason.map(str::to_owned).into(), now.0.into()]);
-        self.with_reserve(|| self.schedule_change(SETTLE, values.clone())).await
+        self.with_reserve(|| self.schedule_change(SETTLE, values.clone(), ("schedule.change", id))).await
     }
 
-    async fn schedule_change(&self, text: &str, values: Vec<Value>) -> Result<bool, StoreError> {
+    /// `act` is for the log, where somebody asked for it.
+    async fn schedule_change(
+        &self,
+        text: &str,
+        values: Vec<Value>,
+        act: (&str, ScheduleId),
+    ) -> Result<bool, StoreError> {
         let tx = self.inner.backend.write().await?;
         let changed = run(&tx, text, values).await? == 1;
+        if changed {
+            self.sign(&tx, act.0, &act.1.to_string(), "").await?;
+        }
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(changed)
     }
@@ -153,10 +163,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; outages.
-    pub async fn schedule_remove(&self, key: ScheduleKey) -> Result<(), StoreError> {
+    pub async fn schedule_remove(&self, (key, id): (ScheduleKey, ScheduleId)) -> Result<(), StoreError> {
         let text = "UPDATE schedules SET deleted = TRUE, slot = NULL, once_key = NULL, wake_at = NULL, next_at = NULL, \
              version = version + 1 WHERE id = $1 AND NOT deleted";
-        let removed = self.with_reserve(|| self.schedule_change(text, vec![key.into()])).await?;
+        let act = ("schedule.delete", id);
+        let removed = self.with_reserve(|| self.schedule_change(text, vec![key.into()], act)).await?;
         if removed { Ok(()) } else { Err(StoreError::NotFound("schedule")) }
     }
 }

@@ -67,6 +67,8 @@ impl Store {
         Point::ScheduleBetween.pass()?;
         let last = "UPDATE schedules SET last_batch = $2 WHERE id = $1";
         run(&tx, last, vec![claim.schedule.into(), BatchKey::into(batch.id)]).await?;
+        let detail = format!("{} by schedule {}", batch.task, batch.schedule.as_deref().unwrap_or_default());
+        self.sign(&tx, "batch.submit", &batch.uuid, &detail).await?;
         if let Some(key) = key {
             bind(&tx, key, &batch.uuid, self.steady()).await?;
         }
