@@ -202,7 +202,7 @@ mod tests {
     fn a_badge_says_how_far_and_is_marked_up_by_nobody() {
         let drawing = drawn(&batch("<script>alert(1)</script>&\"'", BatchState::Running, 3));
         assert!(drawing.contains("&lt;script&gt;alert(1)") && !drawing.contains("<script"));
-        assert!(drawing.contains("62 % · 3 failed"), "{drawing}");
+        assert!(drawing.contains("62.3 % · 3 failed"), "{drawing}");
         let long = drawn(&batch(&"x".repeat(200), BatchState::Succeeded, 0));
         assert!(long.contains(&format!("{}…<", "x".repeat(40))) && long.contains(">finished<"), "{long}");
     }
@@ -210,6 +210,6 @@ mod tests {
     #[test]
     fn the_text_says_the_same() {
         let text = status_text(&batch("photos", BatchState::Running, 3));
-        assert_eq!(text, "photos\nrunning: 623 of 1,000 items ended (62 %), 3 failed\n");
+        assert_eq!(text, "photos\nrunning: 623 of 1,000 items ended (62.3 %), 3 failed\n");
     }
 }

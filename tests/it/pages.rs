@@ -90,9 +90,9 @@ async fn what_a_page_loads_is_sent_once() {
         (format!("/batches/{done}"), 5),
         (format!("/batches/{done}?tab=failures"), 4),
         (format!("/batches/{done}?tab=files"), 4),
-        (format!("/batches/{done}?tab=settings"), 4),
+        (format!("/batches/{done}?tab=settings"), 5),
         (format!("/batches/{done}/items/1"), 2),
-        (format!("/batches/{runs}?tab=settings"), 5),
+        (format!("/batches/{runs}?tab=settings"), 6),
         (format!("/batches/{runs}?tab=files"), 5),
     ] {
         let html = server.page(&path).await.text;
@@ -129,7 +129,7 @@ async fn what_there_is_not_is_answered_404() {
     for path in ["?from=18446744073709551615", "?state=failed&after=18446744073709551615"] {
         let page = server.page(&format!("/batches/{batch}{path}")).await;
         assert_eq!(page.status, 200, "{path}");
-        assert!(!page.text.contains("panel-error"), "{path}");
+        assert!(!page.text.contains("panel panel-error"), "{path}");
     }
     assert_eq!(server.page("/?state=nonsense").await.status, 422);
 }
