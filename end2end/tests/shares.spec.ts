@@ -51,6 +51,8 @@ for (const scripts of [true, false]) {
       expect(after!.status()).toBe(404);
       await expect(other.getByRole("heading", { name: "This link shows nothing" })).toBeVisible();
       await theirs.close();
+      // The slots are for other tests.
+      await server.api("POST", `/batches/${batch.id}/cancel`);
     });
   });
 }
