@@ -65,10 +65,8 @@ pub fn ran(batch: &Batch) -> u64 {
 /// false percent.
 #[must_use]
 pub fn percent(batch: &Batch) -> Option<String> {
-    let ended = match batch.state {
-        BatchState::Cancelling | BatchState::Cancelled => ran(batch),
-        _ => batch.ended(),
-    };
+    let cancelled = matches!(batch.state, BatchState::Cancelling | BatchState::Cancelled);
+    let ended = if cancelled { ran(batch) } else { batch.ended() };
     let tenths = per_mille(ended, batch.total).filter(|_| batch.sealed)?;
     if tenths == 1_000 && !batch.state.is_finished() {
         return Some("99.9 %".into());

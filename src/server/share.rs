@@ -94,7 +94,7 @@ pub async fn file(
     file_of(&state, &caller, shared_batch(&caller)?, &place, &method, &headers).await
 }
 
-/// How far it is, in a few words: `62 % · 3 failed`, `succeeded`.
+/// How far it is, in a few words: `62.3 % · 3 failed`, `finished`.
 fn brief(batch: &Batch) -> String {
     let state = match words::percent(batch).filter(|_| batch.state == BatchState::Running) {
         Some(percent) => percent,
@@ -118,7 +118,7 @@ fn status_text(batch: &Batch) -> String {
         failed => format!(", {} failed", words::thousands(failed)),
     };
     let percent = words::percent(batch).map(|percent| format!(" ({percent})")).unwrap_or_default();
-    format!("{}\n{}: {counts}{percent}{failed}\n", words::shown(&batch.name), words::batch_state(batch))
+    format!("{}\n{}: {counts}{percent}{failed}\n", words::name(&batch.name), words::batch_state(batch))
 }
 
 fn colour(state: BatchState) -> &'static str {
@@ -134,15 +134,9 @@ fn colour(state: BatchState) -> &'static str {
     }
 }
 
-/// `text` between the marks of XML.
-fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    text.replace('"', "&quot;").replace('\'', "&apos;")
-}
-
 /// The badge: name and progress side by side. It loads nothing, and its attributes are no styles.
 fn drawn(batch: &Batch) -> String {
-    let name = words::shown(&batch.name);
+    let name = words::name(&batch.name);
     let mut left: String = name.chars().take(BADGE_NAME_CHARS_MAX).collect();
     if left.len() < name.len() {
         left.push('…');
@@ -152,10 +146,10 @@ fn drawn(batch: &Batch) -> String {
     let (left_text, right_text) = (wide(&left), wide(&right));
     let (left_width, right_width) = (left_text + 2 * BADGE_PADDING, right_text + 2 * BADGE_PADDING);
     let (whole, colour) = (left_width + right_width, colour(batch.state));
-    let (right_at, spoken) = (left_width + BADGE_PADDING, escaped(&format!("{left}: {right}")));
-    let (left, right) = (escaped(&left), escaped(&right));
+    let (right_at, spoken) = (left_width + BADGE_PADDING, words::escaped(&format!("{left}: {right}")));
+    let (left, right) = (words::escaped(&left), words::escaped(&right));
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="20" role="img" aria-label="{spoken}"><title>{spoken}</title>
+        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{whole}" height="20" role="img"><title>{spoken}</title>
 <rect width="{whole}" height="20" rx="3" fill="#30363d"/><path d="M{left_width} 0h{tail}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3h-{tail}z" fill="{colour}"/>
 <g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11"><text x="{BADGE_PADDING}" y="14" textLength="{left_text}" lengthAdjust="spacingAndGlyphs">{left}</text>
 <text x="{right_at}" y="14" textLength="{right_text}" lengthAdjust="spacingAndGlyphs">{right}</text></g></svg>
@@ -203,6 +197,9 @@ mod tests {
         let drawing = drawn(&batch("<script>alert(1)</script>&\"'", BatchState::Running, 3));
         assert!(drawing.contains("&lt;script&gt;alert(1)") && !drawing.contains("<script"));
         assert!(drawing.contains("62.3 % · 3 failed"), "{drawing}");
+        // XML has no controls, and a name must not turn what stands beside it around.
+        let odd = drawn(&batch("a\u{1}\u{202e}b", BatchState::Running, 0));
+        assert!(odd.contains(">a\u{fffd}\u{fffd}b<") && !odd.contains(['\u{1}', '\u{202e}']), "{odd}");
         let long = drawn(&batch(&"x".repeat(200), BatchState::Succeeded, 0));
         assert!(long.contains(&format!("{}…<", "x".repeat(40))) && long.contains(">finished<"), "{long}");
     }

@@ -216,10 +216,12 @@ pub fn may(caller: &Caller, action: Action, target: Target<'_>) -> Result<(), Ap
         return Err(ApiError::not_found(target.noun()));
     }
     if let Via::Share { payloads, .. } = &caller.via {
-        return match (action, payloads) {
-            (Action::SeeProgress, _) | (Action::SeeBatch, Payloads::Shown) => Ok(()),
-            _ => refuse("This link shows no more than its page does.".to_owned()),
+        let shows = match payloads {
+            Payloads::Shown => matches!(action, Action::SeeProgress | Action::SeeBatch),
+            Payloads::Masked => action == Action::SeeProgress,
         };
+        let refused = || refuse("This link shows no more than its page does.".to_owned());
+        return if shows { Ok(()) } else { refused() };
     }
     let (least, scope, narrow) = action.takes();
     if caller.role < least {

@@ -49,7 +49,7 @@ fn ended(error: ApiError) -> AnyView {
 fn show(secret: String, shared: SharedBatch) -> AnyView {
     let SharedBatch { batch: initial, payloads, expires_at } = shared;
     let (id, running) = (initial.id, !initial.state.is_finished());
-    let (name, created_at) = (words::shown(&initial.name), initial.created_at);
+    let (name, created_at) = (words::name(&initial.name), initial.created_at);
     let live = use_progress(initial);
     let batch = live.row;
     titled(move || batch.with(|batch| batch.name.clone()));
