@@ -6,9 +6,9 @@ use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
 use crate::protocol::{
-    ApiError, Batch, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage, FolderList,
-    ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, RelatedBatches, Rev, Seq, StripCell,
-    TaskPage,
+    ApiError, Batch, BatchActEntry, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage,
+    FolderList, ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, PulseBucket, RelatedBatches, Rev,
+    Seq, StripCell, TaskPage,
 };
 
 /// Who is signed in.
@@ -132,4 +132,18 @@ pub async fn load_families(batch: BatchId) -> Result<FamilyPage, ApiError> {
 pub async fn load_strip(batch: BatchId) -> Result<(Rev, Vec<StripCell>), ApiError> {
     let (service, caller) = super::door::open().await?;
     service.strip(&caller, batch).await
+}
+
+/// The time buckets.
+#[server(input = Json)]
+pub async fn load_pulse(batch: BatchId) -> Result<(Rev, Vec<PulseBucket>), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.pulse(&caller, batch).await
+}
+
+/// What was asked of a batch.
+#[server(input = Json)]
+pub async fn load_acts(batch: BatchId) -> Result<Vec<BatchActEntry>, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.batch_acts(&caller, batch).await
 }

@@ -13,7 +13,7 @@ use crate::client::fold::Listing;
 use crate::client::live_row::LiveRow;
 use crate::protocol::{
     Batch, BatchId, ErrorCode, Family, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemRow, LogPart, Node,
-    Rev, Seq, StripCell, Topic,
+    PulseBucket, Rev, Seq, StripCell, Topic,
 };
 
 /// One live row.
@@ -227,4 +227,11 @@ pub fn use_nodes(initial: Vec<Node>) -> LiveRows<Node> {
 pub fn use_strip(batch: BatchId, initial: (Rev, Vec<StripCell>)) -> LiveRows<StripCell> {
     let (rev, cells) = initial;
     many(Topic::Strip(batch), rev, cells)
+}
+
+/// The time buckets.
+#[must_use]
+pub fn use_pulse(batch: BatchId, initial: (Rev, Vec<PulseBucket>)) -> LiveRows<PulseBucket> {
+    let (rev, buckets) = initial;
+    many(Topic::Pulse(batch), rev, buckets)
 }
