@@ -5,6 +5,7 @@
 //! actions/        server functions, thin doors        components/  pieces of pages, without server calls
 //! live/           topics as signals                   upload       files on their way to the server
 //! browser/        what only a browser does            bootstrap.js starts the program in the browser
+//! form_pages/     forms and lists, whole without it   forms.js     has their forms answer in place
 //! ```
 //!
 //! The first HTML is the truth, and what hydrates is equal to it.
@@ -19,8 +20,14 @@ pub mod clock;
 pub mod components;
 pub mod live;
 mod current_user;
+#[cfg(feature = "ssr")]
+mod form_pages;
+#[cfg(not(feature = "ssr"))]
+#[path = "no_form_pages.rs"]
+mod form_pages;
 mod page_header;
 pub mod pages;
+mod program_pages;
 pub mod routes;
 #[cfg(feature = "ssr")]
 pub mod shell;

@@ -10,6 +10,7 @@ use leptos_router::hooks::{use_location, use_navigate};
 use super::actions::SetTheme;
 use super::components::{ConnectionChip, once_loaded};
 use super::current_user::me;
+use super::program_pages::has_program;
 use super::upload::{self, use_upload};
 use crate::client::words;
 use crate::protocol::PersonRole;
@@ -25,6 +26,8 @@ pub fn Header() -> impl IntoView {
     if path.with_untracked(|path| path.starts_with(SHARED_PATHS)) {
         return shared().into_any();
     }
+    // Without the program there is no contact that could be shown, and files that are dropped go nowhere.
+    let has_program = path.with_untracked(|path| has_program(path));
     let here = move |to: &'static str| {
         let path = path.get();
         (path == to || (to == "/" && path.starts_with("/batches"))).then_some("page")
@@ -35,17 +38,17 @@ pub fn Header() -> impl IntoView {
             <a class="brand" href="/">{brand()}</a>
             <nav class="ways" aria-label="Pages">
                 <a href="/" aria-current=move || here("/")>"Batches"</a>
-                <a href="/schedules" aria-current=move || here("/schedules")>"Schedules"</a>
+                <a href="/schedules" rel="external" aria-current=move || here("/schedules")>"Schedules"</a>
                 <a href="/nodes" aria-current=move || here("/nodes")>"Nodes"</a>
-                <a href="/webhooks" aria-current=move || here("/webhooks")>"Webhooks"</a>
+                <a href="/webhooks" rel="external" aria-current=move || here("/webhooks")>"Webhooks"</a>
             </nav>
             <div class="top-end">
-                <ConnectionChip />
+                {has_program.then(|| view! { <ConnectionChip /> })}
                 <ThemeSwitch />
                 {once_loaded(|| ().into_any(), || drop(me()), who)}
             </div>
         </header>
-        <DropAnywhere />
+        {has_program.then(|| view! { <DropAnywhere /> })}
     }
     .into_any()
 }
@@ -81,8 +84,8 @@ fn who() -> impl IntoView {
                 <summary>{words::shown(&me.name)}</summary>
                 <div class="who-menu">
                     <p class="hint">{me.role.as_str()}</p>
-                    <a href="/account">"Account"</a>
-                    {(me.role == PersonRole::Admin).then(|| view! { <a href="/people">"People"</a> <a href="/audit">"Log"</a> })}
+                    <a href="/account" rel="external">"Account"</a>
+                    {(me.role == PersonRole::Admin).then(|| view! { <a href="/people" rel="external">"People"</a> <a href="/audit" rel="external">"Log"</a> })}
                     <form method="post" action="/logout">
                         <button class="button button-quiet">"Sign out"</button>
                     </form>

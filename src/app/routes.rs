@@ -1,21 +1,21 @@
 //! The addresses of the pages, and the frame around them.
 //!
-//! Every page is rendered whole before it is sent, so that it is complete without scripts.
+//! Every page is rendered whole before it is sent, so that it is complete without scripts. The program comes only with the pages
+//! that move ([`has_program`](super::program_pages::has_program)). The others are forms and lists.
 
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
 use leptos_router::SsrMode::Async;
+use leptos_router::any_nested_route::AnyNestedRoute;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
 
 use super::clock::provide_clock;
 use super::current_user::provide_current_user;
+use super::form_pages;
 use super::live::provide_live_client;
 use super::page_header::Header;
-use super::pages::{
-    AccountPage, AuditLogPage, BatchPage, BatchesPage, DeliveryDetailPage, FirstPage, ItemPage, LoginPage,
-    NewBatchPage, NodesPage, NotFoundPage, PasswordPage, PeoplePage, SchedulesPage, SharedPage, WebhooksPage,
-};
+use super::pages::{BatchPage, BatchesPage, ItemPage, NewBatchPage, NodesPage, NotFoundPage, SharedPage};
 use super::upload::Upload;
 
 /// Everything in the body.
@@ -35,19 +35,17 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/new") view=NewBatchPage ssr=Async />
                     <Route path=path!("/batches/:id") view=BatchPage ssr=Async />
                     <Route path=path!("/batches/:id/items/:seq") view=ItemPage ssr=Async />
-                    <Route path=path!("/schedules") view=SchedulesPage ssr=Async />
                     <Route path=path!("/nodes") view=NodesPage ssr=Async />
-                    <Route path=path!("/webhooks") view=WebhooksPage ssr=Async />
-                    <Route path=path!("/webhooks/:id") view=DeliveryDetailPage ssr=Async />
-                    <Route path=path!("/account") view=AccountPage ssr=Async />
-                    <Route path=path!("/people") view=PeoplePage ssr=Async />
-                    <Route path=path!("/audit") view=AuditLogPage ssr=Async />
-                    <Route path=path!("/password/:code") view=PasswordPage ssr=Async />
                     <Route path=path!("/s/:secret") view=SharedPage ssr=Async />
-                    <Route path=path!("/login") view=LoginPage ssr=Async />
-                    <Route path=path!("/first/:code") view=FirstPage ssr=Async />
+                    <FormPages />
                 </Routes>
             </main>
         </Router>
     }
+}
+
+/// The pages without the program.
+#[component(transparent)]
+fn FormPages() -> AnyNestedRoute {
+    form_pages::routes()
 }

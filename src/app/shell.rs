@@ -8,17 +8,22 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::MetaTags;
 
-use super::{App, theme::Theme};
+use super::{App, program_pages::has_program, theme::Theme};
 use crate::protocol::SignInBy;
 
 /// Where the bootstrap tells that a page has failed.
 pub const FAULTS_PATH: &str = "/page-faults";
 
-/// The bootstrap without its comments and indents: it is in every page.
-static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| {
-    let lines = include_str!("bootstrap.js").lines().map(str::trim);
+/// A script without its comments and indents: it stands in the page.
+fn packed(script: &str) -> String {
+    let lines = script.lines().map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n")
-});
+}
+
+/// Starts the program.
+static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(include_str!("bootstrap.js")));
+/// The script of pages without the program.
+static FORMS: LazyLock<String> = LazyLock::new(|| packed(include_str!("forms.js")));
 
 /// Addresses of what every page loads; the server provides them in context, with hashes in their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +88,33 @@ fn style(assets: &Assets, nonce: Option<leptos::nonce::Nonce>) -> AnyView {
     }
 }
 
+/// Loads the program and starts it.
+fn program(assets: &Assets, nonce: Option<leptos::nonce::Nonce>) -> AnyView {
+    view! {
+        <link rel="modulepreload" href=assets.js.clone() nonce=nonce.clone() />
+        <link rel="preload" href=assets.wasm.clone() r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />
+        <script type="module" nonce=nonce inner_html=assets.bootstrap()></script>
+    }
+    .into_any()
+}
+
+/// On pages without the program: has their forms answer in place.
+fn forms(nonce: Option<leptos::nonce::Nonce>) -> AnyView {
+    view! { <script type="module" nonce=nonce inner_html=FORMS.as_str()></script> }.into_any()
+}
+
 /// The document.
 #[must_use]
 pub fn shell() -> impl IntoView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let nonce = use_nonce();
-    let bootstrap = assets.bootstrap();
+    let path_has_program =
+        use_context::<http::request::Parts>().is_some_and(|parts| has_program(parts.uri.path()));
+    if let (false, Some(shared)) = (path_has_program, Owner::current_shared_context()) {
+        // Nobody reads on the page what it was made of: it is not sent.
+        shared.set_is_hydrating(false);
+    }
+    let scripts = if path_has_program { program(&assets, nonce.clone()) } else { forms(nonce.clone()) };
     view! {
         <!DOCTYPE html>
         <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone()>
@@ -99,9 +125,7 @@ pub fn shell() -> impl IntoView {
                 <meta name="description" content="Runs a task over many items and shows, live, how far it has come." />
                 {style(&assets, nonce.clone())}
                 <link rel="icon" type="image/svg+xml" href="/favicon.svg" id="favicon" />
-                <link rel="modulepreload" href=assets.js nonce=nonce.clone() />
-                <link rel="preload" href=assets.wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous" />
-                <script type="module" nonce=nonce inner_html=bootstrap></script>
+                {scripts}
                 <MetaTags />
             </head>
             <body>
@@ -116,9 +140,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bootstrap_ends_no_element() {
+    fn no_script_ends_its_element() {
         let script = Assets::default().bootstrap();
-        assert!(!script.contains('<'), "the script stands in the page as it is");
+        assert!(!script.contains('<') && !FORMS.contains('<'), "scripts stand in the page as they are");
         assert!(script.starts_with("const js=\"/pkg/milepost.js\"") && script.contains("hydrate()"));
         assert!(!script.contains("//"), "comments stay at home");
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{BatchId, FamilyId, Rev, ScheduleId, Seq};
 use super::json::{Json, object_or_none};
+use super::letter_case::lower_case;
 use super::state::{BatchAct, BatchState, ItemState};
 use super::time::Timestamp;
 
@@ -282,7 +283,7 @@ impl BatchQuery {
             let number: Option<u64> = q.strip_prefix('#').and_then(|number| number.parse().ok());
             match number {
                 Some(number) => batch.number == number,
-                None => batch.name.to_lowercase().contains(&q.to_lowercase()),
+                None => lower_case(&batch.name).contains(&lower_case(q)),
             }
         });
         let named = given(&self.task).is_none_or(|task| batch.task == task)

@@ -22,6 +22,11 @@ pub mod frame;
 pub mod ids;
 pub mod item;
 pub mod json;
+#[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
+pub mod letter_case;
+#[cfg(all(feature = "hydrate", not(feature = "ssr")))]
+#[path = "browser_letter_case.rs"]
+pub mod letter_case;
 pub mod limits;
 mod pulse;
 pub mod related;

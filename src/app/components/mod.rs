@@ -15,6 +15,7 @@ mod params_form;
 mod progress_bar;
 mod strip;
 mod time;
+mod timing_fields;
 
 pub use badge::{batch_badge, item_badge, short_badge, state_badge};
 pub use chart::{acts_list, chart_of};
@@ -27,3 +28,4 @@ pub use params_form::{ParamField, ParamsForm, fill, param_fields};
 pub use progress_bar::ProgressBar;
 pub use strip::strip_of;
 pub use time::{LocalTime, When};
+pub use timing_fields::timing_fields;

@@ -7,7 +7,7 @@ use leptos::prelude::*;
 
 use crate::app::actions::{Account, ChangePassword, CreateToken, EndSession, RevokeToken, load_account};
 use crate::app::components::{When, flash, panel};
-use crate::app::pages::title::titled;
+use crate::app::pages::titled;
 use crate::client::words;
 use crate::protocol::{AccessToken, LoginSession};
 

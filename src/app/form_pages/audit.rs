@@ -7,8 +7,8 @@ use leptos_router::hooks::use_query_map;
 
 use crate::app::actions::load_audit;
 use crate::app::components::{When, panel_or};
-use crate::app::pages::not_found::refused_page;
-use crate::app::pages::title::titled;
+use crate::app::pages::refused_page;
+use crate::app::pages::titled;
 use crate::client::words;
 use crate::protocol::{AuditEntry, AuditPage, AuditQuery};
 

@@ -7,8 +7,8 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use crate::app::actions::load_first_link;
 use crate::app::components::panel_or;
-use crate::app::pages::not_found::refused_page;
-use crate::app::pages::title::titled;
+use crate::app::pages::refused_page;
+use crate::app::pages::titled;
 use crate::client::words;
 use crate::protocol::ErrorCode;
 

@@ -8,7 +8,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::app::actions::load_sign_in_provider;
 use crate::app::components::panel_or;
-use crate::app::pages::title::titled;
+use crate::app::pages::titled;
 use crate::client::words;
 use crate::protocol::SignInRefusal;
 

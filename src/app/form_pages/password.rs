@@ -7,7 +7,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use crate::app::actions::load_password_link;
 use crate::app::components::panel_or;
-use crate::app::pages::title::titled;
+use crate::app::pages::titled;
 use crate::client::words;
 use crate::protocol::{ApiError, ErrorCode};
 

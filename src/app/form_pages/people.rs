@@ -8,8 +8,8 @@ use leptos::prelude::*;
 use super::account::shown_once;
 use crate::app::actions::{AddPerson, ChangePerson, ResetPassword, load_people};
 use crate::app::components::{When, flash, panel_or};
-use crate::app::pages::not_found::refused_page;
-use crate::app::pages::title::titled;
+use crate::app::pages::refused_page;
+use crate::app::pages::titled;
 use crate::client::words;
 use crate::protocol::{Person, PersonPage, PersonRole, SignInBy};
 

@@ -6,12 +6,11 @@ use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
-use super::not_found::refused_page;
-use super::title::titled;
 use crate::app::actions::{
     Redeliver, RotateWebhookSecret, load_deliveries, load_delivery, load_webhook_secret,
 };
 use crate::app::components::{When, error_panel, flash, panel, panel_or};
+use crate::app::pages::{refused_page, titled};
 use crate::client::words;
 use crate::protocol::{
     DeliveryAttempt, DeliveryDetail, DeliveryPage, DeliveryQuery, DeliveryState, WebhookDelivery,

@@ -7,6 +7,7 @@ use leptos::prelude::*;
 
 use crate::app::components::long_text;
 use crate::protocol::ItemLive;
+use crate::protocol::letter_case::lower_case;
 
 /// The end counts as seen within so many pixels.
 const END_PX: i32 = 12;
@@ -63,11 +64,11 @@ fn to_end(place: NodeRef<Pre>) {
 
 /// The lines that hold `words`, in any case of letters; all of them without words.
 fn filtered(text: &str, words: &str) -> String {
-    let words = words.trim().to_lowercase();
+    let words = lower_case(words.trim());
     if words.is_empty() {
         return text.to_owned();
     }
-    let lines: Vec<_> = text.lines().filter(|line| line.to_lowercase().contains(&words)).collect();
+    let lines: Vec<_> = text.lines().filter(|line| lower_case(line).contains(&words)).collect();
     lines.join("\n")
 }
 

@@ -2,7 +2,6 @@
 //!
 //! The server's HTML is complete; what is live starts from the same rows.
 
-mod access;
 mod batch;
 mod batch_row;
 mod batches;
@@ -12,18 +11,14 @@ mod item_ways;
 mod new_batch;
 mod nodes;
 mod not_found;
-mod schedules;
 mod shared;
 mod title;
-mod webhooks;
 
-pub use access::{AccountPage, AuditLogPage, FirstPage, LoginPage, PasswordPage, PeoplePage};
 pub use batch::BatchPage;
 pub use batches::BatchesPage;
 pub use item::ItemPage;
 pub use new_batch::NewBatchPage;
 pub use nodes::NodesPage;
-pub use not_found::NotFoundPage;
-pub use schedules::SchedulesPage;
+pub use not_found::{NotFoundPage, refused_page};
 pub use shared::SharedPage;
-pub use webhooks::{DeliveryDetailPage, WebhooksPage};
+pub use title::titled;

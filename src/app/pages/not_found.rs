@@ -2,15 +2,28 @@
 //!
 //! It has a title, a heading and a way on.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
+use leptos_router::hooks::use_location;
 
 use super::title::titled;
 use crate::client::words;
 use crate::protocol::{ApiError, ErrorCode};
 
-/// The page of an address that there is not.
+/// The page of an address that there is not. In the browser: of one whose page the program does not know, which is read from the
+/// server ([`has_program`](crate::app::program_pages::has_program)).
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
+    let here = use_location();
+    // Effects run in the browser alone. The server's page is not asked for again and again: it comes without the program.
+    Effect::new(move |_| {
+        let query = here.search.get_untracked();
+        let mark = if query.is_empty() || query.starts_with('?') { "" } else { "?" };
+        let address = format!("{}{mark}{query}", here.pathname.get_untracked());
+        // Once the address is in the history: what comes then takes its place.
+        set_timeout(move || drop(window().location().replace(&address)), Duration::ZERO);
+    });
     titled(|| "Not found".into());
     view! {
         <section class="page page-narrow">

@@ -93,7 +93,7 @@ pub fn related(scene: Scene) -> Option<AnyView> {
     let more = (schedule.is_some() && (parent.is_some() || !children.is_empty())).then_some(" · ");
     let any = schedule.is_some() || parent.is_some() || !children.is_empty();
     let schedule = schedule.map(|schedule| {
-        view! { "by a " <a href=format!("/schedules?id={schedule}")>"schedule"</a> }.into_any()
+        view! { "by a " <a href=format!("/schedules?id={schedule}") rel="external">"schedule"</a> }.into_any()
     });
     any.then(|| {
         view! { <p class="hint batch-related">{schedule} {more} {parent} {between} {children}</p> }.into_any()

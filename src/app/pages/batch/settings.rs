@@ -8,8 +8,7 @@ use leptos::prelude::*;
 use super::Scene;
 use super::share_links::share_panel;
 use crate::app::actions::load_settings;
-use crate::app::components::{acts_list, empty_panel, panel};
-use crate::app::pages::schedules::timing_fields;
+use crate::app::components::{acts_list, empty_panel, panel, timing_fields};
 use crate::client::words;
 use crate::protocol::{BatchSettings, Me, Options, PersonRole};
 
