@@ -7,8 +7,7 @@ use leptos::server_fn::codec::Json;
 
 use crate::protocol::{
     ApiError, Batch, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage, FolderList,
-    ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, RelatedBatches, Rev, Seq, StripCell,
-    TaskPage,
+    ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, RelatedBatches, Seq, Strip, TaskPage,
 };
 
 /// Who is signed in.
@@ -129,7 +128,8 @@ pub async fn load_families(batch: BatchId) -> Result<FamilyPage, ApiError> {
 
 /// The strip.
 #[server(input = Json)]
-pub async fn load_strip(batch: BatchId) -> Result<(Rev, Vec<StripCell>), ApiError> {
+pub async fn load_strip(batch: BatchId) -> Result<Strip, ApiError> {
     let (service, caller) = super::door::open().await?;
-    service.strip(&caller, batch).await
+    let (rev, cells) = service.strip(&caller, batch).await?;
+    Ok(Strip { rev, cells })
 }
