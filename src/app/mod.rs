@@ -21,6 +21,7 @@ pub mod live;
 mod current_user;
 mod page_header;
 pub mod pages;
+mod plain_forms;
 pub mod routes;
 #[cfg(feature = "ssr")]
 pub mod shell;

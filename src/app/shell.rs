@@ -4,19 +4,23 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum_extra::extract::CookieJar;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
 use leptos_meta::MetaTags;
 
-use super::{App, theme::Theme};
+use super::plain_forms::{DONE_COOKIE, DoneBefore};
+use super::{App, clock, theme::Theme};
 use crate::protocol::SignInBy;
 
 /// Where the bootstrap tells that a page has failed.
 pub const FAULTS_PATH: &str = "/page-faults";
 
-/// The bootstrap without its comments and indents: it is in every page.
+/// The bootstrap, and what sees to focus, menus and places, without their comments and indents: it is in every page.
 static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| {
-    let lines = include_str!("bootstrap.js").lines().map(str::trim);
+    let sources = [include_str!("focus.js"), include_str!("bootstrap.js")];
+    let lines = sources.into_iter().flat_map(str::lines).map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n")
 });
 
@@ -75,6 +79,16 @@ fn chosen_theme() -> Option<Theme> {
         .find_map(Theme::in_cookies)
 }
 
+/// What a form did before this page, which no other page says again.
+fn take_done() -> Option<String> {
+    let (parts, response) = (use_context::<http::request::Parts>()?, use_context::<ResponseOptions>()?);
+    let cookies = CookieJar::from_headers(&parts.headers);
+    let act = cookies.get(DONE_COOKIE).map(|cookie| cookie.value().to_owned())?;
+    let gone = http::HeaderValue::from_static("milepost-done=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    response.append_header(http::header::SET_COOKIE, gone);
+    Some(act)
+}
+
 /// The style: in the page, where the server has it at hand.
 fn style(assets: &Assets, nonce: Option<leptos::nonce::Nonce>) -> AnyView {
     match &assets.style {
@@ -89,9 +103,13 @@ pub fn shell() -> impl IntoView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let nonce = use_nonce();
     let bootstrap = assets.bootstrap();
+    if let Some(act) = take_done() {
+        provide_context(DoneBefore(act));
+    }
+    let now = clock::rendered_at().map(|at| at.0.to_string());
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone()>
+        <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone() data-now=now>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />

@@ -81,10 +81,8 @@ fn show(secret: String, shared: SharedBatch) -> AnyView {
             <span class="percent">{move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())))}</span>
             <ProgressBar batch=batch />
         </div>
-        <div class="batch-numbers">
-            <p class="numbers">{numbers(batch)}</p>
-            <p class="outlook">{move || batch.with(outlook)}</p>
-        </div>
+        <p class=move || format!("numbers {}", batch.with(words::digits))>{numbers(batch)}</p>
+        <p class="outlook">{move || batch.with(outlook)}</p>
         {strip_of(id, batch, strip, None)}
         {if payloads {
             contents(id, secret)

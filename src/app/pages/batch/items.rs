@@ -7,6 +7,7 @@ use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
 
 use super::{Scene, items_filtered, items_window};
+use crate::app::components::asking;
 use crate::protocol::{FamilyId, ItemQuery, ItemState, Seq};
 
 /// No batch is so long; positions in addresses are held to it, so that a window after one is a number, too.
@@ -84,7 +85,9 @@ fn filter_row(scene: Scene, asked: &ItemsRequest) -> AnyView {
     });
     view! {
         <div class="filters">
-            <form class="search" method="get" action=here.clone() role="search">
+            <a class="button only-moving" href=asking("search")>"Search"</a>
+            <button type="button" class="button only-narrow" popovertarget="search">"Search"</button>
+            <form class="search fold" id="search" popover="auto" method="get" action=here.clone() role="search">
                 <select name="state" aria-label="State">
                     <option value="">"Any state"</option>
                     {options}

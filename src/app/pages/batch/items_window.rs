@@ -1,6 +1,7 @@
-//! Every item by position: a window on up to millions of rows, of which at most 60 are in the document.
+//! Every item by position: a window on up to millions of rows, of which at most 40 are in the document.
 //!
-//! Exactly the rows in the document are subscribed. Without scripts it is a page of 100 with links. Heights are set
+//! Exactly the rows in the document are subscribed. Without scripts it is a page of 30 with links. Where one has scrolled to
+//! is kept in the address, so that Back returns there. Heights are set
 //! through the CSSOM, never as attributes.
 
 use leptos::html::Div;
@@ -14,11 +15,11 @@ use crate::client::words;
 use crate::protocol::{ItemPage, Seq};
 
 /// Rows in the first HTML.
-const FIRST_ROWS: u64 = 100;
-/// Rows in the document while scrolling: two screens.
-const WINDOW_ROWS: u64 = 60;
+const FIRST_ROWS: u64 = 30;
+/// Rows in the document while scrolling: the highest view shows 22, and half as many stand ready on both sides.
+const WINDOW_ROWS: u64 = 40;
 /// The window moves in steps of so many rows, so that a scroll is not a subscription.
-const STEP_ROWS: u64 = 20;
+const STEP_ROWS: u64 = 10;
 /// Browsers cut elements higher than about 17 million pixels; beyond this, scrolling is scaled.
 const HEIGHT_PX_MAX: f64 = 8_000_000.0;
 
@@ -188,9 +189,9 @@ mod tests {
     fn few_rows_scroll_as_they_are() {
         let few = Geometry { total: 1_000, row_px: 32.0, view_px: 640.0 };
         assert!((few.height_px() - 32_000.0).abs() < 1e-6);
-        assert_eq!(few.window(0.0), (1, 60));
+        assert_eq!(few.window(0.0), (1, 40));
         let (from, to) = few.window(32_000.0 - 640.0);
-        assert_eq!((from, to), (941, 1_000));
+        assert_eq!((from, to), (961, 1_000));
         assert!((few.offset_px(3_200.0, 81) - 2_560.0).abs() < 1e-6);
     }
 
