@@ -1,5 +1,6 @@
 // Focus, menus and places: what browsers do between pages, for pages that are changed in place.
 const PAGE_MS = 10_000;
+const FRAMES = 30;
 const MENUS = "details[name=menu]";
 const FOCUSABLE = "a[href],button,summary,input:not([type=hidden]),select,textarea,[tabindex]";
 
@@ -37,12 +38,31 @@ function focusNear() {
   if (next) focusOn(next);
 }
 
+// A list has its height some frames after it came.
+function scrollBack(to, frames) {
+  scrollTo(0, to);
+  if (frames > 0 && Math.abs(scrollY - to) > 1) requestAnimationFrame(() => scrollBack(to, frames - 1));
+}
+
 function leave(to) {
   left = { heading: document.querySelector("main h1"), until: Date.now() + PAGE_MS, to };
 }
 
+// Where one is in a long list goes into the address that is left: Back returns to it.
+function keepPlace() {
+  const list = document.querySelector(".lines-alive");
+  const top = list?.getBoundingClientRect().top;
+  const row = list && [...list.querySelectorAll("[aria-rowindex]")].find((one) => one.getBoundingClientRect().bottom > top + 1);
+  const address = new URL(location.href);
+  if (!row || (row.ariaRowIndex === "1" && !address.searchParams.has("from"))) return;
+  address.searchParams.set("from", row.ariaRowIndex);
+  history.replaceState(history.state, "", address);
+}
+addEventListener("pagehide", keepPlace);
+
 const push = history.pushState;
 history.pushState = function pushed(...given) {
+  keepPlace();
   places.set(location.href, scrollY);
   const from = location.pathname;
   push.apply(this, given);
@@ -62,7 +82,7 @@ new MutationObserver(() => {
       const { to } = left;
       left = null;
       if (came) focusOn(heading);
-      if (came && to !== null) requestAnimationFrame(() => scrollTo(0, to));
+      if (came && to !== null) scrollBack(to, FRAMES);
     }
   } else if (path.length > 0 && !path[0].isConnected && document.activeElement === document.body) {
     focusNear();

@@ -46,7 +46,7 @@ pub fn Header() -> impl IntoView {
                 {once_loaded(|| ().into_any(), || drop(me()), who)}
             </div>
         </header>
-        <noscript inner_html=done()></noscript>
+        <div inner_html=done()></div>
         <DropAnywhere />
     }
     .into_any()

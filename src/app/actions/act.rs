@@ -18,20 +18,18 @@ pub async fn act_on(batch: BatchId, act: BatchAct) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Runs failed items again: all, those of a family, or those in a state.
+/// Runs failed items again: all, those of a family, those in a state, or those that `seqs` lists with commas.
 #[server]
 pub async fn retry_items(
     batch: BatchId,
     family: Option<FamilyId>,
     state: Option<ItemState>,
     seq: Option<u64>,
+    seqs: Option<String>,
 ) -> Result<Batch, ApiError> {
     let (service, caller) = super::door::open().await?;
-    let request = crate::protocol::RetryRequest {
-        family,
-        seqs: seq.map(|seq| vec![seq]),
-        states: state.map(|state| vec![state]),
-    };
+    let seqs = super::door::seqs(seq, seqs.as_deref())?;
+    let request = crate::protocol::RetryRequest { family, seqs, states: state.map(|state| vec![state]) };
     let batch = service.retry(&caller, batch, &request).await?;
     super::door::done(BatchAct::Retry.as_str()).await;
     Ok(batch)

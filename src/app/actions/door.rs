@@ -173,6 +173,20 @@ pub fn number<T: std::str::FromStr>(label: &str, text: Option<String>) -> Result
         .transpose()
 }
 
+/// Items by number: one, or several with commas between them; none where neither is given.
+///
+/// # Errors
+/// `malformed` for what is no number.
+pub fn seqs(one: Option<u64>, several: Option<&str>) -> Result<Option<Vec<u64>>, ApiError> {
+    let Some(several) = several.filter(|several| !several.is_empty()) else {
+        return Ok(one.map(|seq| vec![seq]));
+    };
+    let number = |text: &str| {
+        text.parse().map_err(|_form| ApiError::malformed(format!("seqs: expected numbers, not {text:?}.")))
+    };
+    several.split(',').map(number).collect::<Result<_, _>>().map(Some)
+}
+
 /// The batch that a person calls `12`, `#12` or by its id.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ mod time;
 pub use badge::{batch_badge, item_badge, short_badge, state_badge};
 pub use chip::ConnectionChip;
 pub use confirm::{Confirm, asking};
-pub use item_lines::{head_line, item_address, item_line};
+pub use item_lines::{Chosen, head_line, item_address, item_line};
 pub use long_text::long_text;
 pub use panel::{empty_panel, error_panel, flash, live_trouble, once_loaded, panel, panel_or};
 pub use params_form::{ParamField, ParamsForm, fill, param_fields};

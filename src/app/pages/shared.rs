@@ -172,11 +172,8 @@ fn lines(page: ItemPage) -> AnyView {
         let href = format!("{here}?after={after}");
         view! { <a class="button" href=href>"Next"</a> }
     });
-    let rows: Vec<_> = page
-        .items
-        .into_iter()
-        .map(|row| item_line(None, row.seq, Memo::new(move |_| Some(row.clone()))))
-        .collect();
+    let rows: Vec<_> =
+        page.items.into_iter().map(|row| item_line(None, row.seq, move || Some(row.clone()), None)).collect();
     view! {
         <div class="lines" role="table" aria-label="Items">{head_line()} {rows}</div>
         <nav class="pager" aria-label="Pages of items">{next}</nav>

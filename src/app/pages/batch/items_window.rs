@@ -7,9 +7,9 @@
 use leptos::html::Div;
 use leptos::prelude::*;
 
-use super::Scene;
+use super::{Scene, items_chosen};
 use crate::app::actions::load_window;
-use crate::app::components::{head_line, item_address, item_line, live_trouble, panel};
+use crate::app::components::{Chosen, head_line, item_address, item_line, live_trouble, panel};
 use crate::app::live::use_window;
 use crate::client::words;
 use crate::protocol::{ItemPage, Seq};
@@ -126,19 +126,21 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
         place();
         true
     });
+    let chosen = items_chosen::may_choose(scene).then(Chosen::none);
     let seqs = Memo::new(move |_| {
         let (from, to) = window.get();
         (from..=to.min(total.get())).collect::<Vec<_>>()
     });
     let row = move |seq: Seq| {
-        let row = Memo::new(move |_| {
+        let row = move || {
             rows.order.track();
             rows.row(&seq).map(|row| row.get())
-        });
-        item_line(Some(item_address(scene.id, seq)), seq, row)
+        };
+        item_line(Some(item_address(scene.id, seq)), seq, row, chosen)
     };
     view! {
         {live_trouble(rows)}
+        {chosen.map(|chosen| items_chosen::bar(scene, chosen))}
         <div class="lines" role="table" aria-label="Items" aria-rowcount=move || total.get()>
             {head_line()}
             <div class="lines-scroller" class:lines-alive=move || alive.get() node_ref=scroller tabindex="0" role="rowgroup" aria-label="Items by position" on:scroll=move |_| place()>

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! head      name, acts, bar, numbers, outlook      families  failures by cause, with retry
-//! items     every item, windowed or filtered
+//! items     every item, windowed or filtered, and what was chosen of them
 //! settings  parameters, options, name, concurrency files     results and what items left
 //! away      what happened while nobody looked      pace      how many slots at once, live
 //! answer    what an act has done, with undo
@@ -18,6 +18,7 @@ mod families;
 mod files;
 mod head;
 mod items;
+mod items_chosen;
 mod items_filtered;
 mod items_window;
 mod pace;
