@@ -7,7 +7,8 @@ use std::hash::Hash;
 
 use crate::protocol::binary::Fields;
 use crate::protocol::{
-    Batch, BatchId, Family, FamilyId, ItemLive, ItemRow, Key, Node, NodeId, Rev, Row, Seq, StripCell,
+    Batch, BatchId, Family, FamilyId, ItemLive, ItemRow, Key, Node, NodeId, PulseBucket, Rev, Row, Seq,
+    StripCell,
 };
 
 /// A row that can be live.
@@ -136,6 +137,25 @@ impl LiveRow for StripCell {
     }
     fn place(&self, other: &Self) -> Ordering {
         self.cell.cmp(&other.cell)
+    }
+}
+
+impl LiveRow for PulseBucket {
+    type Key = u32;
+    fn key(&self) -> u32 {
+        self.bucket
+    }
+    fn rev(&self) -> Rev {
+        self.rev
+    }
+    fn from_row(row: Row) -> Option<Self> {
+        if let Row::Pulse(bucket) = row { Some(bucket) } else { None }
+    }
+    fn from_key(key: &Key) -> Option<u32> {
+        StripCell::from_key(key)
+    }
+    fn place(&self, other: &Self) -> Ordering {
+        self.bucket.cmp(&other.bucket)
     }
 }
 

@@ -4,12 +4,14 @@
 //! decoder          frames of either codec, read           fold, live_row     the newest row per key
 //! subscriptions    what to ask for, from which revision   reconnect          when to try again
 //! connection       the connection of a tab as a state machine, with transport_choice; event_queue feeds it
+//! chart            ends over time, as the paths of a drawing
 //! words            numbers, times and states as people read them
 //! ```
 //!
 //! Used by the pages, by `milepost watch`, by the tests and by the benches. No clock, no socket, no browser: whoever uses
 //! it brings the time and the randomness.
 
+pub mod chart;
 pub mod connection;
 pub mod decoder;
 pub mod event_queue;

@@ -10,7 +10,7 @@ use super::flow::CommitObserver;
 use super::supervisor::Loops;
 use crate::hub::{Audience, Hub};
 use crate::protocol::{Batch, Key, Rev, Row, Topic};
-use crate::store::{BatchChange, BatchRecord, STRIP_CELLS_MAX, Store};
+use crate::store::{BatchChange, BatchRecord, PULSE_BUCKETS_MAX, STRIP_CELLS_MAX, Store};
 
 /// Publishes what commits change.
 pub struct Publisher {
@@ -63,6 +63,8 @@ impl Publisher {
             families: Vec::new(),
             cells: Vec::new(),
             strip_reshaped: false,
+            pulse: Vec::new(),
+            pulse_reshaped: false,
             ended: 0,
         });
     }
@@ -109,6 +111,36 @@ impl Publisher {
                 self.hub.publish(strip, batch.rev, rows, &[]);
             }
         }
+        self.publish_pulse(change, audience);
+    }
+
+    fn publish_pulse(self: &Arc<Self>, change: &BatchChange, audience: impl Fn() -> Audience) {
+        let batch = &change.batch;
+        let pulse = Topic::Pulse(batch.id);
+        if !self.hub.is_watched(pulse) {
+            return;
+        }
+        if change.pulse_reshaped {
+            self.publish_whole_pulse(batch.clone(), audience());
+        } else if !change.pulse.is_empty() {
+            let rows = change.pulse.iter().cloned().map(|bucket| (Row::Pulse(bucket), audience())).collect();
+            self.hub.publish(pulse, batch.rev, rows, &[]);
+        }
+    }
+
+    /// The time buckets have another width: all are read anew, as the cells of a strip are.
+    fn publish_whole_pulse(self: &Arc<Self>, batch: BatchRecord, audience: Audience) {
+        let publisher = Arc::clone(self);
+        self.loops.spawn(async move {
+            match publisher.store.pulse(&batch).await {
+                Ok((rev, buckets)) => {
+                    let row = |bucket| (Row::Pulse(bucket), audience.clone());
+                    let rows = buckets.into_iter().map(row).collect();
+                    publisher.hub.replace(Topic::Pulse(batch.id), rev, rows, PULSE_BUCKETS_MAX);
+                }
+                Err(error) => publisher.loops.health().trouble("time buckets cannot be read", &error),
+            }
+        });
     }
 
     /// The cells have another width: all are read anew, and take the place of those that were.

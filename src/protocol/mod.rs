@@ -23,6 +23,7 @@ pub mod ids;
 pub mod item;
 pub mod json;
 pub mod limits;
+mod pulse;
 pub mod related;
 pub mod row;
 pub mod schedule;
@@ -57,6 +58,7 @@ pub use item::{
     ItemRow, LogPart, StripCell,
 };
 pub use json::{Json, Object};
+pub use pulse::{BatchActEntry, PulseBucket};
 pub use related::{ParentBatch, RelatedBatch, RelatedBatches};
 pub use row::{Key, Row};
 pub use schedule::{

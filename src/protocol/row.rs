@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::batch::Batch;
 use super::ids::Rev;
 use super::item::{Family, ItemLive, ItemRow, StripCell};
+use super::pulse::PulseBucket;
 use super::task::Node;
 use super::topic::Topic;
 
@@ -34,6 +35,8 @@ pub enum Row {
     Family(Family),
     /// Of `batch/{id}/strip`.
     Cell(StripCell),
+    /// Of `batch/{id}/pulse`.
+    Pulse(PulseBucket),
     /// Of `nodes`.
     Node(Box<Node>),
 }
@@ -48,6 +51,7 @@ impl Row {
             Self::ItemLive(item) => Key::Number(item.row.seq),
             Self::Family(row) => Key::Text(row.id.0.clone()),
             Self::Cell(row) => Key::Number(u64::from(row.cell)),
+            Self::Pulse(row) => Key::Number(u64::from(row.bucket)),
             Self::Node(row) => Key::Text(row.id.0.clone()),
         }
     }
@@ -61,6 +65,7 @@ impl Row {
             Self::ItemLive(item) => item.row.rev,
             Self::Family(row) => row.rev,
             Self::Cell(row) => row.rev,
+            Self::Pulse(row) => row.rev,
             Self::Node(row) => row.rev,
         }
     }
@@ -74,9 +79,8 @@ impl Row {
     /// Reads a row of `topic`.
     ///
     /// # Errors
-    /// If `text` is not such a row, or rows of the topic cannot be read by this build.
+    /// If `text` is not such a row.
     pub(super) fn from_json(topic: Topic, text: &str) -> Result<Self, serde_json::Error> {
-        use serde::de::Error as _;
         match topic {
             Topic::Batches | Topic::Batch(_) | Topic::Progress(_) => {
                 serde_json::from_str(text).map(Self::Batch)
@@ -86,7 +90,7 @@ impl Row {
             Topic::Families(_) => serde_json::from_str(text).map(Self::Family),
             Topic::Strip(_) => serde_json::from_str(text).map(Self::Cell),
             Topic::Nodes => serde_json::from_str(text).map(Self::Node),
-            Topic::Pulse(_) => Err(serde_json::Error::custom("no rows are known for this topic")),
+            Topic::Pulse(_) => serde_json::from_str(text).map(Self::Pulse),
         }
     }
 }

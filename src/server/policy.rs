@@ -86,6 +86,8 @@ const FUNCTIONS: &[(&str, Policy)] = &[
     ("load_item", May(Action::SeeBatch)),
     ("load_families", May(Action::SeeBatch)),
     ("load_strip", May(Action::SeeProgress)),
+    ("load_pulse", May(Action::SeeBatch)),
+    ("load_acts", May(Action::SeeBatch)),
     ("load_schedules", May(Action::SeeSchedules)),
     ("load_deliveries", May(Action::UseWebhooks)),
     ("load_delivery", May(Action::UseWebhooks)),

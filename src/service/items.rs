@@ -6,10 +6,13 @@
 use super::{Caller, Service};
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX, WINDOW_ITEMS_MAX};
 use crate::protocol::{
-    ApiError, BatchId, ErrorCode, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemProgress, ItemQuery,
-    ItemRow, ItemState, LogPart, Rev, Seq, StripCell,
+    ApiError, AuditEntry, AuditQuery, BatchActEntry, BatchId, ErrorCode, FamilyPage, ItemDetail, ItemLive,
+    ItemPage, ItemProgress, ItemQuery, ItemRow, ItemState, LogPart, PulseBucket, Rev, Seq, StripCell,
 };
 use crate::store::{FileRecord, ItemList};
+
+/// Acts told of one batch; older ones are left out, and stay in the audit log.
+pub const BATCH_ACTS_MAX: u32 = 100;
 
 impl Service {
     /// Items by filter.
@@ -92,6 +95,34 @@ impl Service {
     pub async fn strip(&self, caller: &Caller, id: BatchId) -> Result<(Rev, Vec<StripCell>), ApiError> {
         let batch = self.progressing(caller, id).await?;
         Ok(self.inner.store.strip(&batch).await?)
+    }
+
+    /// The time buckets.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn pulse(&self, caller: &Caller, id: BatchId) -> Result<(Rev, Vec<PulseBucket>), ApiError> {
+        let batch = self.visible(caller, id).await?;
+        Ok(self.inner.store.pulse(&batch).await?)
+    }
+
+    /// What was asked of a batch, oldest first: the newest [`BATCH_ACTS_MAX`], as far back as the audit log goes.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn batch_acts(&self, caller: &Caller, id: BatchId) -> Result<Vec<BatchActEntry>, ApiError> {
+        let batch = self.visible(caller, id).await?;
+        let query = AuditQuery {
+            object: Some(batch.id.to_string()),
+            limit: Some(BATCH_ACTS_MAX),
+            ..AuditQuery::default()
+        };
+        let page = self.inner.store.audit_log(&query, None).await?;
+        let entry = |entry: AuditEntry| {
+            let act = entry.act.strip_prefix("batch.")?.to_owned();
+            Some(BatchActEntry { at: entry.at, who: entry.who, act, detail: entry.detail })
+        };
+        Ok(page.entries.into_iter().rev().filter_map(entry).collect())
     }
 
     /// A file of an item, for download.

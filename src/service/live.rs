@@ -24,20 +24,20 @@ pub struct TopicRows {
 /// What can be refused by the topic alone, before anything is read or registered.
 ///
 /// # Errors
-/// `too_large` for a window over the limit, `not_found` for a topic that carries no rows yet.
+/// `too_large` for a window over the limit.
 pub fn check_topic(topic: Topic) -> Result<(), ApiError> {
     match topic {
         Topic::Items { from, to, .. } if to - from >= WINDOW_ITEMS_MAX => {
             let detail = format!("A window has at most {WINDOW_ITEMS_MAX} items.");
             Err(ApiError::new(ErrorCode::TooLarge, detail))
         }
-        Topic::Pulse(_) => Err(ApiError::not_found("topic")),
         Topic::Batches
         | Topic::Batch(_)
         | Topic::Progress(_)
         | Topic::Items { .. }
         | Topic::Strip(_)
         | Topic::Families(_)
+        | Topic::Pulse(_)
         | Topic::Item { .. }
         | Topic::Nodes => Ok(()),
     }
@@ -126,7 +126,10 @@ impl Service {
                 let rev = self.visible(caller, batch).await?.rev;
                 (rev, vec![Row::ItemLive(Box::new(self.item_live(caller, batch, seq).await?))])
             }
-            Topic::Pulse(_) => return Err(ApiError::not_found("topic")),
+            Topic::Pulse(id) => {
+                let (rev, buckets) = self.pulse(caller, id).await?;
+                (rev, buckets.into_iter().map(Row::Pulse).collect())
+            }
         };
         let rows: Vec<Row> = rows;
         Ok((rev, rows.into_iter().map(|row| (row, Audience::Everyone)).collect()))
@@ -201,6 +204,5 @@ mod tests {
         assert_eq!(check_topic(Topic::Items { batch, from: 1, to: 500 }), Ok(()));
         let over = check_topic(Topic::Items { batch, from: 1, to: 501 }).unwrap_err();
         assert_eq!(over.code, ErrorCode::TooLarge);
-        assert_eq!(check_topic(Topic::Pulse(batch)).unwrap_err().code, ErrorCode::NotFound);
     }
 }

@@ -27,6 +27,7 @@ mod lease;
 pub mod migration;
 mod open_batches;
 mod parallel_open;
+mod pulse_buckets;
 mod quotas;
 mod read;
 pub mod records;
@@ -48,6 +49,7 @@ pub use self::files::{
     SMALL_FILE_BYTES_MAX, SealedFile, Stored,
 };
 pub use self::lease::{Claim, ClaimRequest, LOST, POISON, ReclaimScope, RetryPolicy, RunnableTasks};
+pub use self::pulse_buckets::PULSE_BUCKETS_MAX;
 pub use self::read::{Hints, Since, Standing};
 pub use self::tape::{PLAIN_COLUMN, STRIP_CELLS_MAX};
 pub use clock::{Clock, Moment, Uptime};

@@ -1,7 +1,7 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
 //! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how
 //! many statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`, files that come in
-//! pieces in `uploads`.
+//! pieces in `uploads`, ends by time in `pulse`.
 //!
 //! `audit` passes after every step.
 
@@ -11,6 +11,7 @@ mod contents;
 mod file;
 mod model;
 mod nodes;
+mod pulse;
 mod statements;
 mod together;
 mod upgrade;

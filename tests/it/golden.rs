@@ -76,6 +76,7 @@ fn row_kind(row: &Row) -> &'static str {
         Row::ItemLive(_) => "item detail",
         Row::Family(_) => "family",
         Row::Cell(_) => "cell",
+        Row::Pulse(_) => "time bucket",
         Row::Node(_) => "node",
     }
 }
@@ -146,7 +147,10 @@ fn server_frames_keep_their_text() {
         rows_seen.extend(rows.iter().map(row_kind));
     }
     assert_eq!(kinds, BTreeSet::from(["welcome", "ping", "snapshot", "update", "error"]));
-    assert_eq!(rows_seen, BTreeSet::from(["batch", "item", "item detail", "family", "cell", "node"]));
+    assert_eq!(
+        rows_seen,
+        BTreeSet::from(["batch", "item", "item detail", "family", "cell", "time bucket", "node"])
+    );
 }
 
 #[test]

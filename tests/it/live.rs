@@ -23,7 +23,7 @@ async fn a_batch_is_watched_to_its_end() {
     let batch = server.demo(2_000, json!({"duration_ms": 3, "fail_rate": 0.02})).await;
     let topic = format!("batch/{}", id(&batch));
     client.subscribe(&topic, Some(number(&batch, "rev"))).await;
-    for tail in ["strip", "families", "items/1-100"] {
+    for tail in ["strip", "families", "pulse", "items/1-100"] {
         client.subscribe(&format!("{topic}/{tail}"), None).await;
     }
     client.subscribe("batches", None).await;
@@ -41,6 +41,11 @@ async fn a_batch_is_watched_to_its_end() {
         .until(&format!("{topic}/strip"), |known| sum(known, "succeeded") + sum(known, "failed") == 2_000)
         .await;
     assert_eq!(sum(&cells, "failed"), failed);
+    let pulse = client
+        .until(&format!("{topic}/pulse"), |known| sum(known, "succeeded") + sum(known, "failed") == 2_000)
+        .await;
+    assert!(sum(&pulse, "failed") == failed && pulse.rows.len() > 1, "{pulse:?}");
+    assert!(pulse.rows.values().all(|row| row["ms"] == 1_000 && row["starts_at"].is_string()));
     let ended = |known: &KnownTopic| {
         known.rows.len() == 100
             && known.rows.values().all(|row| row["state"] == "succeeded" || row["state"] == "failed")

@@ -87,13 +87,13 @@ async fn what_a_page_loads_is_sent_once() {
         ("/".to_owned(), 4),
         ("/nodes".to_owned(), 2),
         ("/new".to_owned(), 2),
-        (format!("/batches/{done}"), 5),
-        (format!("/batches/{done}?tab=failures"), 4),
-        (format!("/batches/{done}?tab=files"), 4),
-        (format!("/batches/{done}?tab=settings"), 5),
+        (format!("/batches/{done}"), 7),
+        (format!("/batches/{done}?tab=failures"), 6),
+        (format!("/batches/{done}?tab=files"), 6),
+        (format!("/batches/{done}?tab=settings"), 7),
         (format!("/batches/{done}/items/1"), 2),
-        (format!("/batches/{runs}?tab=settings"), 6),
-        (format!("/batches/{runs}?tab=files"), 5),
+        (format!("/batches/{runs}?tab=settings"), 8),
+        (format!("/batches/{runs}?tab=files"), 7),
     ] {
         let html = server.page(&path).await.text;
         let (_, rest) = html.split_once("__PENDING_RESOURCES=[").unwrap_or_else(|| panic!("{html}"));

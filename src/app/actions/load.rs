@@ -6,8 +6,9 @@ use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
 use crate::protocol::{
-    ApiError, Batch, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage, FolderList,
-    ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, RelatedBatches, Seq, Strip, TaskPage,
+    ApiError, Batch, BatchActEntry, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage,
+    FolderList, ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, PulseBucket, RelatedBatches, Rev,
+    Seq, Strip, TaskPage,
 };
 
 /// Who is signed in.
@@ -132,4 +133,18 @@ pub async fn load_strip(batch: BatchId) -> Result<Strip, ApiError> {
     let (service, caller) = super::door::open().await?;
     let (rev, cells) = service.strip(&caller, batch).await?;
     Ok(Strip { rev, cells })
+}
+
+/// The time buckets.
+#[server(input = Json)]
+pub async fn load_pulse(batch: BatchId) -> Result<(Rev, Vec<PulseBucket>), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.pulse(&caller, batch).await
+}
+
+/// What was asked of a batch.
+#[server(input = Json)]
+pub async fn load_acts(batch: BatchId) -> Result<Vec<BatchActEntry>, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.batch_acts(&caller, batch).await
 }

@@ -20,9 +20,9 @@ pub use access::{
 };
 pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SetTheme};
 pub use load::{
-    load_batch, load_batches, load_counts, load_families, load_first_link, load_folders, load_item,
-    load_items, load_me, load_nodes, load_parent, load_related, load_settings, load_strip, load_tasks,
-    load_window,
+    load_acts, load_batch, load_batches, load_counts, load_families, load_first_link, load_folders,
+    load_item, load_items, load_me, load_nodes, load_parent, load_pulse, load_related, load_settings,
+    load_strip, load_tasks, load_window,
 };
 pub use schedules::{ActOnSchedule, SaveSchedule, load_schedules};
 pub use share::{

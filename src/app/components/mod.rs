@@ -5,6 +5,7 @@
 //! are set through the CSSOM.
 
 mod badge;
+mod chart;
 mod chip;
 mod confirm;
 mod item_lines;
@@ -17,6 +18,7 @@ mod strip;
 mod time;
 
 pub use badge::{batch_badge, item_badge, short_badge, state_badge};
+pub use chart::{acts_list, chart_of};
 pub use chip::ConnectionChip;
 pub use confirm::{Confirm, asking};
 pub use item_lines::{Chosen, head_line, item_address, item_line};

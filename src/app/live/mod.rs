@@ -21,6 +21,7 @@
 //! use_families(batch, initial: FamilyPage) -> LiveRows<Family>
 //! use_nodes(initial: Vec<Node>) -> LiveRows<Node>
 //! use_strip(batch, initial: Strip) -> LiveRows<StripCell>
+//! use_pulse(batch, initial: (Rev, Vec<PulseBucket>)) -> LiveRows<PulseBucket>
 //!   .order: Signal<Vec<R::Key>>  keys in order: for <For each=move || rows.order.get() key=|k| k.clone() ..>
 //!   .row(&key) -> Option<Signal<R>>        one row; changes when that row does, and only then
 //!   .list() -> Vec<R>                      all rows in order; tracks every change (canvas, sums)
@@ -40,7 +41,7 @@ use leptos::prelude::{Effect, provide_context};
 pub use self::live_client::{LiveClient, use_live};
 pub use self::topics::{
     LiveOne, LiveRows, use_batch, use_batches, use_families, use_item, use_listed_batches, use_nodes,
-    use_progress, use_strip, use_window,
+    use_progress, use_pulse, use_strip, use_window,
 };
 use super::browser;
 pub use crate::client::connection::ConnectionState;

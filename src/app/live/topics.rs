@@ -13,7 +13,7 @@ use crate::client::fold::Listing;
 use crate::client::live_row::LiveRow;
 use crate::protocol::{
     Batch, BatchId, ErrorCode, Family, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemRow, LogPart, Node,
-    Rev, Seq, Strip, StripCell, Topic,
+    PulseBucket, Rev, Seq, Strip, StripCell, Topic,
 };
 
 /// One live row.
@@ -226,4 +226,11 @@ pub fn use_nodes(initial: Vec<Node>) -> LiveRows<Node> {
 #[must_use]
 pub fn use_strip(batch: BatchId, initial: Strip) -> LiveRows<StripCell> {
     many(Topic::Strip(batch), initial.rev, initial.cells)
+}
+
+/// The time buckets.
+#[must_use]
+pub fn use_pulse(batch: BatchId, initial: (Rev, Vec<PulseBucket>)) -> LiveRows<PulseBucket> {
+    let (rev, buckets) = initial;
+    many(Topic::Pulse(batch), rev, buckets)
 }

@@ -36,6 +36,7 @@ const UNWATCHED_MAX: usize = 32;
 struct Published {
     rev: Rev,
     cell_items: Option<u64>,
+    pulse_ms: Option<u64>,
     families: Option<BTreeSet<FamilyId>>,
 }
 
@@ -89,6 +90,9 @@ impl Published {
         if self.cell_items.is_some() {
             self.cell_items = Some(change.batch.cell_items);
         }
+        if self.pulse_ms.is_some() {
+            self.pulse_ms = Some(change.batch.pulse_ms);
+        }
         if let Some(shown) = &mut self.families {
             for family in &change.families {
                 if family.count > 0 {
@@ -105,6 +109,7 @@ impl Published {
         Since {
             rev: self.rev,
             cell_items: hub.is_watched(Topic::Strip(batch)).then(|| self.cell_items.unwrap_or(0)),
+            pulse_ms: hub.is_watched(Topic::Pulse(batch)).then(|| self.pulse_ms.unwrap_or(0)),
             families: hub
                 .is_watched(Topic::Families(batch))
                 .then(|| self.families.clone().unwrap_or_default()),
@@ -273,6 +278,7 @@ impl ChangeRelay {
                     let mut published = self.outbox.published();
                     let known = published.entry(batch).or_default();
                     known.cell_items = since.cell_items;
+                    known.pulse_ms = since.pulse_ms;
                     known.families = since.families;
                     // Commits of this node may have gone on meanwhile: then the next read catches up.
                     known.add(&change);

@@ -124,6 +124,8 @@ pub fn publish_grown(acts: &Acts, batch: &BatchRecord, before: &BatchRecord) {
         families: Vec::new(),
         cells: Vec::new(),
         strip_reshaped: batch.cell_items != before.cell_items,
+        pulse: Vec::new(),
+        pulse_reshaped: false,
         ended: 0,
     });
     acts.dispatcher.work_arrived();

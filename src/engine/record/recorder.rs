@@ -205,6 +205,8 @@ pub async fn catch_up(store: &Store, loops: &Loops, group: &Group, recorded: &mu
                 families,
                 cells: Vec::new(),
                 strip_reshaped: true,
+                pulse: Vec::new(),
+                pulse_reshaped: true,
                 ended: 0,
             })
         };

@@ -87,6 +87,7 @@ macro_rules! each {
             Row::ItemLive($inner) => $act,
             Row::Family($inner) => $act,
             Row::Cell($inner) => $act,
+            Row::Pulse($inner) => $act,
             Row::Node($inner) => $act,
         }
     };
@@ -102,6 +103,7 @@ impl Row {
             (Self::ItemLive(one), Self::ItemLive(two)) => one.differing(two),
             (Self::Family(one), Self::Family(two)) => one.differing(two),
             (Self::Cell(one), Self::Cell(two)) => one.differing(two),
+            (Self::Pulse(one), Self::Pulse(two)) => one.differing(two),
             (Self::Node(one), Self::Node(two)) => one.differing(two),
             _ => FieldSet::MAX,
         }

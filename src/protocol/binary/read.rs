@@ -10,8 +10,8 @@ use super::{
     UNSUBSCRIBE, UPDATE, UPDATE_GONE, WELCOME, beside,
 };
 use crate::protocol::{
-    Batch, BatchId, ClientFrame, Family, FamilyId, ItemLive, ItemRow, Key, Node, NodeId, Rev, Row, Seq,
-    ServerFrame, StripCell, Topic, WelcomeLimits,
+    Batch, BatchId, ClientFrame, Family, FamilyId, ItemLive, ItemRow, Key, Node, NodeId, PulseBucket, Rev,
+    Row, Seq, ServerFrame, StripCell, Topic, WelcomeLimits,
 };
 
 /// What a client of this codec must remember: which topic a channel is. Bounded by the topics that all clients of the
@@ -164,7 +164,14 @@ fn take_change(topic: Topic, frame: Rev, input: &mut Input<'_>) -> Result<Change
             |row, key| row.id = key,
             |row| Row::Node(Box::new(row)),
         ),
-        Topic::Pulse(_) => Err(Unreadable { expected: "a topic that has rows" }),
+        Topic::Pulse(_) => read_change::<PulseBucket, u32>(
+            topic,
+            frame,
+            input,
+            None,
+            |row, key| row.bucket = key,
+            Row::Pulse,
+        ),
     }
 }
 

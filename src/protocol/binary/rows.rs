@@ -5,7 +5,7 @@
 
 use super::values::{Compact, Input, Unreadable};
 use crate::protocol::item::LogPart;
-use crate::protocol::{Batch, Family, ItemLive, ItemRow, Node, Rev, StripCell};
+use crate::protocol::{Batch, Family, ItemLive, ItemRow, Node, PulseBucket, Rev, StripCell};
 
 /// Which members of a row: bit `i` for member `i` of its list.
 pub type FieldSet = u32;
@@ -99,6 +99,11 @@ fields! {
 
 fields! {
     StripCell { 0 succeeded, 1 failed, 2 cancelled, 3 last, 4 first, 5 cell }
+    then settled
+}
+
+fields! {
+    PulseBucket { 0 succeeded, 1 failed, 2 starts_at, 3 ms, 4 bucket }
     then settled
 }
 

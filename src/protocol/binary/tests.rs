@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::protocol::{
     Batch, BatchId, BatchState, ClientFrame, FamilyId, FileRow, ItemLive, ItemProgress, ItemRow, ItemState,
-    Json, LogPart, NodeId, StripCell, Timestamp,
+    Json, LogPart, NodeId, PulseBucket, StripCell, Timestamp,
 };
 
 fn there_and_back<T: Compact + PartialEq + std::fmt::Debug>(value: &T) {
@@ -201,6 +201,16 @@ proptest! {
     }
 
     #[test]
+    fn a_time_bucket_is_told_by_what_changed(old in (0u64..900, 0u64..20), new in (0u64..900, any::<u64>())) {
+        let row = |succeeded, failed, rev| PulseBucket {
+            bucket: 511, starts_at: Timestamp(1_769_852_460_000), ms: 4_000, succeeded, failed, rev,
+        };
+        let (old, new) = (row(old.0, old.1, 1), row(new.0, old.1, new.1));
+        let open = |row| if let Row::Pulse(row) = row { row } else { panic!() };
+        prop_assert_eq!(laid_over(Topic::Pulse(id()), &old, &new, Row::Pulse, open), new);
+    }
+
+    #[test]
     fn client_frames_come_back(name in text(), rev in prop::option::of(any::<u64>()), hz in 0.0..1e9_f64) {
         for frame in [
             ClientFrame::Subscribe { topic: name.clone(), rev },
@@ -215,7 +225,7 @@ proptest! {
     #[test]
     fn no_bytes_harm(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 1u8..8) {
         let mut channels = Channels::default();
-        for (number, topic) in [Topic::Batches, Topic::Nodes, Topic::Strip(id())].into_iter().enumerate() {
+        for (number, topic) in [Topic::Batches, Topic::Nodes, Topic::Strip(id()), Topic::Pulse(id())].into_iter().enumerate() {
             channels.read(&current(topic, number as u64, 1)).unwrap();
         }
         let _any = channels.read(&bytes);

@@ -78,6 +78,7 @@ fn put_key_of(row: &Row, out: &mut Vec<u8>) {
         Row::ItemLive(item) => item.row.seq.put(out),
         Row::Family(row) => row.id.put(out),
         Row::Cell(row) => row.cell.put(out),
+        Row::Pulse(row) => row.bucket.put(out),
         Row::Node(row) => row.id.put(out),
     }
 }

@@ -253,7 +253,7 @@ fn bytes_of_row(row: &Row) -> usize {
         Row::ItemLive(item) => {
             bytes_of_item(&item.row) + item.log.text.len() + item.history.len() * ROW_BYTES
         }
-        Row::Cell(_) => ROW_BYTES / 4,
+        Row::Cell(_) | Row::Pulse(_) => ROW_BYTES / 4,
         Row::Batch(_) | Row::Family(_) | Row::Node(_) => SINGLE_ROW_BYTES,
     }
 }

@@ -12,6 +12,14 @@ use crate::store::lease::cancel;
 use crate::store::records::{BatchChange, BatchKey, SeqRange};
 use crate::store::tape::{TRIED_FIRST, Tape};
 
+/// What a patch changes, for the audit log.
+fn said(patch: &BatchPatch) -> String {
+    let name = patch.name.as_ref().map(|_name| "name".to_owned());
+    let slots = patch.concurrency.map(|slots| format!("slots {slots}"));
+    let priority = patch.priority.map(|priority| format!("priority {priority}"));
+    [name, slots, priority].into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 impl Store {
     /// Stops handing out; `reason` is stored (none for a person's act).
     ///
@@ -147,7 +155,7 @@ impl Store {
         }
         tape.batch.options = serde_json::to_string(&options).expect("options always print");
         let change = tape.write().await?;
-        self.sign(&tx, "batch.patch", &change.batch.id.to_string(), "").await?;
+        self.sign(&tx, "batch.patch", &change.batch.id.to_string(), &said(patch)).await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }

@@ -110,6 +110,12 @@ pub struct Model {
     pub budget_longest: i64,
     /// Bytes of the files that its items have left.
     pub left_bytes: i64,
+    /// Width of its time buckets, in ms.
+    pub pulse_ms: i64,
+    /// How many time buckets it has.
+    pub pulse_buckets: i64,
+    /// When the last of them begins, in ms; 0 where there is none.
+    pub pulse_at: i64,
 }
 
 /// None: rows are joined by hand where they are.

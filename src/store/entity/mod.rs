@@ -9,6 +9,7 @@ pub mod files;
 pub mod leases;
 pub mod nodes;
 pub mod outcomes;
+pub mod pulse;
 pub mod requeue;
 pub mod schedules;
 pub mod strip;

@@ -35,6 +35,7 @@ const TABLES: &[(&str, &str)] = &[
     ("leases", "id"),
     ("families", "id"),
     ("strip", "cell"),
+    ("pulse", "bucket"),
 ];
 
 /// Tables of the inputs that a schedule keeps.

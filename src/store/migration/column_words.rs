@@ -12,6 +12,8 @@ pub struct ColumnWords {
     pub unlogged: &'static str,
     /// What the tables of the tape need of this database once they are there.
     pub settle: &'static [&'static str],
+    /// What the table of time buckets needs of this database once it is there.
+    pub settle_pulse: &'static [&'static str],
     /// The rate in the options of a batch, as a number.
     pub rate: &'static str,
     /// Triggers that write a row of `batch_counts` for each change of a batch that counts.
@@ -37,6 +39,7 @@ pub fn column_words(database: DbBackend) -> ColumnWords {
                 "ALTER TABLE families SET (fillfactor = 50)",
                 "ALTER TABLE requeue SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)",
             ],
+            settle_pulse: &["ALTER TABLE pulse SET (fillfactor = 50)"],
             rate: "CAST(CAST(options AS json) ->> 'rate_per_s' AS DOUBLE PRECISION)",
             counting: counting::POSTGRES,
             counting_by_task: counting_by_task::POSTGRES,
@@ -47,6 +50,7 @@ pub fn column_words(database: DbBackend) -> ColumnWords {
             bytes: "BLOB",
             unlogged: "",
             settle: &[],
+            settle_pulse: &[],
             rate: "(options ->> 'rate_per_s')",
             counting: counting::SQLITE,
             counting_by_task: counting_by_task::SQLITE,

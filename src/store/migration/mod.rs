@@ -26,6 +26,7 @@ mod m0014_share_links;
 mod m0015_quotas;
 mod m0016_outside;
 mod m0017_left_bytes;
+mod m0018_pulse;
 
 /// Executes the statements of a step, one after the other.
 async fn execute_all(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
@@ -59,6 +60,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0015_quotas::Migration),
             Box::new(m0016_outside::Migration),
             Box::new(m0017_left_bytes::Migration),
+            Box::new(m0018_pulse::Migration),
         ]
     }
 }

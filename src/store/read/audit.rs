@@ -10,8 +10,9 @@ use super::items::leases_of;
 use crate::protocol::BatchState;
 use crate::store::Store;
 use crate::store::backend::{all, count, number, one, rows};
-use crate::store::entity::{batches, families, outcomes, requeue, strip};
+use crate::store::entity::{batches, families, outcomes, pulse, requeue, strip};
 use crate::store::error::StoreError;
+use crate::store::pulse_buckets::PULSE_BUCKETS_MAX;
 use crate::store::records::{BatchKey, SeqRange};
 
 impl Store {
@@ -161,6 +162,12 @@ async fn check(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), S
         kept.iter().map(cell).filter(|(_cell, sums)| *sums != [0; 3]).collect();
     if kept != counted.cells {
         return broken(format!("cells are {kept:?}, rows say {:?}", counted.cells));
+    }
+    let kept: Vec<pulse::Model> =
+        all(tx, "SELECT * FROM pulse WHERE batch = $1 ORDER BY bucket", vec![batch.id.into()]).await?;
+    let last = kept.last().map_or((0, 0), |row| (row.bucket + 1, row.starts_at));
+    if last != (batch.pulse_buckets, batch.pulse_at) || count(last.0)? > PULSE_BUCKETS_MAX {
+        return broken(format!("time buckets end with {last:?}"));
     }
     let newest = "SELECT MAX(rev) FROM (SELECT MAX(rev) AS rev FROM outcomes WHERE batch = $1 UNION ALL \
          SELECT MAX(rev) FROM requeue WHERE batch = $1 UNION ALL SELECT MAX(rev) FROM leases WHERE batch = $1) AS r";

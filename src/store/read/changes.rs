@@ -10,6 +10,7 @@ pub use crate::store::backend::Hints;
 use crate::store::backend::{all, count, one, rows};
 use crate::store::entity::{batches, families, strip};
 use crate::store::error::StoreError;
+use crate::store::pulse_buckets::read_pulse;
 use crate::store::records::BatchChange;
 use crate::store::tape::{to_cell, to_family, to_record};
 
@@ -38,6 +39,8 @@ pub struct Since {
     pub rev: Rev,
     /// Items in a cell of the strip as it is shown; 0: it is not yet. None: nobody looks at it.
     pub cell_items: Option<u64>,
+    /// Width of the time buckets as they are shown, in ms; 0: they are not yet. None: nobody looks at them.
+    pub pulse_ms: Option<u64>,
     /// The families that are shown. None: nobody looks at them.
     pub families: Option<BTreeSet<FamilyId>>,
 }
@@ -107,8 +110,9 @@ impl Store {
         let row = row.ok_or(StoreError::NotFound("batch"))?;
         let reshaped =
             since.cell_items.is_some_and(|items| crate::store::backend::int(items) != row.cell_items);
+        let pulse_reshaped = since.pulse_ms.is_some_and(|ms| crate::store::backend::int(ms) != row.pulse_ms);
         let unseen = since.families.as_ref().is_some_and(BTreeSet::is_empty) && row.failed > 0;
-        if count(row.rev)? <= since.rev && !reshaped && !unseen {
+        if count(row.rev)? <= since.rev && !reshaped && !pulse_reshaped && !unseen {
             return Ok(None);
         }
         let known = vec![row.id.into(), crate::store::backend::int(since.rev).into()];
@@ -120,6 +124,10 @@ impl Store {
                 .iter()
                 .map(|cell| to_cell(cell, row.cell_items, row.total))
                 .collect::<Result<_, _>>()?;
+        }
+        let mut pulse = Vec::new();
+        if since.pulse_ms.is_some() && !pulse_reshaped {
+            pulse = read_pulse(&tx, &row, crate::store::backend::int(since.rev)).await?;
         }
         let mut changed = Vec::new();
         if let Some(shown) = &since.families {
@@ -137,6 +145,8 @@ impl Store {
             families: changed,
             cells,
             strip_reshaped: reshaped,
+            pulse,
+            pulse_reshaped,
             ended: 0,
         }))
     }

@@ -1,8 +1,8 @@
 //! Batches: as stored, as created, as changed.
 
 use crate::protocol::{
-    Batch, BatchId, BatchState, Family, InputKind, Json, NodeId, Options, Rev, ScheduleId, Seq, StripCell,
-    Timestamp,
+    Batch, BatchId, BatchState, Family, InputKind, Json, NodeId, Options, PulseBucket, Rev, ScheduleId, Seq,
+    StripCell, Timestamp,
 };
 use crate::store::access::KeyBinding;
 
@@ -79,6 +79,8 @@ pub struct BatchRecord {
     pub finishes: u32,
     /// Bytes of the files that its items have left.
     pub left_bytes: u64,
+    /// Width of its time buckets, in ms.
+    pub pulse_ms: u64,
     /// Deleted: hidden from everybody.
     pub deleted: bool,
     /// When it was submitted.
@@ -200,6 +202,10 @@ pub struct BatchChange {
     pub cells: Vec<StripCell>,
     /// True where the width of cells changed: all cells must be read anew.
     pub strip_reshaped: bool,
+    /// Time buckets that changed.
+    pub pulse: Vec<PulseBucket>,
+    /// True where the width of time buckets changed: all must be read anew.
+    pub pulse_reshaped: bool,
     /// Items that ended with this commit.
     pub ended: u64,
 }

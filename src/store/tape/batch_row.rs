@@ -49,6 +49,7 @@ pub fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
         cancel_drains: row.cancel_drains,
         finishes: small(row.finishes)?,
         left_bytes: count(row.left_bytes)?,
+        pulse_ms: count(row.pulse_ms)?,
         deleted: row.deleted,
         created_at: Timestamp(row.created_at),
         started_at: row.started_at.map(Timestamp),

@@ -15,6 +15,7 @@ use crate::store::backend::{count, insert_many, int, locking, one};
 use crate::store::clock::Moment;
 use crate::store::entity::{batches, outcomes, requeue};
 use crate::store::error::StoreError;
+use crate::store::pulse_buckets;
 use crate::store::records::{AttemptRecord, BatchChange, BatchKey, FileRecord, SeqRange};
 use crate::store::webhooks::announce;
 
@@ -35,6 +36,8 @@ pub struct Tape<'t> {
     files: Vec<Vec<Value>>,
     cells: CellMoves,
     families: FamilyMoves,
+    /// Ends well and badly, for the time bucket.
+    recorded: [i64; 2],
     pub ended: u64,
     reshaped: bool,
 }
@@ -76,6 +79,7 @@ impl<'t> Tape<'t> {
             files: Vec::new(),
             cells: CellMoves::default(),
             families: FamilyMoves::default(),
+            recorded: [0; 2],
             ended: 0,
             reshaped: false,
         }
@@ -97,6 +101,8 @@ impl<'t> Tape<'t> {
             families: Vec::new(),
             cells: Vec::new(),
             strip_reshaped: false,
+            pulse: Vec::new(),
+            pulse_reshaped: false,
             ended: 0,
         })
     }
@@ -137,6 +143,11 @@ impl<'t> Tape<'t> {
             self.families.add(id, message.unwrap_or(families::OTHER_MESSAGE), row.first, items, self.now);
         } else {
             row.family = None;
+        }
+        match state {
+            ItemState::Succeeded => self.recorded[0] += items,
+            ItemState::Failed => self.recorded[1] += items,
+            _ => {}
         }
         self.ended += count(items)?;
         self.outcomes.push(row);
@@ -241,6 +252,8 @@ impl<'t> Tape<'t> {
         insert_many(self.tx, rows::INSERT_ATTEMPTS, "", std::mem::take(&mut self.attempts)).await?;
         insert_many(self.tx, rows::INSERT_FILES, "", std::mem::take(&mut self.files)).await?;
         let cells = self.cells.write(self.tx, &self.batch, self.rev).await?;
+        let (pulse, pulse_reshaped) =
+            pulse_buckets::write(self.tx, &mut self.batch, self.recorded, self.now, self.rev).await?;
         if self.batch.sealed {
             self.batch.intake_node = None;
         }
@@ -254,7 +267,15 @@ impl<'t> Tape<'t> {
             let now = Moment { wall: Timestamp(self.now), steady: Timestamp(self.steady) };
             announce(self.tx, &batch, now).await?;
         }
-        Ok(BatchChange { batch, families, cells, strip_reshaped: self.reshaped, ended: self.ended })
+        Ok(BatchChange {
+            batch,
+            families,
+            cells,
+            strip_reshaped: self.reshaped,
+            pulse,
+            pulse_reshaped,
+            ended: self.ended,
+        })
     }
 
     /// The end by counts, or the pause of a spent budget or after the first items.

@@ -19,6 +19,7 @@ use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::files::hold_contents;
 use crate::store::open_batches::begin_idle;
+use crate::store::pulse_buckets::PULSE_MS_MIN;
 use crate::store::quotas::QuotaAddition;
 use crate::store::records::{
     BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
@@ -87,6 +88,9 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         budget_row: 0,
         budget_longest: 0,
         left_bytes: 0,
+        pulse_ms: PULSE_MS_MIN,
+        pulse_buckets: 0,
+        pulse_at: 0,
     }
 }
 

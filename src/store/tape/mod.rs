@@ -1,4 +1,4 @@
-//! The tape of a batch: its blocks, outcomes, counters, strip cells and families, moved in one transaction.
+//! The tape of a batch: its blocks, outcomes, counters, strip cells, time buckets and families, moved in one transaction.
 
 mod batch_row;
 mod batch_transaction;

@@ -107,6 +107,8 @@ struct Model {
     deleted: bool,
     /// Retries under way, oldest first.
     retries: Vec<Retrying>,
+    /// Ends well and badly that were ever recorded.
+    recorded: [u64; 2],
 }
 
 /// A retry in steps: items that it is still to take.
@@ -171,6 +173,11 @@ impl Model {
     }
 
     fn put(&mut self, seq: Seq, place: Place) {
+        match place {
+            Place::Ended { state: ItemState::Succeeded, .. } => self.recorded[0] += 1,
+            Place::Ended { state: ItemState::Failed, .. } => self.recorded[1] += 1,
+            _ => {}
+        }
         self.places[seq as usize - 1] = place;
     }
 
@@ -237,6 +244,7 @@ impl Model {
             reports: Vec::new(),
             expelled: Vec::new(),
             retries: Vec::new(),
+            recorded: [0; 2],
             start_at: start_at.map(|at| at.0),
             deleted: false,
         }
@@ -336,6 +344,18 @@ impl Model {
         let page = bench.store.families(&self.batch).await.unwrap();
         let stored = page.families.into_iter().map(|family| (family.id.0, family.count)).collect();
         assert_eq!(families, stored);
+        self.compare_pulse(bench).await;
+    }
+
+    /// The time buckets hold every end that was ever recorded, once, in the order of time.
+    async fn compare_pulse(&self, bench: &Bench) {
+        let (rev, buckets) = bench.store.pulse(&self.batch).await.unwrap();
+        let sums = buckets.iter().fold([0; 2], |[good, bad], b| [good + b.succeeded, bad + b.failed]);
+        assert_eq!(sums, self.recorded);
+        assert!(buckets.iter().all(|bucket| bucket.succeeded + bucket.failed > 0 && bucket.rev <= rev));
+        assert!(buckets.is_sorted_by(|one, two| {
+            one.bucket + 1 == two.bucket && one.starts_at.0 + one.ms.cast_signed() <= two.starts_at.0
+        }));
     }
 }
 

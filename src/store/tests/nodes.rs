@@ -149,7 +149,12 @@ async fn changes_are_told_since_a_revision(bench: Bench) {
     let batch = bench.generated(4, Options::default()).await;
     let claim = bench.claim("a", 1, 4).await.unwrap();
     let before = bench.store.batch(batch.id).await.unwrap();
-    let since = |rev| Since { rev, cell_items: Some(before.cell_items), families: Some(Default::default()) };
+    let since = |rev| Since {
+        rev,
+        cell_items: Some(before.cell_items),
+        pulse_ms: Some(before.pulse_ms),
+        families: Some(Default::default()),
+    };
     assert!(bench.store.changes_since(batch.id, &since(before.rev)).await.unwrap().is_none());
     let ends = vec![failure(1, "f"), quick(SeqRange::new(2, 4))];
     let (_answer, changes) = bench.record("a", LeaseReport { outcomes: ends, ..report(&claim, 1) }).await;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use milepost::client::decoder::{Incoming, read_json};
 use milepost::client::fold::{Delta, Listing, TopicView};
 use milepost::client::live_row::LiveRow;
-use milepost::protocol::{Batch, Family, ItemLive, ItemRow, Node, Rev, StripCell, Topic};
+use milepost::protocol::{Batch, Family, ItemLive, ItemRow, Node, PulseBucket, Rev, StripCell, Topic};
 use serde_json::{Value, json};
 
 use super::assert_sums;
@@ -31,7 +31,11 @@ pub fn topic_of(frame: &Value) -> Option<&str> {
 
 /// The key of a row, as JSON.
 fn key_of(row: &Value) -> String {
-    ["id", "seq", "cell"].iter().find_map(|name| row.get(*name)).expect("a row has a key").to_string()
+    ["id", "seq", "cell", "bucket"]
+        .iter()
+        .find_map(|name| row.get(*name))
+        .expect("a row has a key")
+        .to_string()
 }
 
 impl KnownTopic {
@@ -85,6 +89,7 @@ enum AnyView {
     Item(TopicView<ItemLive>),
     Families(TopicView<Family>),
     Cells(TopicView<StripCell>),
+    Pulse(TopicView<PulseBucket>),
     Nodes(TopicView<Node>),
 }
 
@@ -101,7 +106,7 @@ impl AnyView {
             Topic::Families(_) => Self::Families(empty()),
             Topic::Strip(_) => Self::Cells(empty()),
             Topic::Nodes => Self::Nodes(empty()),
-            Topic::Pulse(_) => panic!("{topic} has no rows"),
+            Topic::Pulse(_) => Self::Pulse(empty()),
         }
     }
 
@@ -113,6 +118,7 @@ impl AnyView {
             Self::Item(view) => fold(view, delta, |seq| json!(seq)),
             Self::Families(view) => fold(view, delta, |id| json!(id)),
             Self::Cells(view) => fold(view, delta, |cell| json!(cell)),
+            Self::Pulse(view) => fold(view, delta, |bucket| json!(bucket)),
             Self::Nodes(view) => fold(view, delta, |id| json!(id)),
         }
     }

@@ -36,13 +36,13 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{
-    ActOn, PatchBatch, RetryItems, SaveSchedule, load_batch, load_related, load_strip,
+    ActOn, PatchBatch, RetryItems, SaveSchedule, load_acts, load_batch, load_pulse, load_related, load_strip,
 };
-use crate::app::components::{flash, panel_or, strip_of};
+use crate::app::components::{chart_of, flash, panel_or, strip_of};
 use crate::app::current_user::me;
 use crate::app::live::use_batch;
 use crate::client::words;
-use crate::protocol::{Batch, BatchId, FamilyId, Me, RelatedBatches};
+use crate::protocol::{ApiError, Batch, BatchActEntry, BatchId, FamilyId, Me, RelatedBatches};
 
 /// What the page's parts share: the live batch, who looks at it, and what may be asked.
 #[derive(Clone, Copy)]
@@ -65,6 +65,8 @@ pub struct Scene {
     pub patch: ServerAction<PatchBatch>,
     /// Makes a schedule of it.
     pub save: ServerAction<SaveSchedule>,
+    /// What was done to it, oldest first; read again when it may be more.
+    pub done: Resource<Result<Vec<BatchActEntry>, ApiError>>,
 }
 
 /// The tabs: what the URL says, and the title.
@@ -111,7 +113,10 @@ fn scene(
     let live = use_batch(initial);
     let families = RwSignal::new(HashMap::new());
     let (me, related) = (StoredValue::new(me), StoredValue::new(related));
-    let scene = Scene { id, batch: live.row, related, me, act, retry, families, patch, save };
+    let state = Memo::new(move |_| live.row.with(|batch| batch.state));
+    let changed = move || (state.get(), patch.version().get(), retry.version().get());
+    let done = Resource::new(changed, move |_| load_acts(id));
+    let scene = Scene { id, batch: live.row, related, me, act, retry, families, patch, save, done };
     let refused = move || {
         let errors = [
             act.value().get().and_then(Result::err),
@@ -132,10 +137,17 @@ fn scene(
         {away::away(scene)}
         {answer::answer(scene)}
         {head::head(scene)}
+        {chart_panel(scene)}
         {strip_panel(scene)}
         {tabs(scene)}
     }
     .into_any()
+}
+
+/// The chart of the page's batch.
+fn chart_panel(scene: Scene) -> impl IntoView {
+    let pulse = Resource::new(move || scene.id, load_pulse);
+    chart_of(scene.id, scene.batch, pulse, scene.done)
 }
 
 /// The strip of the page's batch.

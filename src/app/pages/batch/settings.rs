@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use super::Scene;
 use super::share_links::share_panel;
 use crate::app::actions::load_settings;
-use crate::app::components::panel;
+use crate::app::components::{acts_list, empty_panel, panel};
 use crate::app::current_user::may_act;
 use crate::app::pages::schedules::timing_fields;
 use crate::client::words;
@@ -36,12 +36,27 @@ fn show(scene: Scene, settings: &BatchSettings) -> AnyView {
                 <h2>"Options"</h2>
                 <dl class="pairs">{options}</dl>
             </section>
+            {done(scene)}
             {may_change(scene).then(|| change(scene, settings))}
             {may_schedule(scene).then(|| schedule(scene))}
             {may_change(scene).then(|| share_panel(scene.id))}
         </div>
     }
     .into_any()
+}
+
+/// What was asked of the batch, by whom and when.
+fn done(scene: Scene) -> impl IntoView + use<> {
+    let acts = panel(scene.done, |entries| match acts_list(&entries) {
+        Some(list) => list,
+        None => empty_panel("Nothing, as far back as the log goes."),
+    });
+    view! {
+        <section>
+            <h2>"What was done to it"</h2>
+            {acts}
+        </section>
+    }
 }
 
 fn pair(name: String, value: String) -> impl IntoView {
