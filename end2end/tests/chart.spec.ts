@@ -26,16 +26,22 @@ test("the chart is live, its table sums to the counts, and nothing moves", async
         }
     }).observe({ type: "layout-shift", buffered: true });
   });
-  await page.goto(`${server.url}/batches/${batch.id}`);
+  const place = page.locator(".chart-place");
+  const height = async () => (await place.boundingBox())!.height;
+  await page.goto(`${server.url}/batches/${batch.id}`, { waitUntil: "commit" });
+  await expect(place).toBeVisible();
+  const reserved = await height();
   await expect(page.locator("html[data-alive]")).toBeAttached();
   const path = page.locator(".chart-ended");
   const first = await path.getAttribute("d");
   await expect(path).not.toHaveAttribute("d", first ?? "");
+  expect(await page.evaluate(() => (globalThis as { moved?: string[] }).moved)).toEqual([]);
   await page.getByRole("button", { name: "Pause" }).click();
   await expect(page.locator(".chart-mark")).toHaveCount(1);
   await expect(page.locator(".chart-mark title")).toHaveText(/^paused by ada, /);
   await page.getByRole("button", { name: "Resume" }).click();
   await expect(page.locator(".chart-mark")).toHaveCount(2);
+  expect(await height()).toBe(reserved);
   await page.getByText("Numbers over time").click();
   await expect(page.locator(".number-succeeded .count")).toBeVisible();
   await expect.poll(async () => (await server.api("GET", `/batches/${batch.id}`)).state, { timeout: 60_000 }).toBe("failed");
@@ -43,7 +49,6 @@ test("the chart is live, its table sums to the counts, and nothing moves", async
   await expect.poll(() => numbers(page)).toEqual([end.succeeded, end.failed]);
   await page.locator(".chart-drawing").hover({ position: { x: 5, y: 30 } });
   await expect(page.locator(".chart-hint")).toContainText("succeeded");
-  expect(await page.evaluate(() => (globalThis as { moved?: string[] }).moved)).toEqual([]);
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
     const found = await new AxeBuilder({ page }).include(".chart-place").analyze();

@@ -64,7 +64,7 @@ impl Course {
         }
         let Some(column) = self.columns.first() else { return "Nothing has ended yet.".into() };
         let shortened = if self.scale.shortened { "; long waits are drawn shorter" } else { "" };
-        format!("ended per second, by {}{shortened}", words::duration(column.ms))
+        format!("ended per second, in steps of {}{shortened}", words::duration(column.ms))
     }
 
     /// Rows of the table. Numbers and times only: there is nothing to escape.
