@@ -5,9 +5,9 @@
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
-use super::Scene;
 use crate::app::components::Chosen;
 use crate::app::current_user::may_act;
+use crate::app::pages::batch::Scene;
 use crate::client::words;
 
 /// True where choosing leads to something: whoever may act.

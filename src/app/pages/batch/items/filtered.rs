@@ -8,9 +8,10 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos_router::params::ParamsMap;
 
-use super::{Scene, items_chosen};
+use super::chosen;
 use crate::app::actions::load_items;
 use crate::app::components::{Chosen, head_line, item_address, item_line, panel};
+use crate::app::pages::batch::Scene;
 use crate::client::words;
 use crate::protocol::{ItemPage, ItemQuery, ItemRow, ItemState, Seq};
 
@@ -123,7 +124,7 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
         search.failed.set(String::new());
         search.go_on(scene, asked.get_value());
     };
-    let chosen = items_chosen::may_choose(scene).then(Chosen::none);
+    let chosen = chosen::may_choose(scene).then(Chosen::none);
     let row = move |row: ItemRow| {
         let seq = row.seq;
         item_line(Some(item_address(scene.id, seq)), seq, move || Some(row.clone()), chosen)
@@ -136,7 +137,7 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
             {retry_all(scene, query)}
         </div>
         <p class="hint" role="alert">{move || words::shown(&search.failed.get())}</p>
-        {chosen.map(|chosen| items_chosen::bar(scene, chosen))}
+        {chosen.map(|chosen| chosen::bar(scene, chosen))}
         <div class="lines" role="table" aria-label="Items that match" class:lines-none=move || search.rows.with(Vec::is_empty)>
             {head_line()}
             {move || search.rows.get().into_iter().map(row).collect::<Vec<_>>()}
@@ -149,7 +150,7 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
 /// All that match, shown or not, again: of a state that can be retried, or of a family.
 fn retry_all(scene: Scene, query: &ItemQuery) -> Option<AnyView> {
     let retried = matches!(query.state, Some(ItemState::Failed | ItemState::Cancelled));
-    if query.q.is_some() || !(retried || query.family.is_some()) || !items_chosen::may_choose(scene) {
+    if query.q.is_some() || !(retried || query.family.is_some()) || !chosen::may_choose(scene) {
         return None;
     }
     let state = query.state.unwrap_or(ItemState::Failed);

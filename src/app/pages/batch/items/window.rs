@@ -7,12 +7,13 @@
 use leptos::html::Div;
 use leptos::prelude::*;
 
-use super::{Scene, items_chosen};
+use super::chosen;
 use crate::app::actions::load_window;
 use crate::app::components::{Chosen, head_line, item_address, item_line, live_trouble, panel};
-use crate::app::live::use_window;
+use crate::app::live::{LiveRows, use_window};
+use crate::app::pages::batch::Scene;
 use crate::client::words;
-use crate::protocol::{ItemPage, Seq};
+use crate::protocol::{ItemPage, ItemRow, Seq};
 
 /// Rows in the first HTML.
 const FIRST_ROWS: u64 = 30;
@@ -126,21 +127,15 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
         place();
         true
     });
-    let chosen = items_chosen::may_choose(scene).then(Chosen::none);
+    let chosen = chosen::may_choose(scene).then(Chosen::none);
     let seqs = Memo::new(move |_| {
         let (from, to) = window.get();
         (from..=to.min(total.get())).collect::<Vec<_>>()
     });
-    let row = move |seq: Seq| {
-        let row = move || {
-            rows.order.track();
-            rows.row(&seq).map(|row| row.get())
-        };
-        item_line(Some(item_address(scene.id, seq)), seq, row, chosen)
-    };
+    let row = move |seq: Seq| line(scene, rows, chosen, seq);
     view! {
         {live_trouble(rows)}
-        {chosen.map(|chosen| items_chosen::bar(scene, chosen))}
+        {chosen.map(|chosen| chosen::bar(scene, chosen))}
         <div class="lines" role="table" aria-label="Items" aria-rowcount=move || total.get()>
             {head_line()}
             <div class="lines-scroller" class:lines-alive=move || alive.get() node_ref=scroller tabindex="0" role="rowgroup" aria-label="Items by position" on:scroll=move |_| place()>
@@ -155,6 +150,15 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
         <Show when=move || !alive.get()>{pages(scene, from, total)}</Show>
     }
     .into_any()
+}
+
+/// One item of the window.
+fn line(scene: Scene, rows: LiveRows<ItemRow>, chosen: Option<Chosen>, seq: Seq) -> AnyView {
+    let row = move || {
+        rows.order.track();
+        rows.row(&seq).map(|row| row.get())
+    };
+    item_line(Some(item_address(scene.id, seq)), seq, row, chosen)
 }
 
 /// How high rows and view are now; none before the first frame.

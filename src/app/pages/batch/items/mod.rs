@@ -2,11 +2,15 @@
 //!
 //! Filter and position are in the URL, so that both work without scripts.
 
+mod chosen;
+mod filtered;
+mod window;
+
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
 
-use super::{Scene, items_filtered, items_window};
+use super::Scene;
 use crate::app::components::asking;
 use crate::protocol::{FamilyId, ItemQuery, ItemState, Seq};
 
@@ -44,8 +48,8 @@ pub fn items_panel(scene: Scene) -> AnyView {
     let url = use_query_map();
     let asked = Memo::new(move |_| url.with(asked));
     let position = move || match asked.get() {
-        ItemsRequest::From(from) => items_window::window_panel(scene, from),
-        ItemsRequest::Filter(query) => items_filtered::filtered_panel(scene, query),
+        ItemsRequest::From(from) => window::window_panel(scene, from),
+        ItemsRequest::Filter(query) => filtered::filtered_panel(scene, query),
     };
     view! {
         {move || filter_row(scene, &asked.get())}
