@@ -3,9 +3,6 @@
 /// What an address asks: a page with a question, or with fields that were behind a link, stays as it is.
 pub const ASK: &str = "ask";
 
-/// Name of the cookie that tells the page after a form what was done.
-pub const DONE_COOKIE: &str = "milepost-done";
-
 /// The act that a form did before this page; the server provides it in context, where it was posted without scripts.
 #[derive(Clone, Debug)]
 pub struct DoneBefore(pub String);

@@ -10,9 +10,12 @@ use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::MetaTags;
 
-use super::plain_forms::{DONE_COOKIE, DoneBefore};
+use super::plain_forms::DoneBefore;
 use super::{App, clock, theme::Theme};
 use crate::protocol::SignInBy;
+
+/// Name of the cookie that tells the page after a form what was done.
+pub const DONE_COOKIE: &str = "milepost-done";
 
 /// Where the bootstrap tells that a page has failed.
 pub const FAULTS_PATH: &str = "/page-faults";

@@ -12,8 +12,8 @@ use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use time::Duration;
 
-use crate::app::plain_forms::{ASK, DONE_COOKIE};
-use crate::app::shell::OutsideSignIn;
+use crate::app::plain_forms::ASK;
+use crate::app::shell::{DONE_COOKIE, OutsideSignIn};
 use crate::protocol::{
     ApiError, BatchId, BatchQuery, ErrorCode, Json, NewBatch, Options, Overlap, RunWindow, ShareLink,
     TimeOfDay,

@@ -1,6 +1,6 @@
-//! Every item by position: a window on up to millions of rows, of which at most 40 are in the document.
+//! Every item by position: a window on up to millions of rows, of which at most 36 are in the document.
 //!
-//! Exactly the rows in the document are subscribed. Without scripts it is a page of 30 with links. Where one has scrolled to
+//! Exactly the rows in the document are subscribed. Without scripts it is a page of 24 with links. Where one has scrolled to
 //! is kept in the address, so that Back returns there. Heights are set
 //! through the CSSOM, never as attributes.
 
@@ -16,11 +16,11 @@ use crate::client::words;
 use crate::protocol::{ItemPage, ItemRow, Seq};
 
 /// Rows in the first HTML.
-const FIRST_ROWS: u64 = 30;
-/// Rows in the document while scrolling: the highest view shows 22, and half as many stand ready on both sides.
-const WINDOW_ROWS: u64 = 40;
+const FIRST_ROWS: u64 = 24;
+/// Rows in the document while scrolling: the highest view shows 22, and some stand ready on both sides.
+const WINDOW_ROWS: u64 = 36;
 /// The window moves in steps of so many rows, so that a scroll is not a subscription.
-const STEP_ROWS: u64 = 10;
+const STEP_ROWS: u64 = 6;
 /// Browsers cut elements higher than about 17 million pixels; beyond this, scrolling is scaled.
 const HEIGHT_PX_MAX: f64 = 8_000_000.0;
 
@@ -195,9 +195,9 @@ mod tests {
     fn few_rows_scroll_as_they_are() {
         let few = Geometry { total: 1_000, row_px: 32.0, view_px: 640.0 };
         assert!((few.height_px() - 32_000.0).abs() < 1e-6);
-        assert_eq!(few.window(0.0), (1, 40));
+        assert_eq!(few.window(0.0), (1, 36));
         let (from, to) = few.window(32_000.0 - 640.0);
-        assert_eq!((from, to), (961, 1_000));
+        assert_eq!((from, to), (965, 1_000));
         assert!((few.offset_px(3_200.0, 81) - 2_560.0).abs() < 1e-6);
     }
 
