@@ -1,6 +1,7 @@
-//! What time it is in the browser.
+//! What time it is: by the server's clock in its HTML, by the browser's once the page is alive.
 //!
-//! None until the page is alive, so that hydration sees what the server sent.
+//! The document says when it was made (`data-now`), and the browser begins with that: hydration draws the same relative
+//! times as the server did, and nothing moves when the first tick comes.
 
 use std::time::Duration;
 
@@ -13,13 +14,29 @@ use crate::protocol::Timestamp;
 /// One tick: a second is what people read.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The time by this browser's clock; none on the server and before the first tick.
+/// When the server makes this page; it provides it in context.
+#[derive(Clone, Copy, Debug)]
+pub struct RenderedAt(pub Timestamp);
+
+/// The attribute of the document that says so, in milliseconds since 1970.
+pub const RENDERED_AT: &str = "data-now";
+
+/// The time: when the page was made, then by this browser's clock.
 #[derive(Clone, Copy)]
 pub struct PageClock(pub ReadSignal<Option<Timestamp>>);
 
+/// When the server made this page.
+#[must_use]
+pub fn rendered_at() -> Option<Timestamp> {
+    if !cfg!(target_arch = "wasm32") {
+        return use_context::<RenderedAt>().map(|RenderedAt(at)| at);
+    }
+    document().document_element()?.get_attribute(RENDERED_AT)?.parse().ok().map(Timestamp)
+}
+
 /// Starts the clock for everything below.
 pub fn provide_clock() {
-    let (now, set_now) = signal(None);
+    let (now, set_now) = signal(rendered_at());
     provide_context(PageClock(now));
     Effect::new(move |_| {
         set_now.set(Some(browser_now()));
@@ -29,7 +46,7 @@ pub fn provide_clock() {
     });
 }
 
-/// The time now; none on the server and before the first tick. Tracks.
+/// The time now; none where no page has said when it was made. Tracks.
 #[must_use]
 pub fn now() -> Option<Timestamp> {
     use_context::<PageClock>().and_then(|clock| clock.0.get())

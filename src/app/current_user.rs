@@ -40,13 +40,18 @@ pub fn me() -> Option<Me> {
     use_context::<CurrentUser>().and_then(CurrentUser::get).and_then(Result::ok)
 }
 
-/// Whether to offer `act` on `batch` to `me`: what the state allows, to its owner and to admins.
+/// Whether `me` may act on `batch` at all: its owner and admins may.
 #[must_use]
-pub fn offers(me: Option<&Me>, batch: &Batch, act: BatchAct) -> bool {
-    let permitted = me.is_some_and(|me| match me.role {
+pub fn may_act(me: Option<&Me>, batch: &Batch) -> bool {
+    me.is_some_and(|me| match me.role {
         PersonRole::Viewer => false,
         PersonRole::Operator => me.name == batch.owner,
         PersonRole::Admin => true,
-    });
-    permitted && batch.state.on(act) == Move::Do
+    })
+}
+
+/// Whether to offer `act` on `batch` to `me`: what the state allows, to whoever may act.
+#[must_use]
+pub fn offers(me: Option<&Me>, batch: &Batch, act: BatchAct) -> bool {
+    may_act(me, batch) && batch.state.on(act) == Move::Do
 }

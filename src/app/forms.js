@@ -55,6 +55,8 @@ async function send(form, button) {
   if (theme) root.dataset.theme = theme;
   else delete root.dataset.theme;
   show(next);
+  const [before, done] = [document, page].map((one) => one.querySelector(".done-place"));
+  if (before && done) before.replaceWith(done);
 }
 
 let sending = false;

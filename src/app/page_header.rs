@@ -10,6 +10,7 @@ use leptos_router::hooks::{use_location, use_navigate};
 use super::actions::SetTheme;
 use super::components::{ConnectionChip, once_loaded};
 use super::current_user::me;
+use super::plain_forms::DoneBefore;
 use super::program_pages::has_program;
 use super::upload::{self, use_upload};
 use crate::client::words;
@@ -48,9 +49,18 @@ pub fn Header() -> impl IntoView {
                 {once_loaded(|| ().into_any(), || drop(me()), who)}
             </div>
         </header>
+        <div class="done-place" inner_html=done()></div>
         {has_program.then(|| view! { <DropAnywhere /> })}
     }
     .into_any()
+}
+
+/// What a form that was posted without scripts has done; with scripts, the page says it where it was done.
+fn done() -> String {
+    let words = use_context::<DoneBefore>().and_then(|DoneBefore(act)| words::done(&act));
+    words
+        .map(|words| format!("<p class=\"flash flash-done\" role=\"status\">{words}</p>"))
+        .unwrap_or_default()
 }
 
 /// The sign and the name.
@@ -80,7 +90,7 @@ fn shared() -> impl IntoView {
 fn who() -> impl IntoView {
     me().map(|me| {
         view! {
-            <details class="who">
+            <details class="who" name="menu">
                 <summary>{words::shown(&me.name)}</summary>
                 <div class="who-menu">
                     <p class="hint">{me.role.as_str()}</p>
@@ -116,7 +126,7 @@ fn ThemeSwitch() -> impl IntoView {
         }
     };
     view! {
-        <details class="theme">
+        <details class="theme" name="menu">
             <summary class="button-icon" title="Theme" aria-label="Theme">"◐"</summary>
             <div class="theme-menu">
                 {choice("light", "☀", "Light")} {choice("dark", "☾", "Dark")} {choice("", "◐", "As the system")}

@@ -4,26 +4,34 @@
 
 use std::sync::{Arc, LazyLock};
 
+use axum_extra::extract::CookieJar;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
+use leptos_axum::ResponseOptions;
 use leptos_meta::MetaTags;
 
-use super::{App, program_pages::has_program, theme::Theme};
+use super::plain_forms::DoneBefore;
+use super::{App, clock, program_pages::has_program, theme::Theme};
 use crate::protocol::SignInBy;
+
+/// Name of the cookie that tells the page after a form what was done.
+pub const DONE_COOKIE: &str = "milepost-done";
 
 /// Where the bootstrap tells that a page has failed.
 pub const FAULTS_PATH: &str = "/page-faults";
 
-/// A script without its comments and indents: it stands in the page.
-fn packed(script: &str) -> String {
-    let lines = script.lines().map(str::trim);
+/// Scripts without their comments and indents: they stand in the page.
+fn packed(scripts: &[&str]) -> String {
+    let lines = scripts.iter().flat_map(|script| script.lines()).map(str::trim);
     lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
+/// Sees to focus, menus and places on every page.
+const FOCUS: &str = include_str!("focus.js");
 /// Starts the program.
-static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(include_str!("bootstrap.js")));
+static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, include_str!("bootstrap.js")]));
 /// The script of pages without the program.
-static FORMS: LazyLock<String> = LazyLock::new(|| packed(include_str!("forms.js")));
+static FORMS: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, include_str!("forms.js")]));
 
 /// Addresses of what every page loads; the server provides them in context, with hashes in their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +88,16 @@ fn chosen_theme() -> Option<Theme> {
         .find_map(Theme::in_cookies)
 }
 
+/// What a form did before this page, which no other page says again.
+fn take_done() -> Option<String> {
+    let (parts, response) = (use_context::<http::request::Parts>()?, use_context::<ResponseOptions>()?);
+    let cookies = CookieJar::from_headers(&parts.headers);
+    let act = cookies.get(DONE_COOKIE).map(|cookie| cookie.value().to_owned())?;
+    let gone = http::HeaderValue::from_static("milepost-done=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax");
+    response.append_header(http::header::SET_COOKIE, gone);
+    Some(act)
+}
+
 /// The style: in the page, where the server has it at hand.
 fn style(assets: &Assets, nonce: Option<leptos::nonce::Nonce>) -> AnyView {
     match &assets.style {
@@ -115,9 +133,13 @@ pub fn shell() -> impl IntoView {
         shared.set_is_hydrating(false);
     }
     let scripts = if path_has_program { program(&assets, nonce.clone()) } else { forms(nonce.clone()) };
+    if let Some(act) = take_done() {
+        provide_context(DoneBefore(act));
+    }
+    let now = clock::rendered_at().map(|at| at.0.to_string());
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone()>
+        <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone() data-now=now>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />

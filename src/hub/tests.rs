@@ -60,6 +60,7 @@ fn batch(number: u64, state: BatchState, rev: Rev, audience: Audience) -> (Row, 
         rate_per_s: None,
         eta_ms: None,
         created_at: Timestamp(0),
+        start_at: None,
         started_at: None,
         finished_at: None,
     };

@@ -61,6 +61,8 @@ pub struct Batch {
     pub eta_ms: Option<(u64, u64)>,
     /// When it was submitted.
     pub created_at: Timestamp,
+    /// When it is to start, while it is `scheduled`; none otherwise.
+    pub start_at: Option<Timestamp>,
     /// When its first item was handed out.
     pub started_at: Option<Timestamp>,
     /// When its last item ended.
@@ -352,6 +354,7 @@ mod tests {
             rate_per_s: None,
             eta_ms: None,
             created_at: Timestamp(0),
+            start_at: None,
             started_at: None,
             finished_at: None,
         }

@@ -37,6 +37,7 @@ mod schema;
 pub mod share;
 pub mod sign_in_refusal;
 pub mod state;
+pub mod strip;
 pub mod task;
 pub mod text;
 pub mod time;
@@ -72,6 +73,7 @@ pub use schedule::{
 pub use share::{IssuedShareLink, NewShareLink, ShareLink, ShareLinkPage, SharedBatch};
 pub use sign_in_refusal::SignInRefusal;
 pub use state::{AttemptOutcome, BatchAct, BatchState, ItemState, Move};
+pub use strip::Strip;
 pub use task::{InputKind, Me, Node, NodePage, NodeState, PersonRole, Role, SlotWork, TaskInfo, TaskPage};
 pub use time::Timestamp;
 pub use topic::Topic;

@@ -43,6 +43,20 @@ pub enum BatchAct {
     Delete,
 }
 
+impl BatchAct {
+    /// Its word on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+            Self::Retry => "retry",
+            Self::Delete => "delete",
+        }
+    }
+}
+
 /// What an act does in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Move {

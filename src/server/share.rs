@@ -187,6 +187,7 @@ mod tests {
             rate_per_s: None,
             eta_ms: None,
             created_at: Timestamp(0),
+            start_at: None,
             started_at: None,
             finished_at: None,
         }

@@ -11,27 +11,28 @@ use crate::protocol::{ApiError, Batch, BatchAct, BatchId, FamilyId, ItemState};
 pub async fn act_on(batch: BatchId, act: BatchAct) -> Result<(), ApiError> {
     let (service, caller) = super::door::open().await?;
     service.act(&caller, batch, act).await?;
+    super::door::done(act.as_str()).await;
     if act == BatchAct::Delete {
         leptos_axum::redirect("/");
     }
     Ok(())
 }
 
-/// Runs failed items again: all, those of a family, or those in a state.
+/// Runs failed items again: all, those of a family, those in a state, or those that `seqs` lists with commas.
 #[server]
 pub async fn retry_items(
     batch: BatchId,
     family: Option<FamilyId>,
     state: Option<ItemState>,
     seq: Option<u64>,
+    seqs: Option<String>,
 ) -> Result<Batch, ApiError> {
     let (service, caller) = super::door::open().await?;
-    let request = crate::protocol::RetryRequest {
-        family,
-        seqs: seq.map(|seq| vec![seq]),
-        states: state.map(|state| vec![state]),
-    };
-    service.retry(&caller, batch, &request).await
+    let seqs = super::door::seqs(seq, seqs.as_deref())?;
+    let request = crate::protocol::RetryRequest { family, seqs, states: state.map(|state| vec![state]) };
+    let batch = service.retry(&caller, batch, &request).await?;
+    super::door::done(BatchAct::Retry.as_str()).await;
+    Ok(batch)
 }
 
 /// Name, concurrency, priority; an empty field changes nothing.
@@ -46,14 +47,19 @@ pub async fn patch_batch(
     let name = name.filter(|name| !name.trim().is_empty());
     let concurrency = super::door::number("Slots", concurrency)?;
     let priority = super::door::number("Priority", priority)?;
-    service.patch(&caller, batch, &crate::protocol::BatchPatch { name, concurrency, priority }).await
+    let patch = crate::protocol::BatchPatch { name, concurrency, priority };
+    let batch = service.patch(&caller, batch, &patch).await?;
+    super::door::done("change").await;
+    Ok(batch)
 }
 
 /// Stops a node from taking work.
 #[server]
 pub async fn drain_node(node: String) -> Result<(), ApiError> {
     let (service, caller) = super::door::open().await?;
-    service.drain_node(&caller, &node).await.map(drop)
+    service.drain_node(&caller, &node).await?;
+    super::door::done("drain").await;
+    Ok(())
 }
 
 /// Light, dark, or (empty) what the system says.

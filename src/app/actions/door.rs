@@ -12,7 +12,8 @@ use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use time::Duration;
 
-use crate::app::shell::OutsideSignIn;
+use crate::app::plain_forms::ASK;
+use crate::app::shell::{DONE_COOKIE, OutsideSignIn};
 use crate::protocol::{
     ApiError, BatchId, BatchQuery, ErrorCode, Json, NewBatch, Options, Overlap, RunWindow, ShareLink,
     TimeOfDay,
@@ -125,6 +126,37 @@ fn set_once(secret: &str, age: Duration) {
     }
 }
 
+/// Where a plain form was posted: leads back to where it came from, without the question that it answered, and has that
+/// page say that `act` was done.
+pub async fn done(act: &str) {
+    let Ok(headers) = leptos_axum::extract::<HeaderMap>().await else { return };
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    if !text(header::ACCEPT).is_some_and(|accept| accept.contains("text/html")) {
+        return;
+    }
+    let cookie = Cookie::build((DONE_COOKIE, act)).path("/").max_age(Duration::minutes(1));
+    let cookie = HeaderValue::from_str(&cookie.http_only(true).same_site(SameSite::Lax).build().to_string());
+    if let (Some(response), Ok(cookie)) = (use_context::<ResponseOptions>(), cookie) {
+        response.append_header(header::SET_COOKIE, cookie);
+    }
+    if let Some(back) = text(header::REFERER).and_then(answered) {
+        leptos_axum::redirect(&back);
+    }
+}
+
+/// `address` without its question.
+fn answered(address: &str) -> Option<String> {
+    let uri = address.parse::<axum::http::Uri>().ok()?;
+    let asks = |pair: &&str| pair.split_once('=').is_some_and(|(key, _value)| key == ASK);
+    let query = uri.query().filter(|query| query.split('&').any(|pair| asks(&pair)))?;
+    let kept: Vec<&str> = query.split('&').filter(|pair| !asks(pair)).collect();
+    if kept.is_empty() {
+        Some(uri.path().to_owned())
+    } else {
+        Some(format!("{}?{}", uri.path(), kept.join("&")))
+    }
+}
+
 /// A number in a form's field; none where it was left empty.
 ///
 /// # Errors
@@ -139,6 +171,20 @@ pub fn number<T: std::str::FromStr>(label: &str, text: Option<String>) -> Result
             })
         })
         .transpose()
+}
+
+/// Items by number: one, or several with commas between them; none where neither is given.
+///
+/// # Errors
+/// `malformed` for what is no number.
+pub fn seqs(one: Option<u64>, several: Option<&str>) -> Result<Option<Vec<u64>>, ApiError> {
+    let Some(several) = several.filter(|several| !several.is_empty()) else {
+        return Ok(one.map(|seq| vec![seq]));
+    };
+    let number = |text: &str| {
+        text.parse().map_err(|_form| ApiError::malformed(format!("seqs: expected numbers, not {text:?}.")))
+    };
+    several.split(',').map(number).collect::<Result<_, _>>().map(Some)
 }
 
 /// The batch that a person calls `12`, `#12` or by its id.
@@ -201,4 +247,21 @@ pub fn demonstration() -> (NewBatch, u64) {
     let params = r#"{"duration_ms":40,"jitter":0.9,"fail_rate":0.03,"steps":0}"#;
     let (name, params) = (Some("Demo".into()), Json::parse(params).ok());
     (NewBatch { task: "demo".into(), name, params, options: Options::default() }, DEMO_ITEMS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answered_question_leaves_the_address() {
+        for (address, back) in [
+            ("http://m.example/batches/1?ask=cancel", Some("/batches/1")),
+            ("http://m.example/?state=active&ask=cancel-3&q=a%20b", Some("/?state=active&q=a%20b")),
+            ("http://m.example/batches/1", None),
+            ("http://m.example/batches?x=y", None),
+        ] {
+            assert_eq!(answered(address).as_deref(), back, "{address}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use leptos::server_fn::codec::Json;
 use crate::protocol::{
     ApiError, Batch, BatchActEntry, BatchCounts, BatchId, BatchPage, BatchQuery, BatchSettings, FamilyPage,
     FolderList, ItemDetail, ItemPage, ItemQuery, Me, NodePage, ParentBatch, PulseBucket, RelatedBatches, Rev,
-    Seq, StripCell, TaskPage,
+    Seq, Strip, TaskPage,
 };
 
 /// Who is signed in.
@@ -129,9 +129,10 @@ pub async fn load_families(batch: BatchId) -> Result<FamilyPage, ApiError> {
 
 /// The strip.
 #[server(input = Json)]
-pub async fn load_strip(batch: BatchId) -> Result<(Rev, Vec<StripCell>), ApiError> {
+pub async fn load_strip(batch: BatchId) -> Result<Strip, ApiError> {
     let (service, caller) = super::door::open().await?;
-    service.strip(&caller, batch).await
+    let (rev, cells) = service.strip(&caller, batch).await?;
+    Ok(Strip { rev, cells })
 }
 
 /// The time buckets.

@@ -5,9 +5,7 @@
 use leptos::prelude::*;
 use leptos::server_fn::codec::Json;
 
-use crate::protocol::{
-    ApiError, BatchId, FamilyPage, ItemPage, Rev, Seq, ShareLinkPage, SharedBatch, StripCell,
-};
+use crate::protocol::{ApiError, BatchId, FamilyPage, ItemPage, Seq, ShareLinkPage, SharedBatch, Strip};
 
 /// What a link shows first; its absence is the page's.
 #[server(input = Json)]
@@ -20,9 +18,10 @@ pub async fn load_shared(secret: String) -> Result<SharedBatch, ApiError> {
 
 /// The strip.
 #[server(input = Json)]
-pub async fn load_shared_strip(secret: String) -> Result<(Rev, Vec<StripCell>), ApiError> {
+pub async fn load_shared_strip(secret: String) -> Result<Strip, ApiError> {
     let (service, caller, link) = super::door::shared(&secret).await?;
-    service.strip(&caller, link.batch).await
+    let (rev, cells) = service.strip(&caller, link.batch).await?;
+    Ok(Strip { rev, cells })
 }
 
 /// Families of failures, where the link shows what is in the batch.

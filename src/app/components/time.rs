@@ -1,6 +1,6 @@
-//! An instant: absolute from the server, relative once the page is alive.
+//! An instant: how long ago it was, with the absolute time in its title.
 //!
-//! Called everywhere a time is shown. What hydrates is the absolute text.
+//! Called everywhere a time is shown. The server says it by its own clock, and so does hydration; then it ticks.
 
 use leptos::prelude::*;
 

@@ -20,7 +20,7 @@
 //! use_window(batch, window: Signal<(Seq, Seq)>, initial: ItemPage) -> LiveRows<ItemRow>   follows the signal
 //! use_families(batch, initial: FamilyPage) -> LiveRows<Family>
 //! use_nodes(initial: Vec<Node>) -> LiveRows<Node>
-//! use_strip(batch, initial: (Rev, Vec<StripCell>)) -> LiveRows<StripCell>
+//! use_strip(batch, initial: Strip) -> LiveRows<StripCell>
 //! use_pulse(batch, initial: (Rev, Vec<PulseBucket>)) -> LiveRows<PulseBucket>
 //!   .order: Signal<Vec<R::Key>>  keys in order: for <For each=move || rows.order.get() key=|k| k.clone() ..>
 //!   .row(&key) -> Option<Signal<R>>        one row; changes when that row does, and only then

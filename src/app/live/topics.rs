@@ -13,7 +13,7 @@ use crate::client::fold::Listing;
 use crate::client::live_row::LiveRow;
 use crate::protocol::{
     Batch, BatchId, ErrorCode, Family, FamilyPage, ItemDetail, ItemLive, ItemPage, ItemRow, LogPart, Node,
-    PulseBucket, Rev, Seq, StripCell, Topic,
+    PulseBucket, Rev, Seq, Strip, StripCell, Topic,
 };
 
 /// One live row.
@@ -224,9 +224,8 @@ pub fn use_nodes(initial: Vec<Node>) -> LiveRows<Node> {
 
 /// The strip's cells.
 #[must_use]
-pub fn use_strip(batch: BatchId, initial: (Rev, Vec<StripCell>)) -> LiveRows<StripCell> {
-    let (rev, cells) = initial;
-    many(Topic::Strip(batch), rev, cells)
+pub fn use_strip(batch: BatchId, initial: Strip) -> LiveRows<StripCell> {
+    many(Topic::Strip(batch), initial.rev, initial.cells)
 }
 
 /// The time buckets.

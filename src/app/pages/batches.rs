@@ -8,14 +8,17 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 use leptos_router::params::ParamsMap;
 
-use super::batch_row::batch_row;
+use super::batch_row::{RowActs, active_row, finished_row};
 use super::title::{progress_icon, refreshes, titled};
-use crate::app::actions::{ActOn, RunDemo, load_batches, load_counts, load_tasks};
-use crate::app::components::{flash, live_trouble, panel};
+use crate::app::actions::{RunDemo, load_batches, load_counts, load_tasks};
+use crate::app::components::{asking, flash, live_trouble, panel};
 use crate::app::current_user::me;
 use crate::app::live::{LiveRows, use_listed_batches};
 use crate::client::words;
-use crate::protocol::{Batch, BatchCounts, BatchPage, BatchQuery, Me, TaskPage};
+use crate::protocol::{Batch, BatchCounts, BatchId, BatchPage, BatchQuery, Me, TaskPage};
+
+/// Batches on one page of the list.
+const ROWS: u32 = 50;
 
 /// What the URL asks for.
 fn asked(query: &ParamsMap) -> BatchQuery {
@@ -27,8 +30,13 @@ fn asked(query: &ParamsMap) -> BatchQuery {
         q: text("q"),
         parent: None,
         cursor: text("cursor"),
-        limit: None,
+        limit: Some(ROWS),
     }
+}
+
+/// True for the newest of all batches.
+fn is_plain(query: &BatchQuery) -> bool {
+    *query == BatchQuery { limit: query.limit, ..BatchQuery::default() }
 }
 
 /// The address of `query`, without its position.
@@ -51,7 +59,7 @@ pub fn BatchesPage() -> impl IntoView {
     let batches = Resource::new(move || query.get(), load_batches);
     let counts = Resource::new(|| (), |()| load_counts());
     let tasks = Resource::new(|| (), |()| load_tasks());
-    let act = ServerAction::<ActOn>::new();
+    let acts = RowActs { act: ServerAction::new(), retry: ServerAction::new() };
     let noticed = StoredValue::new(0);
     let refresh = Callback::new(move |newest: u64| {
         noticed.update_value(|noticed| *noticed = newest.max(*noticed));
@@ -59,19 +67,20 @@ pub fn BatchesPage() -> impl IntoView {
         counts.refetch();
     });
     view! {
-        <section class="page">
+        <section class="page page-wide">
             <header class="head">
                 <h1>"Batches"</h1>
                 <a class="button button-primary" href="/new">"+ New batch"</a>
             </header>
-            {move || flash(act.value().get().and_then(Result::err))}
+            {move || flash(acts.act.value().get().and_then(Result::err))}
+            {move || flash(acts.retry.value().get().and_then(Result::err))}
             <div class="filters">
                 {panel(counts, move |counts| filter_row(counts, query))}
                 {panel(tasks, move |tasks| search(&tasks, &query.get_untracked()))}
             </div>
             {panel(batches, move |page| {
                 let asked = query.get_untracked();
-                list(page, &asked, me(), act, UnseenNotice { noticed: noticed.get_value(), refresh })
+                list(page, &asked, me(), acts, UnseenNotice { noticed: noticed.get_value(), refresh })
             })}
         </section>
     }
@@ -110,7 +119,9 @@ fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
         .collect();
     let state = query.state.clone().map(|state| view! { <input type="hidden" name="state" value=state /> });
     view! {
-        <form class="search" method="get" action="/" role="search">
+        <a class="button only-moving" href=asking("search")>"Search"</a>
+        <button type="button" class="button only-narrow" popovertarget="search">"Search"</button>
+        <form class="search fold" id="search" popover="auto" method="get" action="/" role="search">
             {state}
             <input type="search" name="q" aria-label="Search by name or #number" placeholder="name or #number" value=query.q.clone().unwrap_or_default() />
             <select name="task" aria-label="Task">
@@ -124,15 +135,9 @@ fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
     .into_any()
 }
 
-fn list(
-    page: BatchPage,
-    query: &BatchQuery,
-    me: Option<Me>,
-    act: ServerAction<ActOn>,
-    news: UnseenNotice,
-) -> AnyView {
+fn list(page: BatchPage, query: &BatchQuery, me: Option<Me>, acts: RowActs, news: UnseenNotice) -> AnyView {
     let running = page.batches.iter().any(|batch| !batch.state.is_finished());
-    let plain = *query == BatchQuery::default();
+    let plain = is_plain(query);
     if page.batches.is_empty() {
         return if plain { empty(news) } else { nothing_found(query, news) };
     }
@@ -142,20 +147,57 @@ fn list(
         view! { <a class="button" href=format!("{base}{joint}cursor={cursor}")>"Older"</a> }
     });
     let newest = query.cursor.is_some().then(|| view! { <a class="button" href=address(query)>"Newest"</a> });
+    let (finished, active): (Vec<_>, Vec<_>) =
+        page.batches.iter().partition(|batch| batch.state.is_finished());
+    let (finished, active) = (ids(&finished), ids(&active));
     let rows = use_listed_batches(page.batches, news.belongs(query));
-    let row = move |id| rows.row(&id).map(|batch| batch_row(batch, me.as_ref(), act));
+    let me = StoredValue::new(me);
     titled(move || list_title(&rows.list()));
     progress_icon(move || list_part(&rows.list()));
     view! {
         {refreshes(running)}
         {unseen_chip(rows, news)}
         {live_trouble(rows)}
-        <ol class="rows" aria-label="Batches">
-            <For each=move || rows.order.get() key=|id| *id children=row />
-        </ol>
+        {group("Active", active_row, me, acts, rows, active)}
+        {group("Finished", finished_row, me, acts, rows, finished)}
         <nav class="pager" aria-label="Pages of the list">{newest}{older}</nav>
     }
     .into_any()
+}
+
+fn ids(batches: &[&Batch]) -> Vec<BatchId> {
+    batches.iter().map(|batch| batch.id).collect()
+}
+
+/// The batches `ids`, which were under way when the list was read, or had ended; nothing where there are none.
+fn group(
+    title: &'static str,
+    row: fn(Signal<Batch>, Option<&Me>, RowActs) -> AnyView,
+    me: StoredValue<Option<Me>>,
+    acts: RowActs,
+    rows: LiveRows<Batch>,
+    ids: Vec<BatchId>,
+) -> Option<AnyView> {
+    if ids.is_empty() {
+        return None;
+    }
+    let shown = move || {
+        let listed = rows.order.get();
+        ids.iter().filter(|id| listed.contains(id)).copied().collect::<Vec<_>>()
+    };
+    let row = move |id| rows.row(&id).map(|batch| me.with_value(|me| row(batch, me.as_ref(), acts)));
+    let class = format!("rows rows-{}", title.to_lowercase());
+    Some(
+        view! {
+            <section class="group">
+                <h2>{title}</h2>
+                <ol class=class aria-label=format!("{title} batches")>
+                    <For each=shown key=|id| *id children=row />
+                </ol>
+            </section>
+        }
+        .into_any(),
+    )
 }
 
 /// The tab carries the progress of what runs.

@@ -81,10 +81,8 @@ fn show(secret: String, shared: SharedBatch) -> AnyView {
             <span class="percent">{move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())))}</span>
             <ProgressBar batch=batch />
         </div>
-        <div class="batch-numbers">
-            <p class="numbers">{numbers(batch)}</p>
-            <p class="outlook">{move || batch.with(outlook)}</p>
-        </div>
+        <p class=move || format!("numbers {}", batch.with(words::digits))>{numbers(batch)}</p>
+        <p class="outlook">{move || batch.with(outlook)}</p>
         {strip_of(id, batch, strip, None)}
         {if payloads {
             contents(id, secret)
@@ -174,11 +172,8 @@ fn lines(page: ItemPage) -> AnyView {
         let href = format!("{here}?after={after}");
         view! { <a class="button" href=href>"Next"</a> }
     });
-    let rows: Vec<_> = page
-        .items
-        .into_iter()
-        .map(|row| item_line(None, row.seq, Memo::new(move |_| Some(row.clone()))))
-        .collect();
+    let rows: Vec<_> =
+        page.items.into_iter().map(|row| item_line(None, row.seq, move || Some(row.clone()), None)).collect();
     view! {
         <div class="lines" role="table" aria-label="Items">{head_line()} {rows}</div>
         <nav class="pager" aria-label="Pages of items">{next}</nav>

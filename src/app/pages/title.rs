@@ -1,11 +1,13 @@
 //! What the tab says, and the refresh of pages whose scripts do not run.
 //!
-//! The refresh is inside `noscript`, and is there only while something shown is unfinished.
+//! The refresh is inside `noscript`, and is there only while something shown is unfinished and nobody is asked anything.
 
 use leptos::prelude::*;
 use leptos::text_prop::TextProp;
 use leptos_meta::{Title, TitleProps};
+use leptos_router::hooks::use_query_map;
 
+use crate::app::plain_forms::ASK;
 use crate::client::words;
 
 /// Without scripts a page with running work refreshes itself at this pace.
@@ -30,9 +32,13 @@ pub fn titled(text: impl Fn() -> String + Send + Sync + 'static) {
     }
 }
 
-/// Lets a page without scripts refresh itself, where `running`.
+/// Lets a page without scripts refresh itself, where `running`: but not while a question stands on it, or fields to be
+/// filled in. Those of a page that refreshes itself are behind links with `ask` (`only-moving`).
 pub fn refreshes(running: bool) -> Option<impl IntoView> {
-    running.then(|| view! { <noscript inner_html=REFRESH></noscript> })
+    let holds = use_query_map().with_untracked(|query| {
+        query.get(ASK).is_some() || query.get("tab").is_some_and(|tab| tab == "settings")
+    });
+    (running && !holds).then(|| view! { <noscript class="refreshes" inner_html=REFRESH></noscript> })
 }
 
 /// Lets the tab's icon carry how far the work is (in per mille); none shows the plain one. In the browser only.

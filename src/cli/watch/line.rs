@@ -221,6 +221,7 @@ pub(super) mod tests {
             rate_per_s: None,
             eta_ms: None,
             created_at: Timestamp(0),
+            start_at: None,
             started_at: Some(Timestamp(1_000)),
             finished_at: None,
         }

@@ -45,6 +45,7 @@ fn batch(succeeded: u64, rev: Rev) -> Batch {
         rate_per_s: Some(41.2),
         eta_ms: Some((870_000, 1_140_000)),
         created_at: Timestamp(1_769_852_460_123),
+        start_at: None,
         started_at: Some(Timestamp(1_769_852_461_000)),
         finished_at: None,
     }

@@ -2,6 +2,8 @@
 //!
 //! Every page leaves with a nonce of its own.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -13,14 +15,20 @@ use http_body_util::BodyExt as _;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
+use crate::app::clock::RenderedAt;
 use crate::app::shell::{Assets, OutsideSignIn, shell};
-use crate::protocol::SignInBy;
+use crate::protocol::{SignInBy, Timestamp};
 use crate::server::assets;
 use crate::server::gate::page_policy;
 use crate::server::state::AppState;
 use crate::service::Service;
+
+/// Pages are a third smaller than at the level of what streams, at the same cost: 2.4 ms against 2.0 for a page of 93 kB.
+const PAGE_QUALITY: i32 = 6;
 
 /// The app's pages and server functions.
 pub fn router(state: &AppState) -> Router<AppState> {
@@ -29,6 +37,7 @@ pub fn router(state: &AppState) -> Router<AppState> {
         .leptos_routes_with_context(state, routes, context(state), shell)
         .layer(from_fn_with_state(state.clone(), from_own_pages))
         .layer(map_response(without_nul))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Precise(PAGE_QUALITY)))
 }
 
 /// A form that is posted without scripts is answered with a redirect to its `Referer`: to a page of this installation
@@ -84,11 +93,18 @@ fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         provide_context(service.clone());
         provide_context(addresses.clone());
         provide_context(outside.clone());
+        provide_context(RenderedAt(now()));
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
             let policy = HeaderValue::from_str(&page_policy(&nonce)).expect("a nonce is plain ASCII");
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
         }
     }
+}
+
+/// The time by this machine's clock: what pages say is relative to it.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// How people may come in from outside.

@@ -126,6 +126,7 @@ impl BatchRecord {
             rate_per_s,
             eta_ms,
             created_at: self.created_at,
+            start_at: self.options.start_at.filter(|_at| self.state == BatchState::Scheduled),
             started_at: self.started_at,
             finished_at: self.finished_at,
         }

@@ -16,34 +16,27 @@ use crate::protocol::{BatchAct, Family, FamilyPage};
 
 /// Samples linked in a row.
 const SAMPLES_SHOWN: usize = 3;
-/// Families shown above the items; the rest is a link.
-const BRIEF_FAMILIES: usize = 3;
 
 /// The panel.
 pub fn families_panel(scene: Scene) -> AnyView {
     let families = Resource::new(move || scene.id, load_families);
-    panel(families, move |page| list(scene, page, usize::MAX))
+    panel(families, move |page| list(scene, page, FamiliesShown::All))
 }
 
-/// The first few families, above the items, while there are failures and no filter.
+/// One line above the items, while there is no filter: the first family of which something has failed. Its place is there
+/// before anything has, so that nothing moves when it does.
 pub fn families_brief(scene: Scene) -> AnyView {
     let query = use_query_map();
-    // Once there were failures the section stays, also while a retry takes the last one away.
-    let failed = Memo::new(move |before: Option<&bool>| {
-        before.copied().unwrap_or(false) || scene.batch.with(|batch| batch.failed > 0)
-    });
     let shown = Memo::new(move |_| {
         let filtered = ["state", "family", "q"];
-        let plain =
-            query.with(|query| filtered.iter().all(|key| query.get(key).is_none_or(|text| text.is_empty())));
-        plain && failed.get()
+        query.with(|query| filtered.iter().all(|key| query.get(key).is_none_or(|text| text.is_empty())))
     });
     view! {
         <Show when=move || shown.get()>
             <section class="brief" aria-label="Failures">
                 {
                     let families = Resource::new(move || scene.id, load_families);
-                    panel(families, move |page| list(scene, page, BRIEF_FAMILIES))
+                    panel(families, move |page| list(scene, page, FamiliesShown::First))
                 }
             </section>
         </Show>
@@ -51,16 +44,30 @@ pub fn families_brief(scene: Scene) -> AnyView {
     .into_any()
 }
 
-fn list(scene: Scene, page: FamilyPage, shown_max: usize) -> AnyView {
+/// Which families a list shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FamiliesShown {
+    All,
+    /// The first of which something has failed; the rest is a link.
+    First,
+}
+
+fn list(scene: Scene, page: FamilyPage, which: FamiliesShown) -> AnyView {
     let rows = use_families(scene.id, page);
     Effect::new(move |_| {
         let counts = rows.list().into_iter().map(|family| (family.id, family.count)).collect();
         scene.families.set(counts);
     });
-    let shown = move || rows.order.with(|order| order.iter().take(shown_max).cloned().collect::<Vec<_>>());
+    let shown = Memo::new(move |_| match which {
+        FamiliesShown::All => rows.order.get(),
+        FamiliesShown::First => {
+            let failed = rows.list().into_iter().find(|family| family.count > 0);
+            failed.map(|family| family.id).into_iter().collect()
+        }
+    });
     let all = move || {
-        let count = rows.order.with(Vec::len);
-        (count > shown_max).then(|| {
+        let count = rows.list().iter().filter(|family| family.count > 0).count();
+        (which == FamiliesShown::First && count > 1).then(|| {
             let words = format!("All {}", words::counted(count as u64, "family"));
             view! { <a href=format!("/batches/{}?tab=failures", scene.id)>{words}</a> }
         })
@@ -72,11 +79,11 @@ fn list(scene: Scene, page: FamilyPage, shown_max: usize) -> AnyView {
         </Show>
         {live_trouble(rows)}
         <ul class="families">
-            <For each=shown key=Clone::clone let:id>
+            <For each=move || shown.get() key=Clone::clone let:id>
                 {rows.row(&id).map(|family| row(scene, family))}
             </For>
         </ul>
-        <p class="hint">{all}</p>
+        <p class="hint families-all">{all}</p>
     }
     .into_any()
 }

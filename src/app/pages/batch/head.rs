@@ -7,10 +7,10 @@ use leptos::prelude::*;
 
 use super::{Scene, pace, results};
 use crate::app::clock;
-use crate::app::components::{Confirm, ProgressBar, When, batch_badge};
-use crate::app::current_user::offers;
+use crate::app::components::{Confirm, ProgressBar, When, batch_badge, steady_button};
+use crate::app::current_user::may_act;
 use crate::client::words;
-use crate::protocol::{Batch, BatchAct, BatchState, ItemState, Timestamp};
+use crate::protocol::{Batch, BatchAct, BatchState, ItemState, Move, Timestamp};
 
 /// Running without an end for so long is said.
 const STALLED_AFTER_MS: u64 = 20_000;
@@ -20,33 +20,46 @@ pub fn head(scene: Scene) -> impl IntoView {
     let batch = scene.batch;
     let fixed = batch.get_untracked();
     let href = format!("/batches/{}?state=", scene.id);
-    let started = Memo::new(move |_| batch.with(|batch| batch.started_at));
-    let finished = Memo::new(move |_| batch.with(|batch| batch.finished_at));
+    let digits = Memo::new(move |_| batch.with(words::digits));
     view! {
-        <header class="head batch-head">
-            <div class="batch-title">
+        <div class=move || format!("batch-live {}", digits.get())>
+            <header class="head batch-head">
                 <h1><span class="row-number">{format!("#{}", fixed.number)}</span> " " {move || batch.with(|batch| words::name(&batch.name))}</h1>
-                <p class="hint">
-                    {batch_badge(batch)} " " {words::shown(&fixed.task)} " · " {words::shown(&fixed.owner)} " · submitted "
-                    <When at=fixed.created_at />
-                    {move || started.get().map(|at| view! { " · started " <When at=at /> })}
-                    {move || finished.get().map(|at| view! { " · ended " <When at=at /> })}
+                <div class="acts">{acts(scene)}</div>
+                <p class="hint batch-meta">
+                    {batch_badge(batch)}
+                    <span>{words::shown(&fixed.task)} " · " {words::shown(&fixed.owner)}</span>
+                    {stages(batch)}
                 </p>
                 {results::related(scene)}
+            </header>
+            <div class="batch-bar">
+                <span class="percent">{move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())))}</span>
+                <ProgressBar batch=batch filter_href=href.clone() />
             </div>
-            <div class="acts">{acts(scene)}</div>
-        </header>
-        <div class="batch-bar">
-            <span class="percent">{move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())))}</span>
-            <ProgressBar batch=batch filter_href=href.clone() />
-        </div>
-        <div class="batch-numbers">
             <p class="numbers">{numbers(batch, &href)}</p>
-            <p class="outlook">
-                <span class="pace">{move || batch.with(rate)}</span> " " {outlook(batch)}
-            </p>
+            <div class="batch-outlook">
+                <p class="outlook">
+                    <span class="pace">{move || batch.with(rate)}</span> " " {outlook(batch)}
+                </p>
+                {pace::pace(scene)}
+            </div>
         </div>
-        {pace::pace(scene)}
+    }
+}
+
+/// When it was submitted, started and ended; where there is little room, the last of these.
+fn stages(batch: Signal<Batch>) -> impl IntoView {
+    let created = batch.with_untracked(|batch| batch.created_at);
+    let started = Memo::new(move |_| batch.with(|batch| batch.started_at));
+    let finished = Memo::new(move |_| batch.with(|batch| batch.finished_at));
+    let stage = |word: &'static str, at: Timestamp| {
+        view! { <span class="stage">{word} " " <When at=at /></span> }
+    };
+    view! {
+        {stage("submitted", created)}
+        {move || started.get().map(|at| stage("started", at))}
+        {move || finished.get().map(|at| stage("ended", at))}
     }
 }
 
@@ -100,75 +113,120 @@ fn outlook(batch: Signal<Batch>) -> impl IntoView {
         (runs && ms >= STALLED_AFTER_MS).then(|| format!("stalled {} s", ms / 1_000))
     });
     let words = Memo::new(move |_| batch.with(words::outlook));
-    let ground = Memo::new(move |_| {
-        batch.with(|batch| {
-            (batch.eta_ms.is_some() && batch.running > 0).then(|| format!(" ({} running)", batch.running))
-        })
-    });
+    let ground = Memo::new(move |_| batch.with(words::ground));
     view! {
         <span class="eta">{move || stalled.get().unwrap_or_else(|| words.get())}</span>
-        <span class="hint">{move || ground.get()}</span>
+        " "
+        <span class="hint">{move || ground.get().map(|ground| format!("({ground})"))}</span>
     }
 }
 
+/// The acts, each in its place whatever the batch does: what cannot be done now says why.
 fn acts(scene: Scene) -> impl IntoView {
-    let offered = Memo::new(move |_| {
-        let all = [BatchAct::Pause, BatchAct::Resume, BatchAct::Cancel, BatchAct::Retry, BatchAct::Delete];
-        scene.me.with_value(|me| all.map(|one| scene.batch.with(|batch| offers(me.as_ref(), batch, one))))
-    });
-    let failed = Memo::new(move |_| scene.batch.with(|batch| batch.failed));
-    let cancelled = Memo::new(move |_| scene.batch.with(|batch| batch.cancelled));
-    let items = |count: u64| words::counted(count, "item");
-    let open = move || scene.batch.with(|batch| items(batch.total - batch.ended()));
-    let all = move || scene.batch.with(|batch| items(batch.total));
-    let to_cancel = Signal::derive(move || format!("Cancel {}", open()));
-    let to_delete = Signal::derive(move || format!("Delete {} and their results", all()));
-    move || {
-        let [pause, resume, cancel, retry, delete] = offered.get();
-        view! {
-            {pause.then(|| act_form(scene, "pause", "button", Signal::stored("Pause".into())))}
-            {resume.then(|| act_form(scene, "resume", "button button-primary", Signal::stored("Resume".into())))}
-            {move || (retry && failed.get() > 0).then(|| {
-                retry_form(scene, ItemState::Failed, move || format!("Retry {} failed", words::thousands(failed.get())))
-            })}
-            {move || (retry && cancelled.get() > 0).then(|| {
-                retry_form(scene, ItemState::Cancelled, move || format!("Run {} cancelled", words::thousands(cancelled.get())))
-            })}
-            {results::menu(scene)}
-            {cancel.then(|| view! {
-                <Confirm label=Signal::stored("Cancel".to_owned()) warning=Signal::stored("What runs is stopped. What has ended stays as it is.".to_owned())>
-                    {act_form(scene, "cancel", "button button-danger", to_cancel)}
-                </Confirm>
-            })}
-            {delete.then(|| view! {
-                <Confirm label=Signal::stored("Delete".to_owned()) warning=Signal::stored("This cannot be undone.".to_owned())>
-                    {act_form(scene, "delete", "button button-danger", to_delete)}
-                </Confirm>
-            })}
-        }
+    let batch = scene.batch;
+    let may = scene.me.with_value(|me| batch.with_untracked(|batch| may_act(me.as_ref(), batch)));
+    let finished = Memo::new(move |_| batch.with(|batch| batch.state.is_finished()));
+    view! {
+        {may.then(|| run_cancelled(scene))}
+        {may.then(|| toggle(scene))}
+        {may.then(|| retry_failed(scene))}
+        {results::menu(scene)}
+        {may.then(|| view! {
+            <span class="act-end">{move || if finished.get() { delete(scene).into_any() } else { cancel(scene).into_any() }}</span>
+        })}
     }
 }
 
-fn act_form(scene: Scene, word: &'static str, class: &'static str, label: Signal<String>) -> impl IntoView {
+/// Pause or resume: one button, so that the focus stays on it.
+fn toggle(scene: Scene) -> impl IntoView {
+    let state = move || scene.batch.with(|batch| batch.state);
+    let resumes = move || state() == BatchState::Paused;
+    let act = move || if resumes() { "resume" } else { "pause" };
+    let label = Signal::derive(move || if resumes() { "Resume" } else { "Pause" }.to_owned());
+    let reason = Signal::derive(move || match state() {
+        state if state.is_finished() => "It has ended.".to_owned(),
+        state if resumes() || state.on(BatchAct::Pause) == Move::Do => String::new(),
+        _ => "It cannot be paused now.".to_owned(),
+    });
     view! {
         <ActionForm action=scene.act>
             <input type="hidden" name="batch" value=scene.id.to_string() />
-            <input type="hidden" name="act" value=word />
-            <button class=class>{move || label.get()}</button>
+            <input type="hidden" name="act" value=act />
+            {steady_button("button act-toggle", reason, label)}
         </ActionForm>
     }
 }
 
-fn retry_form(
-    scene: Scene,
-    state: ItemState,
-    label: impl Fn() -> String + Send + Sync + 'static,
-) -> impl IntoView {
+fn retry_failed(scene: Scene) -> impl IntoView {
+    let reason = Signal::derive(move || {
+        let (allowed, failed) =
+            scene.batch.with(|batch| (batch.state.on(BatchAct::Retry) == Move::Do, batch.failed));
+        match (allowed, failed) {
+            (false, _) => "It cannot be retried now.".to_owned(),
+            (true, 0) => "Nothing has failed.".to_owned(),
+            (true, _) => String::new(),
+        }
+    });
+    let label = Signal::derive(move || {
+        scene.batch.with(|batch| format!("Retry {} failed", words::thousands(batch.failed)))
+    });
     view! {
         <ActionForm action=scene.retry>
             <input type="hidden" name="batch" value=scene.id.to_string() />
-            <input type="hidden" name="state" value=state.as_str() />
-            <button class="button">{label}</button>
+            <input type="hidden" name="state" value="failed" />
+            {steady_button("button act-retry", reason, label)}
         </ActionForm>
+    }
+}
+
+/// First of all, where it grows into free room: it is there only after a cancel.
+fn run_cancelled(scene: Scene) -> impl IntoView {
+    let cancelled = Memo::new(move |_| {
+        scene
+            .batch
+            .with(|batch| if batch.state.on(BatchAct::Retry) == Move::Do { batch.cancelled } else { 0 })
+    });
+    move || {
+        (cancelled.get() > 0).then(|| {
+            view! {
+                <ActionForm action=scene.retry attr:class="act-first">
+                    <input type="hidden" name="batch" value=scene.id.to_string() />
+                    <input type="hidden" name="state" value="cancelled" />
+                    <button class="button">{move || format!("Run {} cancelled", words::thousands(cancelled.get()))}</button>
+                </ActionForm>
+            }
+        })
+    }
+}
+
+fn cancel(scene: Scene) -> impl IntoView {
+    let open = Signal::derive(move || {
+        scene.batch.with(|batch| format!("Cancel {}", words::counted(batch.total - batch.ended(), "item")))
+    });
+    question(scene, "cancel", "Cancel", "What runs is stopped. What has ended stays as it is.", open)
+}
+
+fn delete(scene: Scene) -> impl IntoView {
+    let all = Signal::derive(move || {
+        scene.batch.with(|batch| format!("Delete {} and their results", words::counted(batch.total, "item")))
+    });
+    question(scene, "delete", "Delete", "This cannot be undone.", all)
+}
+
+fn question(
+    scene: Scene,
+    act: &'static str,
+    label: &'static str,
+    warning: &'static str,
+    sure: Signal<String>,
+) -> impl IntoView {
+    view! {
+        <Confirm label=Signal::stored(label.to_owned()) warning=Signal::stored(warning.to_owned()) ask=act>
+            <ActionForm action=scene.act>
+                <input type="hidden" name="batch" value=scene.id.to_string() />
+                <input type="hidden" name="act" value=act />
+                <button class="button button-danger">{move || sure.get()}</button>
+            </ActionForm>
+        </Confirm>
     }
 }

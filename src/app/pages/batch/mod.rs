@@ -2,22 +2,22 @@
 //!
 //! ```text
 //! head      name, acts, bar, numbers, outlook      families  failures by cause, with retry
-//! items     every item, windowed or filtered
+//! items     every item, windowed or filtered, and what was chosen of them
 //! settings  parameters, options, name, concurrency files     results and what items left
 //! away      what happened while nobody looked      pace      how many slots at once, live
+//! answer    what an act has done, with undo
 //! results   downloads, failed rows to mend, and the batches that came of it
 //! share_links  links that show the batch to whoever has them
 //! ```
 //!
 //! The batch is read once and live from then on; each panel fails alone.
 
+mod answer;
 mod away;
 mod families;
 mod files;
 mod head;
 mod items;
-mod items_filtered;
-mod items_window;
 mod pace;
 mod results;
 mod settings;
@@ -132,6 +132,7 @@ fn scene(
         </Show>
         {refused}
         {away::away(scene)}
+        {answer::answer(scene)}
         {head::head(scene)}
         {chart_panel(scene)}
         {strip_panel(scene)}
@@ -178,15 +179,16 @@ fn tabs(scene: Scene) -> impl IntoView {
             }
             _ => None,
         };
+        let counts = matches!(name, "items" | "failures");
         let current = move || (chosen.get() == name).then_some("page");
         view! {
             <a class="tab" href=format!("/batches/{}?tab={name}", scene.id) aria-current=current>
-                {title} " " <span class="count">{count}</span>
+                {title} " " {counts.then(|| view! { <span class="count">{count}</span> })}
             </a>
         }
     });
     view! {
-        <nav class="tabs" aria-label="Parts of the batch">{links.into_iter().collect::<Vec<_>>()}</nav>
+        <nav class=move || format!("tabs {}", scene.batch.with(words::digits)) aria-label="Parts of the batch">{links.into_iter().collect::<Vec<_>>()}</nav>
         {move || match chosen.get() {
             "failures" => families::families_panel(scene),
             "files" => files::files_panel(scene),

@@ -16,13 +16,17 @@ use crate::protocol::BatchSettings;
 pub fn pace(scene: Scene) -> impl IntoView {
     let runs = Memo::new(move |_| scene.batch.with(|batch| !batch.state.is_finished()));
     let may = settings::may_change(scene);
+    // Of a batch that ends while it is looked at, the place stays.
+    let place = if may && runs.get_untracked() { "pace-place" } else { "" };
     view! {
+        <div class=place>
         <Show when=move || runs.get() && may>
             {
                 let settings = Resource::new(move || scene.patch.version().get(), move |_| load_settings(scene.id));
                 panel(settings, move |settings| slider(scene, &settings))
             }
         </Show>
+        </div>
     }
 }
 

@@ -33,7 +33,7 @@ pub fn menu(scene: Scene) -> impl IntoView {
         view! { <a class="button button-quiet" href=address(scene.id, query) rel="external" download="">{title}</a> }
     };
     view! {
-        <details class="confirm menu">
+        <details class="confirm menu" name="menu">
             <summary class="button">"Results"</summary>
             <div class="confirm-body">
                 {SHAPES.map(link).into_iter().collect::<Vec<_>>()}

@@ -9,8 +9,9 @@ use super::Scene;
 use super::share_links::share_panel;
 use crate::app::actions::load_settings;
 use crate::app::components::{acts_list, empty_panel, panel, timing_fields};
+use crate::app::current_user::may_act;
 use crate::client::words;
-use crate::protocol::{BatchSettings, Me, Options, PersonRole};
+use crate::protocol::{BatchSettings, Options, PersonRole};
 
 /// The panel.
 pub fn settings_panel(scene: Scene) -> AnyView {
@@ -89,14 +90,7 @@ fn options(options: &Options, slots: u32) -> Vec<(&'static str, String)> {
 
 /// True where the person may change how this batch is run.
 pub fn may_change(scene: Scene) -> bool {
-    let owner = scene.batch.with_untracked(|batch| batch.owner.clone());
-    scene.me.with_value(|me| {
-        me.as_ref().is_some_and(|Me { name, role }| match role {
-            PersonRole::Viewer => false,
-            PersonRole::Operator => *name == owner,
-            PersonRole::Admin => true,
-        })
-    })
+    scene.me.with_value(|me| scene.batch.with_untracked(|batch| may_act(me.as_ref(), batch)))
 }
 
 fn change(scene: Scene, settings: &BatchSettings) -> impl IntoView + use<> {

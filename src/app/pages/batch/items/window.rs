@@ -1,24 +1,26 @@
-//! Every item by position: a window on up to millions of rows, of which at most 60 are in the document.
+//! Every item by position: a window on up to millions of rows, of which at most 36 are in the document.
 //!
-//! Exactly the rows in the document are subscribed. Without scripts it is a page of 100 with links. Heights are set
+//! Exactly the rows in the document are subscribed. Without scripts it is a page of 24 with links. Where one has scrolled to
+//! is kept in the address, so that Back returns there. Heights are set
 //! through the CSSOM, never as attributes.
 
 use leptos::html::Div;
 use leptos::prelude::*;
 
-use super::Scene;
+use super::chosen;
 use crate::app::actions::load_window;
-use crate::app::components::{head_line, item_address, item_line, live_trouble, panel};
-use crate::app::live::use_window;
+use crate::app::components::{Chosen, head_line, item_address, item_line, live_trouble, panel};
+use crate::app::live::{LiveRows, use_window};
+use crate::app::pages::batch::Scene;
 use crate::client::words;
-use crate::protocol::{ItemPage, Seq};
+use crate::protocol::{ItemPage, ItemRow, Seq};
 
 /// Rows in the first HTML.
-const FIRST_ROWS: u64 = 100;
-/// Rows in the document while scrolling: two screens.
-const WINDOW_ROWS: u64 = 60;
+const FIRST_ROWS: u64 = 24;
+/// Rows in the document while scrolling: the highest view shows 22, and some stand ready on both sides.
+const WINDOW_ROWS: u64 = 36;
 /// The window moves in steps of so many rows, so that a scroll is not a subscription.
-const STEP_ROWS: u64 = 20;
+const STEP_ROWS: u64 = 6;
 /// Browsers cut elements higher than about 17 million pixels; beyond this, scrolling is scaled.
 const HEIGHT_PX_MAX: f64 = 8_000_000.0;
 
@@ -125,19 +127,15 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
         place();
         true
     });
+    let chosen = chosen::may_choose(scene).then(Chosen::none);
     let seqs = Memo::new(move |_| {
         let (from, to) = window.get();
         (from..=to.min(total.get())).collect::<Vec<_>>()
     });
-    let row = move |seq: Seq| {
-        let row = Memo::new(move |_| {
-            rows.order.track();
-            rows.row(&seq).map(|row| row.get())
-        });
-        item_line(Some(item_address(scene.id, seq)), seq, row)
-    };
+    let row = move |seq: Seq| line(scene, rows, chosen, seq);
     view! {
         {live_trouble(rows)}
+        {chosen.map(|chosen| chosen::bar(scene, chosen))}
         <div class="lines" role="table" aria-label="Items" aria-rowcount=move || total.get()>
             {head_line()}
             <div class="lines-scroller" class:lines-alive=move || alive.get() node_ref=scroller tabindex="0" role="rowgroup" aria-label="Items by position" on:scroll=move |_| place()>
@@ -152,6 +150,15 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
         <Show when=move || !alive.get()>{pages(scene, from, total)}</Show>
     }
     .into_any()
+}
+
+/// One item of the window.
+fn line(scene: Scene, rows: LiveRows<ItemRow>, chosen: Option<Chosen>, seq: Seq) -> AnyView {
+    let row = move || {
+        rows.order.track();
+        rows.row(&seq).map(|row| row.get())
+    };
+    item_line(Some(item_address(scene.id, seq)), seq, row, chosen)
 }
 
 /// How high rows and view are now; none before the first frame.
@@ -188,9 +195,9 @@ mod tests {
     fn few_rows_scroll_as_they_are() {
         let few = Geometry { total: 1_000, row_px: 32.0, view_px: 640.0 };
         assert!((few.height_px() - 32_000.0).abs() < 1e-6);
-        assert_eq!(few.window(0.0), (1, 60));
+        assert_eq!(few.window(0.0), (1, 36));
         let (from, to) = few.window(32_000.0 - 640.0);
-        assert_eq!((from, to), (941, 1_000));
+        assert_eq!((from, to), (965, 1_000));
         assert!((few.offset_px(3_200.0, 81) - 2_560.0).abs() < 1e-6);
     }
 

@@ -1,36 +1,26 @@
-//! The strip: the whole batch as at most 1,024 cells; a click goes to a cell's stretch.
-//!
-//! One path per look, whatever the number of cells: a page of a million items stays a few kilobytes. Rows come for
-//! cells in which something has ended; the others are drawn from the total.
+//! The cells of a strip: what is in each, how it is drawn, and how keys lead from one to the next.
 
-use leptos::ev::MouseEvent;
-use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::use_navigate;
-
-use super::panel::{live_trouble, panel};
-use crate::app::live::use_strip;
 use crate::client::words;
-use crate::protocol::{ApiError, Batch, BatchId, Rev, StripCell};
+use crate::protocol::StripCell;
 
 /// Cells in one row of the drawing.
-const CELLS_PER_ROW: usize = 128;
+pub(super) const CELLS_PER_ROW: usize = 128;
 /// Side of a cell and the gap after it, in units of the drawing.
-const PITCH: usize = 10;
+pub(super) const PITCH: usize = 10;
 /// Side of a cell.
-const SIDE: usize = 9;
+pub(super) const SIDE: usize = 9;
 
 /// Cells of a batch at most: the store's width of a cell is the least power of two that keeps to it.
-const CELLS_MAX: u64 = 1_024;
+pub(super) const CELLS_MAX: u64 = 1_024;
 
 /// Items of one cell, as its rows say it; before there are any, as the store would choose it.
-fn width(rows: &[StripCell], total: u64) -> u64 {
+pub(super) fn width(rows: &[StripCell], total: u64) -> u64 {
     let told = rows.iter().find(|row| row.cell > 0).map(|row| (row.first - 1) / u64::from(row.cell));
     told.unwrap_or_else(|| total.div_ceil(CELLS_MAX).max(1).next_power_of_two()).max(1)
 }
 
 /// All cells of a batch of `total` items.
-fn cells_of(rows: &[StripCell], total: u64) -> Vec<CellDrawing> {
+pub(super) fn cells_of(rows: &[StripCell], total: u64) -> Vec<CellDrawing> {
     let count = total.div_ceil(width(rows, total)).min(CELLS_MAX);
     let mut cells = vec![CellDrawing::OPEN; usize::try_from(count).unwrap_or(0)];
     for row in rows {
@@ -42,7 +32,7 @@ fn cells_of(rows: &[StripCell], total: u64) -> Vec<CellDrawing> {
 }
 
 /// The row of a cell; one in which nothing has ended has none, and is made up.
-fn cell_of(rows: &[StripCell], total: u64, at: usize) -> Option<StripCell> {
+pub(super) fn cell_of(rows: &[StripCell], total: u64, at: usize) -> Option<StripCell> {
     let cell = u32::try_from(at).ok()?;
     let width = width(rows, total);
     let first = u64::from(cell) * width + 1;
@@ -60,7 +50,7 @@ fn cell_of(rows: &[StripCell], total: u64, at: usize) -> Option<StripCell> {
 
 /// How a cell looks, but for its failures: those are a part of its height of their own, as large as their share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum CellLook {
+pub(super) enum CellLook {
     Open,
     SomeSucceeded,
     Succeeded,
@@ -69,16 +59,16 @@ enum CellLook {
 
 /// A cell as it is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct CellDrawing {
-    look: CellLook,
+pub(super) struct CellDrawing {
+    pub(super) look: CellLook,
     /// Height of the failed part, of [`SIDE`]: at least 1 where anything failed, the whole where nothing else is there.
-    failed: usize,
+    pub(super) failed: usize,
 }
 
 impl CellDrawing {
-    const OPEN: Self = Self { look: CellLook::Open, failed: 0 };
+    pub(super) const OPEN: Self = Self { look: CellLook::Open, failed: 0 };
 
-    fn of(cell: &StripCell) -> Self {
+    pub(super) fn of(cell: &StripCell) -> Self {
         let size = (cell.last + 1).saturating_sub(cell.first).max(1);
         let share = usize::try_from(cell.failed.saturating_mul(SIDE as u64) / size).unwrap_or(SIDE);
         Self { look: CellLook::of(cell), failed: share.max(usize::from(cell.failed > 0)).min(SIDE) }
@@ -86,14 +76,14 @@ impl CellDrawing {
 }
 
 impl CellLook {
-    const ALL: [(Self, &'static str); 4] = [
+    pub(super) const ALL: [(Self, &'static str); 4] = [
         (Self::Open, "cell"),
         (Self::SomeSucceeded, "cell cell-some-succeeded"),
         (Self::Succeeded, "cell cell-succeeded"),
         (Self::Cancelled, "cell cell-cancelled"),
     ];
 
-    fn of(cell: &StripCell) -> Self {
+    pub(super) fn of(cell: &StripCell) -> Self {
         let size = cell.last + 1 - cell.first;
         match (cell.succeeded, cell.failed, cell.cancelled) {
             (0, _, 0) => Self::Open,
@@ -105,7 +95,7 @@ impl CellLook {
 }
 
 /// The path of the parts of cells that `part` gives, each by its height from below; equal neighbours are one stroke.
-fn path(cells: &[CellDrawing], part: impl Fn(&CellDrawing) -> usize) -> String {
+pub(super) fn path(cells: &[CellDrawing], part: impl Fn(&CellDrawing) -> usize) -> String {
     let mut text = String::new();
     for (row, cells) in cells.chunks(CELLS_PER_ROW).enumerate() {
         let mut at = 0;
@@ -122,99 +112,63 @@ fn path(cells: &[CellDrawing], part: impl Fn(&CellDrawing) -> usize) -> String {
     text
 }
 
-/// What a strip is read as: its revision, and its cells.
-type LoadedStrip = Result<(Rev, Vec<StripCell>), ApiError>;
-
-/// The strip of a batch; a click on a cell goes to `address` with the number of its first item, if there is one.
-pub fn strip_of(
-    id: BatchId,
-    batch: Signal<Batch>,
-    strip: Resource<LoadedStrip>,
-    address: Option<String>,
-) -> AnyView {
-    panel(strip, move |initial| drawing(id, batch, address.clone(), initial))
+/// The cell to which `key` leads from cell `at`.
+pub(super) fn stepped(key: &str, at: usize, count: usize) -> Option<usize> {
+    let last = count.checked_sub(1)?;
+    match key {
+        "ArrowLeft" => Some(at.saturating_sub(1)),
+        "ArrowRight" => Some((at + 1).min(last)),
+        "ArrowUp" => Some(at.checked_sub(CELLS_PER_ROW).unwrap_or(at)),
+        "ArrowDown" => Some(at + CELLS_PER_ROW).filter(|at| *at <= last).or(Some(at)),
+        "Home" => Some(0),
+        "End" => Some(last),
+        _ => None,
+    }
 }
 
-fn drawing(
-    id: BatchId,
-    batch: Signal<Batch>,
-    address: Option<String>,
-    initial: (Rev, Vec<StripCell>),
-) -> AnyView {
-    let rows = use_strip(id, initial);
-    let total = Memo::new(move |_| batch.with(|batch| batch.total));
-    let cells = Memo::new(move |_| cells_of(&rows.list(), total.get()));
-    let count = Memo::new(move |_| cells.with(Vec::len));
-    let frame = move || {
-        let cells = count.get().max(1);
-        let across = cells.min(CELLS_PER_ROW);
-        format!("0 0 {} {}", across * PITCH, cells.div_ceil(CELLS_PER_ROW) * PITCH)
-    };
-    let navigate = use_navigate();
-    let pointed = RwSignal::new(None::<StripCell>);
-    let find = move |event: &MouseEvent| {
-        let cell = cell_at(event, count.get_untracked())?;
-        cell_of(&untrack(|| rows.list()), total.get_untracked(), cell)
-    };
-    let leads_on = address.is_some();
-    let open = move |event: MouseEvent| {
-        if let (Some(cell), Some(address)) = (find(&event), &address) {
-            navigate(&format!("{address}{}", cell.first), NavigateOptions::default());
+/// Stretches in the table at most: each is of so many cells that these make the whole.
+pub(super) const STRETCHES_MAX: usize = 20;
+
+/// Neighbouring cells as one, at most [`STRETCHES_MAX`] of them.
+pub(super) fn stretches(rows: &[StripCell], total: u64) -> Vec<StripCell> {
+    let width = width(rows, total);
+    let cells = total.div_ceil(width);
+    let together = cells.div_ceil(STRETCHES_MAX as u64).max(1);
+    let mut found: Vec<StripCell> = (0..cells.div_ceil(together))
+        .map(|at| {
+            let first = at * together * width + 1;
+            let last = total.min(first + together * width - 1);
+            StripCell { cell: 0, first, last, succeeded: 0, failed: 0, cancelled: 0, rev: 0 }
+        })
+        .collect();
+    for row in rows {
+        let at = usize::try_from(u64::from(row.cell) / together).ok();
+        if let Some(stretch) = at.and_then(|at| found.get_mut(at)) {
+            stretch.succeeded += row.succeeded;
+            stretch.failed += row.failed;
+            stretch.cancelled += row.cancelled;
         }
-    };
-    let point = move |event: MouseEvent| pointed.set(find(&event));
-    let paths = CellLook::ALL.map(|(look, class)| {
-        let part = move |cell: &CellDrawing| if cell.look == look { SIDE } else { 0 };
-        view! { <path class=class d=move || cells.with(|cells| path(cells, part))></path> }
-    });
-    // Drawn last: over the looks, as high as its share.
-    let failed = move || cells.with(|cells| path(cells, |cell| cell.failed));
-    view! {
-        {live_trouble(rows)}
-        <figure class="strip" class:strip-few=move || count.get() < 2>
-            <svg class="strip-drawing" viewBox=frame preserveAspectRatio="none" role="img" aria-label="How the items ended, stretch by stretch"
-                class:strip-tall={move || count.get() > CELLS_PER_ROW} on:click=open on:mousemove=point on:mouseleave=move |_| pointed.set(None)>
-                {paths.into_iter().collect::<Vec<_>>()}
-                <path class="cell cell-failed" d=failed></path>
-            </svg>
-            <figcaption class="hint">
-                {move || pointed.with(|cell| cell.as_ref().map_or_else(|| scale(width(&rows.list(), total.get()), total.get(), leads_on), words))}
-            </figcaption>
-        </figure>
     }
-    .into_any()
+    found
 }
 
-/// The cell under the pointer: the drawing fills its element.
-fn cell_at(event: &MouseEvent, count: usize) -> Option<usize> {
-    let element = event_target::<leptos::web_sys::Element>(event).closest("svg").ok()??;
-    let across = count.min(CELLS_PER_ROW);
-    let down = count.div_ceil(CELLS_PER_ROW);
-    let part = |at: i32, of: i32, cells: usize| {
-        usize::try_from(at).ok()?.checked_mul(cells)?.checked_div(usize::try_from(of).ok()?)
+pub(super) fn scale(width: u64, total: u64) -> String {
+    if total == 0 { "no items yet".into() } else { format!("each cell {}", words::counted(width, "item")) }
+}
+
+pub(super) fn words(cell: &StripCell) -> String {
+    let size = (cell.last + 1).saturating_sub(cell.first);
+    let open = size.saturating_sub(cell.succeeded + cell.failed + cell.cancelled);
+    let mut counts = vec![format!("{} succeeded", words::thousands(cell.succeeded))];
+    let others = [(cell.failed, "failed"), (cell.cancelled, "cancelled"), (open, "open")];
+    let others = others.into_iter().filter(|(count, _word)| *count > 0);
+    counts.extend(others.map(|(count, word)| format!("{} {word}", words::thousands(count))));
+    let items = if cell.first == cell.last {
+        format!("item {}", words::thousands(cell.first))
+    } else {
+        format!("items {} to {}", words::thousands(cell.first), words::thousands(cell.last))
     };
-    let column = part(event.offset_x(), element.client_width(), across)?;
-    let row = part(event.offset_y(), element.client_height(), down)?;
-    Some(row * CELLS_PER_ROW + column.min(across.saturating_sub(1))).filter(|cell| *cell < count)
-}
-
-fn scale(width: u64, total: u64, leads_on: bool) -> String {
-    let go = if leads_on { ", click to go there" } else { "" };
-    match total {
-        0 => "no items yet".into(),
-        _ => format!("each cell {}; point for counts{go}", words::counted(width, "item")),
-    }
-}
-
-fn words(cell: &StripCell) -> String {
-    format!(
-        "items {} to {}: {} succeeded, {} failed, {} cancelled",
-        words::thousands(cell.first),
-        words::thousands(cell.last),
-        words::thousands(cell.succeeded),
-        words::thousands(cell.failed),
-        words::thousands(cell.cancelled),
-    )
+    format!("{items}: {}", counts.join(", "))
 }
 
 #[cfg(test)]
@@ -239,6 +193,51 @@ mod tests {
         assert_eq!((open.first, open.last, open.succeeded), (13, 15, 0));
         assert_eq!(cells_of(&[], 4_000).len(), 1_000);
         assert!(cells_of(&[], 0).is_empty());
+    }
+
+    #[test]
+    fn keys_lead_from_cell_to_cell_and_stay_inside() {
+        let steps = |key, at| stepped(key, at, 300);
+        assert_eq!((steps("ArrowRight", 0), steps("ArrowRight", 299)), (Some(1), Some(299)));
+        assert_eq!(
+            (steps("ArrowLeft", 0), steps("ArrowUp", 5), steps("ArrowUp", 130)),
+            (Some(0), Some(5), Some(2))
+        );
+        assert_eq!((steps("ArrowDown", 5), steps("ArrowDown", 299)), (Some(133), Some(299)));
+        assert_eq!((steps("Home", 7), steps("End", 7), steps("x", 7)), (Some(0), Some(299), None));
+        assert_eq!(stepped("End", 0, 0), None);
+    }
+
+    #[test]
+    fn the_table_has_twenty_stretches_that_make_the_whole() {
+        let row = |cell: u32| StripCell {
+            cell,
+            first: u64::from(cell) * 1_024 + 1,
+            last: u64::from(cell) * 1_024 + 1_024,
+            succeeded: 1_000,
+            failed: 24,
+            cancelled: 0,
+            rev: 1,
+        };
+        let rows: Vec<_> = (0..976).map(row).collect();
+        let found = stretches(&rows, 1_000_000);
+        assert_eq!(
+            (found.len(), found[0].first, found.last().map(|last| last.last)),
+            (20, 1, Some(1_000_000))
+        );
+        assert!(found.windows(2).all(|pair| pair[0].last + 1 == pair[1].first));
+        assert_eq!(found.iter().map(|stretch| stretch.failed).sum::<u64>(), 976 * 24);
+        assert_eq!(stretches(&[], 3).len(), 3);
+        assert!(stretches(&[], 0).is_empty());
+    }
+
+    #[test]
+    fn the_lens_says_what_is_in_a_cell() {
+        let cell =
+            StripCell { cell: 0, first: 1, last: 1_024, succeeded: 1_000, failed: 3, cancelled: 0, rev: 1 };
+        assert_eq!(words(&cell), "items 1 to 1,024: 1,000 succeeded, 3 failed, 21 open");
+        let one = StripCell { first: 7, last: 7, succeeded: 1, failed: 0, ..cell };
+        assert_eq!(words(&one), "item 7: 1 succeeded");
     }
 
     #[test]

@@ -2,11 +2,16 @@
 //!
 //! Filter and position are in the URL, so that both work without scripts.
 
+mod chosen;
+mod filtered;
+mod window;
+
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 use leptos_router::params::ParamsMap;
 
-use super::{Scene, items_filtered, items_window};
+use super::Scene;
+use crate::app::components::asking;
 use crate::protocol::{FamilyId, ItemQuery, ItemState, Seq};
 
 /// No batch is so long; positions in addresses are held to it, so that a window after one is a number, too.
@@ -43,8 +48,8 @@ pub fn items_panel(scene: Scene) -> AnyView {
     let url = use_query_map();
     let asked = Memo::new(move |_| url.with(asked));
     let position = move || match asked.get() {
-        ItemsRequest::From(from) => items_window::window_panel(scene, from),
-        ItemsRequest::Filter(query) => items_filtered::filtered_panel(scene, query),
+        ItemsRequest::From(from) => window::window_panel(scene, from),
+        ItemsRequest::Filter(query) => filtered::filtered_panel(scene, query),
     };
     view! {
         {move || filter_row(scene, &asked.get())}
@@ -84,7 +89,9 @@ fn filter_row(scene: Scene, asked: &ItemsRequest) -> AnyView {
     });
     view! {
         <div class="filters">
-            <form class="search" method="get" action=here.clone() role="search">
+            <a class="button only-moving" href=asking("search")>"Search"</a>
+            <button type="button" class="button only-narrow" popovertarget="search">"Search"</button>
+            <form class="search fold" id="search" popover="auto" method="get" action=here.clone() role="search">
                 <select name="state" aria-label="State">
                     <option value="">"Any state"</option>
                     {options}

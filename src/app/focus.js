@@ -1,0 +1,111 @@
+// Focus, menus and places: what browsers do between pages, for pages that are changed in place.
+const PAGE_MS = 10_000;
+const FRAMES = 30;
+const MENUS = "details[name=menu]";
+const FOCUSABLE = "a[href],button,summary,input:not([type=hidden]),select,textarea,[tabindex]";
+
+// The focused element and what it stands in.
+let path = [];
+// The heading of a page that was left, while the new one has not come; and how far down to go there.
+let left = null;
+// How far down each page was when it was left.
+const places = new Map();
+
+addEventListener("focusin", (event) => {
+  path = [];
+  for (let at = event.target; at; at = at.parentElement) path.push(at);
+});
+addEventListener("focusout", () => {
+  const [was] = path;
+  // Left by the person, not taken out of the page.
+  setTimeout(() => {
+    if (was === path[0] && was?.isConnected && document.activeElement !== was) path = [];
+  });
+});
+
+function focusOn(element) {
+  if (!element.matches(FOCUSABLE)) element.setAttribute("tabindex", "-1");
+  element.focus({ preventScroll: true });
+}
+
+// What was focused is gone: its neighbour, or what is nearest around it.
+function focusNear() {
+  const around = path.find((one) => one.isConnected && one !== document.body && one.id !== "main");
+  const heading = document.querySelector("main h1");
+  path = [];
+  const near = around && [...around.querySelectorAll(FOCUSABLE)].find((one) => one.checkVisibility?.() ?? true);
+  const next = near ?? around ?? heading;
+  if (next) focusOn(next);
+}
+
+// A list has its height some frames after it came.
+function scrollBack(to, frames) {
+  scrollTo(0, to);
+  if (frames > 0 && Math.abs(scrollY - to) > 1) requestAnimationFrame(() => scrollBack(to, frames - 1));
+}
+
+function leave(to) {
+  left = { heading: document.querySelector("main h1"), until: Date.now() + PAGE_MS, to };
+}
+
+// Where one is in a long list goes into the address that is left: Back returns to it.
+function keepPlace() {
+  const list = document.querySelector(".lines-alive");
+  const top = list?.getBoundingClientRect().top;
+  const row = list && [...list.querySelectorAll("[aria-rowindex]")].find((one) => one.getBoundingClientRect().bottom > top + 1);
+  const address = new URL(location.href);
+  if (!row || (row.ariaRowIndex === "1" && !address.searchParams.has("from"))) return;
+  address.searchParams.set("from", row.ariaRowIndex);
+  history.replaceState(history.state, "", address);
+}
+addEventListener("pagehide", keepPlace);
+
+const push = history.pushState;
+history.pushState = function pushed(...given) {
+  keepPlace();
+  places.set(location.href, scrollY);
+  const from = location.pathname;
+  push.apply(this, given);
+  if (location.pathname !== from) leave(null);
+};
+let shown = location.pathname;
+addEventListener("popstate", () => {
+  if (location.pathname !== shown) leave(places.get(location.href) ?? null);
+});
+
+new MutationObserver(() => {
+  shown = location.pathname;
+  if (left) {
+    const heading = document.querySelector("main h1");
+    const came = heading && heading !== left.heading;
+    if (came || Date.now() > left.until) {
+      const { to } = left;
+      left = null;
+      if (came) focusOn(heading);
+      if (came && to !== null) scrollBack(to, FRAMES);
+    }
+  } else if (path.length > 0 && !path[0].isConnected && document.activeElement === document.body) {
+    focusNear();
+  }
+}).observe(document, { childList: true, subtree: true });
+
+// Menus close on Escape, on a click elsewhere, and when what they ask is answered; `name` has one open at a time.
+const open = () => [...document.querySelectorAll(MENUS)].filter((menu) => menu.open);
+function close(menu, focus) {
+  menu.open = false;
+  if (focus) menu.querySelector("summary").focus();
+}
+addEventListener("keydown", (event) => {
+  const [menu] = open();
+  if (event.key !== "Escape" || !menu) return;
+  event.preventDefault();
+  close(menu, true);
+});
+addEventListener("click", (event) => {
+  for (const menu of open()) if (!menu.contains(event.target)) close(menu, false);
+});
+addEventListener("submit", (event) => {
+  const menu = event.target.closest?.(MENUS);
+  // After the form was read.
+  if (menu) setTimeout(() => menu.isConnected && close(menu, true));
+});

@@ -1,0 +1,182 @@
+//! Items by state, family or text: pages by key, saying what was searched.
+//!
+//! A search looks at a bounded stretch per request; in the browser it goes on by itself until a page is full, says how far it
+//! is, and can be stopped. The next page starts where this one ended, whatever has changed meanwhile.
+
+use leptos::form::ActionForm;
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use leptos_router::params::ParamsMap;
+
+use super::chosen;
+use crate::app::actions::load_items;
+use crate::app::components::{Chosen, head_line, item_address, item_line, panel};
+use crate::app::pages::batch::Scene;
+use crate::client::words;
+use crate::protocol::{ItemPage, ItemQuery, ItemRow, ItemState, Seq};
+
+/// Rows of a page.
+const ROWS: usize = 100;
+
+/// The panel.
+pub fn filtered_panel(scene: Scene, query: ItemQuery) -> AnyView {
+    let asked = query.clone();
+    let items = Resource::new(move || asked.clone(), move |query| load_items(scene.id, query));
+    let again = move |_| items.refetch();
+    view! {
+        {panel(items, move |page| matches(scene, &query, page))}
+        <p class="only-alive"><button type="button" class="button button-quiet" on:click=again>"Look again"</button></p>
+    }
+    .into_any()
+}
+
+fn address(scene: Scene, query: &ItemQuery, after: u64) -> String {
+    let mut map = ParamsMap::new();
+    if let Some(state) = query.state {
+        map.insert("state", state.as_str().to_owned());
+    }
+    if let Some(family) = &query.family {
+        map.insert("family", family.to_string());
+    }
+    if let Some(q) = &query.q {
+        map.insert("q", q.clone());
+    }
+    map.insert("after", after.to_string());
+    format!("/batches/{}{}", scene.id, map.to_query_string())
+}
+
+/// A search that goes on.
+#[derive(Clone, Copy)]
+struct Search {
+    rows: RwSignal<Vec<ItemRow>>,
+    /// Where the next request begins; none at the end.
+    next: RwSignal<Option<Seq>>,
+    searched_to: RwSignal<Option<Seq>>,
+    stopped: RwSignal<bool>,
+    /// Why it has stopped by itself; empty while it has not.
+    failed: RwSignal<String>,
+}
+
+impl Search {
+    fn of(page: ItemPage) -> Self {
+        Self {
+            rows: RwSignal::new(page.items),
+            next: RwSignal::new(page.next),
+            searched_to: RwSignal::new(page.searched_to),
+            stopped: RwSignal::new(false),
+            failed: RwSignal::new(String::new()),
+        }
+    }
+
+    /// True while it goes on by itself. Tracks.
+    fn goes_on(self) -> bool {
+        self.searched_to.get().is_some()
+            && self.next.get().is_some()
+            && !self.stopped.get()
+            && self.rows.with(Vec::len) < ROWS
+    }
+
+    /// Asks for stretch after stretch; whoever has left is not asked for.
+    fn go_on(self, scene: Scene, query: ItemQuery) {
+        spawn_local(async move {
+            while self.rows.try_get_untracked().is_some() && untrack(|| self.goes_on()) {
+                let after = self.next.get_untracked();
+                let page = load_items(scene.id, ItemQuery { after, ..query.clone() }).await;
+                if self.rows.try_get_untracked().is_none() {
+                    return;
+                }
+                match page {
+                    Ok(page) => {
+                        self.rows.update(|rows| rows.extend(page.items));
+                        self.next.set(page.next);
+                        self.searched_to.set(page.searched_to);
+                    }
+                    Err(error) => {
+                        self.failed.set(error.to_string());
+                        self.stopped.set(true);
+                    }
+                }
+            }
+        });
+    }
+}
+
+fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
+    let search = Search::of(page);
+    let asked = StoredValue::new(query.clone());
+    Effect::new(move |_| search.go_on(scene, asked.get_value()));
+    let total = move || scene.batch.with(|batch| words::thousands(batch.total));
+    let searched = move || {
+        let to = search.searched_to.get().map(words::thousands)?;
+        Some(if search.goes_on() {
+            format!(", searching: #{to} of {}", total())
+        } else {
+            format!(", searched to #{to}")
+        })
+    };
+    let next = move || {
+        let after = search.next.get().filter(|_| !search.goes_on())?;
+        let href = asked.with_value(|query| address(scene, query, after));
+        Some(view! { <a class="button" href=href>"Next"</a> })
+    };
+    let again = move |_| {
+        search.stopped.set(false);
+        search.failed.set(String::new());
+        search.go_on(scene, asked.get_value());
+    };
+    let chosen = chosen::may_choose(scene).then(Chosen::none);
+    let row = move |row: ItemRow| {
+        let seq = row.seq;
+        item_line(Some(item_address(scene.id, seq)), seq, move || Some(row.clone()), chosen)
+    };
+    view! {
+        <div class="found">
+            <p class="hint" role="status">{move || words::counted(search.rows.with(|rows| rows.len() as u64), "item")} " here" {searched}</p>
+            <button type="button" class="button button-quiet only-alive" class:act-none=move || !search.goes_on() on:click=move |_| search.stopped.set(true)>"Stop"</button>
+            <button type="button" class="button button-quiet only-alive" class:act-none=move || !search.stopped.get() on:click=again>"Go on"</button>
+            {retry_all(scene, query)}
+        </div>
+        <p class="hint" role="alert">{move || words::shown(&search.failed.get())}</p>
+        {chosen.map(|chosen| chosen::bar(scene, chosen))}
+        <div class="lines" role="table" aria-label="Items that match" class:lines-none=move || search.rows.with(Vec::is_empty)>
+            {head_line()}
+            {move || search.rows.get().into_iter().map(row).collect::<Vec<_>>()}
+        </div>
+        <nav class="pager" aria-label="Pages of matches">{next}</nav>
+    }
+    .into_any()
+}
+
+/// All that match, shown or not, again: of a state that can be retried, or of a family.
+fn retry_all(scene: Scene, query: &ItemQuery) -> Option<AnyView> {
+    let retried = matches!(query.state, Some(ItemState::Failed | ItemState::Cancelled));
+    if query.q.is_some() || !(retried || query.family.is_some()) || !chosen::may_choose(scene) {
+        return None;
+    }
+    let state = query.state.unwrap_or(ItemState::Failed);
+    let family = query.family.clone();
+    let count = {
+        let family = family.clone();
+        move || match &family {
+            Some(family) => scene.families.with(|families| families.get(family).copied()),
+            None => Some(scene.batch.with(|batch| batch.count(state))),
+        }
+    };
+    let label = move || match count() {
+        Some(count) => format!("Retry all {} that match", words::thousands(count)),
+        None => "Retry all that match".to_owned(),
+    };
+    let family =
+        family.map(|family| view! { <input type="hidden" name="family" value=family.to_string() /> });
+    Some(
+        view! {
+            <ActionForm action=scene.retry>
+                <input type="hidden" name="batch" value=scene.id.to_string() />
+                <input type="hidden" name="state" value=state.as_str() />
+                {family}
+                <button class="button">{label}</button>
+            </ActionForm>
+        }
+        .into_any(),
+    )
+}

@@ -1,0 +1,8 @@
+//! What pages without scripts carry from one to the next: the question that one asks, and what a form has done.
+
+/// What an address asks: a page with a question, or with fields that were behind a link, stays as it is.
+pub const ASK: &str = "ask";
+
+/// The act that a form did before this page; the server provides it in context, where it was posted without scripts.
+#[derive(Clone, Debug)]
+pub struct DoneBefore(pub String);
