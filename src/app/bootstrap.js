@@ -39,7 +39,10 @@ function keep(faults) {
 
 // True where reading the page anew would take away what somebody has typed or chosen.
 function filledIn() {
-  const changed = (field) => field.files?.length > 0 || field.checked !== field.defaultChecked || field.value !== field.defaultValue;
+  // What a box is called by a form is not what somebody chose.
+  const isBox = (field) => ["checkbox", "radio"].includes(field.type);
+  const typed = (field) => (isBox(field) ? field.checked !== field.defaultChecked : field.value !== field.defaultValue);
+  const changed = (field) => field.files?.length > 0 || typed(field);
   return [...document.querySelectorAll("input,textarea")].some((field) => field.type !== "hidden" && changed(field));
 }
 
