@@ -55,14 +55,23 @@ impl Course {
         [words::absolute(start), after(middle), after(end)]
     }
 
-    fn hint(&self, pointed: Option<u64>) -> String {
+    /// What the chart shows, or its column under the pointer; `ended` is how many items of the batch have ended.
+    fn hint(&self, pointed: Option<u64>, ended: u64) -> String {
         if let Some(place) = pointed {
             return match chart::column_at(&self.columns, &self.scale, place) {
                 Some(column) => read_out(column),
                 None => "nothing ended here".into(),
             };
         }
-        let Some(column) = self.columns.first() else { return "Nothing has ended yet.".into() };
+        let Some(column) = self.columns.first() else {
+            // Batches that ended before time buckets were kept have none.
+            return if ended == 0 {
+                "Nothing has ended yet."
+            } else {
+                "When its items ended was not recorded."
+            }
+            .into();
+        };
         let shortened = if self.scale.shortened { "; long waits are drawn shorter" } else { "" };
         format!("ended per second, in steps of {}{shortened}", words::duration(column.ms))
     }
@@ -159,7 +168,7 @@ fn drawing(
                 <span>{move || axis(0)}</span> <span>{move || axis(1)}</span> <span>{move || axis(2)}</span>
             </p>
             <figcaption class="chart-hint hint">
-                {move || course.with(|course| course.hint(pointed.get()))}
+                {move || course.with(|course| course.hint(pointed.get(), batch.with(Batch::ended)))}
             </figcaption>
         </figure>
         <details class="chart-table" on:toggle=toggled>
@@ -225,4 +234,16 @@ fn place_of(event: &MouseEvent) -> Option<u64> {
     let element = event_target::<leptos::web_sys::Element>(event).closest("svg").ok()??;
     let width = u64::try_from(element.client_width()).ok().filter(|width| *width > 0)?;
     Some(u64::try_from(event.offset_x()).ok()? * CHART_WIDTH / width)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_course_that_was_not_recorded_is_not_called_a_start() {
+        let course = Course::of(&[]);
+        assert_eq!(course.hint(None, 0), "Nothing has ended yet.");
+        assert_eq!(course.hint(None, 7), "When its items ended was not recorded.");
+    }
 }
