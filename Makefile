@@ -17,7 +17,7 @@ site: tools ## build what the browser loads, and print what it weighs
 
 build: site ## build target/release/milepost: one executable with the site inside
 	@# The site is embedded at compile time: touch what embeds it where the site is newer than the executable.
-	@[ ! -e $(BIN) ] || [ $(TARGET)/site/pkg/manifest.json -ot $(BIN) ] || touch src/server/assets.rs
+	@[ ! -e $(BIN) ] || [ target/site/pkg/manifest.json -ot $(BIN) ] || touch src/server/assets.rs
 	@cargo build --locked --release --bin milepost
 	@ls -l $(BIN) | awk '{ printf "%s: %.1f MB\n", $$NF, $$5 / 1e6 }'
 
@@ -27,7 +27,7 @@ run: build ## build and serve on http://127.0.0.1:3000, data in ./data
 dev: tools ## serve and rebuild on change, with cargo-leptos (install it yourself: cargo install cargo-leptos)
 	@command -v cargo-leptos >/dev/null || { echo "cargo-leptos is missing: cargo install cargo-leptos --version 0.3.10 --locked"; exit 1; }
 	@# cargo-leptos writes unhashed names: a manifest of hashed ones would hide them.
-	@rm -rf $(TARGET)/site $(TARGET)/site.stamp
+	@rm -rf target/site target/site.stamp
 	@PATH="$$PWD/node_modules/.bin:$$PATH" cargo leptos watch -- serve
 
 fmt: ## format all code
