@@ -33,7 +33,9 @@ dev: tools ## serve and rebuild on change, with cargo-leptos (install it yoursel
 fmt: ## format all code
 	@cargo fmt --all
 
-check: tools ## rustfmt, clippy for both targets with warnings denied, unused dependencies, tidy test
+check: tools ## rustfmt, types of the browser tests, clippy for both targets with warnings denied, unused dependencies, tidy test
+	@scripts/tools check
+	@cd end2end && npx tsc --noEmit
 	@cargo fmt --all --check
 	@cargo clippy --locked --all-targets --features failpoints -- -D warnings
 	@cargo clippy --locked --lib -- -D warnings
@@ -73,7 +75,7 @@ test: check unit build e2e ## everything: check, Rust tests, release build, brow
 
 e2e: build ## browser tests against the release executable
 	@scripts/tools browser
-	@cd end2end && npx tsc --noEmit && MILEPOST_BIN=$(abspath $(BIN)) npx playwright test
+	@cd end2end && MILEPOST_BIN=$(abspath $(BIN)) npx playwright test
 
 audit: ## licences, bans, sources and (where their database can be reached) advisories of all dependencies
 	@scripts/audit

@@ -7,7 +7,7 @@ const numbers = async (page: Page) => {
   const rows = await page.locator(".chart-table tbody tr").evaluateAll((all) =>
     all.map((row) => [...row.querySelectorAll("td")].slice(0, 2).map((cell) => Number(cell.textContent!.replaceAll(",", "")))));
   const all = rows.pop()!;
-  const sum = (at: number) => rows.reduce((sum, row) => sum + row[at], 0);
+  const sum = (at: number) => rows.reduce((sum, row) => sum + row[at]!, 0);
   expect([sum(0), sum(1)]).toEqual(all);
   return all;
 };
