@@ -52,10 +52,12 @@ pub enum ErrorCode {
     DiskFull,
     /// 500: a defect or an outage here; the detail carries no secrets.
     Internal,
+    /// Of no server: what a client says to itself where no answer came.
+    NoAnswer,
 }
 
 impl ErrorCode {
-    /// Every code.
+    /// Every code that a server sends.
     pub const ALL: [Self; 21] = [
         Self::Malformed,
         Self::NotSignedIn,
@@ -107,6 +109,7 @@ impl ErrorCode {
             Self::Busy => (503, "busy", "Busy"),
             Self::DiskFull => (507, "disk_full", "The disk is full"),
             Self::Internal => (500, "internal", "Something went wrong here"),
+            Self::NoAnswer => (503, "no_answer", "No contact"),
         }
     }
 
@@ -185,6 +188,12 @@ impl ApiError {
     #[must_use]
     pub fn internal() -> Self {
         Self::new(ErrorCode::Internal, "An error was logged; nothing was changed.")
+    }
+
+    /// [`ErrorCode::NoAnswer`] where the server could not be reached.
+    #[must_use]
+    pub fn no_answer() -> Self {
+        Self::new(ErrorCode::NoAnswer, "The server did not answer.")
     }
 
     /// The same refusal, at line `line` of the input.

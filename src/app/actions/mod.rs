@@ -41,13 +41,22 @@ impl FromServerFnError for ApiError {
     type Encoder = JsonEncoding;
 
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
-        let code = match error {
-            ServerFnErrorErr::Args(_)
-            | ServerFnErrorErr::MissingArg(_)
-            | ServerFnErrorErr::Deserialization(_) => ErrorCode::Malformed,
-            ServerFnErrorErr::Request(_) => ErrorCode::Busy,
-            _ => ErrorCode::Internal,
-        };
-        Self::new(code, error.to_string())
+        match error {
+            // What was sent, as the server found it.
+            ServerFnErrorErr::Args(why) | ServerFnErrorErr::MissingArg(why) => {
+                Self::malformed(format!("What was sent is not what is expected here: {why}."))
+            }
+            // The browser's own words for it tell people nothing, and differ from one to the next.
+            ServerFnErrorErr::Request(_) => Self::no_answer(),
+            ServerFnErrorErr::Deserialization(_) | ServerFnErrorErr::Response(_) => Self::new(
+                ErrorCode::NoAnswer,
+                "The answer could not be read: it broke off, or something between here and the server gave it.",
+            ),
+            ServerFnErrorErr::Registration(_)
+            | ServerFnErrorErr::UnsupportedRequestMethod(_)
+            | ServerFnErrorErr::MiddlewareError(_)
+            | ServerFnErrorErr::ServerError(_)
+            | ServerFnErrorErr::Serialization(_) => Self::internal(),
+        }
     }
 }

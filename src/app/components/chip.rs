@@ -81,7 +81,7 @@ fn banner(away: Option<crate::protocol::Timestamp>) -> Option<impl IntoView> {
     (gone >= BANNER_AFTER_MS).then(|| {
         view! {
             <p class="banner">
-                "No contact for " {words::duration(gone)} ". The numbers below are as of then; work goes on."
+                "No contact for " {words::duration(gone)} ". The numbers here are as of then; work goes on."
             </p>
         }
     })

@@ -2,12 +2,17 @@
 //!
 //! A failure says so here and leaves the rest of the page alive.
 
+use std::time::Duration;
+
 use leptos::prelude::*;
 
 use crate::app::current_user::CurrentUser;
-use crate::app::live::{LiveRow, LiveRows};
-use crate::client::words;
-use crate::protocol::ApiError;
+use crate::app::live::{LiveRow, LiveRows, use_live};
+use crate::client::words::{self, ErrorWords, Undertaking, error_words};
+use crate::protocol::{ApiError, ErrorCode};
+
+/// A part that could not be loaded while there is contact is tried again after so long.
+const HEAL_AFTER: Duration = Duration::from_secs(4);
 
 /// Shows `resource` with `show`, or its error with a way to try again.
 pub fn panel<T, S>(resource: Resource<Result<T, ApiError>>, show: S) -> AnyView
@@ -68,16 +73,53 @@ pub fn once_loaded<V: IntoView + 'static>(
     view! { <Transition fallback=fallback>{waits} {Unsuspend::new(move || shown)}</Transition> }.into_any()
 }
 
-/// An error in words, with a button that tries again (with scripts) and the same as a link (without).
-pub fn error_panel(error: &ApiError, retry: impl Fn() + 'static) -> AnyView {
-    let (title, detail) = (error.code.title(), words::shown(&error.to_string()));
+/// An error in words, with a button that tries again; what may pass by itself is tried again by itself.
+pub fn error_panel(error: &ApiError, retry: impl Fn() + Copy + 'static) -> AnyView {
+    heal(error.code, retry);
     view! {
         <div class="panel panel-error" role="alert">
-            <p><strong>{title}</strong>" — "{detail}</p>
-            <button type="button" class="button" on:click=move |_| retry()>"Try again"</button>
+            <p>{told(error, Undertaking::Loading)}</p>
+            <button type="button" class="button only-alive" on:click=move |_| retry()>"Try again"</button>
         </div>
     }
     .into_any()
+}
+
+/// What happened, what is safe and what to do.
+fn told(error: &ApiError, undertaking: Undertaking) -> AnyView {
+    let ErrorWords { title, happened, advice } = error_words(error, undertaking);
+    let sign_in = (error.code == ErrorCode::NotSignedIn)
+        .then(|| view! { " " <a href="/login" rel="external">"Sign in"</a> });
+    view! { <strong>{title}</strong> " — " {happened} " " {advice} {sign_in} }.into_any()
+}
+
+/// Calls `retry` once, when what was refused with `code` may be there: as soon as contact is back, and after a while where it was
+/// never lost. In the browser only; ends with the owner of the caller.
+pub fn heal(code: ErrorCode, retry: impl Fn() + Copy + 'static) {
+    if !words::may_pass(code) {
+        return;
+    }
+    let away = use_live().away();
+    Effect::new(move |before: Option<bool>| {
+        let is_away = away.get().is_some();
+        if before == Some(true) && !is_away {
+            retry();
+        }
+        is_away
+    });
+    Effect::new(move |_| {
+        let tried = set_timeout_with_handle(
+            move || {
+                if away.try_get_untracked().is_some_and(|away| away.is_none()) {
+                    retry();
+                }
+            },
+            HEAL_AFTER,
+        );
+        if let Ok(tried) = tried {
+            on_cleanup(move || tried.clear());
+        }
+    });
 }
 
 /// Says, in its panel, that rows are not live, with a way to try again; nothing while they are.
@@ -104,9 +146,7 @@ pub fn empty_panel(sentence: &'static str) -> AnyView {
 pub fn flash(error: Option<ApiError>) -> impl IntoView {
     error.map(|error| {
         view! {
-            <div class="flash" role="alert">
-                <strong>{error.code.title()}</strong>" — "{words::shown(&error.to_string())}
-            </div>
+            <div class="flash" role="alert">{told(&error, Undertaking::Acting)}</div>
         }
     })
 }

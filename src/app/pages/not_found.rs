@@ -8,7 +8,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_location;
 
 use super::title::titled;
-use crate::client::words;
+use crate::app::components::heal;
+use crate::client::words::{ErrorWords, Undertaking, error_words};
 use crate::protocol::{ApiError, ErrorCode};
 
 /// The page of an address that there is not. In the browser: of one whose page the program does not know, which is read from the
@@ -35,10 +36,11 @@ pub fn NotFoundPage() -> impl IntoView {
 }
 
 /// What stands in place of a page whose one thing cannot be had.
-pub fn refused_page(error: ApiError, retry: impl Fn() + Send + Sync + 'static) -> AnyView {
+pub fn refused_page(error: ApiError, retry: impl Fn() + Copy + Send + Sync + 'static) -> AnyView {
     let missing = error.code == ErrorCode::NotFound;
-    let (title, heading) =
-        if missing { ("Not found", "Nothing is here") } else { (error.code.title(), error.code.title()) };
+    let ErrorWords { title, happened, advice } = error_words(&error, Undertaking::Loading);
+    let heading = if missing { "Nothing is here" } else { title };
+    heal(error.code, retry);
     titled(move || title.into());
     // What is not there does not come by asking again.
     let again = (!missing).then(|| {
@@ -46,7 +48,7 @@ pub fn refused_page(error: ApiError, retry: impl Fn() + Send + Sync + 'static) -
     });
     view! {
         <h1>{heading}</h1>
-        <p role="alert">{words::shown(&error.to_string())}</p>
+        <p role="alert">{happened} " " {advice}</p>
         <p class="acts">{again} <a class="button" href="/">"Batches"</a></p>
     }
     .into_any()

@@ -3,10 +3,13 @@
 //! Every form that people read, in pages and in a terminal. No clock and no locale, so that both sides of hydration
 //! print the same text; no markup.
 
+mod errors;
+
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+pub use self::errors::{ErrorWords, Undertaking, error_words, may_pass};
 use crate::protocol::text::is_unseen;
 use crate::protocol::{AttemptOutcome, Batch, BatchState, ItemState, Json, Timestamp};
 

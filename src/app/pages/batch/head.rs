@@ -9,6 +9,7 @@ use super::{Scene, pace, results};
 use crate::app::clock;
 use crate::app::components::{Confirm, ProgressBar, When, batch_badge, steady_button};
 use crate::app::current_user::may_act;
+use crate::app::live::use_live;
 use crate::client::words;
 use crate::protocol::{Batch, BatchAct, BatchState, ItemState, Move, Timestamp};
 
@@ -99,10 +100,14 @@ fn rate(batch: &Batch) -> String {
 fn outlook(batch: Signal<Batch>) -> impl IntoView {
     let now = clock::use_clock();
     let last = RwSignal::new(None::<(u64, Timestamp)>);
+    let away = use_live().away();
     Effect::new(move |_| {
         let Some(now) = now.get() else { return };
         let ended = batch.with_untracked(Batch::ended);
-        if last.with_untracked(|last| last.is_none_or(|(held, _)| held != ended)) {
+        // Without contact nothing is known to stand still: that begins anew when contact is back.
+        if away.get_untracked().is_some()
+            || last.with_untracked(|last| last.is_none_or(|(held, _)| held != ended))
+        {
             last.set(Some((ended, now)));
         }
     });
