@@ -45,6 +45,7 @@ pub fn Header() -> impl IntoView {
             </nav>
             <div class="top-end">
                 {has_program.then(|| view! { <ConnectionChip /> })}
+                <button type="button" class="button-icon only-alive" data-commands="" title="Commands and keys (Ctrl K)" aria-label="Commands and keys">"⌕"</button>
                 <ThemeSwitch />
                 {once_loaded(|| ().into_any(), || drop(me()), who)}
             </div>
@@ -96,6 +97,7 @@ fn who() -> impl IntoView {
                     <p class="hint">{me.role.as_str()}</p>
                     <a href="/account" rel="external">"Account"</a>
                     {(me.role == PersonRole::Admin).then(|| view! { <a href="/people" rel="external">"People"</a> <a href="/audit" rel="external">"Log"</a> })}
+                    <button type="button" class="button button-quiet only-alive" data-notify="" aria-pressed="false">"Notify me of ends"</button>
                     <form method="post" action="/logout">
                         <button class="button button-quiet">"Sign out"</button>
                     </form>

@@ -26,8 +26,8 @@ fn packed(scripts: &[&str]) -> String {
     lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Sees to focus, menus and places on every page.
-const FOCUS: &str = include_str!("focus.js");
+/// Loads what sees to focus, menus, places and keys on every page: each of them is whole without it.
+const FOCUS: &str = "import(\"/focus.js\").catch(() => {});";
 /// Starts the program.
 static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, include_str!("bootstrap.js")]));
 /// The script of pages without the program.
@@ -47,6 +47,11 @@ pub struct Assets {
     /// Which build they are: the live connection tells the server's, and the page compares.
     pub build: String,
 }
+
+/// Names the sign-in that a page is made for: tabs with the same one may share a live connection. The server provides it in
+/// context; it tells nothing of the session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineKey(pub String);
 
 /// How people may come in from outside; the server provides it in context.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,9 +142,10 @@ pub fn shell() -> impl IntoView {
         provide_context(DoneBefore(act));
     }
     let now = clock::rendered_at().map(|at| at.0.to_string());
+    let line = use_context::<LineKey>().map(|LineKey(key)| key);
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone() data-now=now>
+        <html lang="en" data-theme=chosen_theme().map(Theme::as_str) data-build=assets.build.clone() data-now=now data-line=line>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />

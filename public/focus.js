@@ -109,3 +109,52 @@ addEventListener("submit", (event) => {
   // After the form was read.
   if (menu) setTimeout(() => menu.isConnected && close(menu, true));
 });
+
+// Commands and keys come when they are first asked for. Single keys can be turned off, those of the program too.
+const KEYS = "?/gbnswajkf";
+const CHORD_MS = 1_500;
+let chordUntil = 0;
+const areKeysOff = () => {
+  try {
+    return localStorage.getItem("milepost-keys-off") !== null;
+  } catch {
+    return false;
+  }
+};
+const withCommands = (use) => import("/commands.js").then(use, () => {});
+function press(event) {
+  if (event.altKey || event.isComposing) return;
+  if (event.key === "k" && event.ctrlKey !== event.metaKey) {
+    event.preventDefault();
+    withCommands(({ showPalette }) => showPalette());
+    return;
+  }
+  const isTyped = event.target.closest?.("input:not([type=checkbox]),textarea,select,dialog") != null;
+  if (event.ctrlKey || event.metaKey || isTyped || event.key.length > 1 || !KEYS.includes(event.key)) return;
+  if (areKeysOff()) {
+    event.stopImmediatePropagation();
+    return;
+  }
+  const isChord = chordUntil > Date.now();
+  chordUntil = event.key === "g" && !isChord ? Date.now() + CHORD_MS : 0;
+  if (chordUntil > 0) return;
+  if (isChord) {
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    withCommands(({ follow }) => follow(event.key));
+    return;
+  }
+  // What the page takes for itself is its own; it hears of the key after this.
+  setTimeout(() => event.defaultPrevented || withCommands(({ act }) => act(event.key)));
+}
+addEventListener("keydown", press, true);
+const withNotify = (use) => import("/notify.js").then(use, () => {});
+addEventListener("click", (event) => {
+  if (event.target.closest?.("[data-commands]")) withCommands(({ showPalette }) => showPalette());
+  if (event.target.closest?.("[data-notify]")) withNotify(({ toggle }) => toggle());
+});
+try {
+  if (localStorage.getItem("milepost-notify") !== null) withNotify(({ watch }) => watch());
+} catch {
+  // Nothing is kept here.
+}
