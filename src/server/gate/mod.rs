@@ -12,8 +12,8 @@ mod revocation_watch;
 pub mod sign_in;
 
 pub use self::auth::{
-    accepts_html, identify, is_for_programs, require_caller, require_caller_but_to_sign_in, require_share,
-    same_site, turn_away,
+    accepts_html, cookie_name, identify, is_for_programs, require_caller, require_caller_but_to_sign_in,
+    require_share, same_site, turn_away,
 };
 pub use self::bodies::{paced, read_or_close};
 pub use self::header_sign_in::HeaderSignIn;

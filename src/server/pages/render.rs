@@ -9,7 +9,9 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
+use axum_extra::extract::CookieJar;
 use bytes::Bytes;
+use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use leptos::nonce::use_nonce;
@@ -20,15 +22,20 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::app::clock::RenderedAt;
-use crate::app::shell::{Assets, OutsideSignIn, shell};
+use crate::app::shell::{Assets, LineKey, OutsideSignIn, shell};
 use crate::protocol::{SignInBy, Timestamp};
 use crate::server::assets;
-use crate::server::gate::page_policy;
+use crate::server::gate::{cookie_name, page_policy};
 use crate::server::state::AppState;
-use crate::service::Service;
+use crate::service::{Caller, Service};
 
 /// Pages are a third smaller than at the level of what streams, at the same cost: 2.4 ms against 2.0 for a page of 93 kB.
 const PAGE_QUALITY: i32 = 6;
+
+/// What keys of lines are derived for: a hash for this is good for nothing else.
+const LINE_KEY_CONTEXT: &str = "milepost 2026-11 live line of a browser's tabs";
+/// Characters of such a key: enough that two are never alike.
+const LINE_KEY_CHARS: usize = 16;
 
 /// The app's pages and server functions.
 pub fn router(state: &AppState) -> Router<AppState> {
@@ -88,17 +95,30 @@ pub async fn not_found(State(state): State<AppState>, request: Request) -> Respo
 /// What the app finds in its context.
 fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     let (service, addresses): (Service, Assets) = (state.service.clone(), assets::addresses());
-    let outside = outside_sign_in(state);
+    let (outside, cookie) = (outside_sign_in(state), cookie_name(&state.site));
     move || {
         provide_context(service.clone());
         provide_context(addresses.clone());
         provide_context(outside.clone());
         provide_context(RenderedAt(now()));
+        if let Some(key) = use_context::<Parts>().and_then(|parts| line_key(&parts, cookie)) {
+            provide_context(key);
+        }
         if let (Some(nonce), Some(response)) = (use_nonce(), use_context::<ResponseOptions>()) {
             let policy = HeaderValue::from_str(&page_policy(&nonce)).expect("a nonce is plain ASCII");
             response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
         }
     }
+}
+
+/// The key of the caller's live connections: the same for one person and session, and for no other. None where nobody is signed in.
+fn line_key(parts: &Parts, cookie: &str) -> Option<LineKey> {
+    let caller = parts.extensions.get::<Caller>()?;
+    let cookies = CookieJar::from_headers(&parts.headers);
+    let session = cookies.get(cookie).map(|cookie| cookie.value()).unwrap_or_default();
+    let mut hash = blake3::Hasher::new_derive_key(LINE_KEY_CONTEXT);
+    hash.update(caller.name.as_bytes()).update(&[0]).update(session.as_bytes());
+    Some(LineKey(hash.finalize().to_hex()[..LINE_KEY_CHARS].to_owned()))
 }
 
 /// The time by this machine's clock: what pages say is relative to it.

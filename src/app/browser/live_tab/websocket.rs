@@ -1,11 +1,12 @@
-//! The WebSocket of this tab.
+//! The WebSocket of this tab, which it may share with others (`shared_line.js`).
 //!
 //! The browser's own type, since gloo-net's keeps a queue without bound behind a stream that nobody polls in a hidden
 //! tab, and cannot be closed once it is split.
 
-use leptos::prelude::window;
+use leptos::prelude::{document, window};
 use wasm_bindgen::JsCast as _;
 use wasm_bindgen::closure::Closure;
+use wasm_bindgen::prelude::wasm_bindgen;
 use web_sys::{BinaryType, CloseEvent, Event, MessageEvent, WebSocket};
 
 use super::reload;
@@ -13,6 +14,16 @@ use crate::app::live::queue::raise_live;
 use crate::client::connection::LiveEvent;
 use crate::client::decoder::{Encoded, FrameDecoder, encode, read_json};
 use crate::protocol::{ClientFrame, Codec};
+
+#[wasm_bindgen(module = "/src/app/browser/live_tab/shared_line.js")]
+extern "C" {
+    /// What stands for a socket to `url`: one for all tabs with `key`.
+    #[wasm_bindgen(js_name = openLine)]
+    fn open_line(url: &str, protocols: &js_sys::Array, key: Option<&str>) -> WebSocket;
+}
+
+/// The attribute of the document that names the sign-in: tabs with the same one may share a line.
+const LINE_KEY: &str = "data-line";
 
 /// A socket and its closures.
 pub(super) struct TabSocket {
@@ -36,7 +47,8 @@ impl TabSocket {
         for codec in [Codec::Binary, Codec::Json] {
             offers.push(&codec.subprotocol().into());
         }
-        let socket = WebSocket::new_with_str_sequence(&url()?, &offers).ok()?;
+        let key = document().document_element().and_then(|root| root.get_attribute(LINE_KEY));
+        let socket = open_line(&url()?, &offers, key.as_deref());
         socket.set_binary_type(BinaryType::Arraybuffer);
         let open = Closure::<dyn FnMut(Event)>::new(move |_| raise_live(LiveEvent::SocketOpened { attempt }));
         let mut decoder = FrameDecoder::default();
