@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! phases    when to connect, give up and try again       requests   what to ask for, and how often
-//! report    what people are shown of it
+//! report    what people are shown of it             silence    whether a line on which nothing comes still holds
 //! ```
 //! The machine holds no socket and no timer. Whoever drives it executes the effects in order and feeds back what came of
 //! them as further events, one after the other. Every attempt has a number; what an earlier attempt still reports is
@@ -11,6 +11,7 @@
 mod phases;
 mod report;
 mod requests;
+mod silence;
 #[cfg(test)]
 mod tests;
 
@@ -201,6 +202,8 @@ pub struct LiveConnection {
     ping: Duration,
     /// When the last frame came.
     frame_at: Timestamp,
+    /// When a row was asked for to hear whether there is contact; none once anything has come since.
+    asked_at: Option<Timestamp>,
     subscriptions: Subscriptions,
     /// When the next poll is due; none while one is under way.
     poll_at: Option<Timestamp>,
@@ -227,6 +230,7 @@ impl LiveConnection {
             climb_at: None,
             ping: PING_DEFAULT,
             frame_at: now,
+            asked_at: None,
             subscriptions: Subscriptions::default(),
             poll_at: None,
             is_request_planned: false,
@@ -296,6 +300,7 @@ impl LiveConnection {
 
     fn receive(&mut self, frame: Incoming, around: &dyn LiveEnvironment, out: &mut Vec<LiveEffect>) {
         self.frame_at = around.now();
+        self.asked_at = None;
         match frame {
             Incoming::Welcome { ping_ms, build } => {
                 self.opened(Duration::from_millis(ping_ms), around, out);

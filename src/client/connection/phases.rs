@@ -61,6 +61,7 @@ impl LiveConnection {
             out.push(LiveEffect::Close);
         }
         self.is_socket_open = false;
+        self.asked_at = None;
         self.subscriptions.reset();
     }
 
@@ -191,7 +192,10 @@ impl LiveConnection {
             ConnectionPhase::Connecting(since) if elapsed(since, now) > connect_max => {
                 self.lost(None, around, out);
             }
-            ConnectionPhase::Open if elapsed(self.frame_at, now) > self.ping.mul_f64(SILENCE_PINGS_MAX) => {
+            ConnectionPhase::Open
+                if elapsed(self.frame_at, now) > self.ping.mul_f64(SILENCE_PINGS_MAX)
+                    || self.is_answer_lost(now) =>
+            {
                 self.lost(None, around, out);
             }
             ConnectionPhase::Open if is_due(self.climb_at) && !around.is_hidden() => {
@@ -202,7 +206,10 @@ impl LiveConnection {
             ConnectionPhase::Waiting(_)
             | ConnectionPhase::Connecting(_)
             | ConnectionPhase::Open
-            | ConnectionPhase::Stopped => self.report(around, out),
+            | ConnectionPhase::Stopped => {
+                self.break_silence(around, out);
+                self.report(around, out);
+            }
         }
     }
 

@@ -79,7 +79,7 @@ impl LiveConnection {
         let age_ms = u32::try_from(age.as_millis()).unwrap_or(u32::MAX);
         // In steps: a figure that changes ten times a second is noise.
         let age_ms = if age_ms < 1_000 { age_ms / 100 * 100 } else { age_ms / 1_000 * 1_000 };
-        if age > self.ping + SLOW_AFTER {
+        if age > self.ping + SLOW_AFTER || self.is_answer_late(now) {
             ConnectionState::Slow { age_ms }
         } else {
             ConnectionState::Live { age_ms }

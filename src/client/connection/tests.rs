@@ -157,7 +157,7 @@ fn a_server_that_goes_away_says_when_to_come_back() {
 
 #[test]
 fn silence_is_a_loss() {
-    let mut world = World::new();
+    let mut world = World { is_unfinished: false, ..World::new() };
     let mut connection = open(&world);
     world.pass(23_000);
     let slow = LiveEffect::ShowState(ConnectionState::Slow { age_ms: 23_000 });
@@ -315,4 +315,48 @@ fn without_a_network_it_is_offline() {
     let since = world.now;
     let lost = connection.handle(LiveEvent::Lost { attempt: 1 }, &world);
     assert!(lost.contains(&LiveEffect::ShowState(ConnectionState::Offline { since })), "{lost:?}");
+}
+
+#[test]
+fn a_silent_line_is_not_called_live_while_something_goes_on() {
+    let mut world = World::new();
+    let mut connection = open(&world);
+    world.pass(5_500);
+    let asked = connection.handle(LiveEvent::Tick, &world);
+    assert!(asked.iter().any(|effect| matches!(effect, LiveEffect::RequestAfter(_))), "{asked:?}");
+    assert_eq!(connection.handle(LiveEvent::RequestDue, &world), [subscribe(BATCH, Some(417))]);
+    // Nothing comes: slow after three seconds, lost after twelve, and only one question was asked.
+    world.pass(3_500);
+    let slow = connection.handle(LiveEvent::Tick, &world);
+    assert_eq!(slow, [LiveEffect::ShowState(ConnectionState::Slow { age_ms: 9_000 })]);
+    world.pass(9_000);
+    let lost = connection.handle(LiveEvent::Tick, &world);
+    assert!(lost.contains(&LiveEffect::ShowAway(Some(world.now))), "{lost:?}");
+
+    // An answer is contact, and the next silence is asked anew.
+    let mut connection = open(&world);
+    world.pass(5_500);
+    connection.handle(LiveEvent::Tick, &world);
+    connection.handle(LiveEvent::RequestDue, &world);
+    let current = Delta::Update { rev: 417, changes: Vec::new(), gone: Vec::new() };
+    let frame = Incoming::Rows { topic: BATCH, delta: current };
+    connection.handle(LiveEvent::Received { attempt: 1, frame }, &world);
+    world.pass(4_000);
+    let live = connection.handle(LiveEvent::Tick, &world);
+    assert_eq!(live, [LiveEffect::ShowState(ConnectionState::Live { age_ms: 4_000 })]);
+    world.pass(2_000);
+    connection.handle(LiveEvent::Tick, &world);
+    assert_eq!(connection.handle(LiveEvent::RequestDue, &world), [subscribe(BATCH, Some(417))]);
+}
+
+#[test]
+fn nobody_asks_where_nothing_goes_on_or_nobody_looks() {
+    for (is_unfinished, is_hidden) in [(false, false), (true, true)] {
+        let mut world = World { is_unfinished, is_hidden, ..World::new() };
+        let shown = World { is_hidden: false, ..World::new() };
+        let mut connection = open(&shown);
+        world.pass(15_000);
+        let effects = connection.handle(LiveEvent::Tick, &world);
+        assert_eq!(effects, [LiveEffect::ShowState(ConnectionState::Live { age_ms: 15_000 })]);
+    }
 }
