@@ -1,7 +1,7 @@
 // Gives the built files hashed names, writes pkg/manifest.json, compresses every text and wasm file beside itself
 // (.br, .gz), prints the weight of a first load, and fails above its bound. Called by scripts/site with the site's folder.
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { extname, join } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
@@ -41,8 +41,13 @@ function compress(folder) {
 }
 compress(site);
 
+// Of what is large only the compressed variants are embedded: the server unpacks one for whoever takes neither.
+const PLAIN_BYTES_MAX = 256 * 1024;
+const plain = new Map(Object.values(manifest).map((name) => [name, statSync(join(site, name)).size]));
+for (const name of [...plain.keys(), reference]) if (statSync(join(site, name)).size > PLAIN_BYTES_MAX) rmSync(join(site, name));
+
 const size = (name) => statSync(join(site, name)).size;
-const rows = Object.entries(manifest).map(([kind, name]) => ({ kind, plain: size(name), gzip: size(`${name}.gz`), brotli: size(`${name}.br`) }));
+const rows = Object.entries(manifest).map(([kind, name]) => ({ kind, plain: plain.get(name), gzip: size(`${name}.gz`), brotli: size(`${name}.br`) }));
 console.log("what a first load weighs, in bytes:");
 console.log(["", "plain", "gzip", "brotli"].map((head) => head.padStart(10)).join(""));
 for (const row of rows) console.log([row.kind, row.plain, row.gzip, row.brotli].map((cell) => String(cell).padStart(10)).join(""));

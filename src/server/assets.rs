@@ -1,12 +1,17 @@
 //! The site's files: embedded in release builds, read from `target/site` in debug builds.
 //!
 //! A name with a hash in it never changes its content and may be kept for ever; all others are asked for anew by
-//! `ETag`.
+//! `ETag`. Of a large file only the compressed variants are embedded: a client that takes neither gets it unpacked.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::io::Read as _;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use axum::body::Body;
 use axum::response::Response;
+use brotli_decompressor::Decompressor;
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use rust_embed::{Embed, EmbeddedFile};
 use serde::Deserialize;
@@ -22,6 +27,10 @@ struct Site;
 const MANIFEST: &str = "pkg/manifest.json";
 /// Characters of the name of a build: enough that two are never alike.
 const BUILD_CHARS: usize = 16;
+/// Bytes that are unpacked at a time.
+const UNPACK_BYTES: usize = 64 * 1024;
+/// What was unpacked, by name: a few files of the build, each once.
+static UNPACKED: LazyLock<Mutex<HashMap<String, Bytes>>> = LazyLock::new(Mutex::default);
 /// Bytes of a file's hash in its `ETag`.
 const TAG_HASH_BYTES: usize = 12;
 /// Characters of a hash in a name, at least.
@@ -83,9 +92,10 @@ pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
     if !is_public(name) {
         return None;
     }
-    let plain = Site::get(name)?;
-    let (file, encoding) = negotiated(name, headers).unwrap_or((plain, None));
-    let tag = tag(&file, encoding);
+    let (data, tag, encoding) = match negotiated(name, headers) {
+        Some((file, encoding)) => (shared(&file), tag(&file, encoding), Some(encoding)),
+        None => plain(name)?,
+    };
     let mut builder = Response::builder()
         .header(header::CONTENT_TYPE, media_type(name))
         .header(header::VARY, "accept-encoding")
@@ -98,7 +108,7 @@ pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
     let response = if known == Some(tag.as_bytes()) {
         builder.status(StatusCode::NOT_MODIFIED).body(Body::empty())
     } else {
-        builder.header(header::CONTENT_LENGTH, file.data.len()).body(Body::from(file.data.into_owned()))
+        builder.header(header::CONTENT_LENGTH, data.len()).body(Body::from(data))
     };
     Some(response.expect("tags and types are plain ASCII"))
 }
@@ -107,7 +117,33 @@ pub fn answer(path: &str, headers: &HeaderMap) -> Option<Response> {
 #[must_use]
 pub fn is_file(path: &str) -> bool {
     let Some(name) = path.strip_prefix('/') else { return false };
-    is_public(name) && Site::get(name).is_some()
+    is_public(name) && [name, &format!("{name}.br")].into_iter().any(|name| Site::get(name).is_some())
+}
+
+/// The content without another copy where it is embedded.
+fn shared(file: &EmbeddedFile) -> Bytes {
+    match &file.data {
+        Cow::Borrowed(data) => Bytes::from_static(data),
+        Cow::Owned(data) => Bytes::copy_from_slice(data),
+    }
+}
+
+/// The file at `name` as it is, with its tag.
+fn plain(name: &str) -> Option<(Bytes, String, Option<&'static str>)> {
+    if let Some(file) = Site::get(name) {
+        return Some((shared(&file), tag(&file, ""), None));
+    }
+    let packed = Site::get(&format!("{name}.br"))?;
+    let mut unpacked = UNPACKED.lock().unwrap_or_else(PoisonError::into_inner);
+    let data = match unpacked.get(name) {
+        Some(data) => data.clone(),
+        None => {
+            let mut data = Vec::new();
+            Decompressor::new(&*packed.data, UNPACK_BYTES).read_to_end(&mut data).ok()?;
+            unpacked.entry(name.to_owned()).or_insert(data.into()).clone()
+        }
+    };
+    Some((data, tag(&packed, "plain"), None))
 }
 
 /// Names that are served at all.
@@ -116,7 +152,7 @@ fn is_public(name: &str) -> bool {
 }
 
 /// The best variant that lies beside the file and that the client takes.
-fn negotiated(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, Option<&'static str>)> {
+fn negotiated(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, &'static str)> {
     let accepted = headers.get(header::ACCEPT_ENCODING)?.to_str().ok()?;
     let takes = |wanted: &str| {
         accepted.split(',').any(|part| {
@@ -128,12 +164,12 @@ fn negotiated(name: &str, headers: &HeaderMap) -> Option<(EmbeddedFile, Option<&
     [("br", "br"), ("gzip", "gz")]
         .into_iter()
         .filter(|(coding, _)| takes(coding))
-        .find_map(|(coding, ending)| Site::get(&format!("{name}.{ending}")).map(|file| (file, Some(coding))))
+        .find_map(|(coding, ending)| Site::get(&format!("{name}.{ending}")).map(|file| (file, coding)))
 }
 
-fn tag(file: &EmbeddedFile, encoding: Option<&str>) -> String {
+fn tag(file: &EmbeddedFile, variant: &str) -> String {
     let hash = hex::encode(&file.metadata.sha256_hash()[..TAG_HASH_BYTES]);
-    format!("\"{hash}{}\"", encoding.unwrap_or_default())
+    format!("\"{hash}{variant}\"")
 }
 
 fn media_type(name: &str) -> String {
