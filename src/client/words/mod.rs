@@ -188,20 +188,20 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
 #[must_use]
 pub fn retried(batch: &Batch, now: Option<Timestamp>) -> String {
     let Some(retry) = &batch.retry else { return String::new() };
-    let by = if retry.by.is_empty() { String::new() } else { format!(" by {}", shown(&retry.by)) };
+    let by = if retry.by.is_empty() { "" } else { " by " };
     let when = now.map_or_else(|| absolute(retry.at), |now| relative(retry.at, now));
-    format!("Retry of {}{by}, {when}: {}", thousands(retry.items), retry_ends(retry))
+    format!("Retry of {}{by}{}, {when}: {}", thousands(retry.items), shown(&retry.by), retry_ends(retry))
 }
 
 /// What has become of the items of a retry: `41 succeeded · 4 failed again · 3 to go`.
 #[must_use]
 pub fn retry_ends(retry: &BatchRetry) -> String {
-    let mut ends = format!("{} succeeded", thousands(retry.succeeded));
+    let mut ends = thousands(retry.succeeded) + " succeeded";
     for (count, word) in
-        [(retry.failed, "failed again"), (retry.cancelled, "cancelled"), (retry.open(), "to go")]
+        [(retry.failed, " failed again"), (retry.cancelled, " cancelled"), (retry.open(), " to go")]
     {
         if count > 0 {
-            ends.push_str(&format!(" · {} {word}", thousands(count)));
+            ends = ends + " · " + &thousands(count) + word;
         }
     }
     ends

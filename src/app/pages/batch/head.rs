@@ -53,8 +53,10 @@ pub fn head(scene: Scene) -> impl IntoView {
 /// nothing moves when it comes.
 fn retried(batch: Signal<Batch>, failed: String) -> impl IntoView {
     let now = clock::use_clock();
-    let words = Memo::new(move |_| batch.with(|batch| words::retried(batch, now.get())));
-    view! { <a class="retried" href=failed hidden=move || words.with(String::is_empty)>{move || words.get()}</a> }
+    let none = move || batch.with(|batch| batch.retry.is_none());
+    // The clock outlives the page.
+    let words = move || batch.try_with(|batch| words::retried(batch, now.get())).unwrap_or_default();
+    view! { <a class="retried" class:act-none=none href=failed>{words}</a> }
 }
 
 /// When it was submitted, started and ended; where there is little room, the last of these.
