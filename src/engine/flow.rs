@@ -265,6 +265,7 @@ pub struct Chunk {
     pub lease: LeaseId,
     pub batch: Arc<PreparedBatch>,
     pub record: Arc<BatchRecord>,
+    pub generation: u32,
     pub attempt: u32,
     pub crashes: u32,
     pub stop: Arc<StopHandle>,

@@ -63,6 +63,8 @@ fn batch(number: u64, state: BatchState, rev: Rev, audience: Audience) -> (Row, 
         start_at: None,
         started_at: None,
         finished_at: None,
+        rested_ms: 0,
+        retry: None,
     };
     (Row::Batch(Box::new(batch)), audience)
 }

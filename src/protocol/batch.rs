@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::ids::{BatchId, FamilyId, Rev, ScheduleId, Seq};
 use super::json::{Json, object_or_none};
 use super::letter_case::lower_case;
+use super::retry::BatchRetry;
 use super::state::{BatchAct, BatchState, ItemState};
 use super::time::Timestamp;
 
@@ -67,6 +68,11 @@ pub struct Batch {
     pub started_at: Option<Timestamp>,
     /// When its last item ended.
     pub finished_at: Option<Timestamp>,
+    /// Milliseconds that it stood finished before a retry opened it again: it took from `started_at` to `finished_at` without
+    /// these.
+    pub rested_ms: u64,
+    /// The last retry that somebody asked for; none before the first.
+    pub retry: Option<BatchRetry>,
 }
 
 impl Batch {
@@ -76,8 +82,15 @@ impl Batch {
         self.succeeded + self.failed + self.cancelled
     }
 
-    /// The same without what its submitter said of it, but for the title: parameters, owner, where it came from, and a reason that
-    /// is more than one of the installation's own words.
+    /// Milliseconds from its first start to its last end, without those that it stood finished; none before its end.
+    #[must_use]
+    pub fn took_ms(&self) -> Option<u64> {
+        let (started, finished) = self.started_at.zip(self.finished_at)?;
+        Some(finished.ms_since(started).saturating_sub(self.rested_ms))
+    }
+
+    /// The same without what its submitter said of it, but for the title: parameters, owner, where it came from, who retried it, and
+    /// a reason that is more than one of the installation's own words.
     #[must_use]
     pub fn progress(self) -> Self {
         let own_word = |reason: &String| reason.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
@@ -87,6 +100,7 @@ impl Batch {
             parent: None,
             schedule: None,
             reason: self.reason.filter(own_word),
+            retry: self.retry.map(|retry| BatchRetry { by: String::new(), ..retry }),
             ..self
         }
     }
@@ -357,6 +371,8 @@ mod tests {
             start_at: None,
             started_at: None,
             finished_at: None,
+            rested_ms: 0,
+            retry: None,
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
-//! batch, item, task, schedule,
+//! batch, retry, item, task, schedule,
 //! webhook, access, share,
 //! upload, folder    the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
@@ -30,6 +30,7 @@ pub mod letter_case;
 pub mod limits;
 mod pulse;
 pub mod related;
+mod retry;
 pub mod row;
 pub mod schedule;
 #[cfg(feature = "ssr")]
@@ -65,6 +66,7 @@ pub use item::{
 pub use json::{Json, Object};
 pub use pulse::{BatchActEntry, PulseBucket};
 pub use related::{ParentBatch, RelatedBatch, RelatedBatches};
+pub use retry::BatchRetry;
 pub use row::{Key, Row};
 pub use schedule::{
     NewSchedule, Overlap, RunWindow, Schedule, ScheduleAct, SchedulePage, SchedulePatch, SchedulePreview,

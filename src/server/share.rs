@@ -190,6 +190,8 @@ mod tests {
             start_at: None,
             started_at: None,
             finished_at: None,
+            rested_ms: 0,
+            retry: None,
         }
     }
 

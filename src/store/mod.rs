@@ -31,6 +31,7 @@ mod pulse_buckets;
 mod quotas;
 mod read;
 pub mod records;
+mod retry_counts;
 mod schedules;
 mod tape;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
 //! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how
 //! many statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`, files that come in
-//! pieces in `uploads`, ends by time in `pulse`.
+//! pieces in `uploads`, ends by time in `pulse`, what a retry has come to in `retries`.
 //!
 //! `audit` passes after every step.
 
@@ -12,6 +12,7 @@ mod file;
 mod model;
 mod nodes;
 mod pulse;
+mod retries;
 mod statements;
 mod together;
 mod upgrade;

@@ -126,7 +126,7 @@ mod tests {
 
     fn item(path: PathBuf, bytes: u64, media_type: &str) -> Item {
         let input = ItemInput::File { name: "a".into(), path, bytes, media_type: media_type.into() };
-        Item { batch: BatchId::from_u128(1), seq: 1, attempt: 1, input }
+        Item { batch: BatchId::from_u128(1), seq: 1, generation: 1, attempt: 1, input }
     }
 
     async fn run(content: &[u8], media_type: &str) -> (serde_json::Value, Arc<WorkCell>) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::context::{LogLevel, TaskContext};
 use super::task::{Item, Task, TaskError};
@@ -47,6 +48,13 @@ pub struct DemoParams {
     /// How many attempts of such an item fail; 0 = every one.
     #[schemars(title = "Failing attempts", range(min = 0, max = 100))]
     fail_attempts: u32,
+    /// The part of the failing items that succeed when a retry runs them again: 0 = none, 0.5 = about half, 1 = all. Goes by
+    /// seq, and is drawn anew for each retry.
+    #[schemars(title = "Mend rate", range(min = 0.0, max = 1.0))]
+    mend_rate: f64,
+    /// Items have a result: how long they were to take, and in which attempt and run they succeeded. Otherwise none.
+    #[schemars(title = "Results")]
+    results: bool,
     /// Progress reports inside an item.
     #[schemars(title = "Steps", range(min = 0, max = 10_000))]
     steps: u32,
@@ -58,7 +66,11 @@ pub struct DemoParams {
 impl DemoParams {
     /// True if an item has nothing to do but to end well.
     fn is_no_op(&self) -> bool {
-        self.duration_ms == 0 && self.fail_rate <= 0.0 && self.steps == 0 && self.log_lines == 0
+        self.duration_ms == 0
+            && self.fail_rate <= 0.0
+            && !self.results
+            && self.steps == 0
+            && self.log_lines == 0
     }
 
     /// How long item `seq` takes.
@@ -67,14 +79,43 @@ impl DemoParams {
         Duration::from_millis(u64::from(self.duration_ms)).mul_f64((1.0 + spread).max(0.0))
     }
 
-    /// What attempt `attempt` of item `seq` is to fail with, if it is to fail.
-    fn failure(&self, seq: Seq, attempt: u32) -> Option<&'static str> {
+    /// What this attempt of an item is to fail with, if it is to fail.
+    fn failure(&self, turn: Turn) -> Option<&'static str> {
+        let Turn { seq, attempt, .. } = turn;
         let chosen = unit(seq, 2) < self.fail_rate;
-        if !chosen || (self.fail_attempts > 0 && attempt > self.fail_attempts) {
+        if !chosen || (self.fail_attempts > 0 && attempt > self.fail_attempts) || self.mends(turn) {
             return None;
         }
         let share = mix(seq, 3) % 100;
         FAILURES.iter().find(|(up_to, _)| share < *up_to).map(|(_, message)| *message)
+    }
+
+    /// True where the retry that runs an item mends it.
+    fn mends(&self, Turn { seq, generation, .. }: Turn) -> bool {
+        generation > 1 && unit(mix(seq, 5).wrapping_add(generation.into()), 6) < self.mend_rate
+    }
+
+    /// What an item that succeeds says of itself.
+    fn result(&self, Turn { seq, generation, attempt }: Turn) -> Json {
+        if !self.results {
+            return Json::default();
+        }
+        let planned_ms = self.duration(seq).as_millis();
+        Json::from_value(&json!({"planned_ms": planned_ms, "attempt": attempt, "run": generation}))
+    }
+}
+
+/// Which attempt of which item.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    seq: Seq,
+    generation: u32,
+    attempt: u32,
+}
+
+impl Turn {
+    fn of(item: &Item) -> Self {
+        Self { seq: item.seq, generation: item.generation, attempt: item.attempt }
     }
 }
 
@@ -109,7 +150,7 @@ impl Task for Demo {
         item: Item,
         context: TaskContext,
     ) -> impl Future<Output = Result<Json, TaskError>> + Send {
-        let work = (!params.is_no_op()).then(|| Box::pin(perform(params, item.seq, item.attempt, context)));
+        let work = (!params.is_no_op()).then(|| Box::pin(perform(params, Turn::of(&item), context)));
         async move {
             match work {
                 None => Ok(Json::default()),
@@ -120,13 +161,8 @@ impl Task for Demo {
 }
 
 /// Pretends one attempt: the failure, where one is planned, comes at its end.
-async fn perform(
-    params: Arc<DemoParams>,
-    seq: Seq,
-    attempt: u32,
-    context: TaskContext,
-) -> Result<Json, TaskError> {
-    let duration = params.duration(seq);
+async fn perform(params: Arc<DemoParams>, turn: Turn, context: TaskContext) -> Result<Json, TaskError> {
+    let duration = params.duration(turn.seq);
     if params.spin && !duration.is_zero() {
         let params = Arc::clone(&params);
         tokio::task::spawn_blocking(move || spin(&params, duration, &context))
@@ -135,9 +171,9 @@ async fn perform(
     } else {
         wait(&params, duration, &context).await?;
     }
-    match params.failure(seq, attempt) {
+    match params.failure(turn) {
         Some(message) => Err(TaskError::passing("planned", message)),
-        None => Ok(Json::default()),
+        None => Ok(params.result(turn)),
     }
 }
 
@@ -215,7 +251,12 @@ mod tests {
     use crate::protocol::BatchId;
 
     fn item(seq: Seq, attempt: u32) -> Item {
-        Item { batch: BatchId::from_u128(1), seq, attempt, input: ItemInput::Value(Json::default()) }
+        let input = ItemInput::Value(Json::default());
+        Item { batch: BatchId::from_u128(1), seq, generation: 1, attempt, input }
+    }
+
+    fn turn(seq: Seq, generation: u32, attempt: u32) -> Turn {
+        Turn { seq, generation, attempt }
     }
 
     fn context() -> (Arc<WorkCell>, TaskContext) {
@@ -234,19 +275,49 @@ mod tests {
     #[test]
     fn failures_go_by_seq_and_attempt() {
         let params = DemoParams { fail_rate: 0.25, fail_attempts: 2, ..DemoParams::default() };
-        let failing: Vec<Seq> = (1..=10_000).filter(|seq| params.failure(*seq, 1).is_some()).collect();
+        let failing: Vec<Seq> =
+            (1..=10_000).filter(|seq| params.failure(turn(*seq, 1, 1)).is_some()).collect();
         assert!((2_300..2_700).contains(&failing.len()), "{}", failing.len());
         for seq in &failing {
-            assert_eq!(params.failure(*seq, 2), params.failure(*seq, 1));
-            assert_eq!(params.failure(*seq, 3), None);
+            assert_eq!(params.failure(turn(*seq, 1, 2)), params.failure(turn(*seq, 1, 1)));
+            assert_eq!(params.failure(turn(*seq, 1, 3)), None);
         }
         for (_, message) in FAILURES {
-            assert!(failing.iter().any(|seq| params.failure(*seq, 1) == Some(message)), "{message}");
+            assert!(failing.iter().any(|seq| params.failure(turn(*seq, 1, 1)) == Some(message)), "{message}");
         }
         let always = DemoParams { fail_rate: 1.0, ..DemoParams::default() };
-        assert!((1..=1_000).all(|seq| always.failure(seq, 1_000).is_some()));
+        assert!((1..=1_000).all(|seq| always.failure(turn(seq, 1, 1_000)).is_some()));
         let never = DemoParams { fail_attempts: 3, ..DemoParams::default() };
-        assert!((1..=1_000).all(|seq| never.failure(seq, 1).is_none()));
+        assert!((1..=1_000).all(|seq| never.failure(turn(seq, 1, 1)).is_none()));
+    }
+
+    #[test]
+    fn a_retry_mends_its_share_and_another_its_share_of_the_rest() {
+        let params = DemoParams { fail_rate: 0.5, mend_rate: 0.5, ..DemoParams::default() };
+        let fails = |seq: Seq, generation, attempt| params.failure(turn(seq, generation, attempt)).is_some();
+        let failing: Vec<Seq> = (1..=20_000).filter(|seq| fails(*seq, 1, 1)).collect();
+        let again: Vec<Seq> = failing.iter().copied().filter(|seq| fails(*seq, 2, 1)).collect();
+        let thrice = again.iter().filter(|seq| fails(**seq, 3, 1)).count();
+        for (left, of) in [(again.len(), failing.len()), (thrice, again.len())] {
+            assert!((of * 46 / 100..of * 54 / 100).contains(&left), "{left} of {of}");
+        }
+        // Other attempts of the same run are no retry: they fail as the first did, or are not needed.
+        assert!(failing.iter().all(|seq| fails(*seq, 1, 3) && fails(*seq, 2, 1) == fails(*seq, 2, 3)));
+        let never = DemoParams { fail_rate: 1.0, ..DemoParams::default() };
+        assert!((1..=1_000).all(|seq| never.failure(turn(seq, 9, 1)).is_some()), "none by default");
+        let always = DemoParams { mend_rate: 1.0, ..never };
+        assert!((1..=1_000).all(|seq| always.failure(turn(seq, 2, 1)).is_none()));
+    }
+
+    #[tokio::test]
+    async fn results_say_how_it_was_and_only_where_they_are_asked_for() {
+        let params = DemoParams { duration_ms: 5, results: true, ..DemoParams::default() };
+        let result = Demo.run(Arc::new(params.clone()), item(1, 2), context().1).await.unwrap();
+        assert_eq!(result.as_str(), r#"{"planned_ms":5,"attempt":2,"run":1}"#);
+        let silent = DemoParams { results: false, ..params };
+        assert_eq!(Demo.run(Arc::new(silent), item(1, 2), context().1).await, Ok(Json::default()));
+        let quick = DemoParams { results: true, ..DemoParams::default() };
+        assert!(!quick.is_no_op());
     }
 
     #[test]

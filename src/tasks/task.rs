@@ -25,7 +25,9 @@ pub struct Item {
     pub batch: BatchId,
     /// Position in the batch, from 1.
     pub seq: Seq,
-    /// From 1.
+    /// 1 until somebody's retry takes it, then that of the retry: each has a greater one.
+    pub generation: u32,
+    /// From 1, within the generation.
     pub attempt: u32,
     /// What to work on.
     pub input: ItemInput,

@@ -64,6 +64,7 @@ mod outside_header;
 mod pages;
 mod pictures;
 mod quotas;
+mod retries;
 mod revocation;
 mod run_command;
 #[path = "../s3/mod.rs"]

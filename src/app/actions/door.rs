@@ -241,10 +241,10 @@ pub fn overlap(word: Option<&str>) -> Result<Overlap, ApiError> {
     word.map_or(Ok(Overlap::default()), |word| Overlap::parse(word).ok_or_else(refused))
 }
 
-/// The demonstration and its number of items: long enough to be watched, with failures that a retry can look at.
+/// The demonstration and its number of items: long enough to be watched, with failures of which a retry mends about half.
 #[must_use]
 pub fn demonstration() -> (NewBatch, u64) {
-    let params = r#"{"duration_ms":40,"jitter":0.9,"fail_rate":0.03,"steps":0}"#;
+    let params = r#"{"duration_ms":40,"jitter":0.9,"fail_rate":0.03,"mend_rate":0.5,"results":true}"#;
     let (name, params) = (Some("Demo".into()), Json::parse(params).ok());
     (NewBatch { task: "demo".into(), name, params, options: Options::default() }, DEMO_ITEMS)
 }

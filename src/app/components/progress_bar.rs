@@ -143,6 +143,8 @@ mod tests {
             start_at: None,
             started_at: None,
             finished_at: None,
+            rested_ms: 0,
+            retry: None,
         };
         let widths = segments(&batch);
         assert_eq!(widths.iter().map(|segment| segment.2).sum::<u64>(), WHOLE);

@@ -95,11 +95,10 @@ fn failed_link(batch: Signal<Batch>) -> impl IntoView {
 
 /// The rate while it runs; how long it took once it has ended.
 fn pace(batch: &Batch) -> String {
-    match (batch.finished_at, batch.started_at) {
-        (Some(finished), started) => {
-            format!("in {}", words::duration(finished.ms_since(started.unwrap_or(batch.created_at))))
-        }
-        (None, _) => batch.rate_per_s.map(words::rate).unwrap_or_default(),
+    match (batch.took_ms(), batch.finished_at) {
+        (Some(ms), _) => format!("in {}", words::duration(ms)),
+        (None, None) => batch.rate_per_s.map(words::rate).unwrap_or_default(),
+        (None, Some(_)) => String::new(),
     }
 }
 

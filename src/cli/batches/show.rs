@@ -89,6 +89,8 @@ fn facts(batch: &Batch) -> Vec<(&'static str, String)> {
     for (name, at) in [("started", batch.started_at), ("finished", batch.finished_at)] {
         facts.extend(at.map(|at| (name, words::absolute(at))));
     }
+    let retry = words::retried(batch, None);
+    facts.extend(retry.strip_prefix("Retry ").map(|retry| ("retry", retry.to_owned())));
     let outlook = words::outlook(batch);
     if !outlook.is_empty() && !batch.state.is_finished() {
         facts.push(("outlook", outlook));

@@ -97,7 +97,7 @@ pub(super) async fn check(check: Check) -> Result<(), CliError> {
     let (begun, mut failed) = (Instant::now(), Vec::new());
     for (seq, Sample { title, input }) in (1..).zip(samples) {
         say(&format!("\nitem {seq}: {title}"));
-        let item = Item { batch: BatchId::from_u128(0), seq, attempt: 1, input };
+        let item = Item { batch: BatchId::from_u128(0), seq, generation: 1, attempt: 1, input };
         if run(prepared.as_ref(), item, folder.path()).await == End::Failed {
             failed.push(seq);
         }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::bar::{Ink, bar, inked};
-use super::sentences::{failures, whole_seconds};
+use super::sentences::{failures, retry, whole_seconds};
 use crate::cli::columns::{columns, plain, shortened};
 use crate::client::words;
 use crate::protocol::{Batch, BatchState};
@@ -50,6 +50,7 @@ enum LinePart {
     Rate,
     Outlook,
     Failures,
+    Retry,
     Notice,
     Reason,
 }
@@ -65,6 +66,7 @@ impl LinePart {
             | Self::Rate
             | Self::Outlook
             | Self::Failures
+            | Self::Retry
             | Self::Notice
             | Self::Reason => 2,
         }
@@ -82,6 +84,7 @@ impl LinePart {
             | Self::Percent
             | Self::Rate
             | Self::Outlook
+            | Self::Retry
             | Self::Reason => "",
         }
     }
@@ -157,6 +160,9 @@ pub(super) fn drawn(batch: &Batch, contact: &Contact, width: usize, ink: Ink) ->
         Contact::Waits { reason, .. } => pieces.add(LinePart::Reason, format!("({})", plain(reason))),
         Contact::Tries => {}
     }
+    // Once it has ended there is the summary.
+    let under_way = batch.retry.as_ref().is_some_and(|retry| retry.open() > 0);
+    pieces.add(LinePart::Retry, retry(batch).filter(|_| under_way).unwrap_or_default());
     let first = pieces.left.min(NAME_COLUMNS_FIRST).max(pieces.left / 2);
     if let Some(columns) =
         first.checked_sub(LinePart::Name.gap()).filter(|columns| *columns >= NAME_COLUMNS_MIN)
@@ -195,7 +201,7 @@ fn outlook(batch: &Batch) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::protocol::{BatchId, Json, Timestamp};
+    use crate::protocol::{BatchId, BatchRetry, Json, Timestamp};
 
     pub(in crate::cli::watch) fn batch(total: u64, succeeded: u64, failed: u64) -> Batch {
         Batch {
@@ -224,6 +230,8 @@ pub(super) mod tests {
             start_at: None,
             started_at: Some(Timestamp(1_000)),
             finished_at: None,
+            rested_ms: 0,
+            retry: None,
         }
     }
 
@@ -259,6 +267,18 @@ pub(super) mod tests {
             assert!(columns(&drawn) <= width.saturating_sub(FREE_COLUMNS), "{width}: {drawn}");
             assert_eq!(drawn.split_whitespace().collect::<Vec<_>>().join(" "), line, "{width}");
         }
+    }
+
+    #[test]
+    fn a_retry_under_way_is_said_where_it_fits() {
+        let mut retried = full();
+        let retry = BatchRetry { items: 18, succeeded: 8, failed: 9, ..BatchRetry::default() };
+        retried.retry = Some(retry.clone());
+        let words = "  10 failed  retry of 18: 8 succeeded · 9 failed again · 1 to go";
+        assert!(held(&retried, 140).ends_with(words), "{}", held(&retried, 140));
+        assert_eq!(held(&retried, 80), held(&full(), 80));
+        retried.retry = Some(BatchRetry { failed: 10, ..retry });
+        assert_eq!(held(&retried, 140), held(&full(), 140), "it has ended");
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(super) fn calm(batch: &Batch) -> String {
     )];
     parts.extend(words::percent(batch));
     parts.extend(failures(batch));
+    parts.extend(retry(batch));
     parts.extend(batch.rate_per_s.map(words::rate));
     parts.extend(Some(plain(&words::outlook(batch))).filter(|words| !words.is_empty()));
     parts.join(", ")
@@ -36,16 +37,15 @@ pub(super) fn summary(batch: &Batch) -> String {
         .map(|state| format!("{} {}", words::thousands(batch.count(state)), state.as_str()))
         .collect();
     let counts = if counts.is_empty() { "no items".to_owned() } else { counts.join(", ") };
-    let took = batch
-        .started_at
-        .zip(batch.finished_at)
-        .map(|(started, finished)| format!(" in {}", words::duration(finished.ms_since(started))));
+    let took = batch.took_ms().map(|ms| format!(" in {}", words::duration(ms)));
+    let retry = retry(batch).map(|retry| format!("; {retry}"));
     format!(
-        "{}: {}{}; {counts}{}",
+        "{}: {}{}; {counts}{}{}",
         title(batch),
         words::batch_state(batch),
         reason.unwrap_or_default(),
-        took.unwrap_or_default()
+        took.unwrap_or_default(),
+        retry.unwrap_or_default()
     )
 }
 
@@ -72,6 +72,12 @@ pub(super) fn failures(batch: &Batch) -> Option<String> {
     (batch.failed > 0).then(|| format!("{} failed", words::thousands(batch.failed)))
 }
 
+/// What the last retry has come to, if there was one.
+pub(super) fn retry(batch: &Batch) -> Option<String> {
+    let retry = batch.retry.as_ref()?;
+    Some(format!("retry of {}: {}", words::thousands(retry.items), words::retry_ends(retry)))
+}
+
 /// A wait as people count it down: never 0.
 pub(super) fn whole_seconds(wait: Duration) -> u128 {
     wait.as_millis().div_ceil(1_000).max(1)
@@ -81,7 +87,7 @@ pub(super) fn whole_seconds(wait: Duration) -> u128 {
 mod tests {
     use super::*;
     use crate::cli::watch::line::tests::{batch, full};
-    use crate::protocol::{BatchState, Timestamp};
+    use crate::protocol::{BatchRetry, BatchState, Timestamp};
 
     #[test]
     fn logs_get_sentences() {
@@ -96,6 +102,14 @@ mod tests {
             summary(&row),
             "#128 June photos: finished, 10 failed; 12,400 succeeded, 10 failed in 20 min 3 s"
         );
+        let retry = BatchRetry { items: 18, succeeded: 8, failed: 10, ..BatchRetry::default() };
+        (row.retry, row.rested_ms) = (Some(retry), 60_000);
+        assert!(summary(&row).ends_with(
+            "; 12,400 succeeded, 10 failed in 19 min 3 s; retry of 18: 8 succeeded · 10 failed again"
+        ));
+        (row.state, row.finished_at) = (BatchState::Running, None);
+        let words = "10 failed, retry of 18: 8 succeeded · 10 failed again, 41/s, done in 14–19 min";
+        assert!(calm(&row).ends_with(words), "{}", calm(&row));
         let mut none = batch(0, 0, 0);
         (none.state, none.started_at) = (BatchState::Cancelled, None);
         none.reason = Some("the upload was cut off".into());

@@ -11,7 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use self::errors::{ErrorWords, Undertaking, error_words, may_pass};
 use crate::protocol::text::is_unseen;
-use crate::protocol::{AttemptOutcome, Batch, BatchState, ItemState, Json, Timestamp};
+use crate::protocol::{AttemptOutcome, Batch, BatchRetry, BatchState, ItemState, Json, Timestamp};
 
 /// Characters of an input or result shown in one cell of a list; the item's page shows all.
 const CELL_CHARS_MAX: usize = 160;
@@ -184,6 +184,30 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
         (past, 0) => format!("{} ago", coarse(past)),
         (_, future) => format!("in {}", coarse(future)),
     }
+}
+
+/// The last retry of a batch, as of `now`: `Retry of 48 by ada, 2 min ago: 41 succeeded · 4 failed again · 3 to go`. Its time
+/// is absolute without a `now`. Empty before the first.
+#[must_use]
+pub fn retried(batch: &Batch, now: Option<Timestamp>) -> String {
+    let Some(retry) = &batch.retry else { return String::new() };
+    let by = if retry.by.is_empty() { "" } else { " by " };
+    let when = now.map_or_else(|| absolute(retry.at), |now| relative(retry.at, now));
+    format!("Retry of {}{by}{}, {when}: {}", thousands(retry.items), shown(&retry.by), retry_ends(retry))
+}
+
+/// What has become of the items of a retry: `41 succeeded · 4 failed again · 3 to go`.
+#[must_use]
+pub fn retry_ends(retry: &BatchRetry) -> String {
+    let mut ends = thousands(retry.succeeded) + " succeeded";
+    for (count, word) in
+        [(retry.failed, " failed again"), (retry.cancelled, " cancelled"), (retry.open(), " to go")]
+    {
+        if count > 0 {
+            ends = ends + " · " + &thousands(count) + word;
+        }
+    }
+    ends
 }
 
 /// Where a batch stands, in words: `running`, `finished`, `finished, 37 failed`, `failed` where nothing else came of it.

@@ -30,6 +30,8 @@ fn batch(total: u64, succeeded: u64, failed: u64) -> Batch {
         start_at: None,
         started_at: None,
         finished_at: None,
+        rested_ms: 0,
+        retry: None,
     }
 }
 
@@ -148,4 +150,22 @@ fn inputs_are_named() {
     assert_eq!(input(&Json::string("line")), "line");
     assert_eq!(input(&Json::parse(r#"{"a":"x","b":2}"#).unwrap()), "x · 2");
     assert_eq!(input(&Json::parse("41").unwrap()), "41");
+}
+
+#[test]
+fn a_retry_says_what_it_has_come_to() {
+    let mut batch = batch(2_000, 1_952, 7);
+    assert_eq!(retried(&batch, None), "");
+    let (items, at) = (1_048, Timestamp(0));
+    let mut retry = BatchRetry { by: "ada".into(), at, items, succeeded: 1_041, failed: 4, cancelled: 0 };
+    batch.retry = Some(retry.clone());
+    let words = "Retry of 1,048 by ada, 2 min ago: 1,041 succeeded · 4 failed again · 3 to go";
+    assert_eq!(retried(&batch, Some(Timestamp(120_000))), words);
+    let words = "Retry of 1,048 by ada, 1970-01-01 00:00:00 UTC: 1,041 succeeded · 4 failed again · 3 to go";
+    assert_eq!(retried(&batch, None), words);
+    (retry.failed, retry.cancelled) = (0, 7);
+    assert_eq!(retry_ends(&retry), "1,041 succeeded · 7 cancelled");
+    (retry.succeeded, retry.cancelled, retry.by) = (0, 0, String::new());
+    batch.retry = Some(retry);
+    assert_eq!(retried(&batch, Some(at)), "Retry of 1,048, just now: 0 succeeded · 1,048 to go");
 }

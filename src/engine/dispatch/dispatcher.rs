@@ -181,6 +181,7 @@ impl Dispatcher {
             lease: id,
             batch,
             record: Arc::clone(&lease.record),
+            generation: lease.claim.generation,
             attempt: lease.claim.attempt,
             crashes: lease.claim.crashes,
             stop,

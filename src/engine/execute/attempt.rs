@@ -84,7 +84,8 @@ async fn prepared(
     input: InputRecord,
 ) -> (Result<Item, Verdict>, Option<LocalFile>) {
     let (seq, attempt) = (input.seq, chunk.attempt);
-    let item = |input| Ok(Item { batch: chunk.batch.id, seq, attempt, input });
+    let (batch, generation) = (chunk.batch.id, chunk.generation);
+    let item = |input| Ok(Item { batch, seq, generation, attempt, input });
     match chunk.record.input {
         InputKind::Line | InputKind::Record => (item(ItemInput::Value(input.json)), None),
         InputKind::File => {

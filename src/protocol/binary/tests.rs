@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::protocol::{
-    Batch, BatchId, BatchState, ClientFrame, FamilyId, FileRow, ItemLive, ItemProgress, ItemRow, ItemState,
-    Json, LogPart, NodeId, PulseBucket, StripCell, Timestamp,
+    Batch, BatchId, BatchRetry, BatchState, ClientFrame, FamilyId, FileRow, ItemLive, ItemProgress, ItemRow,
+    ItemState, Json, LogPart, NodeId, PulseBucket, StripCell, Timestamp,
 };
 
 fn there_and_back<T: Compact + PartialEq + std::fmt::Debug>(value: &T) {
@@ -18,6 +18,12 @@ fn there_and_back<T: Compact + PartialEq + std::fmt::Debug>(value: &T) {
 
 fn id() -> BatchId {
     BatchId::from_u128(0x0198_a7b0_1c2d_7e3f_8a4b_5c6d_7e8f_9a0b)
+}
+
+fn retry() -> impl Strategy<Value = BatchRetry> {
+    (text(), any::<i64>(), any::<[u64; 4]>()).prop_map(|(by, at, [items, succeeded, failed, cancelled])| {
+        BatchRetry { by, at: Timestamp(at), items, succeeded, failed, cancelled }
+    })
 }
 
 /// A batch of a million items on its way, as it stands at `succeeded`.
@@ -48,6 +54,8 @@ fn batch(succeeded: u64, rev: Rev) -> Batch {
         start_at: None,
         started_at: Some(Timestamp(1_769_852_461_000)),
         finished_at: None,
+        rested_ms: 0,
+        retry: None,
     }
 }
 
@@ -172,6 +180,7 @@ proptest! {
     #[test]
     fn a_batch_s_pending_follows_from_its_other_counts(
         old in (0u64..900, 0u64..20), new in (0u64..900, 0u64..20, any::<u64>()),
+        (retried, again) in (prop::option::of(retry()), prop::option::of(retry())),
     ) {
         let counted = |succeeded: u64, failed: u64, rev| {
             let mut row = batch(succeeded, rev);
@@ -179,7 +188,8 @@ proptest! {
             row.pending = 1_000 - 8 - succeeded - failed;
             row
         };
-        let (old, new) = (counted(old.0, old.1, 1), counted(new.0, new.1, new.2));
+        let (mut old, mut new) = (counted(old.0, old.1, 1), counted(new.0, new.1, new.2));
+        (old.retry, new.retry, new.rested_ms) = (retried, again, 1);
         let open = |row| if let Row::Batch(row) = row { *row } else { panic!() };
         for topic in [Topic::Batch(id()), Topic::Batches] {
             let shown = laid_over(topic, &old, &new, |row| Row::Batch(Box::new(row)), open);

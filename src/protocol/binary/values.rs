@@ -5,8 +5,8 @@
 use std::fmt;
 
 use crate::protocol::{
-    AttemptOutcome, AttemptRow, BatchId, BatchState, ErrorCode, FamilyId, FileRow, ItemProgress, ItemState,
-    Json, NodeId, NodeState, Role, ScheduleId, SlotWork, Timestamp,
+    AttemptOutcome, AttemptRow, BatchId, BatchRetry, BatchState, ErrorCode, FamilyId, FileRow, ItemProgress,
+    ItemState, Json, NodeId, NodeState, Role, ScheduleId, SlotWork, Timestamp,
 };
 
 /// Bytes that are not what they should be: another build's, or damaged.
@@ -376,4 +376,5 @@ members! {
     FileRow { name, bytes, media_type }
     AttemptRow { attempt, generation, outcome, started_at, ended_at, error, node }
     SlotWork { batch, seq }
+    BatchRetry { by, at, items, succeeded, failed, cancelled }
 }

@@ -56,6 +56,11 @@ impl Signature {
 const INSERT: &str = "INSERT INTO audit_log (at, who, via, address, act, object, detail) \
      VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
+/// Name of who acts, if somebody asked for it.
+pub(in crate::store) fn signer() -> Option<String> {
+    SIGNATURE.try_with(|signature| short(&signature.who)).ok()
+}
+
 fn short(text: &str) -> String {
     text.chars().take(TEXT_CHARS_MAX).collect()
 }

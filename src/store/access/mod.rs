@@ -14,6 +14,7 @@ mod tokens;
 
 pub use self::arrivals::{Arrival, Arrived, GivenRole, Named};
 pub use self::audit_log::Signature;
+pub(in crate::store) use self::audit_log::signer;
 pub use self::idempotency::{KeyBinding, KeyClaim, bind};
 pub use self::logins::{EndedLogins, LoginRecord, NewLogin};
 pub use self::people::{LastAdmin, PersonChange, PersonRecord};

@@ -11,12 +11,14 @@ use super::act_rows::{self, STEP_ROWS};
 use super::verbs::{allowed, opened};
 use crate::protocol::{BatchAct, FamilyId, ItemState, RetryRequest, Seq};
 use crate::store::Store;
+use crate::store::access::signer;
 use crate::store::backend::{
     Durability, LIST_MAX, all, by_index, count, in_keys, int, list_value, rows, run,
 };
 use crate::store::entity::outcomes;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, BatchKey, SeqRange};
+use crate::store::retry_counts;
 use crate::store::tape::{ENDS_WITHIN, Ranges, Requeue, Tape, meeting_any};
 
 /// Columns of outcomes without their results, which leave with them and are not needed.
@@ -40,8 +42,9 @@ impl Store {
         if !allowed(&tape, BatchAct::Retry)? {
             return tape.unchanged();
         }
-        let generation = tape.batch.generation + 1;
-        let again = Requeue { generation, attempt: 1, crashes: 0, not_before: 0 };
+        let before = tape.batch.clone();
+        retry_counts::begin(&mut tape.batch, signer(), tape.now);
+        let again = Requeue { generation: tape.batch.generation, attempt: 1, crashes: 0, not_before: 0 };
         let mut rest = Rest::of(request, tape.batch.rev);
         let taken = match &request.seqs {
             Some(seqs) => {
@@ -51,11 +54,14 @@ impl Store {
             None => rest.step(&mut tape, again).await?,
         };
         if taken == 0 {
+            tape.batch = before;
             return tape.unchanged();
         }
-        tape.batch.generation = generation;
         tape.renew_budget();
         if tape.state()?.is_finished() {
+            // A clock that was set back meanwhile adds nothing.
+            let rested = tape.batch.finished_at.map_or(0, |at| tape.now.saturating_sub(at).max(0));
+            tape.batch.rested_ms += rested;
             tape.batch.finished_at = None;
             tape.batch.finished_steady = None;
             tape.batch.reason = None;
@@ -144,8 +150,7 @@ impl Rest {
             let values = vec![tape.batch.id.into(), value, self.after.into(), last.into(), self.rev.into()];
             room -= rows.len();
             for row in rows.iter().filter(|row| row.rev <= self.rev) {
-                tape.leave(row)?;
-                tape.again(SeqRange::new(count(row.first)?, count(row.last)?), again);
+                tape.take_again(row, again)?;
                 taken += 1;
             }
             let files = format!("seq IN (SELECT first FROM outcomes{index} WHERE batch = $1 AND {chosen})");
@@ -188,8 +193,7 @@ async fn take_seqs(
             if kept_from < first {
                 tape.keep(outcomes::Model { first: kept_from, last: first - 1, ..row.clone() });
             }
-            tape.leave(&outcomes::Model { first, last, ..row.clone() })?;
-            tape.again(part, again);
+            tape.take_again(&outcomes::Model { first, last, ..row.clone() }, again)?;
             kept_from = last + 1;
         }
         if kept_from <= row.last {

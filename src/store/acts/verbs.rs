@@ -10,6 +10,7 @@ use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::lease::cancel;
 use crate::store::records::{BatchChange, BatchKey, SeqRange};
+use crate::store::retry_counts::FIRST_GENERATION;
 use crate::store::tape::{TRIED_FIRST, Tape};
 
 /// What a patch changes, for the audit log.
@@ -116,8 +117,7 @@ impl Store {
             act_rows::cancel_waiting(&mut tape).await?;
             if tape.batch.next_seq <= tape.batch.total {
                 let untouched = SeqRange::new(count(tape.batch.next_seq)?, count(tape.batch.total)?);
-                let generation = tape.batch.generation;
-                cancel(&mut tape, untouched, generation, 0)?;
+                cancel(&mut tape, untouched, FIRST_GENERATION, 0)?;
                 tape.batch.next_seq = tape.batch.total + 1;
             }
         }

@@ -116,6 +116,20 @@ pub struct Model {
     pub pulse_buckets: i64,
     /// When the last of them begins, in ms; 0 where there is none.
     pub pulse_at: i64,
+    /// Who asked for its last retry; none where nobody signed it.
+    pub retry_by: Option<String>,
+    /// When that was, in ms; none before the first.
+    pub retry_at: Option<i64>,
+    /// Items that it took: those of the batch's generation.
+    pub retry_items: i64,
+    /// Those of them that ended well since.
+    pub retry_succeeded: i64,
+    /// Those that ended badly.
+    pub retry_failed: i64,
+    /// Those that a cancel ended.
+    pub retry_cancelled: i64,
+    /// How long it stood finished before its retries, in ms.
+    pub rested_ms: i64,
 }
 
 /// None: rows are joined by hand where they are.

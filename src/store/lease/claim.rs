@@ -18,6 +18,7 @@ use crate::store::clock::Moment;
 use crate::store::entity::{batches, requeue};
 use crate::store::error::StoreError;
 use crate::store::records::{BatchChange, BatchKey, BatchRecord, LeaseId, SeqRange};
+use crate::store::retry_counts::FIRST_GENERATION;
 use crate::store::tape::{Ranges, Requeue, Tape, to_record};
 
 /// What a node asks for.
@@ -255,7 +256,7 @@ async fn pick(tape: &mut Tape<'_>, grant: &Grant) -> Result<Option<Picked>, Stor
     tape.batch.next_seq = last + 1;
     Ok(Some(Picked {
         ranges: Ranges::one(SeqRange::new(count(first)?, count(last)?)),
-        again: Requeue { generation: tape.batch.generation, attempt: 1, crashes: 0, not_before: 0 },
+        again: Requeue { generation: FIRST_GENERATION, attempt: 1, crashes: 0, not_before: 0 },
         slots: grant.slots,
     }))
 }

@@ -62,19 +62,22 @@ impl Store {
 async fn sums(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), StoreError> {
     /// Items by state, and how many rows begin before the one before them has ended.
     const ENDED: &str = "SELECT state, CAST(SUM(last - first + 1) AS BIGINT), \
-         CAST(SUM(CASE WHEN before >= first THEN 1 ELSE 0 END) AS BIGINT) FROM \
-         (SELECT state, first, last, LAG(last) OVER (ORDER BY first) AS before FROM outcomes WHERE batch = $1) AS o \
-         GROUP BY state";
+         CAST(SUM(CASE WHEN before >= first THEN 1 ELSE 0 END) AS BIGINT), \
+         CAST(SUM(CASE WHEN generation = $2 THEN last - first + 1 ELSE 0 END) AS BIGINT) FROM \
+         (SELECT state, first, last, generation, LAG(last) OVER (ORDER BY first) AS before FROM outcomes \
+          WHERE batch = $1) AS o GROUP BY state";
     const WAITING: &str = "SELECT CAST(COALESCE(SUM(last - first + 1), 0) AS BIGINT), CAST(COALESCE(SUM(CASE \
          WHEN attempt >= 2 THEN last - first + 1 ELSE 0 END), 0) AS BIGINT) FROM requeue WHERE batch = $1";
     let key = || vec![batch.id.into()];
     let (mut ended, mut handed_out) = (BTreeMap::<String, i64>::new(), 0_i64);
-    for row in rows(tx, ENDED, key()).await? {
+    let mut again = BTreeMap::<String, i64>::new();
+    for row in rows(tx, ENDED, vec![batch.id.into(), batch.generation.into()]).await? {
         let (items, twice): (i64, i64) = (row.try_get_by_index(1)?, row.try_get_by_index(2)?);
         if twice > 0 {
             return Err(StoreError::Invariant(format!("batch {}: {twice} outcomes overlap", batch.id)));
         }
         ended.insert(row.try_get_by_index(0)?, items);
+        again.insert(row.try_get_by_index(0)?, row.try_get_by_index(3)?);
         handed_out += items;
     }
     let waiting = crate::store::backend::row(tx, WAITING, key()).await?;
@@ -93,6 +96,7 @@ async fn sums(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), St
     let ended = |state: &str| ended.get(state).copied().unwrap_or(0);
     let stored = [batch.running, batch.retrying, batch.succeeded, batch.failed, batch.cancelled];
     let summed = [running, retrying, ended("succeeded"), ended("failed"), ended("cancelled")];
+    retried(batch, &again)?;
     if stored == summed && handed_out == batch.next_seq - 1 {
         return Ok(());
     }
@@ -102,6 +106,17 @@ async fn sums(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), St
     )))
 }
 
+/// Compares what is counted of the last retry with the ends of its generation, by state.
+fn retried(batch: &batches::Model, ended: &BTreeMap<String, i64>) -> Result<(), StoreError> {
+    let ended = ["succeeded", "failed", "cancelled"].map(|state| ended.get(state).copied().unwrap_or(0));
+    let stored = [batch.retry_succeeded, batch.retry_failed, batch.retry_cancelled];
+    if batch.retry_at.is_none() || stored == ended {
+        return Ok(());
+    }
+    let id = batch.id;
+    Err(StoreError::Invariant(format!("batch {id}: its retry counts {stored:?}, rows say {ended:?}")))
+}
+
 /// What the rows say.
 #[derive(Default)]
 struct Counted {
@@ -109,6 +124,10 @@ struct Counted {
     running: i64,
     retrying: i64,
     ended: BTreeMap<String, i64>,
+    /// Of the generation of the last retry, by state.
+    again: BTreeMap<String, i64>,
+    /// Items of that generation, wherever they are.
+    taken: i64,
     families: BTreeMap<String, i64>,
     cells: BTreeMap<i64, [i64; 3]>,
 }
@@ -143,6 +162,10 @@ async fn check(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<(), S
     let rows = [counted.running, counted.retrying, ended("succeeded"), ended("failed"), ended("cancelled")];
     if stored != rows {
         return broken(format!("counters are {stored:?}, rows say {rows:?}"));
+    }
+    retried(batch, &counted.again)?;
+    if batch.retry_at.is_some() && batch.retry_items != counted.taken {
+        return broken(format!("its retry took {}, rows say {}", batch.retry_items, counted.taken));
     }
     let all_ended = batch.sealed && batch.acts == 0 && stored[2..].iter().sum::<i64>() == batch.total;
     let finished = BatchState::parse(&batch.state).is_some_and(BatchState::is_finished);
@@ -193,11 +216,18 @@ async fn scan(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<Counte
         for seq in row.first..=row.last {
             counted.cells.entry((seq - 1) / batch.cell_items).or_default()[kind] += 1;
         }
+        if row.generation == batch.generation {
+            counted.taken += items;
+            *counted.again.entry(row.state.clone()).or_default() += items;
+        }
         *counted.ended.entry(row.state).or_default() += items;
     }
     let waiting: Vec<requeue::Model> = all(tx, "SELECT * FROM requeue WHERE batch = $1", key()).await?;
     for row in waiting {
         counted.ranges.push(SeqRange::new(count(row.first)?, count(row.last)?));
+        if row.generation == batch.generation {
+            counted.taken += row.last - row.first + 1;
+        }
         if row.attempt >= 2 {
             counted.retrying += row.last - row.first + 1;
         }
@@ -209,6 +239,9 @@ async fn scan(tx: &DatabaseTransaction, batch: &batches::Model) -> Result<Counte
         counted.ranges.extend(left.iter());
         let running = crate::store::backend::int(started.count());
         counted.running += running;
+        if lease.generation == batch.generation {
+            counted.taken += crate::store::backend::int(left.count());
+        }
         if lease.attempt >= 2 {
             counted.retrying += crate::store::backend::int(left.count()) - running;
         }

@@ -1,8 +1,8 @@
 //! Batches: as stored, as created, as changed.
 
 use crate::protocol::{
-    Batch, BatchId, BatchState, Family, InputKind, Json, NodeId, Options, PulseBucket, Rev, ScheduleId, Seq,
-    StripCell, Timestamp,
+    Batch, BatchId, BatchRetry, BatchState, Family, InputKind, Json, NodeId, Options, PulseBucket, Rev,
+    ScheduleId, Seq, StripCell, Timestamp,
 };
 use crate::store::access::KeyBinding;
 
@@ -45,7 +45,7 @@ pub struct BatchRecord {
     pub state: BatchState,
     /// Why.
     pub reason: Option<String>,
-    /// Counts retries of the whole batch, from 1.
+    /// That of the items of its last retry; 1 before the first. Items that no retry took are of generation 1.
     pub generation: u32,
     /// No more items can come.
     pub sealed: bool,
@@ -81,6 +81,10 @@ pub struct BatchRecord {
     pub left_bytes: u64,
     /// Width of its time buckets, in ms.
     pub pulse_ms: u64,
+    /// The last retry of it.
+    pub retry: Option<BatchRetry>,
+    /// How long it stood finished before its retries, in ms.
+    pub rested_ms: u64,
     /// Deleted: hidden from everybody.
     pub deleted: bool,
     /// When it was submitted.
@@ -129,6 +133,8 @@ impl BatchRecord {
             start_at: self.options.start_at.filter(|_at| self.state == BatchState::Scheduled),
             started_at: self.started_at,
             finished_at: self.finished_at,
+            rested_ms: self.rested_ms,
+            retry: self.retry.clone(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::store::backend::{count, small};
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchRecord, Source};
+use crate::store::retry_counts::to_retry;
 
 /// Reads a row of the table as a record.
 pub fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
@@ -50,6 +51,8 @@ pub fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
         finishes: small(row.finishes)?,
         left_bytes: count(row.left_bytes)?,
         pulse_ms: count(row.pulse_ms)?,
+        retry: to_retry(row)?,
+        rested_ms: count(row.rested_ms)?,
         deleted: row.deleted,
         created_at: Timestamp(row.created_at),
         started_at: row.started_at.map(Timestamp),

@@ -17,6 +17,7 @@ use crate::store::entity::{batches, outcomes, requeue};
 use crate::store::error::StoreError;
 use crate::store::pulse_buckets;
 use crate::store::records::{AttemptRecord, BatchChange, BatchKey, FileRecord, SeqRange};
+use crate::store::retry_counts;
 use crate::store::webhooks::announce;
 
 /// A batch that is being changed.
@@ -154,13 +155,16 @@ impl<'t> Tape<'t> {
         Ok(())
     }
 
-    /// Items leave their end: every counter of it. The row itself is the caller's to delete.
-    pub fn leave(&mut self, row: &outcomes::Model) -> Result<(), StoreError> {
+    /// A retry of the generation of `again` takes items: they leave their end, with every counter of it, and wait. The
+    /// row itself is the caller's to delete.
+    pub fn take_again(&mut self, row: &outcomes::Model, again: Requeue) -> Result<(), StoreError> {
         let items = row.last - row.first + 1;
         self.moved(row, -items)?;
         if let Some(id) = &row.family {
             self.families.remove(id, items);
         }
+        retry_counts::take(&mut self.batch, again.generation, items);
+        self.again(SeqRange::new(count(row.first)?, count(row.last)?), again);
         Ok(())
     }
 
@@ -181,6 +185,7 @@ impl<'t> Tape<'t> {
             }
         };
         *counter += items;
+        retry_counts::spread(&mut self.batch, row.generation, state, items);
         let sign = items.signum();
         self.cells.spread(row.first, row.last, self.batch.cell_items, kind, sign);
         Ok(state)
@@ -319,12 +324,16 @@ impl<'t> Tape<'t> {
             && sum <= b.total
             && b.next_seq >= 1
             && b.next_seq <= b.total + 1
+            && b.rested_ms >= 0
+            && retry_counts::fit(b, finished)
             && (!finished || (b.sealed && b.acts == 0 && b.succeeded + b.failed + b.cancelled == b.total));
         if fits {
             return Ok(());
         }
+        let retry = [b.retry_items, b.retry_succeeded, b.retry_failed, b.retry_cancelled];
         Err(StoreError::Invariant(format!(
-            "batch {}: total {}, next {}, running {}, retrying {}, succeeded {}, failed {}, cancelled {}, {}",
+            "batch {}: total {}, next {}, running {}, retrying {}, succeeded {}, failed {}, cancelled {}, {}, of a \
+             retry {retry:?}",
             b.id, b.total, b.next_seq, b.running, b.retrying, b.succeeded, b.failed, b.cancelled, b.state
         )))
     }

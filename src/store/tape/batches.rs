@@ -24,6 +24,16 @@ use crate::store::quotas::QuotaAddition;
 use crate::store::records::{
     BatchChange, BatchKey, BatchRecord, Completion, CreateBatch, Ending, FileRecord, NewBlock, Source,
 };
+use crate::store::retry_counts::FIRST_GENERATION;
+
+/// As [`to_record`] reads it.
+fn input_word(input: InputKind) -> &'static str {
+    match input {
+        InputKind::File => "file",
+        InputKind::Line => "line",
+        InputKind::Record => "record",
+    }
+}
 
 /// The row of a batch that is being made.
 pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
@@ -37,12 +47,7 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         uuid: new.id.to_string(),
         name: new.name.clone(),
         task: new.task.clone(),
-        input: match new.input {
-            InputKind::File => "file",
-            InputKind::Line => "line",
-            InputKind::Record => "record",
-        }
-        .to_owned(),
+        input: input_word(new.input).to_owned(),
         source: if generated { "generated" } else { "blocks" }.to_owned(),
         params: new.params.as_str().to_owned(),
         options: serde_json::to_string(&new.options).expect("options always print"),
@@ -52,7 +57,7 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         schedule: None,
         state: state.as_str().to_owned(),
         reason: None,
-        generation: 1,
+        generation: FIRST_GENERATION,
         sealed: generated,
         columns: print_list(&new.columns),
         result_columns: "[]".to_owned(),
@@ -91,6 +96,13 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
         pulse_ms: PULSE_MS_MIN,
         pulse_buckets: 0,
         pulse_at: 0,
+        retry_by: None,
+        retry_at: None,
+        retry_items: 0,
+        retry_succeeded: 0,
+        retry_failed: 0,
+        retry_cancelled: 0,
+        rested_ms: 0,
     }
 }
 

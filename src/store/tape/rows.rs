@@ -86,6 +86,13 @@ pub async fn update_batch(tx: &DatabaseTransaction, b: &batches::Model) -> Resul
         b.pulse_ms.into(),
         b.pulse_buckets.into(),
         b.pulse_at.into(),
+        b.retry_by.clone().into(),
+        b.retry_at.into(),
+        b.retry_items.into(),
+        b.retry_succeeded.into(),
+        b.retry_failed.into(),
+        b.retry_cancelled.into(),
+        b.rested_ms.into(),
     ];
     let touched = run(tx, UPDATE_BATCH, values).await?;
     if touched == 1 { Ok(()) } else { Err(StoreError::Invariant(format!("batch {} is gone", b.id))) }
@@ -97,7 +104,8 @@ const UPDATE_BATCH: &str = "UPDATE batches SET name = $2, options = $3, state = 
      concurrency = $21, rate_tokens = $22, rate_at = $23, try_first = $24, served = $25, started_at = $26, \
      finished_at = $27, intake_node = $28, acts = $29, follow = $30, budget_ended = $31, budget_failed = $32, \
      budget_row = $33, budget_longest = $34, cancel_drains = $35, finished_steady = $36, rate_due = $37, \
-     left_bytes = $38, pulse_ms = $39, pulse_buckets = $40, pulse_at = $41 WHERE id = $1";
+     left_bytes = $38, pulse_ms = $39, pulse_buckets = $40, pulse_at = $41, retry_by = $42, retry_at = $43, \
+     retry_items = $44, retry_succeeded = $45, retry_failed = $46, retry_cancelled = $47, rested_ms = $48 WHERE id = $1";
 
 pub fn attempt_values(batch: i64, row: &AttemptRecord, generation: i64, node: Option<&str>) -> Vec<Value> {
     vec![

@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::*;
-use crate::protocol::{BatchAct, BatchCounts, BatchState, Move, NodeState, RetryRequest, Role};
+use crate::protocol::{BatchAct, BatchCounts, BatchRetry, BatchState, Move, NodeState, RetryRequest, Role};
 
 /// Lists of acts that are tried where nobody says how many.
 const CASES: u32 = 64;
@@ -66,6 +66,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// Who asks for retries.
+const RETRIED_BY: &str = "ada";
+
 /// The order in which counters are compared.
 const IN_ORDER: [ItemState; 6] = [
     ItemState::Pending,
@@ -99,6 +102,12 @@ struct Model {
     sealed: bool,
     state: BatchState,
     generation: u32,
+    /// Of each item: 1, or that of the retry that took it last.
+    generations: Vec<u32>,
+    /// When the last retry was asked for.
+    retried_at: Option<Timestamp>,
+    /// How long it stood finished before its retries.
+    rested_ms: u64,
     touched: bool,
     reports: Vec<(String, LeaseReport)>,
     /// Leases of nodes that were given up, which may still come back to tell.
@@ -149,6 +158,24 @@ impl Model {
             }
             Place::Ended { state, attempts, family } => (*state, *attempts, family.clone()),
         }
+    }
+
+    /// What has become of the items that the last retry took.
+    fn last_retry(&self) -> Option<BatchRetry> {
+        let at = self.retried_at?;
+        let taken: Vec<_> = (1..=self.places.len() as u64)
+            .filter(|seq| self.generations[*seq as usize - 1] == self.generation)
+            .map(|seq| self.look(seq).0)
+            .collect();
+        let count = |state: ItemState| taken.iter().filter(|held| **held == state).count() as u64;
+        Some(BatchRetry {
+            by: RETRIED_BY.to_owned(),
+            at,
+            items: taken.len() as u64,
+            succeeded: count(ItemState::Succeeded),
+            failed: count(ItemState::Failed),
+            cancelled: count(ItemState::Cancelled),
+        })
     }
 
     fn settle(&mut self) {
@@ -240,6 +267,9 @@ impl Model {
             sealed: false,
             state: if start_at.is_some() { BatchState::Scheduled } else { BatchState::Pending },
             generation: 1,
+            generations: Vec::new(),
+            retried_at: None,
+            rested_ms: 0,
             touched: false,
             reports: Vec::new(),
             expelled: Vec::new(),
@@ -261,6 +291,7 @@ impl Model {
         }
         done.unwrap();
         self.places.extend(std::iter::repeat_n(Place::Untouched, count as usize));
+        self.generations.resize(self.places.len(), 1);
     }
 
     /// The state where nobody holds it back.
@@ -328,6 +359,7 @@ impl Model {
         let expected = IN_ORDER.map(|state| self.count(state));
         assert_eq!(counters, expected, "{IN_ORDER:?}");
         assert_eq!((batch.state, batch.sealed, batch.generation), (self.state, self.sealed, self.generation));
+        assert_eq!((&batch.retry, batch.rested_ms), (&self.last_retry(), self.rested_ms));
         self.batch = batch;
         let window = bench.store.window(&self.batch, 1, 500).await.unwrap();
         assert_eq!(window.items.len(), self.places.len());

@@ -298,7 +298,7 @@ mod tests {
         let params: Params = Json::from_value(params).members().unwrap().into_iter().collect();
         let names: Vec<String> = params.keys().cloned().collect();
         let argv = Argv::read(&words(argv), input, &names).unwrap();
-        let item = Item { batch: BatchId::from_u128(1), seq: 41, attempt: 1, input: item };
+        let item = Item { batch: BatchId::from_u128(1), seq: 41, generation: 1, attempt: 1, input: item };
         let filled = argv.fill(&item, &params, Path::new("/out")).unwrap();
         filled.into_iter().map(|argument| argument.into_string().unwrap()).collect()
     }
@@ -341,6 +341,7 @@ mod tests {
         let item = Item {
             batch: BatchId::from_u128(1),
             seq: 1,
+            generation: 1,
             attempt: 1,
             input: ItemInput::Value(Json::number(1)),
         };

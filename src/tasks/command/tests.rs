@@ -97,7 +97,7 @@ impl House {
         let out = self.folder.path().join(format!("work/{seq}-1"));
         let context = TaskContext::new(Arc::clone(&cell), token.clone(), out);
         let input = ItemInput::Value(Json::string(line));
-        let item = Item { batch: BatchId::from_u128(1), seq, attempt: 1, input };
+        let item = Item { batch: BatchId::from_u128(1), seq, generation: 1, attempt: 1, input };
         (self.prepared.run(item, context), cell)
     }
 

@@ -15,7 +15,7 @@ async fn verdicts(params: Value, records: &[&str]) -> Vec<String> {
     let mut verdicts = Vec::new();
     for (seq, record) in (1..).zip(records) {
         let input = ItemInput::Value(Json::parse(record).unwrap());
-        let item = Item { batch: BatchId::from_u128(1), seq, attempt: 1, input };
+        let item = Item { batch: BatchId::from_u128(1), seq, generation: 1, attempt: 1, input };
         let context = TaskContext::new(Arc::default(), CancellationToken::new(), "none".into());
         verdicts.push(match ready.run(item, context).await {
             Ok(result) => {

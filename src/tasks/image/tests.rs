@@ -38,7 +38,7 @@ async fn run(name: &str, content: &[u8], params: Value) -> Result<(Value, String
     let context = TaskContext::new(Arc::clone(&cell), CancellationToken::new(), folder.path().join("out"));
     let input =
         ItemInput::File { name: name.into(), path, bytes: content.len() as u64, media_type: String::new() };
-    let item = Item { batch: BatchId::from_u128(1), seq: 1, attempt: 1, input };
+    let item = Item { batch: BatchId::from_u128(1), seq: 1, generation: 1, attempt: 1, input };
     let registry = Registry::default().with(Image::default());
     let (_, ready) = registry.prepare("image", &Json::from_value(&params)).unwrap().unwrap();
     let result = ready.run(item, context).await?.to_value();

@@ -133,5 +133,6 @@ fn spoken(batch: &Batch) -> String {
     let failed =
         if batch.failed > 0 { format!(", {} failed", words::thousands(batch.failed)) } else { String::new() };
     let (ended, total) = (words::thousands(batch.ended()), words::thousands(batch.total));
-    format!("{}{percent}: {ended} of {total}{failed}.", batch.state.as_str())
+    let retry = batch.retry.as_ref().map(|retry| format!(" Of the retry: {}.", words::retry_ends(retry)));
+    format!("{}{percent}: {ended} of {total}{failed}.{}", batch.state.as_str(), retry.unwrap_or_default())
 }

@@ -45,8 +45,19 @@ pub fn head(scene: Scene) -> impl IntoView {
                 </p>
                 {pace::pace(scene)}
             </div>
+            {retried(batch, format!("{href}failed"))}
         </div>
     }
+}
+
+/// What the last retry has come to, live, leading to what failed: in the free part of the chart's first line, so that
+/// nothing moves when it comes.
+fn retried(batch: Signal<Batch>, failed: String) -> impl IntoView {
+    let now = clock::use_clock();
+    let none = move || batch.with(|batch| batch.retry.is_none());
+    // The clock outlives the page.
+    let words = move || batch.try_with(|batch| words::retried(batch, now.get())).unwrap_or_default();
+    view! { <a class="retried" class:act-none=none href=failed>{words}</a> }
 }
 
 /// When it was submitted, started and ended; where there is little room, the last of these.
@@ -82,17 +93,16 @@ fn numbers(batch: Signal<Batch>, href: &str) -> Vec<AnyView> {
 }
 
 fn rate(batch: &Batch) -> String {
-    match (batch.finished_at, batch.started_at, batch.rate_per_s) {
-        (Some(finished), Some(started), _) => {
-            let ms = finished.ms_since(started);
+    match (batch.took_ms(), batch.rate_per_s) {
+        (Some(ms), _) => {
             let items = match words::ran(batch) {
                 ran if ran == batch.total => words::counted(ran, "item"),
                 ran => format!("{} of {}", words::thousands(ran), words::counted(batch.total, "item")),
             };
             format!("{items} in {}", words::duration(ms))
         }
-        (None, _, Some(rate)) => words::rate(rate),
-        _ => String::new(),
+        (None, Some(rate)) if batch.finished_at.is_none() => words::rate(rate),
+        (None, _) => String::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is taken that was not meant, nothing twice, and an act ends when all is taken.
 
 use super::*;
+use crate::store::access::Signature;
 
 impl Model {
     pub(super) async fn cancel(&mut self, bench: &Bench) {
@@ -54,6 +55,7 @@ impl Model {
             let place = &self.places[*seq as usize - 1];
             assert!(matches!(place, Place::Ended { .. }), "{seq} was taken and had not ended");
             self.put(*seq, Place::Waits { generation, attempt: 1, crashes: 0, not_before: 0 });
+            self.generations[*seq as usize - 1] = generation;
             for retry in &mut self.retries {
                 retry.meant.remove(seq);
             }
@@ -96,7 +98,8 @@ impl Model {
                 ..RetryRequest::default()
             },
         };
-        let done = bench.store.retry(self.batch.key, &request).await;
+        let asks = Signature { who: RETRIED_BY.to_owned(), via: "test", address: String::new() };
+        let done = asks.on(bench.store.retry(self.batch.key, &request)).await;
         if self.state == BatchState::Cancelling {
             return assert!(matches!(done, Err(StoreError::WrongState(_))));
         }
@@ -119,6 +122,8 @@ impl Model {
             return;
         }
         self.generation += 1;
+        self.retried_at = Some(bench.store.now());
+        self.rested_ms += self.batch.finished_at.map_or(0, |at| bench.store.now().ms_since(at));
         assert!(self.taken(bench, self.generation, &meant).await > 0, "the first step takes something");
         if bench.store.acts_of(self.batch.key).await > self.retries.len() {
             meant.retain(|seq| matches!(self.places[*seq as usize - 1], Place::Ended { .. }));

@@ -24,7 +24,7 @@ impl Model {
             assert!(free(place), "{seq} was not free: {place:?}");
             let expected = match place {
                 Place::Waits { generation, attempt, crashes, .. } => (*generation, *attempt, *crashes),
-                _ => (self.generation, 1, 0),
+                _ => (1, 1, 0),
             };
             assert_eq!((claim.generation, claim.attempt, claim.crashes), expected);
             let started = claim.started_ranges().iter().any(|range| range.first <= seq && seq <= range.last);

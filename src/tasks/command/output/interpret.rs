@@ -329,7 +329,7 @@ mod tests {
     fn an_item_is_one_line() {
         let input = ItemInput::Value(Json::parse("{\"a\":\n \"x\\ny\"}").unwrap());
         let context = TaskContext::new(Arc::default(), CancellationToken::new(), PathBuf::from("/o"));
-        let mut item = Item { batch: BatchId::from_u128(1), seq: 41, attempt: 2, input };
+        let mut item = Item { batch: BatchId::from_u128(1), seq: 41, generation: 1, attempt: 2, input };
         let params = Json::parse(r#"{"width":1.0}"#).unwrap();
         let line = hand(&item, &params, "/o/out", &context);
         assert_eq!(line.matches('\n').count(), 1);
