@@ -80,6 +80,8 @@ mod support;
 mod tidy;
 mod task_permissions;
 mod unpack;
+mod upload_stops;
+mod upload_turns;
 mod uploads;
 mod values;
 mod watch;

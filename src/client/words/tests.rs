@@ -16,6 +16,7 @@ fn batch(total: u64, succeeded: u64, failed: u64) -> Batch {
         state: BatchState::Running,
         reason: None,
         sealed: true,
+        expected: None,
         rev: 1,
         total,
         pending: total - succeeded - failed,
@@ -148,4 +149,20 @@ fn inputs_are_named() {
     assert_eq!(input(&Json::string("line")), "line");
     assert_eq!(input(&Json::parse(r#"{"a":"x","b":2}"#).unwrap()), "x · 2");
     assert_eq!(input(&Json::parse("41").unwrap()), "41");
+}
+
+#[test]
+fn what_of_an_upload_came_is_said() {
+    let mut upload = Batch { sealed: false, expected: Some(600), ..batch(64, 64, 0) };
+    assert_eq!(outlook(&upload), "64 of 600 came");
+    assert_eq!(shortfall(&upload), None);
+    upload.sealed = true;
+    assert_eq!(shortfall(&upload).unwrap(), "64 of 600 items came; what came is run.");
+    upload.state = BatchState::Succeeded;
+    upload.reason = Some(Batch::UPLOAD_STOPPED.into());
+    assert_eq!(shortfall(&upload).unwrap(), "The upload stopped after 64 of 600 items; what came was run.");
+    upload.state = BatchState::Cancelled;
+    assert_eq!(shortfall(&upload), None);
+    let whole = Batch { expected: Some(64), ..batch(64, 64, 0) };
+    assert_eq!((came(&whole), shortfall(&whole)), (None, None));
 }

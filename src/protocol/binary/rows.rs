@@ -74,7 +74,7 @@ fields! {
     Batch {
         0 succeeded, 1 rate_per_s, 2 eta_ms, 3 running, 4 failed, 5 retrying,
         6 total, 7 state, 8 reason, 9 cancelled, 10 sealed, 11 started_at, 12 finished_at, 13 name,
-        14 id, 15 number, 16 task, 17 params, 18 owner, 19 created_at, 20 parent, 21 schedule, 22 start_at
+        14 id, 15 number, 16 task, 17 params, 18 owner, 19 created_at, 20 parent, 21 schedule, 22 start_at, 23 expected
     }
     derived { pending }
     then settle_pending
