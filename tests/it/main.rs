@@ -79,6 +79,7 @@ mod submit_owed;
 mod support;
 mod tidy;
 mod task_permissions;
+mod typed_again;
 mod unpack;
 mod upload_stops;
 mod upload_turns;
