@@ -47,9 +47,11 @@ async function send(form, button) {
   // The style would be refused: its nonce is that of another page.
   const page = new DOMParser().parseFromString(text.replace(/\x3cstyle[^]*?\x3c\/style>/, ""), "text/html");
   const next = page.getElementById("main");
+  const refused = [...(next?.querySelectorAll(".flash[role=alert]") ?? [])];
+  // A refusal is the answer to the post itself: what was typed stands here already.
+  if (refused.length > 0 && !answer.redirected) return say(refused);
   // Somewhere else now, or no page of ours: the browser goes there.
   if (!next || new URL(answer.url).pathname !== location.pathname) return location.assign(answer.url);
-  const refused = [...next.querySelectorAll(".flash[role=alert]")];
   if (refused.length > 0) return say(refused);
   const theme = page.documentElement.dataset.theme;
   if (theme) root.dataset.theme = theme;
@@ -63,7 +65,8 @@ let sending = false;
 addEventListener("submit", (event) => {
   const form = event.target;
   // What signs in or out takes another page, and a password: that is left to the browser.
-  if (event.defaultPrevented || form.method !== "post" || !new URL(form.action).pathname.startsWith("/api/")) return;
+  // Files are sent by the browser too.
+  if (event.defaultPrevented || form.method !== "post" || form.enctype === "multipart/form-data" || !new URL(form.action).pathname.startsWith("/api/")) return;
   event.preventDefault();
   if (sending) return;
   sending = true;

@@ -27,7 +27,7 @@ mod form_pages;
 mod form_pages;
 mod page_header;
 pub mod pages;
-mod plain_forms;
+pub mod plain_forms;
 mod program_pages;
 pub mod routes;
 #[cfg(feature = "ssr")]

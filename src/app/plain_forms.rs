@@ -6,3 +6,8 @@ pub const ASK: &str = "ask";
 /// The act that a form did before this page; the server provides it in context, where it was posted without scripts.
 #[derive(Clone, Debug)]
 pub struct DoneBefore(pub String);
+
+/// The page stands at the address of a form that was refused: it comes without the program, and stays as it is. The server
+/// provides it in context.
+#[derive(Clone, Copy, Debug)]
+pub struct RefusedForm;

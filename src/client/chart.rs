@@ -187,10 +187,11 @@ pub fn act_words(entry: &BatchActEntry) -> Option<String> {
         "patch" => "changed",
         _ => return None,
     };
-    let said = if entry.act == "patch" && !entry.detail.is_empty() {
-        format!(" ({})", entry.detail)
-    } else {
-        String::new()
+    let said = match (entry.act.as_str(), entry.detail.as_str()) {
+        (_, "") => String::new(),
+        ("patch", detail) => format!(" ({detail})"),
+        ("seal", reason) => format!(" ({})", super::words::reason(reason)),
+        _ => String::new(),
     };
     let who = super::words::shown(&entry.who);
     let who = who.strip_prefix("token:").map_or_else(|| who.clone(), |token| format!("token {token}"));
@@ -257,6 +258,10 @@ mod tests {
         };
         assert_eq!(act_words(&entry("pause", "")).unwrap(), "paused by ada");
         assert_eq!(act_words(&entry("patch", "slots 4")).unwrap(), "changed (slots 4) by ada");
+        assert_eq!(
+            act_words(&entry("seal", "upload_stopped")).unwrap(),
+            "closed to more items (the upload stopped) by ada"
+        );
         assert_eq!(act_words(&entry("nonsense", "")), None);
         assert!(is_mark(&entry("retry", "")) && !is_mark(&entry("submit", "")));
     }

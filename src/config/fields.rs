@@ -131,6 +131,9 @@ pub(super) const FIELDS: &[Field] = &[
     field!(limits.files_bytes_per_batch_max, "a whole number of bytes from 0 to 9007199254740992", |raw| {
         whole(raw, 0..=1 << 53)
     }),
+    field!(limits.upload_idle_seconds, "a whole number of seconds from 0 to 604800", |raw| {
+        whole(raw, 0..=604_800)
+    }),
     field!(
         webhooks.allow,
         "a list of addresses, networks and names of hosts, like [\"10.0.0.0/8\", \"hooks.internal\"]",

@@ -185,6 +185,9 @@ pub struct LimitsConfig {
     /// Bytes of all files that the items of a batch leave, 0 to 2^53; an item whose files go beyond fails.
     /// 1,099,511,627,776 (1 TiB).
     pub files_bytes_per_batch_max: u64,
+    /// Seconds after which an upload that says how much is to come is sealed where nothing does, and what came is run: 0 to
+    /// 604,800, 0 for never. 900.
+    pub upload_idle_seconds: u32,
 }
 
 impl Default for LimitsConfig {
@@ -195,6 +198,7 @@ impl Default for LimitsConfig {
             json_body_bytes_max: 16 * 1024 * 1024,
             files_bytes_per_item_max: 16 * 1024 * 1024 * 1024,
             files_bytes_per_batch_max: 1024 * 1024 * 1024 * 1024,
+            upload_idle_seconds: 900,
         }
     }
 }

@@ -61,7 +61,11 @@ pub(super) fn build(
     let preparer = Arc::new(Preparer::new(Arc::clone(&tasks), &options));
     let intake = Arc::new(IntakeStage {
         acts: Arc::clone(&acts),
-        validator: Arc::new(Validator::new(Arc::clone(&tasks), options.items_per_batch_max)),
+        validator: Arc::new(Validator::new(
+            Arc::clone(&tasks),
+            options.items_per_batch_max,
+            options.upload_idle_seconds,
+        )),
         preparer,
         liveness: Arc::clone(&liveness),
         settler: Arc::new(Settler {

@@ -27,6 +27,7 @@
 //! | `AuditQueue::added` | the recorder, acts | the audit loop | a batch has ended |
 //! | `ActWakes::steps` | acts, the recorder | the step loop | an act goes on, or a batch follows |
 //! | `ActWakes::sweep` | a delete, a full disk | the retention loop | files may go |
+//! | `ActWakes::grown` | a block writer | block writers of other uploads | it may be their turn |
 //! | `Outbox::committed` | the publisher | the loop that sends hints | other nodes are to look |
 //! | `Outbox::came` | the loop that receives hints | the loop that reads | another node has committed |
 //! | `Liveness::hurry` | a slot that stood still | the heartbeat | the node may be lost |
@@ -54,6 +55,7 @@ mod window_feed;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
@@ -96,6 +98,8 @@ pub struct EngineOptions {
     pub retention_days: u32,
     /// Items of one batch at most.
     pub items_per_batch_max: u64,
+    /// An upload that says how many items are to come, and to which nothing was added for so long, is sealed; 0 for never.
+    pub upload_idle_seconds: u32,
     /// Bytes of all files that the items of one batch leave at most.
     pub files_bytes_per_batch_max: u64,
     /// Folder for the files of running attempts.
@@ -293,13 +297,19 @@ impl Engine {
         self.stages.intake.validator.within_limit(items.count())
     }
 
-    /// Goes on with an open batch; `first_seq` must be its total + 1.
+    /// Goes on with an open batch; `first_seq` must be its total + 1, or come to be it within `patience`: what comes ahead is
+    /// read meanwhile, and written in its turn.
     ///
     /// # Errors
     /// `WrongFirstSeq` with the total; `WrongState` for a sealed batch; `Unready` while the body that makes it is still
     /// coming; what else the store says.
-    pub async fn append(&self, batch: BatchKey, first_seq: Seq) -> Result<Intake, EngineError> {
-        self.stages.intake.append(batch, first_seq).await
+    pub async fn append(
+        &self,
+        batch: BatchKey,
+        first_seq: Seq,
+        patience: Duration,
+    ) -> Result<Intake, EngineError> {
+        self.stages.intake.append(batch, first_seq, patience).await
     }
 
     /// The request of a claimed key has failed before a batch was whole: the key is free.

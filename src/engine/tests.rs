@@ -147,6 +147,7 @@ impl Bench {
             attempts_max: 3,
             retention_days: 30,
             items_per_batch_max: 1_000_000,
+            upload_idle_seconds: 0,
             files_bytes_per_batch_max: u64::MAX,
             work: folder.path().join("work"),
         };

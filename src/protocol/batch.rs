@@ -40,6 +40,8 @@ pub struct Batch {
     pub reason: Option<String>,
     /// True once no more items can come.
     pub sealed: bool,
+    /// Items that are to come in all, as `options.expected` said; none where nothing was said.
+    pub expected: Option<u64>,
     /// Grows with every committed change.
     pub rev: Rev,
     /// Items so far.
@@ -76,6 +78,9 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// The reason of an upload that was sealed because nothing came any more.
+    pub const UPLOAD_STOPPED: &str = "upload_stopped";
+
     /// Items whose end is recorded.
     #[must_use]
     pub fn ended(&self) -> u64 {
@@ -156,6 +161,12 @@ pub struct Options {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ssr", schemars(range(min = 1, max = 604_800)))]
     pub idle_seconds: Option<u64>,
+    /// Items that are to come to an open batch, as far as whoever makes it knows: an upload with an end. Where nothing is
+    /// added to it for `idle_seconds`, by default the installation's `limits.upload_idle_seconds`, it is sealed, and what
+    /// came is run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ssr", schemars(range(min = 1)))]
+    pub expected: Option<u64>,
     /// Run only so many items, then pause.
     pub try_first: Option<u64>,
     /// Pause by itself when too much fails.
@@ -357,6 +368,7 @@ mod tests {
             state,
             reason: None,
             sealed: true,
+            expected: None,
             rev: 1,
             total: 10,
             pending: 10 - failed,

@@ -305,6 +305,7 @@ fn engine_options(config: &Config, work: PathBuf) -> EngineOptions {
         attempts_max: config.engine.attempts_max,
         retention_days: config.engine.retention_days,
         items_per_batch_max: config.limits.items_per_batch_max,
+        upload_idle_seconds: config.limits.upload_idle_seconds,
         files_bytes_per_batch_max: config.limits.files_bytes_per_batch_max,
         work: std::path::absolute(&work).unwrap_or(work),
     }

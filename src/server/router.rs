@@ -22,6 +22,7 @@ use super::gate::{
     auth, guard_forms, harden, identify, one_host, openid, read_or_close, refuse_large, request_span,
     require_caller, require_caller_but_to_sign_in, require_share, same_site, sign_in, turn_away, watch,
 };
+use super::pages::refused_form::show_again;
 use super::pages::{answers, page_faults, refusal_page, render};
 use super::policy::{self, Policy};
 use super::state::{AppState, Limits};
@@ -111,6 +112,7 @@ impl Gate {
     fn pages(mut self, inner: Router<AppState>, state: &AppState) -> Self {
         let inner = inner
             .route_layer(from_fn_with_state(state.clone(), answers))
+            .route_layer(from_fn_with_state(state.clone(), show_again))
             .route_layer(from_fn(require_caller_but_to_sign_in))
             .layer(from_fn(guard_forms));
         let inner = self.limited(inner);

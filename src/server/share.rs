@@ -176,6 +176,7 @@ mod tests {
             state,
             reason: None,
             sealed: true,
+            expected: None,
             rev: 1,
             total: 1_000,
             pending: 380 - failed,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::support::{TestServer, assert_sums, id, number, send};
 
-const BATCH: &str = "id number name task params owner parent schedule state reason sealed rev total pending running retrying \
+const BATCH: &str = "id number name task params owner parent schedule state reason sealed expected rev total pending running retrying \
                      succeeded failed cancelled rate_per_s eta_ms created_at start_at started_at finished_at \
                      rested_ms retry";
 

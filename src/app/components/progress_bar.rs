@@ -129,6 +129,7 @@ mod tests {
             state: BatchState::Running,
             reason: None,
             sealed: true,
+            expected: None,
             rev: 1,
             total: 1_000_000,
             pending: 1,

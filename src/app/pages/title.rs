@@ -7,7 +7,7 @@ use leptos::text_prop::TextProp;
 use leptos_meta::{Title, TitleProps};
 use leptos_router::hooks::use_query_map;
 
-use crate::app::plain_forms::ASK;
+use crate::app::plain_forms::{ASK, RefusedForm};
 use crate::client::words;
 
 /// Without scripts a page with running work refreshes itself at this pace.
@@ -38,7 +38,9 @@ pub fn refreshes(running: bool) -> Option<impl IntoView> {
     let holds = use_query_map().with_untracked(|query| {
         query.get(ASK).is_some() || query.get("tab").is_some_and(|tab| tab == "settings")
     });
-    (running && !holds).then(|| view! { <noscript class="refreshes" inner_html=REFRESH></noscript> })
+    let refused = use_context::<RefusedForm>().is_some();
+    (running && !holds && !refused)
+        .then(|| view! { <noscript class="refreshes" inner_html=REFRESH></noscript> })
 }
 
 /// Lets the tab's icon carry how far the work is (in per mille); none shows the plain one. In the browser only.

@@ -216,6 +216,7 @@ pub(super) mod tests {
             state: BatchState::Running,
             reason: None,
             sealed: true,
+            expected: None,
             rev: 1,
             total,
             pending: total - succeeded - failed,

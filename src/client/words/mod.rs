@@ -231,6 +231,7 @@ pub fn done(act: &str) -> Option<&'static str> {
         "retry" => Some("They run again."),
         "delete" => Some("The batch and its results are deleted."),
         "change" => Some("Saved."),
+        "seal" => Some("No more items are waited for. What came is run."),
         "drain" => Some("The node finishes what it has and takes no more."),
         _ => None,
     }
@@ -252,6 +253,7 @@ pub fn reason(word: &str) -> String {
     match word {
         "tried_first" => "the first items have been tried; resume to run the rest".into(),
         "budget" => "too many failures; resume to go on".into(),
+        Batch::UPLOAD_STOPPED => "the upload stopped".into(),
         other => shown(other),
     }
 }
@@ -285,9 +287,30 @@ pub fn outlook_beside_state(batch: &Batch) -> String {
     }
 }
 
+/// How many of the items that were announced came: `64 of 600 came`; none where nothing was announced, or all came.
+#[must_use]
+pub fn came(batch: &Batch) -> Option<String> {
+    let expected = batch.expected.filter(|expected| *expected > batch.total)?;
+    Some(format!("{} of {} came", thousands(batch.total), thousands(expected)))
+}
+
+/// Why fewer items were run than were announced; none where it was not so, or a cancel says enough.
+#[must_use]
+pub fn shortfall(batch: &Batch) -> Option<String> {
+    let cancelled = matches!(batch.state, BatchState::Cancelling | BatchState::Cancelled);
+    let expected = batch.expected.filter(|expected| *expected > batch.total && batch.sealed && !cancelled)?;
+    let run = if batch.state.is_finished() { "what came was run" } else { "what came is run" };
+    let (total, expected) = (thousands(batch.total), counted(expected, "item"));
+    if batch.reason.as_deref() == Some(Batch::UPLOAD_STOPPED) {
+        return Some(format!("The upload stopped after {total} of {expected}; {run}."));
+    }
+    Some(format!("{total} of {expected} came; {run}."))
+}
+
 fn under_way(batch: &Batch) -> String {
     match batch.eta_ms {
         Some(range) if batch.sealed => format!("done in {}", eta(range)),
+        _ if let (false, Some(came)) = (batch.sealed, came(batch)) => came,
         _ if !batch.sealed && batch.ended() == batch.total => "waiting for more items".into(),
         _ if batch.running == 0 => "waiting for a slot".into(),
         _ if !batch.sealed => "still growing".into(),

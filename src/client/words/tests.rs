@@ -16,6 +16,7 @@ fn batch(total: u64, succeeded: u64, failed: u64) -> Batch {
         state: BatchState::Running,
         reason: None,
         sealed: true,
+        expected: None,
         rev: 1,
         total,
         pending: total - succeeded - failed,
@@ -168,4 +169,20 @@ fn a_retry_says_what_it_has_come_to() {
     (retry.succeeded, retry.cancelled, retry.by) = (0, 0, String::new());
     batch.retry = Some(retry);
     assert_eq!(retried(&batch, Some(at)), "Retry of 1,048, just now: 0 succeeded · 1,048 to go");
+}
+
+#[test]
+fn what_of_an_upload_came_is_said() {
+    let mut upload = Batch { sealed: false, expected: Some(600), ..batch(64, 64, 0) };
+    assert_eq!(outlook(&upload), "64 of 600 came");
+    assert_eq!(shortfall(&upload), None);
+    upload.sealed = true;
+    assert_eq!(shortfall(&upload).unwrap(), "64 of 600 items came; what came is run.");
+    upload.state = BatchState::Succeeded;
+    upload.reason = Some(Batch::UPLOAD_STOPPED.into());
+    assert_eq!(shortfall(&upload).unwrap(), "The upload stopped after 64 of 600 items; what came was run.");
+    upload.state = BatchState::Cancelled;
+    assert_eq!(shortfall(&upload), None);
+    let whole = Batch { expected: Some(64), ..batch(64, 64, 0) };
+    assert_eq!((came(&whole), shortfall(&whole)), (None, None));
 }

@@ -32,6 +32,8 @@ pub struct ActWakes {
     pub steps: Arc<Notify>,
     /// The retention loop: something was deleted.
     pub sweep: Arc<Notify>,
+    /// Uploads that came before their turn: items were added to some batch.
+    pub grown: Arc<Notify>,
 }
 
 /// Runs an act to its end, whether or not the caller goes on waiting.
@@ -83,6 +85,23 @@ impl Acts {
         to_its_end(async move {
             not_filling(&acts.store.batch_by_key(batch).await?)?;
             Ok(acts.published(acts.store.seal(batch).await?))
+        })
+        .await
+    }
+
+    /// As [`Acts::seal`], by the installation itself, with a reason that is shown.
+    ///
+    /// # Errors
+    /// As [`Acts::seal`].
+    pub async fn seal_because(
+        self: &Arc<Self>,
+        batch: BatchKey,
+        reason: &'static str,
+    ) -> Result<BatchRecord, EngineError> {
+        let acts = Arc::clone(self);
+        to_its_end(async move {
+            not_filling(&acts.store.batch_by_key(batch).await?)?;
+            Ok(acts.published(acts.store.seal_because(batch, reason).await?))
         })
         .await
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::block_buffer::{Age, BlockBuffer, Step};
 use super::file_contents::FileContents;
+use super::turn::UploadTurn;
 use crate::engine::acts::Acts;
 use crate::engine::flow::NamedFile;
 use crate::protocol::Seq;
@@ -27,7 +28,12 @@ pub async fn write_blocks(
     batch: BatchRecord,
     first: Seq,
     buffer: Arc<BlockBuffer>,
+    turn: UploadTurn,
 ) -> Result<Option<BatchRecord>, StoreError> {
+    if let Err(error) = turn.comes(&acts, batch.key, first).await {
+        buffer.discard();
+        return Err(error);
+    }
     let mut next = first;
     let mut last: Option<BatchRecord> = None;
     let mut age = Age::Young;
@@ -129,4 +135,5 @@ pub fn publish_grown(acts: &Acts, batch: &BatchRecord, before: &BatchRecord) {
         ended: 0,
     });
     acts.dispatcher.work_arrived();
+    acts.wakes.grown.notify_waiters();
 }

@@ -2,12 +2,14 @@
 //!
 //! All but the items was checked before: see [`CheckedBatch`].
 
+use std::cmp::Ordering;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::block_writer::publish_grown;
 use super::settlement::{ClaimedKey, Settlement};
 use super::settler::Settler;
+use super::turn::UploadTurn;
 use super::upload::{Intake, UploadParts};
 use crate::engine::EngineError;
 use crate::engine::acts::{Acts, not_filling, to_its_end};
@@ -185,22 +187,33 @@ impl IntakeStage {
         .await
     }
 
-    /// Goes on with an open batch; `first_seq` must be its total + 1.
+    /// Goes on with an open batch; `first_seq` must be its total + 1, or come to be it within `patience`.
     ///
     /// # Errors
     /// `WrongFirstSeq` with the total; `WrongState` for a sealed batch; `Unready` while the body that makes it is still
     /// coming; what else the store says.
-    pub async fn append(self: &Arc<Self>, batch: BatchKey, first_seq: Seq) -> Result<Intake, EngineError> {
+    pub async fn append(
+        self: &Arc<Self>,
+        batch: BatchKey,
+        first_seq: Seq,
+        patience: Duration,
+    ) -> Result<Intake, EngineError> {
         self.takes_batches()?;
         let batch = self.acts.store.batch_by_key(batch).await?;
         if batch.sealed {
             return Err(StoreError::WrongState(batch.state).into());
         }
         not_filling(&batch)?;
-        if first_seq != batch.total + 1 {
-            return Err(StoreError::WrongFirstSeq { total: batch.total }.into());
-        }
-        Ok(Intake::continued(self.upload_parts(), batch, first_seq))
+        let turn = match first_seq.cmp(&(batch.total + 1)) {
+            Ordering::Equal => UploadTurn::Now,
+            Ordering::Greater if !patience.is_zero() => {
+                UploadTurn::Until(tokio::time::Instant::now() + patience)
+            }
+            Ordering::Greater | Ordering::Less => {
+                return Err(StoreError::WrongFirstSeq { total: batch.total }.into());
+            }
+        };
+        Ok(Intake::continued(self.upload_parts(), batch, first_seq, turn))
     }
 
     /// A node that leaves would cut off what it begins.

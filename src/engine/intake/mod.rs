@@ -9,6 +9,7 @@ mod file_contents;
 mod create;
 mod settlement;
 mod settler;
+mod turn;
 mod upload;
 
 pub use self::create::IntakeStage;

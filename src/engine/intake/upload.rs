@@ -9,6 +9,7 @@ use super::block_buffer::BlockBuffer;
 use super::block_writer::write_blocks;
 use super::settlement::{ClaimedKey, Empty, Settlement};
 use super::settler::Settler;
+use super::turn::UploadTurn;
 use crate::engine::acts::to_its_end;
 use crate::engine::flow::NamedFile;
 use crate::engine::new_batch::{Validator, columns_within_limit, invalid, plural};
@@ -53,19 +54,20 @@ enum Responsible {
 impl Intake {
     /// Fills `batch`, which was just made.
     pub fn begun(parts: UploadParts, batch: BatchRecord) -> Self {
-        Self::new(parts, batch, 1, Responsible::Ours)
+        Self::new(parts, batch, 1, Responsible::Ours, UploadTurn::Now)
     }
 
-    /// Goes on with `batch`, which is open, at item `next`.
-    pub fn continued(parts: UploadParts, batch: BatchRecord, next: Seq) -> Self {
-        Self::new(parts, batch, next, Responsible::Settled)
+    /// Goes on with `batch`, which is open, at item `next`; where that is ahead, items are taken meanwhile and written once
+    /// their turn comes.
+    pub fn continued(parts: UploadParts, batch: BatchRecord, next: Seq, turn: UploadTurn) -> Self {
+        Self::new(parts, batch, next, Responsible::Settled, turn)
     }
 
-    fn new(parts: UploadParts, batch: BatchRecord, next: Seq, end: Responsible) -> Self {
+    fn new(parts: UploadParts, batch: BatchRecord, next: Seq, end: Responsible, turn: UploadTurn) -> Self {
         let buffer = Arc::new(BlockBuffer::default());
         let UploadParts { settler, validator } = parts;
         let acts = Arc::clone(&settler.acts);
-        let writer = tokio::spawn(write_blocks(acts, batch.clone(), next, Arc::clone(&buffer)));
+        let writer = tokio::spawn(write_blocks(acts, batch.clone(), next, Arc::clone(&buffer), turn));
         Self { settler, validator, batch, buffer, next, writer: Some(writer), end }
     }
 

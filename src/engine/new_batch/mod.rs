@@ -33,6 +33,8 @@ pub struct Validator {
     tasks: Arc<Registry>,
     /// Items of one batch at most.
     items_max: u64,
+    /// After so long an upload that says how much is to come is sealed where nothing does; 0 for never.
+    upload_idle_seconds: u32,
 }
 
 /// A batch that can be stored, all but its items checked, and its task, prepared once for its whole way.
@@ -132,8 +134,8 @@ impl CheckedBatch {
 
 impl Validator {
     /// By the tasks of this node.
-    pub fn new(tasks: Arc<Registry>, items_max: u64) -> Self {
-        Self { tasks, items_max }
+    pub fn new(tasks: Arc<Registry>, items_max: u64, upload_idle_seconds: u32) -> Self {
+        Self { tasks, items_max, upload_idle_seconds }
     }
 
     /// Checks that a batch may have so many items.
@@ -179,6 +181,10 @@ impl Validator {
             None => info.title.clone(),
         };
         options::options(&new.options)?;
+        let mut options = new.options;
+        if options.expected.is_some() && self.upload_idle_seconds > 0 {
+            options.idle_seconds.get_or_insert(u64::from(self.upload_idle_seconds));
+        }
         let new = CreateBatch {
             id: BatchId::from_u128(uuid::Uuid::now_v7().as_u128()),
             name,
@@ -187,7 +193,7 @@ impl Validator {
             source: Source::Blocks,
             generated: 0,
             params,
-            options: new.options,
+            options,
             owner,
             parent: None,
             columns: Vec::new(),

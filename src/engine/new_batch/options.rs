@@ -61,6 +61,10 @@ pub fn options(given: &Options) -> Result<(), EngineError> {
         given.idle_seconds.is_none_or(|limit| given.open && (1..=IDLE_SECONDS_MAX).contains(&limit)),
         "idle_seconds: 1 to 604800 is expected, with open",
     )?;
+    expect(
+        given.expected.is_none_or(|items| given.open && items >= 1),
+        "expected: at least 1 is expected, with open",
+    )?;
     for delay in [given.retry_base_ms, given.retry_max_ms] {
         expect(
             delay.is_none_or(|ms| ms <= RETRY_MS_MAX),

@@ -154,15 +154,15 @@ async fn open_batches_grow_until_they_are_sealed() {
     intake.push(&Json::string("first")).await.unwrap();
     let batch = intake.finish(None).await.unwrap();
     bench.until(&batch, |batch| batch.succeeded == 1).await;
-    assert!(bench.engine.append(batch.key, 1).await.is_err());
-    let mut intake = bench.engine.append(batch.key, 2).await.unwrap();
+    assert!(bench.engine.append(batch.key, 1, Duration::ZERO).await.is_err());
+    let mut intake = bench.engine.append(batch.key, 2, Duration::ZERO).await.unwrap();
     for _ in 0..2_000 {
         intake.push(&Json::string("more")).await.unwrap();
     }
     intake.finish(None).await.unwrap();
     bench.engine.seal(batch.key).await.unwrap();
     assert_eq!(bench.ended(&batch).await.succeeded, 2_001);
-    assert!(bench.engine.append(batch.key, 2_002).await.is_err());
+    assert!(bench.engine.append(batch.key, 2_002, Duration::ZERO).await.is_err());
     bench.engine.drain().await;
 }
 

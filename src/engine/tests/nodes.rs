@@ -47,6 +47,7 @@ impl Node {
             attempts_max: 5,
             retention_days: 30,
             items_per_batch_max: 1_000_000,
+            upload_idle_seconds: 0,
             files_bytes_per_batch_max: u64::MAX,
             work: folder.join(name),
         };

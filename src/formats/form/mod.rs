@@ -3,10 +3,12 @@
 //! ```text
 //! multipart_bounds -> parts -> reader -> an item sink
 //!                              file_name               what a file is called
+//!                              local_time              a time of day in somebody's zone
 //!                              settings, typed_value   what the fields before the items stand for
 //! ```
 
 mod file_name;
+mod local_time;
 pub mod multipart_bounds;
 mod parts;
 mod reader;

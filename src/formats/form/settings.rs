@@ -1,13 +1,14 @@
 //! Fields of a form into the settings of a batch.
 //!
 //! Reads `task`, `name`, `params`, `options`, and what a plain HTML form posts instead: `param.NAME`, `option.NAME`,
-//! `kind`, `count`, `unpack`, `folder`, `pattern`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
+//! `option.start_zone` (the time zone of `option.start_at`), `kind`, `count`, `unpack`, `folder`, `pattern`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
 //! schema to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::local_time::instant;
 use super::typed_value::{option_value, typed_value};
 use crate::formats::csv::options::CsvOptions;
 use crate::formats::encoding::TextEncoding;
@@ -178,6 +179,12 @@ impl FormSettings {
         let given = serde_json::to_string(&options).and_then(|text| Json::parse(&text)).map_err(refuse)?;
         let given = given.members().unwrap_or_default();
         let (mut fields, mut budget) = (BTreeMap::new(), BTreeMap::new());
+        // Beside the options, since it only says how one of them is meant.
+        if let Some(zone) = self.option_fields.remove("start_zone")
+            && let Some(start) = self.option_fields.get_mut("start_at")
+        {
+            *start = instant(start, &zone)?;
+        }
         for (name, text) in std::mem::take(&mut self.option_fields) {
             let value = option_value(&name, &text);
             match name.strip_prefix("budget.") {

@@ -75,7 +75,7 @@ fields! {
         0 succeeded, 1 rate_per_s, 2 eta_ms, 3 running, 4 failed, 5 retrying,
         6 retry, 7 total, 8 state, 9 reason, 10 cancelled, 11 sealed, 12 started_at, 13 finished_at, 14 name,
         15 id, 16 number, 17 task, 18 params, 19 owner, 20 created_at, 21 parent, 22 schedule, 23 start_at,
-        24 rested_ms
+        24 rested_ms, 25 expected
     }
     derived { pending }
     then settle_pending

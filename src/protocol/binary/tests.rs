@@ -40,6 +40,7 @@ fn batch(succeeded: u64, rev: Rev) -> Batch {
         state: BatchState::Running,
         reason: None,
         sealed: true,
+        expected: None,
         rev,
         total: 1_000_000,
         pending: 1_000_000 - 8 - succeeded,

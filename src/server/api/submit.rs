@@ -3,6 +3,7 @@
 //! A body is passed on as it comes, never held whole (but JSON, which is bounded).
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -30,6 +31,9 @@ use crate::service::submit::{Addition, IdempotencyKey, Submission, Submitted};
 const EXPECTED: &str =
     "application/json, application/x-ndjson, text/csv, text/plain, application/zip or multipart/form-data";
 
+/// Seconds for which items that came before their turn wait for it at most; more are taken for so many.
+const TURN_SECONDS_MAX: u64 = 60;
+
 /// `POST /batches`
 pub async fn create(
     State(state): State<AppState>,
@@ -54,7 +58,7 @@ pub async fn create(
     Ok((status, [(header::LOCATION, location)], Json(batch)).into_response())
 }
 
-/// `POST /batches/{id}/items?first_seq=N`
+/// `POST /batches/{id}/items?first_seq=N&wait_seconds=S`
 pub async fn append(
     State(state): State<AppState>,
     Who(caller): Who,
@@ -67,13 +71,15 @@ pub async fn append(
         .number("first_seq")?
         .filter(|seq| *seq > 0)
         .ok_or_else(|| ApiError::malformed("first_seq: expected the position of the first item, from 1."))?;
+    let patience = params.number("wait_seconds")?.unwrap_or(0).min(TURN_SECONDS_MAX);
+    let turn = (first_seq, Duration::from_secs(patience));
     let (parts, body) = request.into_parts();
     let addition = match read_body(&state, &parts, &params, body).await? {
         ReadBody::Json(body) => Addition::Json(body),
         ReadBody::Stream(stream) => Addition::Stream(stream),
         ReadBody::Form(form) => Addition::Form(form),
     };
-    state.service.append_items(&caller, id, first_seq, addition).await.map(Json)
+    state.service.append_items(&caller, id, turn, addition).await.map(Json)
 }
 
 enum ReadBody {

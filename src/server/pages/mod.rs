@@ -1,8 +1,9 @@
-//! The pages and what belongs to them: rendering, their files, the functions that they call, refusals as pages, and
-//! what failed in people's browsers.
+//! The pages and what belongs to them: rendering, their files, the functions that they call, refusals as pages, forms
+//! that are shown again, and what failed in people's browsers.
 
 mod functions;
 pub mod page_faults;
+pub mod refused_form;
 pub mod refusal_page;
 pub mod render;
 

@@ -16,12 +16,14 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::BodyExt as _;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
+use leptos::server::ServerActionError;
 use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::app::clock::RenderedAt;
+use crate::app::plain_forms::RefusedForm;
 use crate::app::shell::{Assets, LineKey, OutsideSignIn, shell};
 use crate::protocol::{SignInBy, Timestamp};
 use crate::server::assets;
@@ -90,6 +92,19 @@ pub async fn not_found(State(state): State<AppState>, request: Request) -> Respo
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     response
+}
+
+/// The page at the request's address, after a post without scripts to the function at `path` was refused with `error`, as it
+/// stands in an address. It comes without the program, which would look for itself at another address.
+pub async fn refused(state: AppState, request: Request, (path, error): (&str, &str)) -> Response {
+    let (before, error) = (context(&state), ServerActionError::new(path, error));
+    let context = move || {
+        before();
+        provide_context(error.clone());
+        provide_context(RefusedForm);
+    };
+    let render = leptos_axum::render_app_async_with_context(context, shell);
+    without_nul(render(request).await.into_response()).await
 }
 
 /// What the app finds in its context.

@@ -249,8 +249,14 @@ impl Service {
 
 /// The body of a create that asks for the same again.
 fn body_of(source: &BatchRecord) -> Json {
-    let options =
-        Options { open: false, idle_seconds: None, start_at: None, parent: None, ..source.options.clone() };
+    let options = Options {
+        open: false,
+        idle_seconds: None,
+        expected: None,
+        start_at: None,
+        parent: None,
+        ..source.options.clone()
+    };
     let options = serde_json::to_string(&options).expect("options always print");
     let member = |name: &str, value: Json| (name.to_owned(), value);
     let mut members = vec![

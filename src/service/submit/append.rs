@@ -1,5 +1,7 @@
 //! The way of an append: more items into a batch that is open.
 
+use std::time::Duration;
+
 use super::sink::BatchSink;
 use super::submission::Addition;
 use crate::formats::body::BodyFault;
@@ -10,16 +12,16 @@ use crate::protocol::{ApiError, Batch, BatchId, InputKind, Seq};
 use crate::service::{Action, Caller, Service};
 
 impl Service {
-    /// Goes on with an open batch at `first_seq`.
+    /// Goes on with an open batch at `first_seq`, which may be ahead of it for `patience`.
     pub(super) async fn append_from(
         &self,
         caller: &Caller,
         id: BatchId,
-        first_seq: Seq,
+        (first_seq, patience): (Seq, Duration),
         addition: Addition,
     ) -> Result<Batch, ApiError> {
         let batch = self.allowed(caller, Action::AddToBatch, id).await?;
-        let intake = self.parts().engine.append(batch.key, first_seq).await?;
+        let intake = self.parts().engine.append(batch.key, first_seq, patience).await?;
         let input = intake.batch().input;
         let mut sink = BatchSink::resumed(self, caller, intake);
         let read = match addition {

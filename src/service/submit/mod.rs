@@ -23,6 +23,7 @@ mod taken_uploads;
 mod tests;
 
 use std::pin::Pin;
+use std::time::Duration;
 
 pub use self::key::IdempotencyKey;
 pub(super) use self::key::KeysInHand;
@@ -73,7 +74,8 @@ impl Service {
         self.submit(caller, Submission::Form(form), None).await.map(Submitted::into_batch)
     }
 
-    /// Goes on with an open batch. Runs to its end even where the caller is dropped.
+    /// Goes on with an open batch at `first_seq`, which may be ahead of it for as long as `patience`. Runs to its end even where the
+    /// caller is dropped.
     ///
     /// # Errors
     /// `wrong_first_seq` with the total where `first_seq` does not continue it; else as for [`Service::submit`].
@@ -81,11 +83,12 @@ impl Service {
         &self,
         caller: &Caller,
         id: BatchId,
-        first_seq: Seq,
+        (first_seq, patience): (Seq, Duration),
         addition: Addition,
     ) -> Result<Batch, ApiError> {
         let (service, signer, caller) = (self.clone(), caller, caller.clone());
-        let work = async move { Box::pin(service.append_from(&caller, id, first_seq, addition)).await };
+        let work =
+            async move { Box::pin(service.append_from(&caller, id, (first_seq, patience), addition)).await };
         signer.signs(detached(Box::pin(work))).await
     }
 }

@@ -119,6 +119,7 @@ impl BatchRecord {
             state: self.state,
             reason: self.reason.clone(),
             sealed: self.sealed,
+            expected: self.options.expected,
             rev: self.rev,
             total: self.total,
             pending: self.pending(),

@@ -10,7 +10,7 @@ use super::families::{self, FamilyMoves};
 use super::follow_state;
 use super::rows;
 use super::strip_cells::{self, CellMoves};
-use crate::protocol::{BatchState, ItemState, Timestamp};
+use crate::protocol::{Batch, BatchState, ItemState, Timestamp};
 use crate::store::backend::{count, insert_many, int, locking, one};
 use crate::store::clock::Moment;
 use crate::store::entity::{batches, outcomes, requeue};
@@ -300,7 +300,9 @@ impl<'t> Tape<'t> {
             self.batch.finishes += 1;
             self.batch.finished_at = Some(self.now);
             self.batch.finished_steady = Some(self.steady);
-            if end != BatchState::Cancelled {
+            // Why fewer items came than were announced is true for good.
+            let stays = self.batch.reason.as_deref() == Some(Batch::UPLOAD_STOPPED);
+            if end != BatchState::Cancelled && !stays {
                 self.batch.reason = None;
             }
             follow_state::at_end(&mut self.batch, end)?;

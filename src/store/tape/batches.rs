@@ -385,18 +385,30 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotFound`]; outages.
     pub async fn seal(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
-        self.with_reserve(|| self.seal_once(batch)).await
+        self.with_reserve(|| self.seal_once(batch, None)).await
     }
 
-    async fn seal_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
+    /// As [`Store::seal`], with a reason that is shown while nothing else is.
+    ///
+    /// # Errors
+    /// As [`Store::seal`].
+    pub async fn seal_because(&self, batch: BatchKey, reason: &str) -> Result<BatchChange, StoreError> {
+        self.with_reserve(|| self.seal_once(batch, Some(reason))).await
+    }
+
+    async fn seal_once(&self, batch: BatchKey, reason: Option<&str>) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
         let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
         if tape.batch.sealed {
             return tape.unchanged();
         }
         tape.batch.sealed = true;
+        if let Some(reason) = reason {
+            // Why it is paused is what somebody must know first.
+            tape.batch.reason.get_or_insert_with(|| reason.to_owned());
+        }
         let change = tape.write().await?;
-        self.sign(&tx, "batch.seal", &change.batch.id.to_string(), "").await?;
+        self.sign(&tx, "batch.seal", &change.batch.id.to_string(), reason.unwrap_or_default()).await?;
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
         Ok(change)
     }
