@@ -62,8 +62,8 @@ async function send(form, button) {
 let sending = false;
 addEventListener("submit", (event) => {
   const form = event.target;
-  // What signs in or out takes another page, and a password: that is left to the browser.
-  if (event.defaultPrevented || form.method !== "post" || !new URL(form.action).pathname.startsWith("/api/")) return;
+  // What signs in or out takes another page, and a password: that is left to the browser. So are files.
+  if (event.defaultPrevented || form.enctype === "multipart/form-data" || form.method !== "post" || !new URL(form.action).pathname.startsWith("/api/")) return;
   event.preventDefault();
   if (sending) return;
   sending = true;

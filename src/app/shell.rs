@@ -28,10 +28,12 @@ fn packed(scripts: &[&str]) -> String {
 
 /// Sees to focus, menus and places on every page.
 const FOCUS: &str = include_str!("focus.js");
+/// Looks at a CSV before it runs.
+const CSV: &str = include_str!("csv.js");
 /// Starts the program.
-static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, include_str!("bootstrap.js")]));
+static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, CSV, include_str!("bootstrap.js")]));
 /// The script of pages without the program.
-static FORMS: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, include_str!("forms.js")]));
+static FORMS: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, CSV, include_str!("forms.js")]));
 
 /// Addresses of what every page loads; the server provides them in context, with hashes in their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +49,10 @@ pub struct Assets {
     /// Which build they are: the live connection tells the server's, and the page compares.
     pub build: String,
 }
+
+/// In context where a page comes without the program although its address has one: it answers what was posted.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainPage;
 
 /// How people may come in from outside; the server provides it in context.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,8 +132,8 @@ fn forms(nonce: Option<leptos::nonce::Nonce>) -> AnyView {
 pub fn shell() -> impl IntoView {
     let assets = use_context::<Assets>().unwrap_or_default();
     let nonce = use_nonce();
-    let path_has_program =
-        use_context::<http::request::Parts>().is_some_and(|parts| has_program(parts.uri.path()));
+    let path_has_program = use_context::<PlainPage>().is_none()
+        && use_context::<http::request::Parts>().is_some_and(|parts| has_program(parts.uri.path()));
     if let (false, Some(shared)) = (path_has_program, Owner::current_shared_context()) {
         // Nobody reads on the page what it was made of: it is not sent.
         shared.set_is_hydrating(false);

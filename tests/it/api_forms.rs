@@ -124,7 +124,7 @@ async fn a_plain_html_form_makes_a_batch() {
 
     let form = Form::new()
         .text("task", "csv-check")
-        .text("params", r#"{"columns":{}}"#)
+        .text("params", r#"{"columns":{"none":{"required":false,"type":"integer"}}}"#)
         .text("kind", "csv")
         .part("csv", file("a.csv", "x;y\n1;2\n"));
     let batch = post_form(&server, form).await.ok();

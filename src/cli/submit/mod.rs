@@ -32,8 +32,7 @@ use super::columns::json_line;
 use super::reach::Reach;
 use super::watch::{Show, end_with, follow};
 use super::{CliError, EXIT_INTERRUPTED};
-use crate::protocol::text::is_unseen;
-use crate::protocol::{Batch, InputKind, TaskInfo, TaskPage};
+use crate::protocol::{Batch, InputKind, TaskInfo, TaskPage, default_name};
 
 /// How long a batch that is given up may take to be cancelled.
 const CANCEL_MAX: Duration = Duration::from_secs(5);
@@ -101,7 +100,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     fits(task, kind)?;
     let params = params::of_task(task, &args.params)?;
     let options = params::options(&args.options)?;
-    let name = args.name.clone().or_else(|| default_name(&args));
+    let name = args.name.clone().or_else(|| source_name(&args));
     let upload = BatchUpload::begin(&client, &args.task, name, params, options).await?;
     let batch = upload.batch().clone();
     let uploaded = Cell::new(false);
@@ -210,22 +209,10 @@ fn fits(task: &TaskInfo, source: ItemSource) -> Result<(), CliError> {
     if fits { Ok(()) } else { Err(CliError::Argument(format!("the task {:?} takes {wanted}", task.name))) }
 }
 
-/// What the input is called.
-fn default_name(args: &RunArgs) -> Option<String> {
-    // The name of a file may hold what that of a batch may not.
-    named_after(args).map(|name| name.chars().map(|c| if is_unseen(c) { '_' } else { c }).collect())
-}
-
-fn named_after(args: &RunArgs) -> Option<String> {
-    let single = args.lines.as_ref().or(args.csv.as_ref()).or(args.ndjson.as_ref());
-    if let Some(path) = single {
-        return (path.as_os_str() != "-").then(|| name_of(path));
-    }
-    let first = args.files.first()?;
-    Some(match args.files.len() {
-        1 => name_of(first),
-        more => format!("{} and {} more", name_of(first), more - 1),
-    })
+/// What the input is called, where the server cannot know: it is sent the text of one file, and not its name.
+fn source_name(args: &RunArgs) -> Option<String> {
+    let path = args.lines.as_ref().or(args.csv.as_ref()).or(args.ndjson.as_ref())?;
+    if path.as_os_str() == "-" { None } else { default_name::after_source(&name_of(path)) }
 }
 
 /// Says which batch was made: a sentence in a terminal, the id alone to a program.

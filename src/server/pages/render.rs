@@ -10,7 +10,8 @@ use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderValue, StatusCode, header};
+use http::request::Parts;
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
@@ -20,7 +21,9 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::app::clock::RenderedAt;
-use crate::app::shell::{Assets, OutsideSignIn, shell};
+use crate::app::pages::CsvDraft;
+use crate::app::shell::{Assets, OutsideSignIn, PlainPage, shell};
+use crate::client::words;
 use crate::protocol::{SignInBy, Timestamp};
 use crate::server::assets;
 use crate::server::gate::page_policy;
@@ -81,6 +84,27 @@ pub async fn not_found(State(state): State<AppState>, request: Request) -> Respo
     let mut response = without_nul(render(request).await.into_response()).await;
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
+    }
+    response
+}
+
+/// New batch for `task`, with the CSV that was posted to be looked at.
+pub async fn looked_at(state: &AppState, mut parts: Parts, task: &str, draft: CsvDraft) -> Response {
+    let status = draft.refused.as_ref().and_then(|refused| StatusCode::from_u16(refused.code.status()).ok());
+    let address = format!("/new?task={}", words::path_segment(task));
+    parts.uri = address.parse().expect("an encoded name is part of an address");
+    parts.method = Method::GET;
+    let context = context(state);
+    let provide = move || {
+        context();
+        provide_context(PlainPage);
+        provide_context(draft.clone());
+    };
+    let render = leptos_axum::render_app_async_with_context(provide, shell);
+    let mut response =
+        without_nul(render(Request::from_parts(parts, Body::empty())).await.into_response()).await;
+    if let Some(status) = status.filter(|_status| response.status() == StatusCode::OK) {
+        *response.status_mut() = status;
     }
     response
 }

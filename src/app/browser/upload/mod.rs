@@ -23,15 +23,12 @@ use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::js_sys::{Reflect, Uint8Array};
-use wasm_bindgen_futures::JsFuture;
+use leptos::web_sys::js_sys::Reflect;
 use web_sys::{DragEvent, File, FileList, FormData, HtmlFormElement, HtmlInputElement};
 
 use self::request::{Body, UploadAnswer};
 use crate::app::upload::{FILES_MAX, QueuedFile, Upload, UploadContent, UploadPhase};
 
-/// Bytes of a CSV that are looked at before the start.
-const HEAD_BYTES: f64 = 262_144.0;
 thread_local! {
     static FILES: RefCell<Vec<(File, String)>> = const { RefCell::new(Vec::new()) };
 }
@@ -158,17 +155,6 @@ pub fn clear(upload: Upload) {
     upload.phase.set(UploadPhase::Idle);
 }
 
-/// The first bytes of the file chosen in an input.
-pub fn csv_head(event: &Event, then: impl FnOnce(Vec<u8>) + 'static) {
-    let file = input_of(event).and_then(|input| input.files()).and_then(|files| files.get(0));
-    let Some(head) = file.and_then(|file| file.slice_with_f64_and_f64(0.0, HEAD_BYTES).ok()) else { return };
-    spawn_local(async move {
-        if let Ok(bytes) = JsFuture::from(head.array_buffer()).await {
-            then(Uint8Array::new(&bytes).to_vec());
-        }
-    });
-}
-
 /// Sends the form; `arrived` is told the batch's id.
 pub fn send(
     upload: Upload,
@@ -198,12 +184,32 @@ fn unexpected(_fault: JsValue) -> String {
 
 async fn send_form(upload: Upload, form: &HtmlFormElement) -> Result<String, String> {
     let data = FormData::new_with_form(form).map_err(unexpected)?;
+    items_last(&data).map_err(unexpected)?;
     let answer = request::send("POST", "/api/v1/batches", Body::Form(&data), move |sent| {
         upload.sent_bytes.set(whole(sent));
     })
     .await
     .map_err(unexpected)?;
     created(&answer)
+}
+
+/// Puts what brings items behind the settings, so that the server reads it as it comes.
+fn items_last(data: &FormData) -> Result<(), JsValue> {
+    data.delete("file");
+    for name in ["lines", "csv"] {
+        let parts = data.get_all(name);
+        data.delete(name);
+        for part in parts.iter() {
+            match part.dyn_into::<File>() {
+                Ok(file) if file.size() > 0.0 => {
+                    data.append_with_blob_and_filename(name, &file, &file.name())?
+                }
+                Ok(_nothing) => {}
+                Err(text) => data.append_with_str(name, &text.as_string().unwrap_or_default())?,
+            }
+        }
+    }
+    Ok(())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of bytes are below 2^53")]

@@ -25,9 +25,10 @@ impl UploadAnswer {
 
     /// Why it was refused, in words.
     pub fn reason(&self) -> String {
-        match self.body["detail"].as_str() {
-            Some(detail) => detail.to_owned(),
-            None => format!("The server answered {}.", self.status),
+        match (self.body["detail"].as_str(), self.body["line"].as_u64()) {
+            (Some(detail), Some(line)) => format!("{detail} (line {line})"),
+            (Some(detail), None) => detail.to_owned(),
+            (None, _) => format!("The server answered {}.", self.status),
         }
     }
 }
