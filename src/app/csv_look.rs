@@ -84,7 +84,16 @@ fn hints(look: &CsvLook) -> Vec<AnyView> {
         let more = words::counted(look.more_columns as u64, "more column");
         hints.push(format!("{more} are not in this grid: what they must hold is said as JSON."));
     }
-    hints.into_iter().map(|hint| view! { <p class="hint">{hint}</p> }.into_any()).collect()
+    let mut hints: Vec<_> =
+        hints.into_iter().map(|hint| view! { <p class="hint">{hint}</p> }.into_any()).collect();
+    if look.text.is_none() && !look.file_name.is_empty() {
+        // No page can give a file back.
+        hints.push(
+            view! { <p class="hint only-still">"Choose the file once more before you run it."</p> }
+                .into_any(),
+        );
+    }
+    hints
 }
 
 /// What parts the fields, the encoding, and whether there is a header: as found, to be changed.

@@ -13,7 +13,7 @@ use super::render;
 use crate::app::csv_look;
 use crate::app::pages::CsvDraft;
 use crate::formats::form::multipart_bounds::bounded;
-use crate::protocol::ApiError;
+use crate::protocol::{ApiError, default_name};
 use crate::server::extract::Who;
 use crate::server::state::AppState;
 use crate::service::submit::CsvLook;
@@ -55,7 +55,10 @@ fn with_look(draft: CsvDraft, look: Option<CsvLook>) -> CsvDraft {
         let refused = Some(ApiError::invalid("Choose a CSV, or paste its text."));
         return CsvDraft { refused, ..draft };
     };
+    // What comes back is the text of the file, which has no name any more.
+    let name = draft.name.or_else(|| default_name::after_source(&look.file_name));
     CsvDraft {
+        name,
         html: csv_look::html(&look),
         over: Some(csv_look::over(&look)),
         idle: csv_look::idle(&look),
