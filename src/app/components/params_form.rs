@@ -267,10 +267,15 @@ fn control(field: &ParamField, name: String) -> AnyView {
             }
             .into_any()
         }
-        FieldKind::Boolean => {
-            let (free, choices) = options(vec!["true".into(), "false".into()]);
-            view! { <select id=id name=name aria-describedby=described>{free}{choices}</select> }.into_any()
+        // Neither is what it is when nothing is said.
+        FieldKind::Boolean => view! {
+            <select id=id name=name required=required aria-describedby=described>
+                <option value="">"—"</option>
+                <option value="true">"yes"</option>
+                <option value="false">"no"</option>
+            </select>
         }
+        .into_any(),
         FieldKind::Choice(choices) => {
             let (free, choices) = options(choices.clone());
             view! { <select id=id name=name required=required aria-describedby=described>{free}{choices}</select> }
@@ -325,5 +330,19 @@ mod tests {
         for field in &fields {
             assert!(field.value(&field.default).is_ok(), "{field:?}");
         }
+    }
+
+    #[test]
+    fn json_in_a_text_area_is_text() {
+        let schema = r#"{"properties":{"rules":{"type":"object","default":{"a":"</textarea><b>&amp;"}},
+            "spin":{"type":"boolean","default":true},"turn":{"type":"boolean"}}}"#;
+        let fields = param_fields(&Json::parse(schema).unwrap());
+        let html = Owner::new().with(|| ParamsForm(ParamsFormProps { fields }).into_view().to_html());
+        assert!(html.contains(r#"{"a":"&lt;/textarea&gt;&lt;b&gt;&amp;amp;"}</textarea>"#), "{html}");
+        assert_eq!(html.matches("</textarea>").count(), 1, "{html}");
+        let hidden = html.find(r#"type="hidden" name="param.spin" value="false""#);
+        let checked = html.find(r#"type="checkbox" id="param.spin""#);
+        assert!(hidden.is_some() && hidden < checked, "{html}");
+        assert!(html.contains(r#"<select id="param.turn""#), "no is not what nothing is: {html}");
     }
 }

@@ -151,12 +151,26 @@ async fn interruptible<T>(
         Ok(None) if whole => return done,
         Ok(None) | Err(_) => {}
     }
-    let (path, body) = (format!("/batches/{}/cancel", batch.id), serde_json::json!({}));
-    match tokio::time::timeout(CANCEL_MAX, client.post::<Batch>(&path, &body)).await {
-        Ok(Ok(_cancelled)) => eprintln!("batch #{} is cancelled: its input did not come whole", batch.number),
+    match tokio::time::timeout(CANCEL_MAX, give_up(client, batch)).await {
+        Ok(Ok(0)) => eprintln!("nothing was submitted"),
+        Ok(Ok(items)) => {
+            let items = crate::client::words::counted(items, "item");
+            eprintln!("batch #{} is cancelled: its input did not come whole, {items} had come", batch.number);
+        }
         Ok(Err(_)) | Err(_) => eprintln!("batch #{} is open: `milepost cancel {0}` ends it", batch.number),
     }
     done
+}
+
+/// Ends a batch whose input did not come whole; how many items had come. Without any nothing is left of it.
+async fn give_up(client: &ApiClient, batch: &Batch) -> Result<u64, CliError> {
+    let path = format!("/batches/{}", batch.id);
+    let cancelled: Batch = client.post(&format!("{path}/cancel"), &serde_json::json!({})).await?;
+    if cancelled.total == 0 {
+        let remove = |http: &reqwest::Client, base: &str| http.delete(format!("{base}{path}"));
+        client.ask(remove, async |response| response.bytes().await).await?;
+    }
+    Ok(cancelled.total)
 }
 
 /// Where items come from, and which kind they are.
