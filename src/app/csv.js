@@ -79,8 +79,11 @@ addEventListener("drop", (event) => {
   const files = event.dataTransfer?.files ?? [];
   if (files.length !== 1 || !/\.(csv|tsv)$/i.test(files[0].name)) return;
   const form = document.querySelector("[data-look]")?.closest("form");
-  if (form) give(form, files[0]);
-  else dropped = files[0];
+  if (form) {
+    // It is none of the files that wait for a task.
+    event.preventDefault();
+    give(form, files[0]);
+  } else dropped = files[0];
 }, true);
 new MutationObserver(() => {
   const form = dropped && document.querySelector("[data-look]")?.closest("form");

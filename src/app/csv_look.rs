@@ -227,8 +227,8 @@ fn verdict(look: &CsvLook) -> AnyView {
         .failing
         .iter()
         .map(|row| {
-            let line = format!("Line {}: ", words::thousands(row.line));
-            view! { <li>{line}{words::shortened(&row.message)}</li> }
+            let words = format!("Line {}: {}", words::thousands(row.line), words::shortened(&row.message));
+            view! { <li>{words}</li> }
         })
         .collect();
     let more = look.failing_count.saturating_sub(look.failing.len() as u64);

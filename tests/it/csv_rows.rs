@@ -30,7 +30,9 @@ fn file(name: &str, csv: &str) -> Part {
 
 /// As a page without scripts posts it: what brings items stands before the settings.
 fn page_form(csv: Part) -> Form {
+    // Names stand as they are, as browsers write them.
     Form::new()
+        .percent_encode_noop()
         .text("task", "csv-check")
         .text("kind", "csv")
         .part("csv", csv)
@@ -40,7 +42,7 @@ fn page_form(csv: Part) -> Form {
 
 /// The names and values of fields in HTML, as a browser without scripts would post them.
 fn fields(html: &str) -> Vec<(String, String)> {
-    let (_, grid) = html.split_once("class=\"csv-look\"").expect("a grid");
+    let (_, grid) = html.split_once("class=\"csv-look\"").unwrap_or_else(|| panic!("no grid: {html}"));
     let grid = &grid[..grid.find("csv-verdict").expect("a verdict")];
     let attribute = |tag: &str, name: &str| {
         let (_, rest) = tag.split_once(&format!(" {name}=\""))?;

@@ -11,7 +11,7 @@ use crate::service::error::internal;
 use crate::service::{Action, Caller, Service, Target, may};
 
 /// Rows that would fail and are named; how many there are is said beside them.
-const FAILING_SHOWN_MAX: usize = 20;
+const FAILING_SHOWN_MAX: usize = 10;
 /// Rows that are shown.
 const SAMPLE_ROWS_MAX: usize = 20;
 /// Columns in the grid; what others must hold is said in JSON.
@@ -147,6 +147,12 @@ impl Service {
         look.other_params = Some(beside_grid(&given, in_grid));
         if let Some((param, kinds)) = column_param {
             let declared = given.to_value()[&param].clone();
+            // Whoever says in JSON what some must hold leaves the others alone.
+            let of_grid = |name: &String| {
+                let column = look.columns.iter().find(|column| column.to.as_ref() == Some(name));
+                column.is_some_and(|column| form.rule(&param, &column.from, "type").is_some())
+            };
+            let is_said = declared.as_object().is_some_and(|columns| !columns.keys().all(of_grid));
             let guessed = tasks.guess_columns(task, &seen.rows, seen.header.len()).unwrap_or_default();
             for (at, column) in look.columns.iter_mut().enumerate() {
                 let rule = |rule| form.rule(&param, &column.from, rule).map(str::to_owned);
@@ -157,12 +163,7 @@ impl Service {
                     (None, Some(rules), _) => {
                         (rules["type"].as_str().unwrap_or("text").to_owned(), rules["required"] != false)
                     }
-                    // Whoever says what some must hold leaves the others alone.
-                    (None, None, Some(guess))
-                        if declared.as_object().is_none_or(serde_json::Map::is_empty) =>
-                    {
-                        (guess.kind.to_owned(), guess.required)
-                    }
+                    (None, None, Some(guess)) if !is_said => (guess.kind.to_owned(), guess.required),
                     (None, None, _) => (String::new(), false),
                 };
                 form.put_rule(&param, &column.from, "type", &column.kind);

@@ -100,6 +100,10 @@ pub fn accept_drops(upload: Upload, over: RwSignal<bool>, dropped: impl Fn() + '
     let drops = window_event_listener(ev::drop, move |event| {
         let Some(data) = event.data_transfer() else { return };
         over.set(false);
+        // Read as the CSV of the open page.
+        if event.default_prevented() {
+            return;
+        }
         let files = data.files().filter(|files| files.length() > 0);
         let dropped_in = folders::entries(&data);
         if upload.is_busy() || (files.is_none() && dropped_in.is_empty()) {
