@@ -3,7 +3,7 @@ const HEAD_BYTES = 256 * 1024;
 const TYPING_MS = 400;
 let looks = 0;
 let typing = 0;
-// One that was dropped elsewhere, until there is a place for it.
+// One that was dropped or chosen elsewhere, until there is a place for it.
 let dropped = null;
 
 const placeOf = (form) => form?.querySelector("[data-look]");
@@ -74,10 +74,17 @@ function give(form, file) {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
+const isTable = (files) => files.length === 1 && /\.(csv|tsv)$/i.test(files[0].name);
+// One that was chosen as a file: its rows may be taken yet. Before the program empties the field.
+addEventListener("change", ({ target }) => {
+  if (target.matches?.("input[type=file][name=file]") && isTable(target.files)) [dropped] = target.files;
+}, true);
+addEventListener("submit", () => (dropped = null));
+
 // A CSV that is dropped is read where rows are taken: here, or on the page that it opens.
 addEventListener("drop", (event) => {
   const files = event.dataTransfer?.files ?? [];
-  if (files.length !== 1 || !/\.(csv|tsv)$/i.test(files[0].name)) return;
+  if (!isTable(files)) return;
   const form = document.querySelector("[data-look]")?.closest("form");
   if (form) {
     // It is none of the files that wait for a task.
