@@ -80,8 +80,9 @@ test("a CSV is previewed, checked, and its verdicts are told", async ({ page, se
   const csv = "name;amount\nada;12\ngrace;many\n";
   await page.locator('input[type="file"]').setInputFiles({ name: "people.csv", mimeType: "text/csv", buffer: Buffer.from(csv) });
   await expect(page.getByRole("table").getByText("grace")).toBeVisible();
-  await page.locator('[name="param.columns"]').fill('{"amount":{"type":"integer"}}');
-  await page.getByRole("button", { name: /^Run / }).click();
+  await page.getByLabel("Type of amount").selectOption("integer");
+  await expect(page.getByText("1 of 2 rows would fail.")).toBeVisible();
+  await page.getByRole("button", { name: "Run Check rows over 2 rows" }).click();
   await page.waitForURL(/\/batches\/[0-9a-f-]{36}/);
   await expect(page.locator(".number-failed .count")).toHaveText("1");
   await expect(page.locator(".number-succeeded .count")).toHaveText("1");

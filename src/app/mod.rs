@@ -5,6 +5,7 @@
 //! actions/        server functions, thin doors        components/  pieces of pages, without server calls
 //! live/           topics as signals                   upload       files on their way to the server
 //! browser/        what only a browser does            bootstrap.js starts the program in the browser
+//! csv_look        what the server has seen in a CSV      csv.js       puts it into the page
 //! form_pages/     forms and lists, whole without it   forms.js     has their forms answer in place
 //! ```
 //!
@@ -19,6 +20,8 @@ mod browser;
 pub mod clock;
 pub mod components;
 pub mod live;
+#[cfg(feature = "ssr")]
+pub mod csv_look;
 mod current_user;
 #[cfg(feature = "ssr")]
 mod form_pages;

@@ -34,9 +34,6 @@ pub mod upload {
     /// Would forget the queue.
     pub fn clear(_upload: Upload) {}
 
-    /// Would read the first bytes of the file chosen in an input.
-    pub fn csv_head(_event: &Event, _then: impl FnOnce(Vec<u8>) + 'static) {}
-
     /// Would send the form.
     pub fn send(
         _upload: Upload,

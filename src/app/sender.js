@@ -47,7 +47,8 @@ function request(method, address, body, onSent = nothing, headers = {}) {
 const json = (method, address, body) => request(method, address, JSON.stringify(body), nothing, { "content-type": "application/json" });
 const passes = ({ status }) => [0, 429, 502, 503, 504].includes(status);
 const well = ({ status }) => status >= 200 && 300 > status;
-const reason = ({ status, body }) => body.detail ?? `The server answered ${status}.`;
+const line = ({ line }) => (line == null ? "" : ` (line ${line})`);
+const reason = ({ status, body }) => (body.detail ? `${body.detail}${line(body)}` : `The server answered ${status}.`);
 
 // What is kept over a reload, in this browser: which large files the server knows, and which batch a queue was filling.
 const kept = {
@@ -389,9 +390,21 @@ export async function queue(job) {
   }
 }
 
+// The fields of a form with what brings items behind the settings, so that the server reads it as it comes.
+function itemsLast(form) {
+  const fields = new FormData(form);
+  fields.delete("file");
+  for (const name of ["lines", "csv"]) {
+    const parts = fields.getAll(name);
+    fields.delete(name);
+    for (const part of parts) if (!(part instanceof File) || part.size > 0) fields.append(name, part);
+  }
+  return fields;
+}
+
 // The form itself, as it stands.
 export async function form(job) {
-  const { status, body } = await request("POST", BATCHES, new FormData(job.form), (sent) => job.tell("sending", 0, sent, ""));
+  const { status, body } = await request("POST", BATCHES, itemsLast(job.form), (sent) => job.tell("sending", 0, sent, ""));
   if (body.id && [200, 201].includes(status)) job.tell("arrived", 0, 0, body.id);
   else job.tell("refused", 0, 0, status === 0 ? "No contact with the server. Nothing was submitted; try again." : reason({ status, body }));
 }

@@ -26,12 +26,12 @@ fn packed(scripts: &[&str]) -> String {
     lines.filter(|line| !line.is_empty() && !line.starts_with("//")).collect::<Vec<_>>().join("\n")
 }
 
-/// Loads what sees to focus, menus, places and keys on every page: each of them is whole without it.
-const FOCUS: &str = "import(\"/focus.js\").catch(() => {});";
+/// Loads what sees to focus, menus, places and keys on every page, and looks at a CSV before it runs: each page is whole without.
+const PARTS: &str = "for (const part of [\"/focus.js\", \"/csv.js\"]) import(part).catch(() => {});";
 /// Starts the program.
-static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, include_str!("bootstrap.js")]));
+static BOOTSTRAP: LazyLock<String> = LazyLock::new(|| packed(&[PARTS, include_str!("bootstrap.js")]));
 /// The script of pages without the program.
-static FORMS: LazyLock<String> = LazyLock::new(|| packed(&[FOCUS, include_str!("forms.js")]));
+static FORMS: LazyLock<String> = LazyLock::new(|| packed(&[PARTS, include_str!("forms.js")]));
 
 /// Addresses of what every page loads; the server provides them in context, with hashes in their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +54,9 @@ pub struct Assets {
 /// context; it tells nothing of the session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineKey(pub String);
+/// In context where a page comes without the program although its address has one: it answers what was posted.
+#[derive(Clone, Copy, Debug)]
+pub struct PlainPage;
 
 /// How people may come in from outside; the server provides it in context.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,7 +140,8 @@ pub fn shell() -> impl IntoView {
     let path_has_program =
         use_context::<http::request::Parts>().is_some_and(|parts| has_program(parts.uri.path()));
     // Its program would look for itself at the address of the form, and without it no script has anything to do.
-    let stands_still = path_has_program && use_context::<RefusedForm>().is_some();
+    let stands_still =
+        path_has_program && (use_context::<RefusedForm>().is_some() || use_context::<PlainPage>().is_some());
     let path_has_program = path_has_program && !stands_still;
     if let (false, Some(shared)) = (path_has_program, Owner::current_shared_context()) {
         // Nobody reads on the page what it was made of: it is not sent.

@@ -10,9 +10,7 @@
 
 use leptos::prelude::*;
 
-pub use super::browser::upload::{
-    accept_drops, ask_before_leaving, clear, csv_head, remove, send, take_input,
-};
+pub use super::browser::upload::{accept_drops, ask_before_leaving, clear, remove, send, take_input};
 
 /// Files held by one tab; more are left out, and the page says so.
 pub const FILES_MAX: usize = 200_000;

@@ -10,6 +10,9 @@ pub trait ItemSink: Send {
     /// A file whose content is coming.
     type File: Send;
 
+    /// What comes next is read from a file of this name; empty where it is none.
+    fn name_source(&mut self, _name: &str) {}
+
     /// Names the columns of a CSV, before its first item.
     ///
     /// # Errors

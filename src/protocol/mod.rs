@@ -7,7 +7,7 @@
 //! upload, folder    the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
 //! limits            every bound of the wire    schema  how the atoms are described, on the server
-//! text              characters that nobody sees
+//! text              characters that nobody sees    default_name   what a batch is called that nobody has named
 //! ```
 //!
 //! This room knows no tokio, leptos or sea-orm, and does no input or output.
@@ -16,6 +16,7 @@ pub mod access;
 pub mod batch;
 pub mod binary;
 pub mod client_frame;
+pub mod default_name;
 pub mod error;
 pub mod folder;
 pub mod frame;

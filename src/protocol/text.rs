@@ -1,4 +1,4 @@
-//! Characters that nobody sees, and what they do to the text around them.
+//! Characters that nobody sees, what they do to the text around them, and numbers as people read them.
 
 /// True for a character that is not seen and changes what is: a control (line ends among them), one that turns the
 /// direction of writing, a separator, a filler, or one that takes no room. What only joins its neighbours, as emoji
@@ -12,6 +12,20 @@ pub fn is_unseen(c: char) -> bool {
             '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{200b}' | '\u{200e}' | '\u{200f}'
             | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
             | '\u{fff9}'..='\u{fffb}')
+}
+
+/// `37580` as `37,580`.
+#[must_use]
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 #[cfg(test)]

@@ -23,10 +23,11 @@ use super::gate::{
     require_caller, require_caller_but_to_sign_in, require_share, same_site, sign_in, turn_away, watch,
 };
 use super::pages::refused_form::show_again;
-use super::pages::{answers, page_faults, refusal_page, render};
+use super::pages::{answers, csv_page, page_faults, refusal_page, render};
 use super::policy::{self, Policy};
 use super::state::{AppState, Limits};
 use super::{api, assets, health, live, share};
+use crate::app::pages::LOOK_PATH;
 use crate::app::shell::FAULTS_PATH;
 use crate::protocol::ApiError;
 use crate::service::Caller;
@@ -42,6 +43,7 @@ pub fn router(state: AppState) -> Router {
         .route("/logout", post(sign_in::logout))
         .route("/first/{code}", post(sign_in::first))
         .route("/password/{code}", post(sign_in::set_password))
+        .route(LOOK_PATH, get(csv_page::begin).post(csv_page::look))
         .route(FAULTS_PATH, post(page_faults::report))
         .route("/pkg/{*file}", get(file))
         .route("/api/openapi.json", get(api::openapi))

@@ -17,6 +17,7 @@
 pub mod access;
 mod acts;
 mod backend;
+mod batch_names;
 mod clock;
 mod cluster;
 mod disk;

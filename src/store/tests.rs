@@ -211,6 +211,7 @@ fn new_batch() -> CreateBatch {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     CreateBatch {
         id: BatchId::from_u128(u128::from(NEXT.fetch_add(1, Ordering::SeqCst))),
+        naming: Naming::Given,
         name: "test".to_owned(),
         task: "demo".to_owned(),
         input: InputKind::Line,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::task::Prepared;
+use super::task::{GuessedColumn, Prepared};
 use crate::protocol::{Json, TaskInfo};
 
 /// Parameters with defaults filled in and the task made ready with them; or one sentence per parameter at fault.
@@ -15,6 +15,9 @@ pub type Ready = Result<(Json, Arc<dyn Prepared>), Vec<String>>;
 pub(super) trait Erased: Send + Sync {
     fn info(&self) -> &Arc<TaskInfo>;
     fn prepare(&self, params: &Json) -> Ready;
+    fn guess_columns(&self, _rows: &[Vec<String>], _columns: usize) -> Option<Vec<GuessedColumn>> {
+        None
+    }
 }
 
 /// The parameters with defaults filled in, where they fit the schema; else one sentence per parameter at fault.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::command::{Declaration, DeclaredTask, Host, Misdeclared, Pool};
 use super::context::TaskContext;
 use super::erased::{Erased, Ready, as_written, checked};
-use super::task::{Item, Prepared, Run, Task};
+use super::task::{GuessedColumn, Item, Prepared, Run, Task};
 use crate::protocol::{InputKind, Json, TaskInfo};
 
 /// All tasks of this installation.
@@ -49,6 +49,14 @@ impl<T: Task> Prepared for Bound<T> {
     fn timeout_seconds(&self) -> u32 {
         T::TIMEOUT_SECONDS
     }
+
+    fn idle(&self) -> Option<String> {
+        T::idle(&self.params)
+    }
+
+    fn foresee(&self, item: &Json) -> Option<Result<(), String>> {
+        T::foresee(&self.params, item)
+    }
 }
 
 impl<T: Task> Erased for Typed<T> {
@@ -63,6 +71,10 @@ impl<T: Task> Erased for Typed<T> {
         T::check(&typed).map_err(|fault| vec![fault])?;
         let ready = Bound { task: Arc::clone(&self.task), params: Arc::new(typed) };
         Ok((as_written(params, &value), Arc::new(ready)))
+    }
+
+    fn guess_columns(&self, rows: &[Vec<String>], columns: usize) -> Option<Vec<GuessedColumn>> {
+        T::guess_columns(rows, columns)
     }
 }
 
@@ -207,6 +219,16 @@ impl Registry {
     #[must_use]
     pub fn input(&self, name: &str) -> Option<InputKind> {
         self.info(name).map(|info| info.input)
+    }
+
+    /// As [`Task::guess_columns`], for the task named `name`; none where there is no such task.
+    pub fn guess_columns(
+        &self,
+        name: &str,
+        rows: &[Vec<String>],
+        columns: usize,
+    ) -> Option<Vec<GuessedColumn>> {
+        self.find(name)?.guess_columns(rows, columns)
     }
 
     /// Checks parameters and makes the task ready for a batch; answers them with defaults filled in.

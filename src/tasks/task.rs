@@ -129,6 +129,26 @@ pub trait Task: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Why a batch with these parameters would do nothing; none where it does something. Such a batch is refused before it
+    /// begins, and the form says so.
+    fn idle(_params: &Self::Params) -> Option<String> {
+        None
+    }
+
+    /// The verdict on one item that needs no run: whether [`Task::run`] would fail it, and why. None where only a run can tell.
+    ///
+    /// # Errors
+    /// What the item would fail with.
+    fn foresee(_params: &Self::Params, _item: &Json) -> Option<Result<(), String>> {
+        None
+    }
+
+    /// Types for the columns of a CSV, guessed from `rows`, each a text per column; none where the task declares no columns.
+    /// In the order of the columns, as members of its parameter for one column.
+    fn guess_columns(_rows: &[Vec<String>], _columns: usize) -> Option<Vec<GuessedColumn>> {
+        None
+    }
+
     /// Runs one item. The `Json` is the result of the item; `Json::default()` (null) = nothing to say.
     fn run(
         &self,
@@ -136,6 +156,15 @@ pub trait Task: Send + Sync + 'static {
         item: Item,
         context: TaskContext,
     ) -> impl Future<Output = Result<Json, TaskError>> + Send;
+}
+
+/// What a column of a CSV seems to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuessedColumn {
+    /// Name of its type, as parameters name it.
+    pub kind: &'static str,
+    /// Every row that was looked at has a value.
+    pub required: bool,
 }
 
 /// A boxed run of one item.
@@ -147,6 +176,17 @@ pub trait Prepared: Send + Sync {
     fn run(&self, item: Item, context: TaskContext) -> Run;
     /// Time limit of one attempt where the batch says nothing, in seconds.
     fn timeout_seconds(&self) -> u32;
+    /// As [`Task::idle`].
+    fn idle(&self) -> Option<String> {
+        None
+    }
+    /// As [`Task::foresee`].
+    ///
+    /// # Errors
+    /// What the item would fail with.
+    fn foresee(&self, _item: &Json) -> Option<Result<(), String>> {
+        None
+    }
     /// False once its task is declared otherwise: batches are to be prepared anew.
     fn is_current(&self) -> bool {
         true

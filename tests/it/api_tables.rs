@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::support::{Reply, TestServer, id, send};
 
 /// Records of the task that takes them, with columns of any kind.
-const RECORDS: &str = "/batches?task=csv-check&params=%7B%22columns%22%3A%7B%7D%7D";
+const RECORDS: &str = "/batches?task=csv-check&params=%7B%22columns%22%3A%7B%22none%22%3A%7B%22type%22%3A%22integer%22%2C%22required%22%3Afalse%7D%7D%7D";
 /// Records of which `age` must be a whole number.
 const AGES: &str = "/batches?task=csv-check&params=%7B%22columns%22%3A%7B%22age%22%3A%22integer%22%7D%7D";
 

@@ -12,6 +12,9 @@ use super::support::plain::Plain;
 use super::support::process::holds;
 use super::support::{PATIENCE, TestServer, id, number, send};
 
+/// `{"columns":{"a":"integer"}}` in a query.
+const AGES: &str = "%7B%22columns%22%3A%7B%22a%22%3A%22integer%22%7D%7D";
+
 /// Within this everything has ended, on a machine that has nothing else to do.
 const SOON: Duration = Duration::from_secs(1);
 /// For a loaded machine.
@@ -64,7 +67,13 @@ async fn begun(server: &TestServer, there: &Downloads, open: &Value, headers: &s
             "application/x-ndjson",
             "1\n2\n3\n",
         ),
-        ("csv", "POST", format!("/batches?task=csv-check&name=csv-{round}"), "text/csv", "a\n1\n2\n3\n"),
+        (
+            "csv",
+            "POST",
+            format!("/batches?task=csv-check&params={AGES}&name=csv-{round}"),
+            "text/csv",
+            "a\n1\n2\n3\n",
+        ),
         ("append", "POST", format!("/batches/{}/items?first_seq=1", id(open)), "text/plain", "1\n2\n3\n"),
         ("json", "POST", "/batches".to_owned(), "application/json", "{\"task\":\"demo\","),
         (

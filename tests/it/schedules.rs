@@ -297,7 +297,12 @@ async fn what_cannot_be_is_refused_with_what_was_expected() {
             "invalid",
             "params",
         ),
-        (yearly(&json!({"task": "csv-check", "items": ["a"]})), "invalid", "Item 1"),
+        (
+            yearly(&json!({"task": "csv-check", "items": ["a"], "params": {"no_other_columns": true}})),
+            "invalid",
+            "Item 1",
+        ),
+        (yearly(&json!({"task": "csv-check", "items": [{"a": 1}]})), "invalid", "Nothing would be checked"),
         (yearly(&json!({"task": "checksum", "items": ["a"]})), "invalid", "files"),
         (
             yearly(&json!({"task": "demo", "items": {"count": 1}, "options": {"open": true}})),

@@ -46,7 +46,13 @@ async fn an_upload_at_the_stop_is_told_to_come_again() {
     for (kind, method, path, content_type, first) in [
         ("text", "POST", "/batches?task=demo&name=text", "text/plain", "1\n2\n3\n"),
         ("ndjson", "POST", "/batches?task=demo&name=ndjson", "application/x-ndjson", "1\n2\n3\n"),
-        ("csv", "POST", "/batches?task=csv-check&name=csv", "text/csv", "a\n1\n2\n3\n"),
+        (
+            "csv",
+            "POST",
+            "/batches?task=csv-check&params=%7B%22columns%22%3A%7B%22a%22%3A%22integer%22%7D%7D&name=csv",
+            "text/csv",
+            "a\n1\n2\n3\n",
+        ),
         ("form", "POST", "/batches", "multipart/form-data; boundary=b", FORM),
         ("append", "POST", append.as_str(), "text/plain", "1\n2\n3\n"),
         ("json", "POST", "/batches", "application/json", "{\"task\":\"demo\","),

@@ -74,7 +74,7 @@ async fn permissions_hold(server: &TestServer, callers: &Callers) {
     }
     let later = ask(server, ada, Method::POST, "/batches", &body).await.ok();
     seen.until("batches", |known| known.rows.contains_key(&later["id"].to_string())).await;
-    let open = json!({"task": "csv-check", "items": [{"a": "1"}], "name": "of all"});
+    let open = json!({"task": "csv-check", "items": [{"a": "1"}], "name": "of all", "params": {"columns": {"a": "integer"}}});
     let open = ask(server, eve, Method::POST, "/batches", &open).await.ok();
     let known = hidden.until("batches", |known| known.rows.contains_key(&open["id"].to_string())).await;
     assert!(!known.rows.contains_key(&later["id"].to_string()), "{:?}", known.rows);
@@ -82,8 +82,9 @@ async fn permissions_hold(server: &TestServer, callers: &Callers) {
     assert!(page.text.contains("of all") && !page.text.contains("hers"), "{}", page.text);
 
     // Not by a detour: what follows a batch, a schedule, an act that runs it again.
-    let then = json!({"task": "csv-check", "items": [{"a": "1"}],
-        "options": {"then": {"task": "csv-check", "items": [{"a": "1"}], "options": {"then": body}}}});
+    let params = json!({"columns": {"a": "integer"}});
+    let then = json!({"task": "csv-check", "items": [{"a": "1"}], "params": params,
+        "options": {"then": {"task": "csv-check", "items": [{"a": "1"}], "params": params, "options": {"then": body}}}});
     ask(server, bob, Method::POST, "/batches", &then).await.problem(403, "not_allowed");
     ask(server, eve, Method::POST, "/batches", &then).await.problem(422, "unknown_task");
     let cron = json!({"cron": "0 3 * * *", "batch": body});

@@ -186,9 +186,12 @@ async fn a_zip_of_a_form_becomes_its_files_where_asked_for() {
 
     let problem = post(&server, zipped(|zip| add(zip, "../up", b"x")), "true").await.problem(422, "invalid");
     assert!(problem["detail"].as_str().unwrap().contains("\"../up\""), "{problem}");
-    let ended = server.finished(&server.named("zipped").await.unwrap()).await;
-    assert_eq!(ended["state"], "cancelled", "{ended}");
-    assert!(ended["reason"].as_str().unwrap().contains("../up"), "{ended}");
+    // Where the file before the zip was stored by then, that stays, cancelled; else nothing does.
+    let newest = server.finished(&server.named("zipped").await.unwrap()).await;
+    if newest["id"] != batch["id"] {
+        assert_eq!(newest["state"], "cancelled", "{newest}");
+        assert!(newest["reason"].as_str().unwrap().contains("../up"), "{newest}");
+    }
 }
 
 #[tokio::test]

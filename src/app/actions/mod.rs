@@ -29,7 +29,7 @@ pub use share::{
     RevokeShare, ShareBatch, load_share_links, load_shared, load_shared_families, load_shared_items,
     load_shared_strip,
 };
-pub use submit::{Preview, PreviewCsv, RunDemo, SubmitForm};
+pub use submit::{LookAtCsv, RunDemo, SubmitForm};
 pub use webhooks::{Redeliver, RotateWebhookSecret, load_deliveries, load_delivery, load_webhook_secret};
 
 use leptos::server_fn::codec::JsonEncoding;

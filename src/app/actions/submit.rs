@@ -3,8 +3,7 @@
 //! After success, the batch's page.
 
 use leptos::prelude::*;
-use leptos::server_fn::codec::{Json, MultipartData, MultipartFormData};
-use serde::{Deserialize, Serialize};
+use leptos::server_fn::codec::{MultipartData, MultipartFormData};
 
 use crate::protocol::ApiError;
 
@@ -18,42 +17,15 @@ pub async fn submit_form(data: MultipartData) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// The first rows of a CSV, before anything is submitted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preview {
-    /// What parts the fields.
-    pub delimiter: char,
-    /// The encoding in which it was read, as the form names it.
-    pub encoding: String,
-    /// True where the first row names the columns.
-    pub header: bool,
-    /// The columns.
-    pub columns: Vec<String>,
-    /// Columns that an export had added, and that are left out.
-    pub left_out: Vec<String>,
-    /// Rows, each with a field per column.
-    pub rows: Vec<Vec<String>>,
-}
-
-/// Reads the first rows of a CSV from its first bytes. `delimiter`, `encoding` and `header` are those of the form; what is
-/// empty is told by the bytes.
-#[server(input = Json)]
-pub async fn preview_csv(
-    head: Vec<u8>,
-    delimiter: String,
-    encoding: String,
-    header: String,
-) -> Result<Preview, ApiError> {
-    let _signed_in = super::door::open().await?;
-    let seen = crate::service::submit::csv_preview(&head, &delimiter, &encoding, &header)?;
-    Ok(Preview {
-        delimiter: seen.delimiter,
-        encoding: seen.encoding.name().to_owned(),
-        header: seen.has_header(),
-        columns: seen.columns,
-        left_out: seen.left_out,
-        rows: seen.rows,
-    })
+/// Looks at the CSV of the form of New batch before it runs; the part of the page that shows what was found. Nothing where it
+/// holds no CSV.
+#[server(input = MultipartFormData)]
+pub async fn look_at_csv(data: MultipartData) -> Result<String, ApiError> {
+    let (service, caller) = super::door::open().await?;
+    let form = data.into_inner().ok_or_else(|| ApiError::malformed("Expected a form with a CSV."))?;
+    let form = service.read_csv(&caller, form).await?;
+    let look = service.look_at_csv(form).await?;
+    Ok(look.map(|look| crate::app::csv_look::html(&look)).unwrap_or_default())
 }
 
 /// Runs the demonstration.

@@ -25,7 +25,7 @@ pub use confirm::{Confirm, asking};
 pub use item_lines::{Chosen, head_line, item_address, item_line};
 pub use long_text::long_text;
 pub use panel::{empty_panel, error_panel, flash, heal, live_trouble, once_loaded, panel, panel_or};
-pub use params_form::{ParamField, ParamsForm, fill, param_fields};
+pub use params_form::{FieldKind, ParamField, ParamsForm, fill, param_fields};
 pub use progress_bar::ProgressBar;
 pub use steady_button::steady_button;
 pub use strip::strip_of;

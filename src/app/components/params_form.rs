@@ -21,6 +21,8 @@ pub enum FieldKind {
     Choice(Vec<String>),
     /// Text.
     Text,
+    /// What the columns of a CSV must hold: a grid beside the rows, and JSON for what that does not say.
+    Columns,
     /// Any JSON.
     Json,
 }
@@ -61,7 +63,7 @@ impl ParamField {
             FieldKind::Integer => text.parse::<i64>().ok().map(Value::from),
             FieldKind::Number => text.parse::<f64>().ok().map(Value::from),
             FieldKind::Boolean => text.parse::<bool>().ok().map(Value::from),
-            FieldKind::Json => serde_json::from_str(text).ok(),
+            FieldKind::Columns | FieldKind::Json => serde_json::from_str(text).ok(),
         };
         parsed.map(Some).ok_or_else(|| format!("{}: {text:?} is not what it takes.", self.title))
     }
@@ -127,6 +129,9 @@ fn referred<'a>(property: &'a Value, schema: &'a Value) -> &'a Value {
 }
 
 fn kind(target: &Value) -> FieldKind {
+    if target["format"] == "csv-columns" {
+        return FieldKind::Columns;
+    }
     if let Some(choices) = target["enum"].as_array() {
         return FieldKind::Choice(choices.iter().filter_map(Value::as_str).map(str::to_owned).collect());
     }
@@ -166,25 +171,82 @@ pub fn ParamsForm(
     if fields.is_empty() {
         return view! { <p class="hint">"This task takes no parameters."</p> }.into_any();
     }
-    let rows = fields.into_iter().map(|field| {
-        let name = format!("param.{}", field.name);
-        let hint = (!field.description.is_empty()).then(
-            || view! { <span class="hint" id=format!("{name}-hint")>{words::shown(&field.description)}</span> },
-        );
-        view! {
-            <div class="field">
-                <label for=name.clone()>{words::shown(&field.title)}</label>
-                {control(&field, name)}
-                {hint}
-            </div>
-        }
+    let rows = fields.into_iter().map(|field| match field.kind {
+        FieldKind::Columns => columns(&field),
+        FieldKind::Boolean if !field.default.is_empty() => check_box(&field),
+        _ => labelled(&field),
     });
-    view! { <div class="fields">{rows.collect::<Vec<_>>()}</div> }.into_any()
+    view! { <div class="fields params">{rows.collect::<Vec<_>>()}</div> }.into_any()
+}
+
+/// A field with its name above it, and what it means beside it.
+fn labelled(field: &ParamField) -> AnyView {
+    let name = format!("param.{}", field.name);
+    view! {
+        <div class="field">
+            <label for=name.clone()>{words::shown(&field.title)}</label>
+            {control(field, name.clone())}
+            {hint(field, &name)}
+        </div>
+    }
+    .into_any()
+}
+
+fn hint(field: &ParamField, name: &str) -> Option<AnyView> {
+    let words = words::shown(&field.description);
+    (!words.is_empty())
+        .then(|| view! { <span class="hint" id=format!("{name}-hint")>{words}</span> }.into_any())
+}
+
+fn described(field: &ParamField, name: &str) -> Option<String> {
+    (!field.description.is_empty()).then(|| format!("{name}-hint"))
+}
+
+/// Yes or no, where it is one of them when nothing is said.
+fn check_box(field: &ParamField) -> AnyView {
+    let name = format!("param.{}", field.name);
+    // A box that is not checked posts nothing: what stands before it counts then.
+    view! {
+        <div class="field">
+            <span class="field-check">
+                <input type="hidden" name=name.clone() value="false" />
+                <input type="checkbox" id=name.clone() name=name.clone() value="true" checked=field.default == "true" aria-describedby=described(field, &name) />
+                <label for=name.clone()>{words::shown(&field.title)}</label>
+            </span>
+            {hint(field, &name)}
+        </div>
+    }
+    .into_any()
+}
+
+/// What columns must hold beyond what a grid beside the rows says.
+fn columns(field: &ParamField) -> AnyView {
+    let name = format!("param.{}", field.name);
+    view! {
+        <details class="options field-wide">
+            <summary>{format!("{} as JSON", words::shown(&field.title))}</summary>
+            <div class="field">
+                <label for=name.clone()>"Rules that the grid does not have"</label>
+                {json_area(field, &name)}
+                {hint(field, &name)}
+            </div>
+        </details>
+    }
+    .into_any()
+}
+
+/// Its text is escaped here: the content of a text area is written as it is.
+fn json_area(field: &ParamField, name: &str) -> AnyView {
+    let (id, described) = (name.to_owned(), described(field, name));
+    view! {
+        <textarea id=id.clone() name=id rows="4" spellcheck="false" required=field.required aria-describedby=described inner_html=words::escaped(&field.default)></textarea>
+    }
+    .into_any()
 }
 
 fn control(field: &ParamField, name: String) -> AnyView {
     let (id, required, default) = (name.clone(), field.required, field.default.clone());
-    let described = (!field.description.is_empty()).then(|| format!("{name}-hint"));
+    let described = described(field, &name);
     let options = |choices: Vec<String>| {
         let free = default.is_empty().then(|| view! { <option value="">"—"</option> });
         let choices: Vec<_> = choices
@@ -205,10 +267,15 @@ fn control(field: &ParamField, name: String) -> AnyView {
             }
             .into_any()
         }
-        FieldKind::Boolean => {
-            let (free, choices) = options(vec!["true".into(), "false".into()]);
-            view! { <select id=id name=name aria-describedby=described>{free}{choices}</select> }.into_any()
+        // Neither is what it is when nothing is said.
+        FieldKind::Boolean => view! {
+            <select id=id name=name required=required aria-describedby=described>
+                <option value="">"—"</option>
+                <option value="true">"yes"</option>
+                <option value="false">"no"</option>
+            </select>
         }
+        .into_any(),
         FieldKind::Choice(choices) => {
             let (free, choices) = options(choices.clone());
             view! { <select id=id name=name required=required aria-describedby=described>{free}{choices}</select> }
@@ -218,15 +285,7 @@ fn control(field: &ParamField, name: String) -> AnyView {
             <input type="text" id=id name=name value=default required=required aria-describedby=described />
         }
         .into_any(),
-        // Without a child where there is no default: an empty text would come as a blank, which `required` takes.
-        FieldKind::Json if default.is_empty() => view! {
-            <textarea id=id name=name rows="4" spellcheck="false" required=required aria-describedby=described></textarea>
-        }
-        .into_any(),
-        FieldKind::Json => view! {
-            <textarea id=id name=name rows="4" spellcheck="false" required=required aria-describedby=described>{default}</textarea>
-        }
-        .into_any(),
+        FieldKind::Columns | FieldKind::Json => json_area(field, &id),
     }
 }
 
@@ -271,5 +330,19 @@ mod tests {
         for field in &fields {
             assert!(field.value(&field.default).is_ok(), "{field:?}");
         }
+    }
+
+    #[test]
+    fn json_in_a_text_area_is_text() {
+        let schema = r#"{"properties":{"rules":{"type":"object","default":{"a":"</textarea><b>&amp;"}},
+            "spin":{"type":"boolean","default":true},"turn":{"type":"boolean"}}}"#;
+        let fields = param_fields(&Json::parse(schema).unwrap());
+        let html = Owner::new().with(|| ParamsForm(ParamsFormProps { fields }).into_view().to_html());
+        assert!(html.contains(r#"{"a":"&lt;/textarea&gt;&lt;b&gt;&amp;amp;"}</textarea>"#), "{html}");
+        assert_eq!(html.matches("</textarea>").count(), 1, "{html}");
+        let hidden = html.find(r#"type="hidden" name="param.spin" value="false""#);
+        let checked = html.find(r#"type="checkbox" id="param.spin""#);
+        assert!(hidden.is_some() && hidden < checked, "{html}");
+        assert!(html.contains(r#"<select id="param.turn""#), "no is not what nothing is: {html}");
     }
 }

@@ -17,7 +17,7 @@ mod title;
 pub use batch::BatchPage;
 pub use batches::BatchesPage;
 pub use item::ItemPage;
-pub use new_batch::NewBatchPage;
+pub use new_batch::{CsvDraft, LOOK_PATH, NewBatchPage};
 pub use nodes::NodesPage;
 pub use not_found::{NotFoundPage, refused_page};
 pub use shared::SharedPage;

@@ -32,8 +32,7 @@ use super::columns::json_line;
 use super::reach::Reach;
 use super::watch::{Show, end_with, follow};
 use super::{CliError, EXIT_INTERRUPTED};
-use crate::protocol::text::is_unseen;
-use crate::protocol::{Batch, InputKind, TaskInfo, TaskPage};
+use crate::protocol::{Batch, InputKind, TaskInfo, TaskPage, default_name};
 
 /// How long a batch that is given up may take to be cancelled.
 const CANCEL_MAX: Duration = Duration::from_secs(5);
@@ -101,7 +100,7 @@ pub(super) async fn run(args: RunArgs) -> Result<ExitCode, CliError> {
     fits(task, kind)?;
     let params = params::of_task(task, &args.params)?;
     let options = params::options(&args.options)?;
-    let name = args.name.clone().or_else(|| default_name(&args));
+    let name = args.name.clone().or_else(|| source_name(&args));
     let upload = BatchUpload::begin(&client, &args.task, name, params, options).await?;
     let batch = upload.batch().clone();
     let uploaded = Cell::new(false);
@@ -152,12 +151,26 @@ async fn interruptible<T>(
         Ok(None) if whole => return done,
         Ok(None) | Err(_) => {}
     }
-    let (path, body) = (format!("/batches/{}/cancel", batch.id), serde_json::json!({}));
-    match tokio::time::timeout(CANCEL_MAX, client.post::<Batch>(&path, &body)).await {
-        Ok(Ok(_cancelled)) => eprintln!("batch #{} is cancelled: its input did not come whole", batch.number),
+    match tokio::time::timeout(CANCEL_MAX, give_up(client, batch)).await {
+        Ok(Ok(0)) => eprintln!("nothing was submitted"),
+        Ok(Ok(items)) => {
+            let items = crate::client::words::counted(items, "item");
+            eprintln!("batch #{} is cancelled: its input did not come whole, {items} had come", batch.number);
+        }
         Ok(Err(_)) | Err(_) => eprintln!("batch #{} is open: `milepost cancel {0}` ends it", batch.number),
     }
     done
+}
+
+/// Ends a batch whose input did not come whole; how many items had come. Without any nothing is left of it.
+async fn give_up(client: &ApiClient, batch: &Batch) -> Result<u64, CliError> {
+    let path = format!("/batches/{}", batch.id);
+    let cancelled: Batch = client.post(&format!("{path}/cancel"), &serde_json::json!({})).await?;
+    if cancelled.total == 0 {
+        let remove = |http: &reqwest::Client, base: &str| http.delete(format!("{base}{path}"));
+        client.ask(remove, async |response| response.bytes().await).await?;
+    }
+    Ok(cancelled.total)
 }
 
 /// Where items come from, and which kind they are.
@@ -210,22 +223,10 @@ fn fits(task: &TaskInfo, source: ItemSource) -> Result<(), CliError> {
     if fits { Ok(()) } else { Err(CliError::Argument(format!("the task {:?} takes {wanted}", task.name))) }
 }
 
-/// What the input is called.
-fn default_name(args: &RunArgs) -> Option<String> {
-    // The name of a file may hold what that of a batch may not.
-    named_after(args).map(|name| name.chars().map(|c| if is_unseen(c) { '_' } else { c }).collect())
-}
-
-fn named_after(args: &RunArgs) -> Option<String> {
-    let single = args.lines.as_ref().or(args.csv.as_ref()).or(args.ndjson.as_ref());
-    if let Some(path) = single {
-        return (path.as_os_str() != "-").then(|| name_of(path));
-    }
-    let first = args.files.first()?;
-    Some(match args.files.len() {
-        1 => name_of(first),
-        more => format!("{} and {} more", name_of(first), more - 1),
-    })
+/// What the input is called, where the server cannot know: it is sent the text of one file, and not its name.
+fn source_name(args: &RunArgs) -> Option<String> {
+    let path = args.lines.as_ref().or(args.csv.as_ref()).or(args.ndjson.as_ref())?;
+    if path.as_os_str() == "-" { None } else { default_name::after_source(&name_of(path)) }
 }
 
 /// Says which batch was made: a sentence in a terminal, the id alone to a program.

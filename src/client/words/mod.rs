@@ -11,6 +11,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use self::errors::{ErrorWords, Undertaking, error_words, may_pass};
 use crate::protocol::text::is_unseen;
+pub use crate::protocol::text::thousands;
 use crate::protocol::{AttemptOutcome, Batch, BatchRetry, BatchState, ItemState, Json, Timestamp};
 
 /// Characters of an input or result shown in one cell of a list; the item's page shows all.
@@ -20,20 +21,6 @@ const CELL_CHARS_MAX: usize = 160;
 const TEXT_CHARS_MAX: usize = 8_000;
 /// Per mille shown while anything is open: 100.0 % is said at the end only.
 const PER_MILLE_BEFORE_END_MAX: u64 = 999;
-
-/// `37580` as `37,580`.
-#[must_use]
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 /// `1 item`, `2,000 items`.
 #[must_use]

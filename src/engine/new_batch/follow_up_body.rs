@@ -10,7 +10,7 @@ use super::{Validator, invalid, plural};
 use crate::engine::EngineError;
 use crate::protocol::json::object_or_none;
 use crate::protocol::{InputKind, Json, NewBatch, Object, Options, ThenOn, limits};
-use crate::store::{BatchRecord, CreateBatch, NewBlock};
+use crate::store::{BatchRecord, CreateBatch, Naming, NewBlock};
 
 /// Bytes of a follow-up at most, with all that follows it in turn: it is part of its batch's row, which is read and
 /// written with every commit.
@@ -82,7 +82,7 @@ impl Validator {
         let (mut new, blocks) = self.rows(body, parent.owner.clone())?;
         new.options.then = then;
         if !named {
-            new.name = name_after(parent, &new);
+            (new.name, new.naming) = (name_after(parent, &new), Naming::Given);
         }
         Ok((new, blocks))
     }

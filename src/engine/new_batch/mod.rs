@@ -10,8 +10,8 @@ use std::sync::Arc;
 pub use self::follow_up_body::blocks;
 pub use self::options::{concurrency, name};
 use super::EngineError;
-use crate::protocol::{BatchId, InputKind, Json, NewBatch, limits};
-use crate::store::{BatchKey, CreateBatch, Source};
+use crate::protocol::{BatchId, InputKind, Json, NewBatch, default_name, limits};
+use crate::store::{BatchKey, CreateBatch, Naming, Source};
 use crate::tasks::{Prepared, Registry};
 
 /// [`EngineError::Invalid`] without a line.
@@ -101,6 +101,17 @@ impl CheckedBatch {
         self.new.options.open
     }
 
+    /// Called after the file that its items are read from, where nobody has named it.
+    #[must_use]
+    pub fn with_source_file(mut self, file: &str) -> Self {
+        if self.new.naming == Naming::ByInput
+            && let Some(name) = default_name::after_source(file)
+        {
+            (self.new.name, self.new.naming) = (name, Naming::Given);
+        }
+        self
+    }
+
     /// With the batch it comes from.
     #[must_use]
     pub fn with_parent(mut self, parent: Option<BatchKey>) -> Self {
@@ -126,6 +137,9 @@ impl CheckedBatch {
         }
         if count == 0 {
             return Err(EngineError::NoItems);
+        }
+        if self.new.naming == Naming::ByInput {
+            (self.new.name, self.new.naming) = (default_name::after_numbers(count), Naming::Given);
         }
         (self.new.source, self.new.generated) = (Source::Generated, count);
         Ok(self)
@@ -176,9 +190,12 @@ impl Validator {
         };
         let (params, prepared) =
             prepared.map_err(|faults| invalid(format!("params: {}.", faults.join("; "))))?;
-        let name = match new.name {
-            Some(given) => name(&given)?,
-            None => info.title.clone(),
+        if let Some(reason) = prepared.idle() {
+            return Err(invalid(format!("params: {reason}.")));
+        }
+        let (name, naming) = match new.name {
+            Some(given) => (name(&given)?, Naming::Given),
+            None => (info.title.clone(), Naming::ByInput),
         };
         options::options(&new.options)?;
         let mut options = new.options;
@@ -188,6 +205,7 @@ impl Validator {
         let new = CreateBatch {
             id: BatchId::from_u128(uuid::Uuid::now_v7().as_u128()),
             name,
+            naming,
             input: info.input,
             task: new.task,
             source: Source::Blocks,

@@ -11,13 +11,14 @@ use crate::engine::flow::PreparedBatch;
 use crate::engine::liveness::Liveness;
 use crate::engine::record::ReportCollector;
 use crate::protocol::BatchId;
-use crate::store::{Claim, ClaimRequest, CreateBatch, RunnableTasks, SeqRange, Source};
+use crate::store::{Claim, ClaimRequest, CreateBatch, Naming, RunnableTasks, SeqRange, Source};
 
 /// A lease of ten items for so many slots, of an engine that takes none by itself any more.
 async fn granted(bench: &Bench, slots: u32) -> (BatchRecord, Claim) {
     bench.engine.drain().await;
     let new = CreateBatch {
         id: BatchId::from_u128(7),
+        naming: Naming::Given,
         name: "late".to_owned(),
         task: "probe".to_owned(),
         input: InputKind::Line,

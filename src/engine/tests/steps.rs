@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::protocol::{BatchId, BatchPatch, RetryRequest, Running};
-use crate::store::{CreateBatch, Source};
+use crate::store::{CreateBatch, Naming, Source};
 
 /// Longest time that ten quick items may take beside a big batch; it is a small part of that.
 const QUICK_MAX: Duration = Duration::from_secs(5);
@@ -92,6 +92,7 @@ async fn a_follow_up_that_cannot_be_made_says_so() {
     let bench = Bench::new(2).await;
     let new = CreateBatch {
         id: BatchId::from_u128(9),
+        naming: Naming::Given,
         name: "old".to_owned(),
         task: "probe".to_owned(),
         input: InputKind::Line,

@@ -35,6 +35,17 @@ impl CsvDecoder {
         Self { rows, header: CsvHeader::new(options) }
     }
 
+    /// Keeps the line of each item, for [`CsvDecoder::take_lines`]: for a text of bounded size.
+    pub(super) fn keeping_lines(mut self) -> Self {
+        self.header.keep_lines();
+        self
+    }
+
+    /// The line on which each item so far begins, from 1, where they are kept.
+    pub(super) fn take_lines(&mut self) -> Vec<u64> {
+        self.header.take_lines()
+    }
+
     /// Reads a chunk; items before a fault go `into` too.
     pub fn push(&mut self, bytes: &[u8], into: &mut Vec<Json>) -> Result<(), ApiError> {
         let Self { rows, header } = self;

@@ -39,11 +39,23 @@ pub(super) struct CsvHeader {
     width: usize,
     /// Columns that an export had added.
     left_out: Vec<String>,
+    /// The line on which each record begins, where that is asked for.
+    lines: Option<Vec<u64>>,
 }
 
 impl CsvHeader {
     pub(super) fn new(options: CsvOptions) -> Self {
         Self { options, ..Self::default() }
+    }
+
+    /// Keeps the line of each record from here on.
+    pub(super) fn keep_lines(&mut self) {
+        self.lines = Some(Vec::new());
+    }
+
+    /// The lines of the records so far, where they are kept.
+    pub(super) fn take_lines(&mut self) -> Vec<u64> {
+        self.lines.take().unwrap_or_default()
     }
 
     /// Names of the columns; empty before the first row was read.
@@ -99,6 +111,9 @@ impl CsvHeader {
         }
         object.push('}');
         into.push(Json::parse(&object).expect("an object of JSON strings is JSON"));
+        if let Some(lines) = &mut self.lines {
+            lines.push(record.line());
+        }
         Ok(())
     }
 

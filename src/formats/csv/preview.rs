@@ -2,13 +2,27 @@
 //!
 //! Read by the same code as a submit: what the preview shows is what the batch will get.
 
+use std::collections::BTreeMap;
+
 use super::decoder::{CsvDecoder, seen_delimiter};
 use super::options::{CsvOptions, FirstRow};
 use crate::formats::encoding::{NulBytes, TextEncoding, Transcoder, looks_like_windows_1252};
-use crate::protocol::ApiError;
+use crate::protocol::{ApiError, Json};
 
-/// Rows of a preview at most; more are left out.
-pub const PREVIEW_ROWS_MAX: usize = 20;
+/// The first bytes of a CSV, and how they are to be read.
+#[derive(Clone, Debug)]
+pub struct CsvHead<'a> {
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Nothing comes after them.
+    pub is_whole: bool,
+    /// The encoding that was asked for.
+    pub encoding: TextEncoding,
+    /// What the first row was said to be; none: by the look of it.
+    pub first_row: Option<FirstRow>,
+    /// What else was asked for.
+    pub options: CsvOptions,
+}
 
 /// The first rows of a CSV.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +34,16 @@ pub struct CsvPreview {
     pub encoding: TextEncoding,
     /// Whether the first row names the columns: as it was asked for, or by the look of it.
     pub first_row: FirstRow,
-    /// The columns, as they are called in the records.
-    pub columns: Vec<String>,
+    /// The columns as they are called in the file, without those of an export.
+    pub header: Vec<String>,
     /// Columns that an export had added, and that are left out.
     pub left_out: Vec<String>,
-    /// At most [`PREVIEW_ROWS_MAX`] rows, each with a field per column.
+    /// All rows in the bytes, each with a field per column of `header`.
     pub rows: Vec<Vec<String>>,
+    /// The same as items, as a submit would make them.
+    pub items: Vec<Json>,
+    /// The line on which each begins, from 1.
+    pub lines: Vec<u64>,
 }
 
 impl CsvPreview {
@@ -36,69 +54,61 @@ impl CsvPreview {
     }
 }
 
-/// Reads the first rows from the first bytes of a file; what is cut off at their end is left out. The settings are those
-/// of a form: where one is empty, the bytes decide.
+/// Reads the rows in the first bytes of a file; one that is cut off at their end is left out. Where a setting is missing,
+/// the bytes decide.
 ///
 /// # Errors
-/// `invalid` with the line, as the submit would answer it; `invalid` for a setting.
-pub fn csv_preview(
-    bytes: &[u8],
-    delimiter: &str,
-    encoding: &str,
-    header: &str,
-) -> Result<CsvPreview, ApiError> {
-    let mut options = CsvOptions::default();
-    options.set("delimiter", delimiter)?;
-    options.set("header", header)?;
-    let encoding = TextEncoding::read(encoding)?;
+/// `invalid` with the line, as the submit would answer it.
+pub fn csv_preview(head: CsvHead<'_>) -> Result<CsvPreview, ApiError> {
+    let CsvHead { bytes, is_whole, encoding, first_row, mut options } = head;
     let encoding = if encoding == TextEncoding::Auto { seen_encoding(bytes) } else { encoding };
     let mut transcoder = Transcoder::new(encoding, NulBytes::MeanUtf16);
-    let (text, fault) = transcoder.push(bytes);
-    fault?;
-    let mut text = text.into_owned();
-    if transcoder.encoding().is_none() {
-        let (rest, fault) = transcoder.finish();
-        fault?;
-        text.extend_from_slice(&rest);
-    }
-    // Known before the rows are read, so that a fault in them is told from one of the end.
+    let text = whole_text(&mut transcoder, bytes, is_whole)?;
     options.delimiter.get_or_insert_with(|| seen_delimiter(&text));
-    if header.is_empty() {
-        options.first_row = seen_first_row(&text, &options);
-    }
-    let mut decoder = CsvDecoder::new(options.clone());
-    let mut items = Vec::new();
-    let read = decoder.push(&text, &mut items);
-    // A short file without an ending shows its last row too; a cut one fails here, and that is no fault.
-    if read.is_ok() && items.len() < PREVIEW_ROWS_MAX {
-        let mut last = Vec::new();
-        let finished = decoder.finish(&mut last);
-        items.append(&mut last);
-        // A header that cannot be read is a fault, wherever the bytes end.
-        if decoder.columns().is_empty() {
-            finished?;
-        }
-    }
-    if items.len() < PREVIEW_ROWS_MAX {
-        read?;
-    }
-    let columns = decoder.columns().to_vec();
-    let rows = items
-        .iter()
-        .take(PREVIEW_ROWS_MAX)
-        .map(|item| {
-            let record = item.to_value();
-            columns.iter().map(|name| record[name].as_str().unwrap_or_default().to_owned()).collect()
-        })
-        .collect();
+    options.first_row = first_row.unwrap_or_else(|| seen_first_row(&text, &options));
+    let mut mapped = CsvDecoder::new(options.clone()).keeping_lines();
+    let items = decoded(&mut mapped, &text, is_whole)?;
+    let mut original = CsvDecoder::new(CsvOptions { columns: BTreeMap::new(), ..options.clone() });
+    let rows = decoded(&mut original, &text, is_whole)?;
     Ok(CsvPreview {
-        delimiter: char::from(decoder.delimiter().unwrap_or(b',')),
+        delimiter: char::from(mapped.delimiter().unwrap_or(b',')),
         encoding: transcoder.encoding().unwrap_or(TextEncoding::Utf8),
         first_row: options.first_row,
-        left_out: decoder.left_out().to_vec(),
-        columns,
-        rows,
+        header: original.columns().to_vec(),
+        left_out: mapped.left_out().to_vec(),
+        rows: rows.iter().filter_map(texts).collect(),
+        lines: mapped.take_lines(),
+        items,
     })
+}
+
+/// The bytes as text.
+fn whole_text(transcoder: &mut Transcoder, bytes: &[u8], is_whole: bool) -> Result<Vec<u8>, ApiError> {
+    let (text, fault) = transcoder.push(bytes);
+    let mut text = text.into_owned();
+    let fault = fault.and_then(|()| {
+        // Short bytes are held back until they are known to be all; a character that the end cuts is no fault.
+        if !is_whole && transcoder.encoding().is_some() {
+            return Ok(());
+        }
+        let (rest, fault) = transcoder.finish();
+        text.extend_from_slice(&rest);
+        fault
+    });
+    let line = memchr::memchr_iter(b'\n', &text).count() as u64 + 1;
+    fault.map_err(|fault| fault.at_line(line))?;
+    Ok(text)
+}
+
+/// The items of a text; where it goes on, what its end cuts off is left out.
+fn decoded(decoder: &mut CsvDecoder, text: &[u8], is_whole: bool) -> Result<Vec<Json>, ApiError> {
+    let mut items = Vec::new();
+    decoder.push(text, &mut items)?;
+    // A header that cannot be read is a fault, wherever the bytes end.
+    if is_whole || decoder.columns().is_empty() {
+        decoder.finish(&mut items)?;
+    }
+    Ok(items)
 }
 
 /// What bytes of no named encoding are to be read as: windows-1252 where they cannot be anything else.
@@ -131,7 +141,7 @@ fn seen_first_row(text: &[u8], options: &CsvOptions) -> FirstRow {
     }
 }
 
-fn texts(item: &crate::protocol::Json) -> Option<Vec<String>> {
+fn texts(item: &Json) -> Option<Vec<String>> {
     let members = item.members()?;
     Some(members.into_iter().map(|(_name, value)| value.display_text()).collect())
 }
@@ -140,19 +150,46 @@ fn texts(item: &crate::protocol::Json) -> Option<Vec<String>> {
 mod tests {
     use super::*;
 
+    fn head(bytes: &[u8]) -> CsvHead<'_> {
+        let (encoding, options) = (TextEncoding::Auto, CsvOptions::default());
+        CsvHead { bytes, is_whole: true, encoding, first_row: None, options }
+    }
+
     fn preview(bytes: &[u8]) -> Result<CsvPreview, ApiError> {
-        csv_preview(bytes, "", "", "")
+        csv_preview(head(bytes))
     }
 
     #[test]
     fn a_preview_shows_what_was_read() {
-        let shown = preview(b"\xEF\xBB\xBFname;age\nada;36\nbob;7").unwrap();
+        let shown = preview(b"\xEF\xBB\xBFname;age\nada;36\n\nbob;7").unwrap();
         assert_eq!((shown.delimiter, shown.encoding), (';', TextEncoding::Utf8));
-        assert_eq!(shown.columns, ["name", "age"]);
+        assert_eq!(shown.header, ["name", "age"]);
         assert_eq!(shown.rows, [["ada", "36"], ["bob", "7"]]);
-        let long = format!("n\n{}\"cut", "x\n".repeat(50));
-        assert_eq!(preview(long.as_bytes()).unwrap().rows.len(), PREVIEW_ROWS_MAX);
-        assert_eq!(preview(b"a,b\n1\n").unwrap_err().line, Some(2));
+        assert_eq!(shown.lines, [2, 4]);
+        assert_eq!(shown.items[1].as_str(), r#"{"name":"bob","age":"7"}"#);
+        let ragged = format!("a,b\n{}3\n", "1,2\n".repeat(500));
+        assert_eq!(preview(ragged.as_bytes()).unwrap_err().line, Some(502), "wherever it is");
+    }
+
+    #[test]
+    fn what_the_end_cuts_off_is_no_fault() {
+        let cut = |bytes| csv_preview(CsvHead { is_whole: false, ..head(bytes) });
+        assert_eq!(cut(b"a,b\n1,2\n3").unwrap().rows, [["1", "2"]]);
+        assert_eq!(cut(b"a,b\n1,2\n\"3").unwrap().rows, [["1", "2"]]);
+        assert_eq!(preview(b"a,b\n1,2\n3").unwrap_err().line, Some(3));
+        assert!(preview(b"a,b\n1,2\n\"3").is_err());
+    }
+
+    #[test]
+    fn columns_are_called_otherwise_or_left_out() {
+        let mut options = CsvOptions::default();
+        options.set("columns", r#"{"a":"b","c":null}"#).unwrap();
+        let seen = csv_preview(CsvHead { options, ..head(b"a,c,d\n1,2,3\n") }).unwrap();
+        assert_eq!(
+            (&seen.header[..], seen.items[0].as_str()),
+            (&["a", "c", "d"].map(String::from)[..], r#"{"b":"1","d":"3"}"#)
+        );
+        assert_eq!(seen.rows, [["1", "2", "3"]]);
     }
 
     #[test]
@@ -164,7 +201,8 @@ mod tests {
         let wide = preview(&utf16).unwrap();
         assert_eq!((wide.encoding, wide.delimiter), (TextEncoding::Utf16Le, '\t'));
         assert_eq!(wide.rows, [["1", "Zoë"]]);
-        let cut = preview("name\nZoë".as_bytes().split_last().unwrap().1).unwrap();
+        let bytes = "name\nZoë".as_bytes().split_last().unwrap().1;
+        let cut = csv_preview(CsvHead { is_whole: false, ..head(bytes) }).unwrap();
         assert_eq!(cut.encoding, TextEncoding::Utf8);
     }
 
@@ -172,16 +210,17 @@ mod tests {
     fn a_first_row_of_data_is_seen() {
         let shown = preview(b"1,ada\n2,bob\n").unwrap();
         assert_eq!(shown.first_row, FirstRow::Record);
-        assert_eq!(shown.columns, ["column_1", "column_2"]);
+        assert_eq!(shown.header, ["column_1", "column_2"]);
         assert_eq!(shown.rows.len(), 2);
-        assert_eq!(csv_preview(b"1,ada\n", "", "", "true").unwrap().columns, ["1", "ada"]);
+        let said = csv_preview(CsvHead { first_row: Some(FirstRow::Header), ..head(b"1,ada\n") }).unwrap();
+        assert_eq!(said.header, ["1", "ada"]);
     }
 
     #[test]
     fn what_an_export_added_is_told() {
         let shown =
             preview(b"id,milepost_seq,milepost_state,milepost_error,result\n7,1,failed,x,\n").unwrap();
-        assert_eq!(shown.columns, ["id"]);
+        assert_eq!(shown.header, ["id"]);
         assert_eq!(shown.left_out.len(), 4);
     }
 }

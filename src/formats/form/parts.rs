@@ -1,9 +1,12 @@
 //! The parts of a form, one after the other, as their bytes come.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use multer::Field;
 
 use super::file_name::file_name;
+use super::held_parts::HeldPart;
 use super::multipart_bounds;
 use crate::formats::body::{BodyFault, BodyHash};
 use crate::protocol::{ApiError, ErrorCode};
@@ -17,6 +20,46 @@ pub struct FormBody {
     pub parts: multer::Multipart<'static>,
     /// More bytes than these in one part that brings items are refused as `too_large`.
     pub file_bytes_max: u64,
+    /// Where its settings stand.
+    pub order: FieldOrder,
+}
+
+/// Where the settings of a form stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldOrder {
+    /// Before all that brings items, which is read as it comes.
+    SettingsFirst,
+    /// Anywhere, as in the form of a page: what brings items is put aside in this folder until the settings are known.
+    Any(PathBuf),
+}
+
+/// A part of a form.
+pub(super) enum FormPart {
+    /// Its content is still to come.
+    Coming(Field<'static>),
+    /// It was put aside.
+    Held(HeldPart),
+}
+
+impl FormPart {
+    /// Name of the field.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Coming(field) => field.name(),
+            Self::Held(part) => Some(&part.name),
+        }
+    }
+
+    /// Name of the file; empty where the part is none.
+    ///
+    /// # Errors
+    /// `invalid` where it is in an encoding that cannot be read.
+    pub(super) fn file_name(&self) -> Result<String, ApiError> {
+        match self {
+            Self::Coming(field) => file_name(field.headers()),
+            Self::Held(part) => Ok(part.file_name.clone()),
+        }
+    }
 }
 
 /// The parts that are still to come, and the hash of those that came: of names, file names and contents, whatever the
@@ -32,17 +75,21 @@ impl<'h> FormParts<'h> {
     }
 
     /// The next part, its content still to be read; none after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Field<'static>>, BodyFault> {
+    pub(super) async fn next(&mut self) -> Result<Option<FormPart>, BodyFault> {
         let part = self.parts.next_field().await.map_err(fault_of)?;
         if let (Some(part), Some(hash)) = (&part, &mut self.hash) {
             hash.part(part.name().unwrap_or_default().as_bytes());
             hash.part(file_name(part.headers()).unwrap_or_default().as_bytes());
         }
-        Ok(part)
+        Ok(part.map(FormPart::Coming))
     }
 
     /// The next bytes of a part, never none of them; none after its last.
-    pub(super) async fn chunk(&mut self, part: &mut Field<'static>) -> Result<Option<Bytes>, BodyFault> {
+    pub(super) async fn chunk(&mut self, part: &mut FormPart) -> Result<Option<Bytes>, BodyFault> {
+        let part = match part {
+            FormPart::Coming(field) => field,
+            FormPart::Held(held) => return Ok(held.chunk().await?),
+        };
         while let Some(bytes) = part.chunk().await.map_err(fault_of)? {
             if !bytes.is_empty() {
                 if let Some(hash) = &mut self.hash {
@@ -55,7 +102,7 @@ impl<'h> FormParts<'h> {
     }
 
     /// The content of a setting.
-    pub(super) async fn text(&mut self, mut part: Field<'static>) -> Result<String, BodyFault> {
+    pub(super) async fn text(&mut self, mut part: FormPart) -> Result<String, BodyFault> {
         let mut text = Vec::new();
         while let Some(bytes) = self.chunk(&mut part).await? {
             text.extend_from_slice(&bytes);
@@ -73,7 +120,7 @@ impl<'h> FormParts<'h> {
     }
 
     /// Reads a part to its end for its hash alone.
-    pub(super) async fn skip(&mut self, mut part: Field<'static>) -> Result<(), BodyFault> {
+    pub(super) async fn skip(&mut self, mut part: FormPart) -> Result<(), BodyFault> {
         while self.chunk(&mut part).await?.is_some() {}
         Ok(())
     }

@@ -1,14 +1,15 @@
 //! A form into what to run, and its parts into items and files.
 //!
 //! Settings come first; the first part that carries items ends them. One chunk of a part is held at a time, and a file
-//! becomes an item when it is whole.
+//! becomes an item when it is whole. In the form of a page settings may also come after: see [`FieldOrder`].
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
-use multer::Field;
 use serde_json::Value;
 
-use super::file_name::file_name;
-use super::parts::{FormBody, FormParts};
+use super::held_parts::{HeldPart, HeldParts};
+use super::parts::{FieldOrder, FormBody, FormPart, FormParts};
 use super::settings::{FormKind, FormSettings, ZipFiles};
 use crate::formats::body::{BodyFault, BodyHash};
 use crate::formats::file_sources::folder::FolderFiles;
@@ -29,10 +30,15 @@ pub struct FormReader<'h> {
     parts: FormParts<'h>,
     file_bytes_max: u64,
     settings: FormSettings,
+    order: FieldOrder,
     /// The part that ended the settings.
-    first: Option<Field<'static>>,
+    first: Option<FormPart>,
+    /// Parts that came before the settings had ended.
+    held: VecDeque<HeldPart>,
     /// Parts so far that brought no items.
     idle_parts: usize,
+    /// A CSV has come.
+    has_csv: bool,
 }
 
 /// What a part that carries items holds.
@@ -43,7 +49,7 @@ enum PartKind {
     Csv,
 }
 
-fn part_kind(part: &Field<'_>) -> Option<PartKind> {
+fn part_kind(part: &FormPart) -> Option<PartKind> {
     match part.name() {
         Some("file") => Some(PartKind::File),
         Some("lines") => Some(PartKind::Lines),
@@ -60,8 +66,11 @@ impl<'h> FormReader<'h> {
             parts: FormParts::new(form.parts, hash),
             file_bytes_max: form.file_bytes_max,
             settings: FormSettings::default(),
+            order: form.order,
             first: None,
+            held: VecDeque::new(),
             idle_parts: 0,
+            has_csv: false,
         }
     }
 
@@ -74,14 +83,33 @@ impl<'h> FormReader<'h> {
         &mut self,
         schema_of: impl FnOnce(&str) -> Value,
     ) -> Result<NewBatch, ApiError> {
-        while let Some(part) = self.parts.next().await.map_err(BodyFault::into_error)? {
-            if part_kind(&part).is_some() {
-                self.first = Some(part);
-                break;
-            }
+        let mut held = match &self.order {
+            FieldOrder::SettingsFirst => None,
+            FieldOrder::Any(folder) => Some(HeldParts::begin(folder, self.file_bytes_max)?),
+        };
+        while let Some(mut part) = self.parts.next().await.map_err(BodyFault::into_error)? {
             let name = part.name().unwrap_or_default().to_owned();
-            let text = self.parts.text(part).await.map_err(BodyFault::into_error)?;
-            self.settings.set(&name, &text)?;
+            match (part_kind(&part), &mut held) {
+                (None, _) => {
+                    let text = self.parts.text(part).await.map_err(BodyFault::into_error)?;
+                    self.settings.set(&name, &text)?;
+                }
+                (Some(_), None) => {
+                    self.first = Some(part);
+                    break;
+                }
+                (Some(_), Some(held)) => {
+                    held.add(name, part.file_name()?)?;
+                    while let Some(bytes) =
+                        self.parts.chunk(&mut part).await.map_err(BodyFault::into_error)?
+                    {
+                        held.write(&bytes).await?;
+                    }
+                }
+            }
+        }
+        if let Some(held) = held {
+            self.held = held.finish().await?.into();
         }
         self.settings.new_batch(schema_of)
     }
@@ -142,8 +170,8 @@ impl<'h> FormReader<'h> {
         Ok(())
     }
 
-    async fn next_part(&mut self) -> Result<Option<Field<'static>>, BodyFault> {
-        match self.first.take() {
+    async fn next_part(&mut self) -> Result<Option<FormPart>, BodyFault> {
+        match self.first.take().or_else(|| self.held.pop_front().map(FormPart::Held)) {
             Some(part) => Ok(Some(part)),
             None => self.parts.next().await,
         }
@@ -152,11 +180,11 @@ impl<'h> FormReader<'h> {
     /// One file.
     async fn file(
         &mut self,
-        mut part: Field<'static>,
+        mut part: FormPart,
         input: InputKind,
         sink: &mut impl ItemSink,
     ) -> Result<(), BodyFault> {
-        let name = file_name(part.headers())?;
+        let name = part.file_name()?;
         let mut chunk = self.parts.chunk(&mut part).await?;
         // A browser posts a part without name and content where nothing was chosen; a file of no bytes has a name.
         if chunk.is_none() && name.is_empty() {
@@ -196,7 +224,7 @@ impl<'h> FormReader<'h> {
     /// One zip, whose files are items: it is looked at whole before any of them is.
     async fn unpack(
         &mut self,
-        mut part: Field<'static>,
+        mut part: FormPart,
         mut chunk: Option<Bytes>,
         name: &str,
         sink: &mut impl ItemSink,
@@ -217,7 +245,7 @@ impl<'h> FormReader<'h> {
     /// Lines or a CSV, as a text or as a file.
     async fn stream(
         &mut self,
-        mut part: Field<'static>,
+        mut part: FormPart,
         kind: PartKind,
         input: InputKind,
         sink: &mut impl ItemSink,
@@ -227,6 +255,15 @@ impl<'h> FormReader<'h> {
         if self.skips(wanted) {
             return self.skip(part).await;
         }
+        // A page has a field for a file and one for its text: both would be the same rows twice.
+        if std::mem::replace(&mut self.has_csv, kind == PartKind::Csv)
+            && self.order != FieldOrder::SettingsFirst
+        {
+            return Err(
+                ApiError::invalid("The form holds a CSV as a file and as a text: send one of them.").into()
+            );
+        }
+        sink.name_source(&part.file_name()?);
         let format = if kind == PartKind::Csv {
             StreamFormat::Csv(self.settings.csv.clone())
         } else {
@@ -249,7 +286,7 @@ impl<'h> FormReader<'h> {
         self.settings.kind != FormKind::Any && self.settings.kind != kind
     }
 
-    async fn skip(&mut self, part: Field<'static>) -> Result<(), BodyFault> {
+    async fn skip(&mut self, part: FormPart) -> Result<(), BodyFault> {
         self.count_idle_part()?;
         self.parts.skip(part).await
     }

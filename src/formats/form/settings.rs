@@ -1,16 +1,20 @@
 //! Fields of a form into the settings of a batch.
 //!
 //! Reads `task`, `name`, `params`, `options`, and what a plain HTML form posts instead: `param.NAME`, `option.NAME`,
-//! `option.start_zone` (the time zone of `option.start_at`), `kind`, `count`, `unpack`, `folder`, `pattern`; `encoding`, and the options of a CSV. An empty field is a missing one. Whether the values are acceptable is for the task's
+//! `option.start_zone` (the time zone of `option.start_at`), `kind`, `count`, `unpack`, `folder`, `pattern`; `encoding`, and the options
+//! of a CSV; `columns./COLUMN`, what a column is to be called, and [the fields of a grid](super::grid_fields). An empty field is a
+//! missing one. Whether the values are acceptable is for the task's
 //! schema to say.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
+use super::grid_fields::GridFields;
 use super::local_time::instant;
 use super::typed_value::{option_value, typed_value};
-use crate::formats::csv::options::CsvOptions;
+use crate::formats::csv::options::{CsvOptions, FirstRow};
 use crate::formats::encoding::TextEncoding;
 use crate::formats::json_body::parse_setting;
 use crate::protocol::{ApiError, ErrorCode, Json, NewBatch, Object, Options};
@@ -19,6 +23,8 @@ use crate::protocol::{ApiError, ErrorCode, Json, NewBatch, Object, Options};
 const FIELDS_MAX: usize = 200;
 /// Bytes of all settings of one form, names included; more are refused as `too_large`.
 const FIELDS_BYTES_MAX: usize = 1024 * 1024;
+/// What the name of a field begins with that says what a column is to be called.
+const RENAMED: &str = "columns./";
 /// Characters of a name that a refusal repeats.
 const NAME_CHARS_SHOWN_MAX: usize = 100;
 
@@ -47,7 +53,7 @@ pub(super) enum ZipFiles {
 }
 
 /// The settings so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct FormSettings {
     task: Option<String>,
     name: Option<String>,
@@ -57,11 +63,15 @@ pub(super) struct FormSettings {
     param_fields: BTreeMap<String, String>,
     /// `option.NAME`, the last value of each.
     option_fields: BTreeMap<String, String>,
+    /// `param./PARAMETER/COLUMN/RULE`.
+    pub(super) grid: GridFields,
     /// How many came, one that came twice counted twice, and their bytes.
     fields_so_far: usize,
     bytes_so_far: usize,
     pub(super) kind: FormKind,
     pub(super) csv: CsvOptions,
+    /// What the first row of a CSV was said to be.
+    pub(super) first_row: Option<FirstRow>,
     pub(super) encoding: TextEncoding,
     pub(super) zips: ZipFiles,
     pub(super) count: Option<u64>,
@@ -79,10 +89,12 @@ impl Default for FormSettings {
             options: None,
             param_fields: BTreeMap::new(),
             option_fields: BTreeMap::new(),
+            grid: GridFields::default(),
             fields_so_far: 0,
             bytes_so_far: 0,
             kind: FormKind::Any,
             csv: CsvOptions::default(),
+            first_row: None,
             encoding: TextEncoding::Auto,
             zips: ZipFiles::Kept,
             count: None,
@@ -98,7 +110,9 @@ impl FormSettings {
     /// # Errors
     /// `too_large` over a bound; `invalid` or `malformed` for a field that cannot be read or that there is not.
     pub(super) fn set(&mut self, name: &str, text: &str) -> Result<(), ApiError> {
-        self.fields_so_far += 1;
+        let is_of_column = name.starts_with("param./") || name.starts_with(RENAMED);
+        // Those of a grid have a bound of their own.
+        self.fields_so_far += usize::from(!is_of_column);
         self.bytes_so_far += name.len() + text.len();
         if self.fields_so_far > FIELDS_MAX {
             let detail = format!("The form has more than {FIELDS_MAX} settings.");
@@ -110,12 +124,18 @@ impl FormSettings {
         }
         let given = Some(text.trim()).filter(|text| !text.is_empty());
         if let Some(param) = name.strip_prefix("param.") {
+            if self.grid.set(param, text)? {
+                return Ok(());
+            }
             put(&mut self.param_fields, param, given);
             return Ok(());
         }
         if let Some(option) = name.strip_prefix("option.") {
             put(&mut self.option_fields, option, given);
             return Ok(());
+        }
+        if let Some(column) = name.strip_prefix(RENAMED) {
+            return self.rename(column, given);
         }
         match name {
             "task" => self.task = given.map(str::to_owned),
@@ -128,6 +148,10 @@ impl FormSettings {
             "unpack" => self.zips = read_zips(given)?,
             "encoding" => self.encoding = TextEncoding::read(text)?,
             "count" => self.count = given.map(read_count).transpose()?,
+            "header" if !text.trim().is_empty() => {
+                self.csv.set(name, text)?;
+                self.first_row = Some(self.csv.first_row);
+            }
             // A tab, which is a delimiter, would be trimmed away.
             csv if self.csv.set(csv, text)? => {}
             unknown => {
@@ -138,6 +162,23 @@ impl FormSettings {
             }
         }
         Ok(())
+    }
+
+    /// What a column of the file is to be called; left out where that is empty.
+    fn rename(&mut self, column: &str, to: Option<&str>) -> Result<(), ApiError> {
+        let refused = |_bytes| ApiError::invalid("columns./: expected a column, percent-encoded in UTF-8.");
+        let column = percent_decode_str(column).decode_utf8().map_err(refused)?.into_owned();
+        if to == Some(column.as_str()) {
+            self.csv.columns.remove(&column);
+        } else {
+            self.csv.columns.insert(column, to.map(str::to_owned));
+        }
+        Ok(())
+    }
+
+    /// What a column of the file is called in the records; none where it is left out.
+    pub(super) fn called(&self, column: &str) -> Option<String> {
+        self.csv.columns.get(column).cloned().unwrap_or_else(|| Some(column.to_owned()))
     }
 
     /// What the settings ask for; `schema_of` gives the schema of a task's parameters, or null for a task that there is
@@ -153,7 +194,7 @@ impl FormSettings {
     }
 
     fn merged_params(&mut self, schema: impl FnOnce() -> Value) -> Result<Option<Json>, ApiError> {
-        if self.param_fields.is_empty() {
+        if self.param_fields.is_empty() && self.grid.is_empty() {
             return Ok(self.params.take());
         }
         let given = match self.params.take() {
@@ -167,7 +208,9 @@ impl FormSettings {
             let value = typed_value(&schema, &schema["properties"][&name], &text);
             (name, value)
         });
-        Ok(Some(Json::object(replaced(given, fields.collect()))))
+        let mut params = replaced(given, fields.collect());
+        self.grid.lay_over(&mut params, &schema, |column| self.called(column));
+        Ok(Some(Json::object(params)))
     }
 
     fn merged_options(&mut self) -> Result<Options, ApiError> {

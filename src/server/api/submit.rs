@@ -16,8 +16,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use crate::formats::body::ByteStream;
 use crate::formats::csv::options::CsvOptions;
 use crate::formats::encoding::TextEncoding;
-use crate::formats::form::FormBody;
 use crate::formats::form::multipart_bounds::bounded;
+use crate::formats::form::{FieldOrder, FormBody};
 use crate::formats::json_body::parse_setting;
 use crate::formats::stream::{ItemStream, StreamFormat};
 use crate::protocol::{ApiError, Batch, NewBatch, Object, Options};
@@ -133,7 +133,7 @@ fn form(state: &AppState, headers: &HeaderMap, body: Body) -> Result<FormBody, A
     let boundary = multer::parse_boundary(content_type)
         .map_err(|fault| ApiError::malformed(format!("Content-Type: expected a boundary: {fault}.")))?;
     let parts = multer::Multipart::new(bounded(bytes(body), &boundary), boundary);
-    Ok(FormBody { parts, file_bytes_max: state.limits.upload_bytes_max })
+    Ok(FormBody { parts, file_bytes_max: state.limits.upload_bytes_max, order: FieldOrder::SettingsFirst })
 }
 
 /// A body as it comes.

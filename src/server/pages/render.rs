@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum_extra::extract::CookieJar;
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt as _;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
@@ -23,8 +23,10 @@ use tower_http::compression::CompressionLayer;
 
 use crate::app::App;
 use crate::app::clock::RenderedAt;
+use crate::app::pages::CsvDraft;
 use crate::app::plain_forms::RefusedForm;
-use crate::app::shell::{Assets, LineKey, OutsideSignIn, shell};
+use crate::app::shell::{Assets, LineKey, OutsideSignIn, PlainPage, shell};
+use crate::client::words;
 use crate::protocol::{SignInBy, Timestamp};
 use crate::server::assets;
 use crate::server::gate::{cookie_name, page_policy};
@@ -105,6 +107,27 @@ pub async fn refused(state: AppState, request: Request, (path, error): (&str, &s
     };
     let render = leptos_axum::render_app_async_with_context(context, shell);
     without_nul(render(request).await.into_response()).await
+}
+
+/// New batch for `task`, with the CSV that was posted to be looked at.
+pub async fn looked_at(state: &AppState, mut parts: Parts, task: &str, draft: CsvDraft) -> Response {
+    let status = draft.refused.as_ref().and_then(|refused| StatusCode::from_u16(refused.code.status()).ok());
+    let address = format!("/new?task={}", words::path_segment(task));
+    parts.uri = address.parse().expect("an encoded name is part of an address");
+    parts.method = Method::GET;
+    let context = context(state);
+    let provide = move || {
+        context();
+        provide_context(PlainPage);
+        provide_context(draft.clone());
+    };
+    let render = leptos_axum::render_app_async_with_context(provide, shell);
+    let mut response =
+        without_nul(render(Request::from_parts(parts, Body::empty())).await.into_response()).await;
+    if let Some(status) = status.filter(|_status| response.status() == StatusCode::OK) {
+        *response.status_mut() = status;
+    }
+    response
 }
 
 /// What the app finds in its context.

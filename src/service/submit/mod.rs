@@ -4,6 +4,7 @@
 //! ```text
 //! submission   what comes          create, append   check -> read the items into a sink -> finish or halt
 //! key, replay  Idempotency-Key     sink             items -> a batch that begins with the first of them
+//! csv_look     a CSV, looked at before it is submitted
 //! taken_uploads   files that came before, by pieces     server_folders   files that are here
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 mod append;
 mod create;
+mod csv_look;
 mod key;
 mod replay;
 mod server_folders;
@@ -25,6 +27,7 @@ mod tests;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub use self::csv_look::{CsvLook, CsvToLookAt, FailingRow, LookedColumn};
 pub use self::key::IdempotencyKey;
 pub(super) use self::key::KeysInHand;
 pub(super) use self::replay::{KeyStanding, mismatch};
@@ -32,8 +35,7 @@ pub use self::submission::{Addition, Submission, Submitted};
 use super::error::internal;
 use super::may::{Action, Target, may};
 use super::{Caller, Service};
-pub use crate::formats::csv::preview::csv_preview;
-use crate::formats::form::FormBody;
+use crate::formats::form::{FieldOrder, FormBody};
 use crate::protocol::{ApiError, Batch, BatchId, Seq};
 use crate::store::access::Signature;
 
@@ -70,7 +72,8 @@ impl Service {
         caller: &Caller,
         form: multer::Multipart<'static>,
     ) -> Result<Batch, ApiError> {
-        let form = FormBody { parts: form, file_bytes_max: self.parts().upload_bytes_max };
+        let order = FieldOrder::Any(self.parts().engine.work_folder().to_owned());
+        let form = FormBody { parts: form, file_bytes_max: self.parts().upload_bytes_max, order };
         self.submit(caller, Submission::Form(form), None).await.map(Submitted::into_batch)
     }
 

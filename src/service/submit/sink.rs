@@ -1,6 +1,6 @@
 //! Where decoded items go: a batch that begins with the first of them.
 //!
-//! A body that is refused before its first item leaves no batch behind; one that was begun is always ended.
+//! A body that is refused before any item of it is stored leaves no batch behind; one that was begun is always ended.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use super::taken_uploads::TakenUploads;
 use crate::engine::{CheckedBatch, ClaimedKey, Empty, EngineError, Intake};
 use crate::formats::body::BodyFault;
 use crate::formats::item_sink::ItemSink;
+use crate::protocol::text::thousands;
 use crate::protocol::{ApiError, Batch, ErrorCode, Json};
 use crate::service::{Caller, Service};
 use crate::store::{BatchRecord, Draft, SealedFile, StoreError};
@@ -24,6 +25,8 @@ pub(super) struct BatchSink {
     caller: String,
     /// What to make; none once it was made.
     checked: Option<CheckedBatch>,
+    /// The file that its items are read from; empty where there is none.
+    source_file: String,
     columns: Vec<String>,
     begun_by: BegunBy,
     intake: Option<Intake>,
@@ -63,6 +66,12 @@ impl Remains {
 
 impl ItemSink for BatchSink {
     type File = Draft;
+
+    fn name_source(&mut self, name: &str) {
+        if self.source_file.is_empty() {
+            name.clone_into(&mut self.source_file);
+        }
+    }
 
     /// A batch that goes on must have the same columns.
     fn set_columns(&mut self, columns: &[String]) -> Result<(), ApiError> {
@@ -134,6 +143,7 @@ impl BatchSink {
             service: service.clone(),
             caller: caller.name.clone(),
             checked: Some(checked),
+            source_file: String::new(),
             columns: Vec::new(),
             begun_by: BegunBy::This,
             intake: None,
@@ -148,6 +158,7 @@ impl BatchSink {
             service: service.clone(),
             caller: caller.name.clone(),
             checked: None,
+            source_file: String::new(),
             columns: Vec::new(),
             begun_by: BegunBy::Earlier,
             intake: Some(intake),
@@ -232,10 +243,9 @@ impl BatchSink {
             (BegunBy::Earlier, BodyFault::Cut(error)) => (error, intake.finish(None).await),
             (BegunBy::Earlier | BegunBy::This, BodyFault::Refused(error))
             | (BegunBy::This, BodyFault::Cut(error)) => {
-                // Where nothing came of it, "nothing was changed" is to be true.
-                let empty = if is_outage(&error) { Empty::Removed } else { Empty::Shown };
                 let reason = reason(&error);
-                (error, intake.abort(reason, empty).await)
+                // A batch that no item came to is nothing to look at: the refusal has said it all.
+                (error, intake.abort(reason, Empty::Removed).await)
             }
         };
         if let Err(fault) = &ended {
@@ -246,13 +256,18 @@ impl BatchSink {
         self.truth(error, &left)
     }
 
-    /// The answer where the disk or the database was at fault: what has become of the batch.
+    /// The answer with what has become of the batch, where something has.
     fn truth(&self, mut error: ApiError, left: &Remains) -> ApiError {
         let cause = if error.code == ErrorCode::DiskFull {
             "There is no room on the disk."
         } else if error.code == ErrorCode::Internal {
             "An error was logged."
         } else {
+            if let (BegunBy::This, Remains::Batch(batch)) = (self.begun_by, left) {
+                let items = words_of(batch.total);
+                error.detail =
+                    format!("{} {items} had come before: batch #{} is cancelled.", error.detail, batch.key);
+            }
             return error;
         };
         error.detail = match (self.begun_by, left) {
@@ -279,6 +294,7 @@ impl BatchSink {
     async fn intake(&mut self) -> Result<&mut Intake, ApiError> {
         if let Some(checked) = self.checked.take() {
             let columns = std::mem::take(&mut self.columns);
+            let checked = checked.with_source_file(&self.source_file);
             self.intake = Some(self.service.parts().engine.create(checked, columns).await?);
         }
         let intake = self.intake.as_mut().ok_or_else(ApiError::internal)?;
@@ -289,9 +305,9 @@ impl BatchSink {
     }
 }
 
-/// True where the disk or the database was at fault, not the body.
-fn is_outage(error: &ApiError) -> bool {
-    matches!(error.code, ErrorCode::DiskFull | ErrorCode::Busy | ErrorCode::Internal)
+/// `1,024 items`.
+fn words_of(items: u64) -> String {
+    format!("{} item{}", thousands(items), if items == 1 { "" } else { "s" })
 }
 
 fn no_items() -> ApiError {

@@ -15,6 +15,7 @@ use crate::engine::{Engine, EngineOptions};
 use crate::formats::body::ByteStream;
 use crate::formats::csv::options::CsvOptions;
 use crate::formats::encoding::TextEncoding;
+use crate::formats::form::FieldOrder;
 use crate::formats::stream::{ItemStream, StreamFormat};
 use crate::hub::Hub;
 use crate::protocol::{ErrorCode, InputKind, Json, NewBatch, Options, Role};
@@ -145,7 +146,8 @@ fn form(fields: &[(&str, &str)]) -> FormBody {
     }
     text.push_str("--b0--\r\n");
     let body = futures_util::stream::iter([Ok::<_, io::Error>(text)]);
-    FormBody { parts: multer::Multipart::new(body, "b0"), file_bytes_max: 1 << 20 }
+    let parts = multer::Multipart::new(body, "b0");
+    FormBody { parts, file_bytes_max: 1 << 20, order: FieldOrder::SettingsFirst }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

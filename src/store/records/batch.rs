@@ -140,6 +140,15 @@ impl BatchRecord {
     }
 }
 
+/// Where the name of a new batch comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    /// From whoever makes it.
+    Given,
+    /// Nobody has named it: it is called after its input once it is whole.
+    ByInput,
+}
+
 /// What a batch is made from.
 #[derive(Clone, Debug)]
 pub struct CreateBatch {
@@ -147,6 +156,8 @@ pub struct CreateBatch {
     pub id: BatchId,
     /// Title.
     pub name: String,
+    /// Where that comes from.
+    pub naming: Naming,
     /// Name of the task.
     pub task: String,
     /// Kind of input of the task.

@@ -3,6 +3,7 @@
 use super::strip_cells::parse_list;
 use crate::protocol::{BatchState, InputKind, Json, Timestamp};
 use crate::store::backend::{count, small};
+use crate::store::batch_names::shown_name;
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchRecord, Source};
@@ -14,7 +15,7 @@ pub fn to_record(row: &batches::Model) -> Result<BatchRecord, StoreError> {
     Ok(BatchRecord {
         key: row.id,
         id: row.uuid.parse().map_err(|_form| broken("uuid"))?,
-        name: row.name.clone(),
+        name: shown_name(&row.name).to_owned(),
         task: row.task.clone(),
         input: match row.input.as_str() {
             "file" => InputKind::File,

@@ -14,6 +14,7 @@ use crate::protocol::{BatchState, InputKind, Seq};
 use crate::store::Store;
 use crate::store::access::{KeyBinding, bind};
 use crate::store::backend::{Durability, count, insert_many, int, row, run};
+use crate::store::batch_names::{name_by_input, stored_name};
 use crate::store::clock::Moment;
 use crate::store::entity::batches;
 use crate::store::error::StoreError;
@@ -45,7 +46,7 @@ pub fn initial(new: &CreateBatch, now: Moment) -> batches::Model {
     batches::Model {
         id: 0,
         uuid: new.id.to_string(),
-        name: new.name.clone(),
+        name: stored_name(&new.name, new.naming),
         task: new.task.clone(),
         input: input_word(new.input).to_owned(),
         source: if generated { "generated" } else { "blocks" }.to_owned(),
@@ -349,6 +350,9 @@ impl Store {
         } else {
             tape.batch.intake_node = None;
             tape.batch.sealed = completion.ending == Ending::Sealed;
+            if tape.batch.sealed {
+                name_by_input(&tx, &mut tape.batch).await?;
+            }
             tape.write().await?
         };
         self.inner.backend.commit(tx, Durability::PowerCut).await?;
@@ -403,6 +407,7 @@ impl Store {
             return tape.unchanged();
         }
         tape.batch.sealed = true;
+        name_by_input(&tx, &mut tape.batch).await?;
         if let Some(reason) = reason {
             // Why it is paused is what somebody must know first.
             tape.batch.reason.get_or_insert_with(|| reason.to_owned());

@@ -203,6 +203,15 @@ fn compile(pattern: &str) -> Result<Regex, String> {
 }
 
 impl Column {
+    /// False where every text passes, and a missing one too.
+    pub(super) fn has_rules(&self) -> bool {
+        self.kind != ColumnKind::Text
+            || self.required
+            || self.length != (None, None)
+            || self.pattern.is_some()
+            || self.one_of.is_some()
+    }
+
     /// Appends to `faults` every reason why `cell` is not what the column must hold, in the order type, min, max,
     /// length, pattern, `one_of`. A value that is missing or of the wrong type has that one reason alone.
     pub(super) fn judge(&self, cell: &Cell<'_>, faults: &mut Vec<String>) {

@@ -12,6 +12,7 @@
 //! attempt.
 
 mod column;
+mod guess;
 mod value;
 
 use std::borrow::Cow;
@@ -26,7 +27,7 @@ use serde_json::value::RawValue;
 
 use self::column::{Cell, Column, DeclaredColumn};
 use super::context::TaskContext;
-use super::task::{Item, ItemInput, Task, TaskError};
+use super::task::{GuessedColumn, Item, ItemInput, Task, TaskError};
 use crate::protocol::limits::COLUMNS_MAX;
 use crate::protocol::{InputKind, Json};
 
@@ -44,7 +45,7 @@ pub struct CsvCheck;
 struct DeclaredColumns {
     /// Column name → the name of a type, or an object of type and rules, for example
     /// {"id":"integer","email":{"type":"email","required":false}}. Columns must have a value unless required is false.
-    #[schemars(title = "Columns", extend("maxProperties" = COLUMNS_MAX, "default" = {}))]
+    #[schemars(title = "Columns", extend("maxProperties" = COLUMNS_MAX, "default" = {}, "format" = "csv-columns"))]
     columns: BTreeMap<String, DeclaredColumn>,
     /// Columns that are not declared are faults too.
     #[schemars(title = "No other columns")]
@@ -104,16 +105,43 @@ impl Task for CsvCheck {
         let ItemInput::Value(record) = item.input else {
             return Err(TaskError::input("unsupported", "a record is expected, not a file"));
         };
-        let reasons = check(&params, record.as_str());
-        if reasons.is_empty() {
-            return Ok(Json::parse(r#"{"valid":true}"#).expect("this is JSON"));
+        match verdict(&params, &record) {
+            Ok(()) => Ok(Json::parse(r#"{"valid":true}"#).expect("this is JSON")),
+            Err(message) => Err(TaskError::input("invalid", message)),
         }
-        let mut message = reasons.iter().take(REASONS_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
-        if reasons.len() > REASONS_MAX {
-            message = format!("{message}; and {} more", reasons.len() - REASONS_MAX);
-        }
-        Err(TaskError::input("invalid", message))
     }
+
+    /// Rules that every row passes: none at all, or only columns that may be missing and hold any text.
+    fn idle(params: &CsvCheckParams) -> Option<String> {
+        let checks =
+            params.no_other_columns || params.columns.iter().any(|(_name, column)| column.has_rules());
+        (!checks).then(|| {
+            "Nothing would be checked: expected columns with a type other than text, a value that is required or another \
+             rule, or no_other_columns"
+                .to_owned()
+        })
+    }
+
+    fn foresee(params: &CsvCheckParams, item: &Json) -> Option<Result<(), String>> {
+        Some(verdict(params, item))
+    }
+
+    fn guess_columns(rows: &[Vec<String>], columns: usize) -> Option<Vec<GuessedColumn>> {
+        Some((0..columns).map(|at| guess::column(rows, at)).collect())
+    }
+}
+
+/// Whether `record` holds what its columns declare; else every reason, as one message.
+fn verdict(params: &CsvCheckParams, record: &Json) -> Result<(), String> {
+    let reasons = check(params, record.as_str());
+    if reasons.is_empty() {
+        return Ok(());
+    }
+    let message = reasons.iter().take(REASONS_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+    if reasons.len() > REASONS_MAX {
+        return Err(format!("{message}; and {} more", reasons.len() - REASONS_MAX));
+    }
+    Err(message)
 }
 
 /// Every reason why `record` is not valid, as `column: reason`: first the columns that the record has, in its order,

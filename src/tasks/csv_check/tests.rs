@@ -160,3 +160,47 @@ fn the_schema_says_what_is_possible() {
     let (filled, _) = registry.prepare("csv-check", &Json::default()).unwrap().unwrap();
     assert_eq!(filled.to_value(), json!({"columns": {}, "no_other_columns": false}));
 }
+
+#[test]
+fn rules_that_every_row_passes_are_told() {
+    let idle = |params: Value| {
+        let registry = Registry::default().with(CsvCheck);
+        let (_, ready) = registry.prepare("csv-check", &Json::from_value(&params)).unwrap().unwrap();
+        ready.idle()
+    };
+    for nothing in [
+        json!({}),
+        json!({"columns": {}}),
+        json!({"columns": {"a": {"required": false}, "b": {"type": "text", "required": false}}}),
+    ] {
+        assert!(
+            idle(nothing.clone()).is_some_and(|reason| reason.starts_with("Nothing would be checked: ")),
+            "{nothing}"
+        );
+    }
+    for something in [
+        json!({"no_other_columns": true}),
+        json!({"columns": {"a": "text"}}),
+        json!({"columns": {"a": {"required": false}, "b": {"type": "integer", "required": false}}}),
+        json!({"columns": {"a": {"required": false, "max_length": 3}}}),
+        json!({"columns": {"a": {"required": false, "pattern": "x"}}}),
+        json!({"columns": {"a": {"required": false, "one_of": ["x"]}}}),
+    ] {
+        assert_eq!(idle(something.clone()), None, "{something}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_foreseen_is_what_comes() {
+    let params = json!({"columns": {"age": "integer", "email": {"type": "email", "required": false}}});
+    let records = [r#"{"age":"41"}"#, r#"{"age":"abc","email":"x"}"#, r#"{"email":"a@b.c"}"#, "7"];
+    let registry = Registry::default().with(CsvCheck);
+    let (_, ready) = registry.prepare("csv-check", &Json::from_value(&params)).unwrap().unwrap();
+    let foreseen =
+        records.map(|record| ready.foresee(&Json::parse(record).unwrap()).unwrap().err().unwrap_or_default());
+    assert_eq!(foreseen.to_vec(), verdicts(params, &records).await);
+    assert!(
+        foreseen[0].is_empty()
+            && foreseen[1].contains("age: expected a whole number, found \"abc\"; email: ")
+    );
+}

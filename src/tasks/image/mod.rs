@@ -124,6 +124,14 @@ impl Task for Image {
     const DESCRIPTION: &'static str = "Resizes PNG, JPEG and WebP pictures, upright as their camera was held, and writes them as PNG, JPEG or WebP.";
     const INPUT: InputKind = InputKind::File;
 
+    fn idle(params: &ImageParams) -> Option<String> {
+        let ImageParams { width, height, fit: _, format, quality, lossless } = params;
+        let changes = width.is_some() || height.is_some() || format.is_some() || *lossless;
+        (!changes && *quality == ImageParams::default().quality).then(|| {
+            "Nothing would be changed: expected a width, a height, a format, or another quality".to_owned()
+        })
+    }
+
     async fn run(
         &self,
         params: Arc<ImageParams>,

@@ -18,16 +18,13 @@ use leptos::ev::Event;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
-use leptos::web_sys::js_sys::{Reflect, Uint8Array};
-use wasm_bindgen_futures::JsFuture;
+use leptos::web_sys::js_sys::Reflect;
 use web_sys::{DragEvent, File, FileList, HtmlFormElement, HtmlInputElement};
 
 use crate::app::upload::{FILES_MAX, QueuedFile, Upload, UploadContent, UploadPhase};
 
 /// Files taken in one turn: between two the page answers.
 const TURN_FILES: usize = 500;
-/// Bytes of a CSV that are looked at before the start.
-const HEAD_BYTES: f64 = 262_144.0;
 thread_local! {
     static FILES: RefCell<Vec<(File, String)>> = const { RefCell::new(Vec::new()) };
 }
@@ -105,6 +102,10 @@ pub fn accept_drops(upload: Upload, over: RwSignal<bool>, dropped: impl Fn() + '
     let drops = window_event_listener(ev::drop, move |event| {
         let Some(data) = event.data_transfer() else { return };
         over.set(false);
+        // Read as the CSV of the open page.
+        if event.default_prevented() {
+            return;
+        }
         let files = data.files().filter(|files| files.length() > 0);
         let dropped_in = folders::entries(&data);
         if upload.is_busy() || (files.is_none() && dropped_in.is_empty()) {
@@ -178,17 +179,6 @@ pub fn clear(upload: Upload) {
     upload.sent_bytes.set(0);
     upload.equal.set(0);
     upload.phase.set(UploadPhase::Idle);
-}
-
-/// The first bytes of the file chosen in an input.
-pub fn csv_head(event: &Event, then: impl FnOnce(Vec<u8>) + 'static) {
-    let file = input_of(event).and_then(|input| input.files()).and_then(|files| files.get(0));
-    let Some(head) = file.and_then(|file| file.slice_with_f64_and_f64(0.0, HEAD_BYTES).ok()) else { return };
-    spawn_local(async move {
-        if let Ok(bytes) = JsFuture::from(head.array_buffer()).await {
-            then(Uint8Array::new(&bytes).to_vec());
-        }
-    });
 }
 
 /// Sends the form; `arrived` is told the batch's id.

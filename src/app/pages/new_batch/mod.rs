@@ -1,16 +1,18 @@
-//! New batch: what, how, over what; one button that says what will happen.
+//! New batch: what, over what, how; one button that says what will happen.
 //!
 //! ```text
 //! mod      the task cards and the form      options   the folded options
 //! sources  files, lines, numbers            queue     the files of this tab and their progress
 //! start    when it is to start, in the person's own zone
-//! csv_source  the rows of a CSV, and their first    adding   the rest of an upload that stopped
+//! csv_source  the rows of a CSV             fitting   which tasks take what was dropped
+//! adding   the rest of an upload that stopped
 //! ```
 //!
-//! Without scripts it is one multipart form with its settings before its files, since the server streams it.
+//! Without scripts it is one multipart form; what it brings is put aside by the server until the settings after it are known.
 
 mod adding;
 mod csv_source;
+mod fitting;
 mod options;
 mod queue;
 mod sources;
@@ -24,9 +26,10 @@ use leptos::server_fn::error::ServerFnUrlError;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
+pub use self::csv_source::{CsvDraft, LOOK_PATH};
 use super::title::titled;
 use crate::app::actions::{SubmitForm, load_batch, load_folders, load_parent, load_tasks};
-use crate::app::components::{ParamsForm, empty_panel, fill, flash, panel, param_fields};
+use crate::app::components::{FieldKind, ParamsForm, empty_panel, fill, flash, panel, param_fields};
 use crate::app::upload::{self, UploadContent, UploadPhase, use_upload};
 use crate::client::words;
 use crate::protocol::{ApiError, FolderList, InputKind, ParentBatch, TaskInfo, TaskPage};
@@ -67,6 +70,9 @@ pub fn NewBatchPage() -> impl IntoView {
 
 /// What the last post without scripts was refused for: the router hands it on from the address.
 fn refused() -> Option<ApiError> {
+    if let Some(draft) = use_context::<CsvDraft>() {
+        return draft.refused;
+    }
     let error = use_context::<leptos::server::ServerActionError>()?;
     (error.path() == SubmitForm::PATH).then(|| ServerFnUrlError::<ApiError>::decode_err(error.err()))
 }
@@ -81,10 +87,10 @@ fn choose(page: TaskPage, folders: FolderList, parent: Option<ParentBatch>) -> A
     let tasks = StoredValue::new(page.tasks);
     let chosen = Memo::new(move |_| {
         let asked = query.with(|query| query.get("task"));
-        let has_files = held.entries.with(|entries| !entries.is_empty());
+        let kind = held.entries.with(|entries| fitting::kind(entries));
         tasks.with_value(|tasks| {
             let named = tasks.iter().find(|task| asked.as_deref() == Some(task.name.as_str()));
-            let fitting = || tasks.iter().find(|task| has_files && task.input == InputKind::File);
+            let fitting = || kind.and_then(|kind| fitting::best(kind, tasks));
             named.or_else(fitting).or_else(|| tasks.first()).cloned()
         })
     });
@@ -105,6 +111,7 @@ fn choose(page: TaskPage, folders: FolderList, parent: Option<ParentBatch>) -> A
         <section class="part">
             <h2><span class="part-number">"1"</span> " What"</h2>
             <nav class="cards" aria-label="Task">{cards}</nav>
+            {move || fitting::others(held, &chosen.get()?, &tasks.get_value())}
         </section>
         {move || chosen.get().map(|task| TaskForm(TaskFormProps { task, folders: folders.clone(), parent: parent.clone() }))}
     }
@@ -119,11 +126,16 @@ fn takes(input: InputKind) -> &'static str {
     }
 }
 
-/// How many items there are to be, as far as the page knows: none before scripts run.
+/// Over what it is to run, as far as the page knows: nothing before scripts run.
 #[derive(Clone, Copy)]
-pub struct Over(pub RwSignal<Option<String>>);
+pub struct Over {
+    /// How many items, as the button says it.
+    pub items: RwSignal<Option<String>>,
+    /// Why nothing would be done: then it does not run.
+    pub idle: RwSignal<Option<String>>,
+}
 
-/// How, over what, and the button.
+/// Over what, how, and the button.
 #[component]
 fn TaskForm(
     /// What to run.
@@ -135,16 +147,18 @@ fn TaskForm(
 ) -> impl IntoView {
     let held = use_upload();
     let form = NodeRef::<Form>::new();
-    let over = Over(RwSignal::new(None));
+    let draft = use_context::<CsvDraft>();
+    let (items, idle) = draft.clone().map_or((None, None), |draft| (draft.over, draft.idle));
+    let over = Over { items: RwSignal::new(items), idle: RwSignal::new(idle) };
     let navigate = use_navigate();
     let input = task.input;
     let submit = move |event: SubmitEvent| {
         let Some(form) = form.get_untracked() else { return };
         event.prevent_default();
-        if held.is_busy() {
+        if held.is_busy() || over.idle.with_untracked(Option::is_some) {
             return;
         }
-        let of_server = over.0.with_untracked(Option::is_some);
+        let of_server = over.items.with_untracked(Option::is_some);
         if input == InputKind::File && !of_server && held.entries.with_untracked(Vec::is_empty) {
             held.phase.set(UploadPhase::Refused("Choose or drop at least one file.".into()));
             return;
@@ -161,8 +175,19 @@ fn TaskForm(
     if let Some(parent) = parent.as_ref().filter(|parent| parent.task == task.name) {
         fill(&mut fields, &parent.params);
     }
+    let name = draft.as_ref().and_then(|draft| draft.name.clone());
+    if let Some(params) = draft.as_ref().and_then(|draft| draft.params.as_ref()) {
+        fill(&mut fields, params);
+    }
+    // Without scripts a CSV is looked at before it runs: what its columns must hold is said on the page that comes back.
+    let is_looked_at = draft.as_ref().is_some_and(|draft| !draft.html.is_empty());
+    let looks = input == InputKind::Record
+        && !is_looked_at
+        && fields.iter().any(|field| field.kind == FieldKind::Columns);
+    let look_first = looks.then_some(LOOK_PATH);
     let from = parent.map(|parent| from_parent(&parent));
-    let label = move || match (input, over.0.get(), held.entries.with(Vec::len)) {
+    let label = move || match (input, over.items.get(), held.entries.with(Vec::len)) {
+        _ if over.idle.get().is_some() => over.idle.get().unwrap_or_default(),
         (InputKind::File, None, 0) | (InputKind::Line | InputKind::Record, None, _) => format!("Run {title}"),
         (InputKind::File, None, files) => {
             format!("Run {title} over {}", words::counted(files as u64, "file"))
@@ -174,16 +199,16 @@ fn TaskForm(
             <input type="hidden" name="task" value=task.name.clone() />
             {from}
             <section class="part">
-                <h2><span class="part-number">"2"</span> " How"</h2>
-                <ParamsForm fields=fields />
-                {options::options()}
-            </section>
-            <section class="part">
-                <h2><span class="part-number">"3"</span> " Over what"</h2>
+                <h2><span class="part-number">"2"</span> " Over what"</h2>
                 {sources::sources(input, over, folders)}
             </section>
+            <section class="part">
+                <h2><span class="part-number">"3"</span> " How"</h2>
+                <ParamsForm fields=fields />
+                {options::options(name)}
+            </section>
             <div class="submit-row">
-                <button class="button button-primary button-large" disabled=move || held.is_busy()>{label}</button>
+                <button class="button button-primary button-large" formaction=look_first disabled=move || held.is_busy() || over.idle.with(Option::is_some)>{label}</button>
                 <span role="status">{move || phase_words(&held.phase.get(), held.done.get(), held.entries.with(Vec::len), held.sent_bytes.get())}</span>
             </div>
         </form>

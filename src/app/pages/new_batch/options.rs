@@ -50,8 +50,8 @@ const NUMBERS: [Number; 8] = [
     },
 ];
 
-/// The options.
-pub fn options() -> impl IntoView {
+/// The options, with the name that was typed before.
+pub fn options(name: Option<String>) -> impl IntoView {
     let numbers: Vec<_> = NUMBERS
         .iter()
         .map(|number| {
@@ -68,7 +68,7 @@ pub fn options() -> impl IntoView {
     view! {
         <div class="field">
             <label for="name">"Name"</label>
-            <input id="name" name="name" maxlength="200" placeholder="made from the input" />
+            <input id="name" name="name" maxlength="200" placeholder="made from the input" value=name />
         </div>
         <details class="options">
             <summary>"Options"</summary>

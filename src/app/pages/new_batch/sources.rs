@@ -23,18 +23,20 @@ pub fn sources(input: InputKind, over: Over, folders: FolderList) -> AnyView {
 fn files(over: Over, folders: FolderList) -> AnyView {
     let held = use_upload();
     let take = move |event: Event| upload::take_input(held, &event);
+    let is_queued = move || held.entries.with(|entries| !entries.is_empty());
+    let label = move |none: &'static str, some: &'static str| move || if is_queued() { some } else { none };
     view! {
         <input type="hidden" name="kind" value="files" />
         {(!folders.folders.is_empty()).then(|| folder_of_server(over, folders))}
-        <div class="drop-zone">
+        <div class="drop-zone" class:queued=is_queued>
             <p><strong>"Drop files here"</strong> " or anywhere on the page"</p>
             <div class="drop-ways">
                 <div class="field">
-                    <label for="files">"Files"</label>
+                    <label for="files">{label("Files", "More files")}</label>
                     <input id="files" type="file" name="file" multiple on:change=take />
                 </div>
                 <div class="field only-alive">
-                    <label for="folder">"A folder"</label>
+                    <label for="folder">{label("A folder", "Another folder")}</label>
                     <input id="folder" type="file" multiple=true {..custom_attribute("webkitdirectory", "")} on:change=take />
                 </div>
             </div>
@@ -48,7 +50,7 @@ fn files(over: Over, folders: FolderList) -> AnyView {
 fn folder_of_server(over: Over, folders: FolderList) -> impl IntoView {
     let choose = move |event: Event| {
         let name = event_target_value(&event);
-        over.0.set((!name.is_empty()).then(|| format!("files of {name}")));
+        over.items.set((!name.is_empty()).then(|| format!("files of {name}")));
     };
     let options: Vec<_> = folders
         .folders
@@ -71,30 +73,38 @@ fn folder_of_server(over: Over, folders: FolderList) -> impl IntoView {
 }
 
 fn lines(over: Over) -> AnyView {
+    // Each kind keeps its own count: whoever looks at the other one and comes back finds it.
+    let (lines, numbers) = (RwSignal::new(None), RwSignal::new(None));
     let count = move |event: Event| {
-        let lines = event_target_value(&event).lines().filter(|line| !line.is_empty()).count() as u64;
-        over.0.set((lines > 0).then(|| words::counted(lines, "line")));
+        let count = event_target_value(&event).lines().filter(|line| !line.is_empty()).count() as u64;
+        lines.set((count > 0).then(|| words::counted(count, "line")));
+        over.items.set(lines.get_untracked());
     };
-    let numbers = move |event: Event| {
+    let of_file = move |_: Event| {
+        lines.set(Some("the lines of a file".into()));
+        over.items.set(lines.get_untracked());
+    };
+    let count_numbers = move |event: Event| {
         let count = event_target_value(&event).parse::<u64>().ok();
-        over.0.set(count.filter(|count| *count > 0).map(|count| words::counted(count, "item")));
+        numbers.set(count.filter(|count| *count > 0).map(|count| words::counted(count, "number")));
+        over.items.set(numbers.get_untracked());
     };
-    let choose = move |_: Event| over.0.set(None);
+    let choose = move |kind: RwSignal<Option<String>>| move |_: Event| over.items.set(kind.get_untracked());
     view! {
         <fieldset class="choice">
             <legend class="visually-hidden">"Kind of input"</legend>
             <div class="field field-check">
-                <input type="radio" id="kind-lines" name="kind" value="lines" checked on:change=choose />
+                <input type="radio" id="kind-lines" name="kind" value="lines" checked on:change=choose(lines) />
                 <label for="kind-lines">"Lines of text"</label>
             </div>
             <div class="field field-check">
-                <input type="radio" id="kind-count" name="kind" value="count" on:change=choose />
+                <input type="radio" id="kind-count" name="kind" value="count" on:change=choose(numbers) />
                 <label for="kind-count">"Numbers from 1 on"</label>
             </div>
         </fieldset>
         <div class="field by-count">
             <label for="count">"How many numbers"</label>
-            <input id="count" type="number" name="count" min="1" step="1" placeholder="1000" on:input=numbers />
+            <input id="count" type="number" name="count" min="1" step="1" placeholder="1000" on:input=count_numbers />
         </div>
         <div class="field by-lines">
             <label for="lines">"Lines, one item each"</label>
@@ -102,7 +112,7 @@ fn lines(over: Over) -> AnyView {
         </div>
         <div class="field by-lines">
             <label for="lines-file">"or a text file"</label>
-            <input id="lines-file" type="file" name="lines" accept=".txt,.csv,.log,text/plain" on:change=move |_| over.0.set(Some("the lines of a file".into())) />
+            <input id="lines-file" type="file" name="lines" accept=".txt,.csv,.log,text/plain" on:change=of_file />
         </div>
     }
     .into_any()
