@@ -48,7 +48,7 @@ pub fn adding(batch: Batch) -> AnyView {
         </p>
         <noscript><p class="flash">"Without scripts, files cannot be added to a batch: submit the rest as a batch of its own."</p></noscript>
         <form class="new-batch only-alive" node_ref=form on:submit=submit>
-            {sources::sources(InputKind::File, Over(RwSignal::new(None)), FolderList::default())}
+            {sources::sources(InputKind::File, Over { items: RwSignal::new(None), idle: RwSignal::new(None) }, FolderList::default())}
             <div class="submit-row">
                 <button class="button button-primary button-large" disabled=move || held.is_busy()>"Add the rest"</button>
                 <span role="status">{move || phase_words(&held.phase.get(), held.done.get(), held.entries.with(Vec::len), held.sent_bytes.get())}</span>
