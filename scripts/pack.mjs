@@ -20,9 +20,9 @@ const wasm = hashed("milepost.wasm");
 const loader = join(pkg, "milepost.js");
 writeFileSync(loader, readFileSync(loader, "utf8").replaceAll("milepost_bg.wasm", wasm));
 const manifest = { js: `/pkg/${hashed("milepost.js")}`, wasm: `/pkg/${wasm}`, css: `/pkg/${hashed("milepost.css")}` };
-// Loaded by the page of the API only: no part of a first load.
-const reference = `/pkg/${hashed("rapidoc.js")}`;
-writeFileSync(join(pkg, "manifest.json"), JSON.stringify({ ...manifest, reference }));
+// Loaded by the page of the API only, and where files are sent: no part of a first load.
+const later = { reference: `/pkg/${hashed("rapidoc.js")}`, sender: `/pkg/${hashed("sender.js")}` };
+writeFileSync(join(pkg, "manifest.json"), JSON.stringify({ ...manifest, ...later }));
 
 const compressible = new Set([".wasm", ".js", ".css", ".svg", ".txt", ".html", ".json", ".webmanifest"]);
 

@@ -1,5 +1,5 @@
 // Brings the page to life, and sees to it that a page that cannot come to life works without scripts.
-// What comes before this in the same script names the files: const js, wasm, report.
+// What comes before this in the same script names the files: const js, wasm, sender, report.
 //
 // A fault is told to the server once, counted for this address and build, and the page is read anew once. After a
 // second one the program is not started any more: the server's page stays, with its links and forms.
@@ -136,6 +136,13 @@ function afterPaint(start) {
   requestAnimationFrame(() => setTimeout(once));
   setTimeout(once, PAINT_MS_MAX);
 }
+
+// What sends files is loaded when there are some.
+globalThis.milepostSend = (job) =>
+  import(sender).then(
+    (all) => all[job.act](job),
+    () => job.tell("refused", 0, 0, "No contact with the server. Nothing was submitted; try again, or load the page anew."),
+  );
 
 if (faults() >= FAULTS_MAX) still();
 else afterPaint(wake);

@@ -70,3 +70,17 @@ pub fn in_browser_zone(at: Timestamp) -> String {
     let date = js_sys::Date::new(&JsValue::from_f64(at.0 as f64));
     String::from(date.to_locale_string("default", &JsValue::UNDEFINED))
 }
+
+/// The name of this browser's time zone; none where it does not say. In the browser only.
+pub fn browser_zone() -> Option<String> {
+    let intl = js_sys::Intl::DateTimeFormat::new(&js_sys::Array::new(), &js_sys::Object::new());
+    js_sys::Reflect::get(&intl.resolved_options(), &JsValue::from_str("timeZone")).ok()?.as_string()
+}
+
+/// What a field of a local time holds (`2026-01-31T09:41`), as an instant of this browser's zone; none where it holds none. In the
+/// browser only.
+#[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are far below 2^53")]
+pub fn of_browser_zone(local: &str) -> Option<Timestamp> {
+    let ms = js_sys::Date::new(&JsValue::from_str(local)).get_time();
+    (!ms.is_nan()).then_some(Timestamp(ms as i64))
+}

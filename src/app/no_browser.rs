@@ -28,6 +28,9 @@ pub mod upload {
     /// Would take files chosen in an input.
     pub fn take_input(_upload: Upload, _event: &Event) {}
 
+    /// Would take a file out of the queue.
+    pub fn remove(_upload: Upload, _at: usize) {}
+
     /// Would forget the queue.
     pub fn clear(_upload: Upload) {}
 

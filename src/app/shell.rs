@@ -10,7 +10,7 @@ use leptos::prelude::*;
 use leptos_axum::ResponseOptions;
 use leptos_meta::MetaTags;
 
-use super::plain_forms::DoneBefore;
+use super::plain_forms::{DoneBefore, RefusedForm};
 use super::{App, clock, program_pages::has_program, theme::Theme};
 use crate::protocol::SignInBy;
 
@@ -42,6 +42,8 @@ pub struct Assets {
     pub wasm: String,
     /// The style sheet.
     pub css: String,
+    /// The script that sends files, which is loaded when there are some.
+    pub sender: String,
     /// What is in it, to stand in the page: nothing is asked for before the first paint. Without it the page names the file.
     pub style: Option<Arc<str>>,
     /// Which build they are: the live connection tells the server's, and the page compares.
@@ -63,6 +65,7 @@ impl Default for Assets {
             js: "/pkg/milepost.js".into(),
             wasm: "/pkg/milepost.wasm".into(),
             css: "/pkg/milepost.css".into(),
+            sender: "/pkg/sender.js".into(),
             style: None,
             build: env!("CARGO_PKG_VERSION").into(),
         }
@@ -72,8 +75,8 @@ impl Default for Assets {
 impl Assets {
     /// The module script that loads the program and hands the page over to it. The names are the build's own.
     fn bootstrap(&self) -> String {
-        let (js, wasm, program) = (&self.js, &self.wasm, &*BOOTSTRAP);
-        format!("const js={js:?},wasm={wasm:?},report={FAULTS_PATH:?};\n{program}")
+        let (js, wasm, sender, program) = (&self.js, &self.wasm, &self.sender, &*BOOTSTRAP);
+        format!("const js={js:?},wasm={wasm:?},sender={sender:?},report={FAULTS_PATH:?};\n{program}")
     }
 }
 
@@ -128,11 +131,18 @@ pub fn shell() -> impl IntoView {
     let nonce = use_nonce();
     let path_has_program =
         use_context::<http::request::Parts>().is_some_and(|parts| has_program(parts.uri.path()));
+    // Its program would look for itself at the address of the form, and without it no script has anything to do.
+    let stands_still = path_has_program && use_context::<RefusedForm>().is_some();
+    let path_has_program = path_has_program && !stands_still;
     if let (false, Some(shared)) = (path_has_program, Owner::current_shared_context()) {
         // Nobody reads on the page what it was made of: it is not sent.
         shared.set_is_hydrating(false);
     }
-    let scripts = if path_has_program { program(&assets, nonce.clone()) } else { forms(nonce.clone()) };
+    let scripts = match (path_has_program, stands_still) {
+        (_, true) => ().into_any(),
+        (true, false) => program(&assets, nonce.clone()),
+        (false, false) => forms(nonce.clone()),
+    };
     if let Some(act) = take_done() {
         provide_context(DoneBefore(act));
     }

@@ -1,15 +1,18 @@
 //! Files on their way from this tab to the server.
 //!
 //! The queue and its progress, filled by drops on any page and by New batch. A file is sent once; after any cut the
-//! server's total says where to go on. Sending is `browser::upload`; while the server renders it does nothing.
+//! server's total says where to go on. Sending is `sender.js`, which is loaded for it; while the server renders nothing is
+//! done.
 //!
-//! With scripts a batch of files is made open, filled in groups, and sealed: each group is one request, so that a
-//! cut costs one group. A large file comes in pieces; after a reload the same files go on where they stopped. Anything else
+//! With scripts a batch of files is made open, filled in groups, six at once, and sealed: each group is one request, so that a
+//! cut costs a few groups. A large file comes in pieces; after a reload the same files go on where they stopped. Anything else
 //! is the form itself, posted as it stands.
 
 use leptos::prelude::*;
 
-pub use super::browser::upload::{accept_drops, ask_before_leaving, clear, csv_head, send, take_input};
+pub use super::browser::upload::{
+    accept_drops, ask_before_leaving, clear, csv_head, remove, send, take_input,
+};
 
 /// Files held by one tab; more are left out, and the page says so.
 pub const FILES_MAX: usize = 200_000;
@@ -80,8 +83,12 @@ pub struct Upload {
     pub left_out: RwSignal<bool>,
     /// True where the files in a zip are to be items, not the zip.
     pub unpack: RwSignal<bool>,
-    /// Bytes sent of the group after those, 0 to its size.
+    /// Bytes that were sent.
     pub sent_bytes: RwSignal<u64>,
+    /// Files whose content is that of one before them, as far as they were compared.
+    pub equal: RwSignal<u64>,
+    /// The batch that the files are added to, by its id; none for a new one.
+    pub into: RwSignal<Option<String>>,
 }
 
 impl Upload {
@@ -98,6 +105,8 @@ impl Upload {
             left_out: RwSignal::new(false),
             unpack: RwSignal::new(false),
             sent_bytes: RwSignal::new(0),
+            equal: RwSignal::new(0),
+            into: RwSignal::new(None),
         }
     }
 
@@ -105,21 +114,6 @@ impl Upload {
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.phase.with(|phase| matches!(phase, UploadPhase::Sending | UploadPhase::Waiting { .. }))
-    }
-
-    /// Percent of file `at` that the server has or is being sent.
-    #[must_use]
-    pub fn percent_of(&self, at: usize) -> u64 {
-        let done = self.done.get();
-        if at < done {
-            return 100;
-        }
-        let sent = self.sent_bytes.get();
-        self.entries.with(|entries| {
-            let before: u64 = entries.iter().take(at).skip(done).map(|entry| entry.bytes).sum();
-            let bytes = entries.get(at).map_or(1, |entry| entry.bytes.max(1));
-            (sent.saturating_sub(before).min(bytes) * 100 / bytes).min(99)
-        })
     }
 }
 

@@ -33,6 +33,8 @@ struct Manifest {
     js: String,
     wasm: String,
     css: String,
+    /// The script that sends files; none in a site that was built without it.
+    sender: Option<String>,
     /// The script of the API's page; none in a site that was built without it.
     reference: Option<String>,
 }
@@ -48,7 +50,8 @@ pub fn addresses() -> Assets {
             };
             let (js, wasm, css) = (address(&names.js), address(&names.wasm), address(&names.css));
             let style = Site::get(css.trim_start_matches('/')).and_then(|file| style(&file.data));
-            Assets { build: build(&[&js, &wasm, &css]), js, wasm, css, style }
+            let sender = names.sender.unwrap_or_else(|| Assets::default().sender);
+            Assets { build: build(&[&js, &wasm, &css, &sender]), js, wasm, css, sender, style }
         }
         Err(error) => {
             tracing::error!(%error, "the site's manifest cannot be read");

@@ -102,6 +102,7 @@ const FUNCTIONS: &[(&str, Policy)] = &[
     ("act_on", May(Action::ActOnBatch)),
     ("retry_items", May(Action::ActOnBatch)),
     ("patch_batch", May(Action::ActOnBatch)),
+    ("seal_batch", May(Action::AddToBatch)),
     ("share_batch", May(Action::ShareBatch)),
     ("revoke_share", May(Action::ShareBatch)),
     ("save_schedule", May(Action::SaveSchedule)),

@@ -53,6 +53,15 @@ pub async fn patch_batch(
     Ok(batch)
 }
 
+/// Says that no more items come to an open batch.
+#[server]
+pub async fn seal_batch(batch: BatchId) -> Result<(), ApiError> {
+    let (service, caller) = super::door::open().await?;
+    service.seal(&caller, batch).await?;
+    super::door::done("seal").await;
+    Ok(())
+}
+
 /// Stops a node from taking work.
 #[server]
 pub async fn drain_node(node: String) -> Result<(), ApiError> {

@@ -18,7 +18,7 @@ pub use access::{
     Account, AddPerson, ChangePassword, ChangePerson, CreateToken, EndSession, ResetPassword, RevokeToken,
     load_account, load_audit, load_password_link, load_people, load_sign_in_provider,
 };
-pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SetTheme};
+pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SealBatch, SetTheme};
 pub use load::{
     load_acts, load_batch, load_batches, load_counts, load_families, load_first_link, load_folders,
     load_item, load_items, load_me, load_nodes, load_parent, load_pulse, load_related, load_settings,

@@ -1,23 +1,18 @@
-//! Uploads in the browser: drops, inputs, groups, large files in pieces, and going on after a cut or a reload.
+//! Uploads in the browser: drops and inputs. What is sent, and how it goes on after a cut or a reload, is in `sender.js`.
 //!
 //! The files themselves cannot leave this thread: they are here, and `Upload::entries` lists them in the same number and
 //! order. Their bytes are never held: the browser streams them.
 //!
 //! ```text
-//! mod      what is taken in, and forms      queue     a batch filled from the queue     pieces   a large file
-//! folders  dropped folders                  request   one request                       kept     over a reload
-//! retry    waiting between tries
+//! mod      what is taken in      folders   dropped folders      sending   the way to the script
 //! ```
 
 mod folders;
-mod kept;
-mod pieces;
-mod queue;
-mod request;
-mod retry;
+mod sending;
 
 use std::cell::RefCell;
 
+use gloo_timers::future::TimeoutFuture;
 use leptos::ev;
 use leptos::ev::Event;
 use leptos::prelude::*;
@@ -25,26 +20,33 @@ use leptos::task::spawn_local;
 use leptos::wasm_bindgen::{JsCast, JsValue};
 use leptos::web_sys::js_sys::{Reflect, Uint8Array};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{DragEvent, File, FileList, FormData, HtmlFormElement, HtmlInputElement};
+use web_sys::{DragEvent, File, FileList, HtmlFormElement, HtmlInputElement};
 
-use self::request::{Body, UploadAnswer};
 use crate::app::upload::{FILES_MAX, QueuedFile, Upload, UploadContent, UploadPhase};
 
+/// Files taken in one turn: between two the page answers.
+const TURN_FILES: usize = 500;
 /// Bytes of a CSV that are looked at before the start.
 const HEAD_BYTES: f64 = 262_144.0;
 thread_local! {
     static FILES: RefCell<Vec<(File, String)>> = const { RefCell::new(Vec::new()) };
 }
 
-fn add(upload: Upload, files: &FileList) {
-    let files = (0..files.length()).filter_map(|at| files.get(at));
-    take(
-        upload,
-        files.map(|file| {
-            let name = name_of(&file);
-            (file, name)
-        }),
-    );
+fn listed(files: &FileList) -> Vec<File> {
+    (0..files.length()).filter_map(|at| files.get(at)).collect()
+}
+
+/// Takes files some at a time.
+fn add(upload: Upload, files: Vec<File>) {
+    spawn_local(async move {
+        for (turn, files) in files.chunks(TURN_FILES).enumerate() {
+            if turn > 0 {
+                TimeoutFuture::new(0).await;
+            }
+            take(upload, files.iter().map(|file| (file.clone(), name_of(file))));
+        }
+        sending::compare(upload);
+    });
 }
 
 /// Holds files under their names; false once there is no room for more.
@@ -110,9 +112,12 @@ pub fn accept_drops(upload: Upload, over: RwSignal<bool>, dropped: impl Fn() + '
         }
         event.prevent_default();
         if dropped_in.iter().any(folders::is_folder) {
-            spawn_local(folders::walk(dropped_in, move |found| take(upload, found.into_iter())));
+            spawn_local(async move {
+                folders::walk(dropped_in, move |found| take(upload, found.into_iter())).await;
+                sending::compare(upload);
+            });
         } else if let Some(files) = files {
-            add(upload, &files);
+            add(upload, listed(&files));
         }
         dropped();
     });
@@ -142,10 +147,26 @@ fn input_of(event: &Event) -> Option<HtmlInputElement> {
 /// Files chosen in an input; the input is emptied, so that nothing is sent twice.
 pub fn take_input(upload: Upload, event: &Event) {
     let Some(input) = input_of(event) else { return };
+    // With its value, the list of the input is emptied.
     if let Some(files) = input.files() {
-        add(upload, &files);
+        add(upload, listed(&files));
     }
     input.set_value("");
+}
+
+/// Takes the file `at` out of the queue.
+pub fn remove(upload: Upload, at: usize) {
+    FILES.with_borrow_mut(|files| {
+        if at < files.len() {
+            files.remove(at);
+        }
+    });
+    upload.entries.update(|entries| {
+        if at < entries.len() {
+            entries.remove(at);
+        }
+    });
+    sending::compare(upload);
 }
 
 /// Forgets the queue.
@@ -155,6 +176,7 @@ pub fn clear(upload: Upload) {
     upload.done.set(0);
     upload.left_out.set(false);
     upload.sent_bytes.set(0);
+    upload.equal.set(0);
     upload.phase.set(UploadPhase::Idle);
 }
 
@@ -176,45 +198,5 @@ pub fn send(
     content: UploadContent,
     arrived: impl FnOnce(String) + 'static,
 ) {
-    upload.phase.set(UploadPhase::Sending);
-    spawn_local(async move {
-        let sent = match content {
-            UploadContent::Queue => queue::send_queue(upload, &form).await,
-            UploadContent::Form => send_form(upload, &form).await,
-        };
-        match sent {
-            Ok(batch) => {
-                clear(upload);
-                arrived(batch);
-            }
-            Err(reason) => upload.phase.set(UploadPhase::Refused(reason)),
-        }
-    });
-}
-
-fn unexpected(_fault: JsValue) -> String {
-    "The browser could not send this.".to_owned()
-}
-
-async fn send_form(upload: Upload, form: &HtmlFormElement) -> Result<String, String> {
-    let data = FormData::new_with_form(form).map_err(unexpected)?;
-    let answer = request::send("POST", "/api/v1/batches", Body::Form(&data), move |sent| {
-        upload.sent_bytes.set(whole(sent));
-    })
-    .await
-    .map_err(unexpected)?;
-    created(&answer)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts of bytes are below 2^53")]
-fn whole(bytes: f64) -> u64 {
-    bytes as u64
-}
-
-fn created(answer: &UploadAnswer) -> Result<String, String> {
-    match (answer.status, answer.body["id"].as_str()) {
-        (200 | 201, Some(id)) => Ok(id.to_owned()),
-        (0, _) => Err("No contact with the server. Nothing was submitted; try again.".to_owned()),
-        _ => Err(answer.reason()),
-    }
+    sending::send(upload, &form, content, arrived);
 }

@@ -5,9 +5,9 @@
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
-use super::{Scene, pace, results};
+use super::{Scene, pace, rest, results};
 use crate::app::clock;
-use crate::app::components::{Confirm, ProgressBar, When, batch_badge, steady_button};
+use crate::app::components::{Confirm, LocalTime, ProgressBar, When, batch_badge, steady_button};
 use crate::app::current_user::may_act;
 use crate::client::words;
 use crate::protocol::{Batch, BatchAct, BatchState, ItemState, Move, Timestamp};
@@ -42,6 +42,7 @@ pub fn head(scene: Scene) -> impl IntoView {
                 <p class="outlook">
                     <span class="pace">{move || batch.with(rate)}</span> " " {outlook(batch)}
                 </p>
+                {rest::rest(scene)}
                 {pace::pace(scene)}
             </div>
         </div>
@@ -113,9 +114,13 @@ fn outlook(batch: Signal<Batch>) -> impl IntoView {
         (runs && ms >= STALLED_AFTER_MS).then(|| format!("stalled {} s", ms / 1_000))
     });
     let words = Memo::new(move |_| batch.with(words::outlook));
+    let starts = Memo::new(move |_| batch.with(|batch| batch.start_at));
     let ground = Memo::new(move |_| batch.with(words::ground));
     view! {
-        <span class="eta">{move || stalled.get().unwrap_or_else(|| words.get())}</span>
+        <span class="eta">{move || match starts.get() {
+            Some(at) => view! { "starts " <When at=at /> ", " <LocalTime at=at /> }.into_any(),
+            None => view! { {move || stalled.get().unwrap_or_else(|| words.get())} }.into_any(),
+        }}</span>
         " "
         <span class="hint">{move || ground.get().map(|ground| format!("({ground})"))}</span>
     }

@@ -6,6 +6,7 @@
 //! settings  parameters, options, name, concurrency files     results and what items left
 //! away      what happened while nobody looked      pace      how many slots at once, live
 //! answer    what an act has done, with undo
+//! rest      what of an upload has not come
 //! results   downloads, failed rows to mend, and the batches that came of it
 //! share_links  links that show the batch to whoever has them
 //! ```
@@ -19,6 +20,7 @@ mod files;
 mod head;
 mod items;
 mod pace;
+mod rest;
 mod results;
 mod settings;
 mod share_links;

@@ -3,15 +3,18 @@
 //! ```text
 //! mod      the task cards and the form      options   the folded options
 //! sources  files, lines, numbers            queue     the files of this tab and their progress
-//! csv_source  the rows of a CSV, and their first
+//! start    when it is to start, in the person's own zone
+//! csv_source  the rows of a CSV, and their first    adding   the rest of an upload that stopped
 //! ```
 //!
 //! Without scripts it is one multipart form with its settings before its files, since the server streams it.
 
+mod adding;
 mod csv_source;
 mod options;
 mod queue;
 mod sources;
+mod start;
 
 use leptos::ev::SubmitEvent;
 use leptos::html::Form;
@@ -22,7 +25,7 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::{use_navigate, use_query_map};
 
 use super::title::titled;
-use crate::app::actions::{SubmitForm, load_folders, load_parent, load_tasks};
+use crate::app::actions::{SubmitForm, load_batch, load_folders, load_parent, load_tasks};
 use crate::app::components::{ParamsForm, empty_panel, fill, flash, panel, param_fields};
 use crate::app::upload::{self, UploadContent, UploadPhase, use_upload};
 use crate::client::words;
@@ -32,17 +35,21 @@ use crate::protocol::{ApiError, FolderList, InputKind, ParentBatch, TaskInfo, Ta
 #[component]
 pub fn NewBatchPage() -> impl IntoView {
     let query = use_query_map();
-    let parent = Memo::new(move |_| query.with(|query| query.get("parent")));
+    let parent = Memo::new(move |_| query.with(|query| (query.get("parent"), query.get("batch"))));
     let asked = Resource::new(
         move || parent.get(),
-        |parent| async {
+        |(parent, batch)| async {
+            let batch = match batch {
+                Some(batch) => Some(load_batch(batch).await?),
+                None => None,
+            };
             let tasks = load_tasks().await?;
             let folders = load_folders().await?;
             let parent = match parent {
                 Some(parent) => load_parent(parent).await?,
                 None => None,
             };
-            Ok((tasks, folders, parent))
+            Ok((tasks, folders, parent, batch))
         },
     );
     titled(|| "New batch".into());
@@ -50,7 +57,10 @@ pub fn NewBatchPage() -> impl IntoView {
         <section class="page">
             <h1>"New batch"</h1>
             {flash(refused())}
-            {panel(asked, |(page, folders, parent)| choose(page, folders, parent))}
+            {panel(asked, |(page, folders, parent, batch)| match batch {
+                Some(batch) => adding::adding(batch),
+                None => choose(page, folders, parent),
+            })}
         </section>
     }
 }
@@ -198,7 +208,7 @@ fn phase_words(phase: &UploadPhase, done: usize, files: usize, sent: u64) -> Any
         UploadPhase::Idle => ().into_any(),
         UploadPhase::Sending if files == 0 => view! { <span class="hint">{format!("Sent {}", words::bytes(sent))}</span> }.into_any(),
         UploadPhase::Sending => {
-            let words = format!("{} of {} sent", words::thousands(done as u64), words::counted(files as u64, "file"));
+            let words = format!("{} of {} sent · {}", words::thousands(done as u64), words::counted(files as u64, "file"), words::bytes(sent));
             view! { <span class="hint">{words}</span> }.into_any()
         }
         UploadPhase::Waiting { seconds } => {

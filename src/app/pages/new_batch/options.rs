@@ -4,6 +4,8 @@
 
 use leptos::prelude::*;
 
+use super::start;
+
 /// A number that may be left empty.
 struct Number {
     name: &'static str,
@@ -72,10 +74,7 @@ pub fn options() -> impl IntoView {
             <summary>"Options"</summary>
             <div class="fields">
                 {numbers}
-                <div class="field">
-                    <label for="option.start_at">"Start at (UTC)"</label>
-                    <input type="datetime-local" id="option.start_at" name="option.start_at" />
-                </div>
+                {start::start()}
                 <div class="field">
                     <label for="option.webhook">"Tell this address at the end"</label>
                     <input
