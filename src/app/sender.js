@@ -409,8 +409,22 @@ export async function form(job) {
   else job.tell("refused", 0, 0, status === 0 ? "No contact with the server. Nothing was submitted; try again." : reason({ status, body }));
 }
 
+// Hashes of files that were read before, and which comparison is the newest: an older one ends.
+const hashes = new WeakMap();
+let newest = 0;
+
+async function hashOf(file) {
+  if (!hashes.has(file)) {
+    const bytes = await file.arrayBuffer().catch(() => null);
+    hashes.set(file, bytes && [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))].join());
+  }
+  return hashes.get(file);
+}
+
 // How many files have the content of one before them: those of equal size are read and compared by their hash, some bytes at most.
 export async function same({ files, tell }) {
+  newest += 1;
+  const mine = newest;
   const sizes = new Map();
   for (const file of files) {
     if (!sizes.has(file.size)) sizes.set(file.size, []);
@@ -422,8 +436,8 @@ export async function same({ files, tell }) {
     for (const file of alike.length > 1 && globalThis.crypto?.subtle ? alike : []) {
       left -= file.size;
       if (0 > left || file.size > LARGE_BYTES) break;
-      const bytes = await file.arrayBuffer().catch(() => null);
-      const hash = bytes && [...new Uint8Array(await crypto.subtle.digest("SHA-256", bytes))].join();
+      const hash = await hashOf(file);
+      if (mine !== newest) return;
       if (hash && seen.has(hash)) equal += 1;
       seen.add(hash);
     }
