@@ -375,5 +375,5 @@ members! {
     ItemProgress { fraction, note }
     FileRow { name, bytes, media_type }
     AttemptRow { attempt, generation, outcome, started_at, ended_at, error, node }
-    SlotWork { batch, seq }
+    SlotWork { batch, seq, started_at }
 }
