@@ -63,7 +63,7 @@ impl Style {
         let colour = if turned && !self.is_inverse { self.ground } else { self.colour };
         let mut class = String::new();
         if let Some(colour) = colour {
-            class.push_str("c");
+            class.push('c');
             class.push_str(&colour.to_string());
         }
         for (is_on, name) in [(turned, " turned"), (self.is_bold, " bold"), (self.is_underlined, " line")] {
@@ -76,7 +76,9 @@ impl Style {
 
     /// What the parameters of an SGR sequence do: `1;38;5;196`.
     fn select(&mut self, parameters: &str) {
-        let mut numbers = parameters.split([';', ':']).map(|number| number.parse().unwrap_or(0_u16));
+        // Without a number it is 0; one that is too large selects nothing.
+        let number = |text: &str| if text.is_empty() { 0 } else { text.parse().unwrap_or(u8::MAX) };
+        let mut numbers = parameters.split([';', ':']).map(number);
         while let Some(number) = numbers.next() {
             match number {
                 0 => *self = Self::default(),
@@ -88,10 +90,10 @@ impl Style {
                 27 => self.is_inverse = false,
                 39 => self.colour = None,
                 49 => self.ground = None,
-                30..=37 => self.colour = Some((number - 30) as u8),
-                90..=97 => self.colour = Some((number - 82) as u8),
-                40..=47 => self.ground = Some((number - 40) as u8),
-                100..=107 => self.ground = Some((number - 92) as u8),
+                30..=37 => self.colour = Some(number - 30),
+                90..=97 => self.colour = Some(number - 82),
+                40..=47 => self.ground = Some(number - 40),
+                100..=107 => self.ground = Some(number - 92),
                 38 => self.colour = of_many(&mut numbers),
                 48 => self.ground = of_many(&mut numbers),
                 _ => {}
@@ -101,13 +103,13 @@ impl Style {
 }
 
 /// The nearest of the 16 to a colour of 256 or of all: `5;n`, `2;red;green;blue`.
-fn of_many(numbers: &mut impl Iterator<Item = u16>) -> Option<u8> {
-    let mut next = || numbers.next().unwrap_or(0).min(255);
+fn of_many(numbers: &mut impl Iterator<Item = u8>) -> Option<u8> {
+    let mut next = || numbers.next().unwrap_or(0);
     let levels = match next() {
         5 => match next() {
-            number @ 0..=15 => return u8::try_from(number).ok(),
+            number @ 0..=15 => return Some(number),
             number @ 16..=231 => {
-                let level = |part: u16| if part == 0 { 0 } else { 55 + part * 40 };
+                let level = |part: u8| if part == 0 { 0 } else { 55 + part * 40 };
                 let cube = number - 16;
                 [level(cube / 36), level(cube / 6 % 6), level(cube % 6)]
             }
@@ -121,7 +123,7 @@ fn of_many(numbers: &mut impl Iterator<Item = u16>) -> Option<u8> {
         return Some([0, 8, 7, 15][usize::from(high) / 64]);
     }
     // What is over the middle between its lowest and its highest part is in it.
-    let middle = u16::midpoint(high, low);
+    let middle = u8::midpoint(high, low);
     let bit = |at: usize| u8::from(levels[at] > middle) << at;
     Some(bit(0) + bit(1) + bit(2) + if low > 85 || high > 220 { 8 } else { 0 })
 }
@@ -177,20 +179,19 @@ fn sequence(text: &str) -> (usize, Option<&str>) {
     }
 }
 
-/// The plain text of `log`, as [`lines`] shows it.
-#[cfg(test)]
-fn plain(log: &str) -> String {
-    let mut text = String::new();
-    pieces(log, |_, piece| text.push_str(&crate::client::words::legible(piece)));
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::super::escape::texts;
     use super::*;
+
+    /// The plain text of `line`, as [`lines`] shows it.
+    fn plain(line: &str) -> String {
+        let mut text = String::new();
+        pieces(line, |_, piece| text.push_str(&crate::client::words::legible(piece)));
+        text
+    }
 
     fn one(line: &str) -> String {
         let html = lines(line, "").html;

@@ -15,11 +15,10 @@ const END_PX: i32 = 12;
 
 /// Heading, filter and lines.
 pub fn item_log(item: Signal<ItemLive>, running: bool) -> AnyView {
-    let log = Memo::new(move |_| item.with(|item| item.log.clone()));
     let wanted = RwSignal::new(String::new());
     let follow = RwSignal::new(running);
-    let found = Memo::new(move |_| log.with(|log| wanted.with(|wanted| lines(&log.text, wanted))));
-    let none = Memo::new(move |_| log.with(|log| log.text.is_empty()));
+    let found = Memo::new(move |_| item.with(|item| wanted.with(|wanted| lines(&item.log.text, wanted))));
+    let none = Memo::new(move |_| item.with(|item| item.log.text.is_empty()));
     let place = NodeRef::<Pre>::new();
     Effect::new(move |_| {
         found.track();
@@ -37,7 +36,7 @@ pub fn item_log(item: Signal<ItemLive>, running: bool) -> AnyView {
             }
         }
     };
-    let told = move || match (none.get(), log.with(|log| log.from)) {
+    let told = move || match (none.get(), item.with(|item| item.log.from)) {
         (true, _) => "Nothing was logged.".to_owned(),
         (false, 0) => found.with(count),
         // Where a running item has said more than is kept.

@@ -6,22 +6,17 @@
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
+use super::node_slots::{busy, list, slots};
 use super::title::{refreshes, titled};
 use crate::app::actions::{DrainNode, load_batches, load_nodes};
-use crate::app::clock;
-use crate::app::components::{flash, item_address, live_trouble, once_loaded, panel};
+use crate::app::components::{flash, live_trouble, once_loaded, panel};
 use crate::app::current_user::me;
 use crate::app::live::{LiveRows, use_batches, use_nodes};
 use crate::client::words;
-use crate::protocol::limits::SLOT_WORK_SHOWN_MAX;
-use crate::protocol::{
-    ApiError, Batch, BatchPage, BatchQuery, Node, NodePage, NodeState, PersonRole, Role, SlotWork,
-};
+use crate::protocol::{ApiError, Batch, BatchPage, BatchQuery, Node, NodePage, NodeState, PersonRole, Role};
 
 /// Batches whose names the server's page has, 500: as many as one page of them.
 const BATCHES_MAX: u32 = 500;
-/// Slots of one node whose work is said in words.
-const LISTED_MAX: usize = 5;
 
 /// The page.
 #[component]
@@ -53,17 +48,17 @@ pub fn NodesPage() -> impl IntoView {
 fn cards(nodes: NodePage, batches: BatchPage, drain: ServerAction<DrainNode>) -> AnyView {
     let rows = use_nodes(nodes.nodes);
     let batches = use_batches(batches.batches);
-    let living = Memo::new(move |_| {
+    let living = move || {
         let living = rows.list().into_iter().filter(|node| node.state != NodeState::Down);
         living.map(|node| node.id).collect::<Vec<_>>()
-    });
+    };
     view! {
         {move || lacking(&rows.list()).map(|(sentence, command)| view! {
             <p class="panel panel-empty">{sentence} " " <code>{command}</code></p>
         })}
         {live_trouble(rows)}
         <div class="cards">
-            <For each=move || living.get() key=Clone::clone let:id>
+            <For each=living key=Clone::clone let:id>
                 {rows.row(&id).map(|node| card(node, batches, drain))}
             </For>
         </div>
@@ -90,11 +85,11 @@ fn lacking(nodes: &[Node]) -> Option<(&'static str, &'static str)> {
 
 /// Those that are down, in one line that unfolds. An hour after its last beat a node is forgotten.
 fn earlier_nodes(rows: LiveRows<Node>) -> impl IntoView {
-    let earlier = Memo::new(move |_| earlier(&rows.list()));
+    let earlier = move || earlier(&rows.list());
     view! {
-        <details class="earlier" hidden=move || earlier.get().is_none()>
-            <summary>{move || earlier.get().map(|(summary, _)| summary)}</summary>
-            <ul inner_html=move || earlier.get().map(|(_, list)| list).unwrap_or_default()></ul>
+        <details class="earlier" hidden=move || earlier().is_none()>
+            <summary>{move || earlier().map(|(summary, _)| summary)}</summary>
+            <ul inner_html=move || earlier().map(|(_, list)| list).unwrap_or_default()></ul>
         </details>
     }
 }
@@ -160,68 +155,6 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// Cells of one node.
-fn cells(node: &Node) -> usize {
-    usize::try_from(node.slots).unwrap_or(usize::MAX).min(SLOT_WORK_SHOWN_MAX)
-}
-
-/// `200 of 200 slots busy, 64 shown, 136 more · 41/s`.
-fn busy(node: &Node) -> String {
-    if node.slots == 0 {
-        return "runs no items".into();
-    }
-    let slots = words::counted(u64::from(node.slots), "slot");
-    let mut told = format!("{} of {slots} busy", words::thousands(u64::from(node.busy)));
-    let shown = cells(node) as u64;
-    let more = u64::from(node.slots) - shown;
-    if more > 0 {
-        told.push_str(&format!(", {shown} shown, {} more", words::thousands(more)));
-    }
-    format!("{told} · {}", words::rate(node.rate_per_s))
-}
-
-/// What a slot runs: `#12 June photos · item 41`, the batch where it is known to whoever looks.
-fn named(work: &SlotWork, batches: LiveRows<Batch>) -> String {
-    let item = format!("item {}", words::thousands(work.seq));
-    match batches.row(&work.batch) {
-        Some(batch) => batch.with(|batch| {
-            format!("#{} {} · {item}", words::thousands(batch.number), words::name(&batch.name))
-        }),
-        None => item,
-    }
-}
-
-/// One cell a slot: what it runs is a link.
-fn slots(node: &Node, batches: LiveRows<Batch>) -> Vec<AnyView> {
-    batches.order.track();
-    let cells = cells(node);
-    let busy = node.work.iter().take(cells).map(|work| {
-        let title = named(work, batches);
-        let href = item_address(work.batch, work.seq);
-        view! { <a class="slot slot-busy" href=href title=title.clone() aria-label=title></a> }.into_any()
-    });
-    let told = node.work.len().min(cells);
-    let busy_cells = usize::try_from(node.busy).unwrap_or(usize::MAX).clamp(told, cells);
-    let unnamed = (told..busy_cells)
-        .map(|_| view! { <span class="slot slot-busy" aria-hidden="true"></span> }.into_any());
-    let idle =
-        (busy_cells..cells).map(|_| view! { <span class="slot" aria-hidden="true"></span> }.into_any());
-    busy.chain(unnamed).chain(idle).collect()
-}
-
-/// What the first slots run, and for how long.
-fn list(node: &Node, batches: LiveRows<Batch>) -> Vec<AnyView> {
-    batches.order.track();
-    let now = clock::now();
-    let row = |work: &SlotWork| {
-        let since = work.started_at.zip(now).map(|(at, now)| words::duration(now.ms_since(at)));
-        let since = since.map(|time| format!(" · {time}")).unwrap_or_default();
-        view! { <li><a href=item_address(work.batch, work.seq)>{named(work, batches)}</a> <span class="hint">{since}</span></li> }
-            .into_any()
-    };
-    node.work.iter().take(LISTED_MAX).map(row).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,16 +174,6 @@ mod tests {
             work: Vec::new(),
             rev: 1,
         }
-    }
-
-    #[test]
-    fn what_is_not_shown_is_said() {
-        assert_eq!(
-            self::busy(&node(NodeState::Up, 200, 200)),
-            "200 of 200 slots busy, 64 shown, 136 more · 41/s"
-        );
-        assert_eq!(self::busy(&node(NodeState::Up, 1, 0)), "0 of 1 slot busy · 41/s");
-        assert_eq!(self::busy(&node(NodeState::Up, 0, 0)), "runs no items");
     }
 
     #[test]
