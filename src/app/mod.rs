@@ -4,6 +4,7 @@
 //! shell, routes   the document and its addresses      pages/       one file or folder per screen
 //! actions/        server functions, thin doors        components/  pieces of pages, without server calls
 //! live/           topics as signals                   upload       files on their way to the server
+//! markup/         long and nested parts as HTML text
 //! browser/        what only a browser does            bootstrap.js starts the program in the browser
 //! csv_look        what the server has seen in a CSV      csv.js       puts it into the page
 //! form_pages/     forms and lists, whole without it   forms.js     has their forms answer in place
@@ -28,6 +29,7 @@ mod form_pages;
 #[cfg(not(feature = "ssr"))]
 #[path = "no_form_pages.rs"]
 mod form_pages;
+mod markup;
 mod page_header;
 pub mod pages;
 pub mod plain_forms;

@@ -69,7 +69,7 @@ use self::window_feed::WindowFeed;
 use crate::fault::Loop;
 use crate::hub::Hub;
 use crate::protocol::{
-    Batch, BatchId, BatchPatch, NewBatch, Node, NodeId, RetryRequest, Rev, Role, Running, Seq,
+    Batch, BatchId, BatchPatch, NewBatch, Node, NodeId, RetryRequest, Rev, Role, Running, Seq, Timestamp,
 };
 use crate::store::{BatchKey, BatchRecord, RunClaim, StoreError};
 use crate::tasks::{Redeclared, Registry, WorkCell};
@@ -180,6 +180,12 @@ impl Engine {
     #[must_use]
     pub fn work_cell(&self, batch: BatchId, seq: Seq) -> Option<Arc<WorkCell>> {
         window_feed::work_cell(&self.stages.membership.dispatcher, batch, seq)
+    }
+
+    /// When an item that runs on this node was taken up.
+    #[must_use]
+    pub fn started_at(&self, batch: BatchId, seq: Seq) -> Option<Timestamp> {
+        window_feed::started_at(&self.stages.membership.dispatcher, batch, seq)
     }
 
     /// A batch as everybody sees it, with its rate and the time left.

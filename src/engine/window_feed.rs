@@ -17,7 +17,9 @@ use super::supervisor::Loops;
 use crate::fault::Loop;
 use crate::hub::{Audience, Hub, LookedAt};
 use crate::protocol::limits::WINDOW_ITEMS_MAX;
-use crate::protocol::{BatchId, ItemLive, ItemProgress, ItemRow, ItemState, LogPart, Rev, Row, Seq, Topic};
+use crate::protocol::{
+    BatchId, ItemLive, ItemProgress, ItemRow, ItemState, LogPart, Rev, Row, Seq, Timestamp, Topic,
+};
 use crate::store::{BatchRecord, ProgressRecord, SeqRange, Store, StoreError};
 use crate::tasks::WorkCell;
 
@@ -43,6 +45,11 @@ pub struct WindowFeed {
 /// The cell of an item that runs in one of the slots of `dispatcher` now.
 pub fn work_cell(dispatcher: &Dispatcher, batch: BatchId, seq: Seq) -> Option<Arc<WorkCell>> {
     dispatcher.slots.iter().find_map(|slot: &Slot| slot.cell(batch, seq))
+}
+
+/// When that item was taken up.
+pub fn started_at(dispatcher: &Dispatcher, batch: BatchId, seq: Seq) -> Option<Timestamp> {
+    dispatcher.slots.iter().find(|slot| slot.item() == Some((batch, seq)))?.started_at()
 }
 
 impl WindowFeed {
@@ -295,6 +302,10 @@ impl WindowFeed {
             Err(error) => return Err(error),
         };
         let (mut row, mut log) = (item.row, LogPart { from: 0, text: item.log });
+        let started_at = (row.state == ItemState::Running).then(|| {
+            let here = started_at(&self.dispatcher, batch.id, seq);
+            here.or_else(|| progress_elsewhere.and_then(|elsewhere| elsewhere.started_at))
+        });
         if row.state == ItemState::Running && self.lay_progress(batch.id, &mut row, elsewhere).is_some() {
             let elsewhere = progress_elsewhere
                 .and_then(|progress_elsewhere| progress_elsewhere.log.clone())
@@ -305,7 +316,7 @@ impl WindowFeed {
         }
         sent.reports = reports;
         sent.due = (log.text.len() > LOG_LONG_BYTES).then(|| now + LOG_LONG_EVERY);
-        let item = ItemLive { row, history: item.history, log };
+        let item = ItemLive { row, history: item.history, started_at: started_at.flatten(), log };
         self.hub.publish(topic, batch.rev, vec![(Row::ItemLive(Box::new(item)), Audience::Everyone)], &[]);
         Ok(())
     }

@@ -127,30 +127,34 @@ pub struct ItemDetail {
     pub row: ItemRow,
     /// Every attempt, oldest first.
     pub history: Vec<AttemptRow>,
+    /// When the attempt that runs now was taken up; none where none runs, or its node has not told yet.
+    pub started_at: Option<Timestamp>,
     /// The log of its last attempt: its tail, bounded.
     pub log: String,
 }
 
 impl<'de> Deserialize<'de> for ItemDetail {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (row, history, log) = parts(deserializer)?;
-        Ok(Self { row, history, log })
+        let (row, history, started_at, log) = parts(deserializer)?;
+        Ok(Self { row, history, started_at, log })
     }
 }
 
+/// What an item's own row has beside the members of a list's.
+type Parts<L> = (ItemRow, Vec<AttemptRow>, Option<Timestamp>, L);
+
 /// The row stands flat among its neighbours, and keeps its texts as they came: so it is read from the whole text.
-fn parts<'de, D: Deserializer<'de>, L: DeserializeOwned>(
-    deserializer: D,
-) -> Result<(ItemRow, Vec<AttemptRow>, L), D::Error> {
+fn parts<'de, D: Deserializer<'de>, L: DeserializeOwned>(deserializer: D) -> Result<Parts<L>, D::Error> {
     #[derive(Deserialize)]
     struct Rest<L> {
         history: Vec<AttemptRow>,
+        started_at: Option<Timestamp>,
         log: L,
     }
     let text = Json::deserialize(deserializer)?;
     let row = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
-    let Rest { history, log } = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
-    Ok((row, history, log))
+    let Rest { history, started_at, log } = serde_json::from_str(text.as_str()).map_err(D::Error::custom)?;
+    Ok((row, history, started_at, log))
 }
 
 /// A part of a log, by offset.
@@ -207,14 +211,16 @@ pub struct ItemLive {
     pub row: ItemRow,
     /// Its attempts, earliest first.
     pub history: Vec<AttemptRow>,
+    /// As in [`ItemDetail`].
+    pub started_at: Option<Timestamp>,
     /// What came of the log since the last row; in a snapshot, all that is kept.
     pub log: LogPart,
 }
 
 impl<'de> Deserialize<'de> for ItemLive {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (row, history, log) = parts(deserializer)?;
-        Ok(Self { row, history, log })
+        let (row, history, started_at, log) = parts(deserializer)?;
+        Ok(Self { row, history, started_at, log })
     }
 }
 

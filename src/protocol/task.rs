@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{BatchId, NodeId, Rev};
 use super::json::Json;
+use super::time::Timestamp;
 
 /// What one item of a task is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,6 +91,8 @@ pub struct SlotWork {
     pub batch: BatchId,
     /// Which item.
     pub seq: u64,
+    /// When it was taken up; none where that is not known yet.
+    pub started_at: Option<Timestamp>,
 }
 
 /// One process of the installation.

@@ -83,15 +83,16 @@ pub async fn results(
     results_of(&state, &caller, shared_batch(&caller)?, &params, &method, &headers).await
 }
 
-/// `GET /s/{secret}/items/{seq}/files/{name}`
+/// `GET /s/{secret}/items/{seq}/files/{name}?side=input|output&as=text`
 pub async fn file(
     State(state): State<AppState>,
     Who(caller): Who,
     place: PathParams,
+    params: QueryParams,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    file_of(&state, &caller, shared_batch(&caller)?, &place, &method, &headers).await
+    file_of(&state, &caller, shared_batch(&caller)?, (&place, &params), &method, &headers).await
 }
 
 /// How far it is, in a few words: `62.3 % · 3 failed`, `finished`.

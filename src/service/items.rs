@@ -9,7 +9,7 @@ use crate::protocol::{
     ApiError, AuditEntry, AuditQuery, BatchActEntry, BatchId, ErrorCode, FamilyPage, ItemDetail, ItemLive,
     ItemPage, ItemProgress, ItemQuery, ItemRow, ItemState, LogPart, PulseBucket, Rev, Seq, StripCell,
 };
-use crate::store::{FileRecord, ItemList};
+use crate::store::{FileRecord, FileSide, ItemList};
 
 /// Acts told of one batch; older ones are left out, and stay in the audit log.
 pub const BATCH_ACTS_MAX: u32 = 100;
@@ -57,8 +57,8 @@ impl Service {
     /// # Errors
     /// `not_found`.
     pub async fn item(&self, caller: &Caller, id: BatchId, seq: Seq) -> Result<ItemDetail, ApiError> {
-        let ItemLive { row, history, log } = self.item_live(caller, id, seq).await?;
-        Ok(ItemDetail { row, history, log: log.text })
+        let ItemLive { row, history, started_at, log } = self.item_live(caller, id, seq).await?;
+        Ok(ItemDetail { row, history, started_at, log: log.text })
     }
 
     /// One item, with where in its whole log the kept part begins. While the item runs here, offsets count from the start
@@ -70,13 +70,15 @@ impl Service {
         let batch = self.visible(caller, id).await?;
         let item = self.inner.store.item(&batch, seq).await?;
         let mut log = LogPart { from: 0, text: item.log };
-        if item.row.state == ItemState::Running
-            && let Some(cell) = self.inner.engine.work_cell(id, seq)
-        {
-            let (from, text) = cell.log();
-            log = LogPart { from, text };
+        let mut started_at = None;
+        if item.row.state == ItemState::Running {
+            started_at = self.inner.engine.started_at(id, seq);
+            if let Some(cell) = self.inner.engine.work_cell(id, seq) {
+                let (from, text) = cell.log();
+                log = LogPart { from, text };
+            }
         }
-        Ok(ItemLive { row: self.with_progress(id, item.row), history: item.history, log })
+        Ok(ItemLive { row: self.with_progress(id, item.row), history: item.history, started_at, log })
     }
 
     /// Families of failures.
@@ -125,7 +127,7 @@ impl Service {
         Ok(page.entries.into_iter().rev().filter_map(entry).collect())
     }
 
-    /// A file of an item, for download.
+    /// A file of an item, for download; without `side` what the item left goes before what it took.
     ///
     /// # Errors
     /// `not_found`.
@@ -135,9 +137,10 @@ impl Service {
         id: BatchId,
         seq: Seq,
         name: &str,
+        side: Option<FileSide>,
     ) -> Result<FileRecord, ApiError> {
         let batch = self.visible(caller, id).await?;
-        Ok(self.inner.store.item_file(&batch, seq, name).await?)
+        Ok(self.inner.store.item_file(&batch, seq, name, side).await?)
     }
 
     fn page(&self, id: BatchId, list: ItemList) -> ItemPage {

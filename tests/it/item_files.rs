@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::cluster::Cluster;
 use super::support::{PATIENCE, TestServer, id, number};
 
 /// 2^50, so that a terabyte is not refused for its length.
@@ -127,4 +128,57 @@ async fn the_files_of_a_batch_are_bounded_all_told() {
     assert_eq!(item(&server, &batch, 4).await["error"], told);
     let again = server.finished(&submitted(&server, "usual", &["300"; 3], json!({})).await).await;
     assert_eq!(again["state"], "succeeded", "each batch has a bound of its own: {again}");
+}
+
+#[tokio::test]
+async fn the_start_of_a_file_is_plain_text_whatever_it_is() {
+    let server = start(&[]).await;
+    let batch = server.finished(&submitted(&server, "usual", &["300K", "9"], json!({})).await).await;
+    let file = |seq: u64, query: &str| format!("/batches/{}/items/{seq}/files/big{query}", id(&batch));
+    for (seq, bytes) in [(1, 65_536), (2, 9)] {
+        let text = server.get(&file(seq, "?side=output&as=text")).await;
+        assert_eq!((text.status.as_u16(), text.text.len()), (200, bytes));
+        assert_eq!(text.header("content-type"), "text/plain; charset=utf-8");
+        assert_eq!(text.header("x-content-type-options"), "nosniff");
+        assert_eq!(text.header("x-frame-options"), "SAMEORIGIN");
+        let policy = text.header("content-security-policy");
+        assert!(policy.starts_with("sandbox;") && policy.contains("default-src 'none'"), "{policy}");
+    }
+    server.get(&file(1, "?as=html")).await.problem(400, "malformed");
+    server.get(&file(1, "?side=both")).await.problem(400, "malformed");
+    server.get(&file(1, "?side=input")).await.problem(404, "not_found");
+    assert!(server.get(&file(2, "")).await.header("content-disposition").starts_with("attachment"));
+}
+
+/// What runs says since when, to whoever asks on its node, and live on any node.
+async fn says_since_when(server: &TestServer) {
+    let batch = server.demo(1, json!({"duration_ms": 60_000, "steps": 600})).await;
+    let path = format!("/batches/{}/items/1", id(&batch));
+    let deadline = Instant::now() + PATIENCE;
+    let item = loop {
+        let item = server.get(&path).await.ok();
+        if item["state"] == "running" && !item["started_at"].is_null() {
+            break item;
+        }
+        assert!(Instant::now() < deadline, "{item}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert!(item["started_at"].as_str() >= batch["created_at"].as_str(), "{item} of {batch}");
+    let nodes = server.get("/nodes").await.ok();
+    let work = nodes["nodes"].as_array().unwrap().iter().find_map(|node| node["work"].get(0)).unwrap();
+    assert_eq!((&work["seq"], &work["started_at"]), (&json!(1), &item["started_at"]), "{nodes}");
+    server.post(&format!("/batches/{}/cancel", id(&batch))).await.ok();
+    server.finished(&batch).await;
+    assert!(server.get(&path).await.ok()["started_at"].is_null());
+}
+
+#[tokio::test]
+async fn what_runs_says_since_when() {
+    says_since_when(&TestServer::start().await).await;
+}
+
+#[tokio::test]
+async fn what_runs_says_since_when_on_postgres_too() {
+    let Some(server) = TestServer::start_on(Cluster::shared(), &[]).await else { return };
+    says_since_when(&server).await;
 }

@@ -165,9 +165,9 @@ pub fn use_progress(initial: Batch) -> LiveOne<Batch> {
 /// One item with its attempts and log.
 #[must_use]
 pub fn use_item(batch: BatchId, initial: ItemDetail) -> LiveOne<ItemLive> {
-    let ItemDetail { row, history, log } = initial;
+    let ItemDetail { row, history, started_at, log } = initial;
     // Where in the whole log its kept part begins, the answer says: a snapshot.
-    let initial = ItemLive { row, history, log: LogPart { from: 0, text: log } };
+    let initial = ItemLive { row, history, started_at, log: LogPart { from: 0, text: log } };
     // The row's revision is older than the batch's: without one, the answer is a snapshot.
     one(Topic::Item { batch, seq: initial.row.seq }, 0, initial)
 }

@@ -1,25 +1,24 @@
 //! One item: when it waited, what each attempt did, and what came of it.
 //!
-//! Reads the item once, then live. Files are shown by the browser only as images from the sandboxed address, never as
-//! pages.
+//! Reads the item once, then live. What is long or nested is made by `markup`; files are shown by the browser as pictures
+//! or plain text only, from addresses that are sandboxed, never as pages.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
-use super::batch::file_address;
 use super::item_log::item_log;
 use super::item_ways::ways;
 use super::not_found::refused_page;
 use super::title::{refreshes, titled};
 use crate::app::actions::{RetryItems, load_batch, load_item};
-use crate::app::components::{When, flash, item_badge, long_text, panel_or};
+use crate::app::clock;
+use crate::app::components::{flash, item_badge, panel_or};
 use crate::app::current_user::{me, offers};
 use crate::app::live::use_item;
+use crate::app::markup::{FilesOf, as_text, course, input_file, is_picture, value};
 use crate::client::words;
-use crate::protocol::{
-    ApiError, AttemptRow, Batch, BatchAct, BatchId, FileRow, ItemDetail, ItemLive, ItemState, Seq, Timestamp,
-};
+use crate::protocol::{ApiError, Batch, BatchAct, BatchId, FileRow, ItemDetail, ItemLive, ItemState};
 
 /// The page.
 #[component]
@@ -55,14 +54,11 @@ pub fn ItemPage() -> impl IntoView {
 
 fn show(batch: &Batch, initial: ItemDetail, offered: bool, retry: ServerAction<RetryItems>) -> AnyView {
     let (id, seq) = (batch.id, initial.row.seq);
-    let ended =
-        |state: ItemState| matches!(state, ItemState::Succeeded | ItemState::Failed | ItemState::Cancelled);
-    let running = !ended(initial.row.state);
+    let running = !initial.row.state.has_ended();
     let item = use_item(id, initial).row;
     let state = Memo::new(move |_| item.with(|item| item.row.state));
-    let input = item.with_untracked(|item| item.row.input.display_text());
-    let files = Memo::new(move |_| item.with(|item| item.row.files.clone()));
-    let history = Memo::new(move |_| item.with(|item| item.history.clone()));
+    let input = item.with_untracked(|item| item.row.input.clone());
+    let file = input_file(&input);
     let created = batch.created_at;
     let again = move || {
         let label = if state.get() == ItemState::Failed { "Retry" } else { "Run again" };
@@ -78,6 +74,19 @@ fn show(batch: &Batch, initial: ItemDetail, offered: bool, retry: ServerAction<R
         })
     };
     titled(move || format!("#{} {}", words::thousands(seq), state.get().as_str()));
+    let clock = clock::use_clock();
+    let timeline = move || {
+        // The clock outlives the page.
+        let now = clock.try_get().flatten();
+        item.with(|item| course(created, item, now))
+    };
+    // Beside what came of a picture, once something has.
+    let before = file.clone().filter(is_picture);
+    let input = match file {
+        Some(file) => FilesOf::Input.list(id, seq, &[file], None),
+        None => value(&input),
+    };
+    let ended = Memo::new(move |_| item.with(|item| came_of(id, item, before.as_ref())));
     view! {
         {refreshes(running)}
         {ways(batch, seq)}
@@ -85,25 +94,42 @@ fn show(batch: &Batch, initial: ItemDetail, offered: bool, retry: ServerAction<R
             <div>
                 <h1>{format!("Item #{}", words::thousands(seq))}</h1>
                 <p class="hint">{move || item_badge(state.get())} " " {move || item.with(progress)}</p>
+                <div class="progress-place" inner_html=move || item.with(bar)></div>
             </div>
             <div class="acts">{again}</div>
         </header>
         <div class="item-parts">
-            <section><h2>"Timeline"</h2>{move || timeline(created, &history.get(), state.get())}</section>
-            <section><h2>"Input"</h2><pre class="text" tabindex="0">{long_text(&input)}</pre></section>
-            {move || item.with(|item| item.row.error.clone()).map(|error| view! {
-                <section><h2>"Error"</h2><pre class="text text-error" tabindex="0">{long_text(&error)}</pre></section>
-            })}
-            {move || item.with(|item| item.row.result.clone()).map(|result| view! {
-                <section><h2>"Result"</h2><pre class="text" tabindex="0">{long_text(&result.display_text())}</pre></section>
-            })}
-            {move || (!files.get().is_empty()).then(|| view! {
-                <section><h2>"Files"</h2><ul class="files">{file_rows(id, seq, &files.get())}</ul></section>
-            })}
+            <section><h2>"Timeline"</h2><div inner_html=timeline></div></section>
+            <section><h2>"Input"</h2><div inner_html=input></div></section>
+            <div class="item-parts" inner_html=move || ended.get()></div>
             <section>{item_log(item, running)}</section>
         </div>
     }
     .into_any()
+}
+
+/// How far the attempt that runs is, as a bar.
+fn bar(item: &ItemLive) -> String {
+    let progress = item.row.progress.as_ref().filter(|_| item.row.state == ItemState::Running);
+    progress.map_or_else(String::new, |progress| {
+        let thousandths = progress.fraction * 1_000.0;
+        format!(r#"<progress max="1000" value="{thousandths:.0}" aria-label="Progress of the attempt"></progress>"#)
+    })
+}
+
+/// What came of the item: each part under its heading.
+fn came_of(id: BatchId, item: &ItemLive, before: Option<&FileRow>) -> String {
+    let row = &item.row;
+    let error = row.error.as_deref().map(|error| as_text(error, "text text-error"));
+    let result = row.result.as_ref().map(value);
+    let files = (!row.files.is_empty()).then(|| FilesOf::Output.list(id, row.seq, &row.files, before));
+    let mut out = String::new();
+    for (heading, part) in [("Error", error), ("Result", result), ("Files", files)] {
+        if let Some(part) = part {
+            out.extend(["<section><h2>", heading, "</h2>", &part, "</section>"]);
+        }
+    }
+    out
 }
 
 fn progress(item: &ItemLive) -> String {
@@ -118,69 +144,4 @@ fn progress(item: &ItemLive) -> String {
     }
     words.extend(row.ms.map(|ms| format!("last took {}", words::duration(ms))));
     words.join(" · ")
-}
-
-/// Waits and attempts in turn.
-fn timeline(created: Timestamp, history: &[AttemptRow], state: ItemState) -> AnyView {
-    let mut free_since = Some(created);
-    let mut rows = Vec::new();
-    for attempt in history {
-        if let (Some(since), Some(started)) = (free_since, attempt.started_at) {
-            let waited = format!("waited {}", words::duration(started.ms_since(since)));
-            rows.push(view! { <li class="step step-wait">{waited}</li> }.into_any());
-        }
-        free_since = attempt.ended_at;
-        rows.push(step(attempt));
-    }
-    let now = match state {
-        ItemState::Pending => Some("waits for a slot"),
-        ItemState::Running => Some("runs now"),
-        ItemState::Retrying => Some("waits for another attempt"),
-        ItemState::Succeeded | ItemState::Failed | ItemState::Cancelled => None,
-    };
-    if history.is_empty() && now.is_none() {
-        return view! { <p class="hint">"It was quick and had nothing to say: no attempt was kept."</p> }
-            .into_any();
-    }
-    let now = now.map(|words| view! { <li class="step step-now">{words}</li> });
-    view! { <ol class="timeline">{rows} {now}</ol> }.into_any()
-}
-
-fn step(attempt: &AttemptRow) -> AnyView {
-    let took = match (attempt.started_at, attempt.ended_at) {
-        (Some(started), Some(ended)) => format!(" in {}", words::duration(ended.ms_since(started))),
-        _ => String::new(),
-    };
-    let node =
-        attempt.node.as_ref().map(|node| format!(" on node {}", words::shown(&node.0))).unwrap_or_default();
-    let run = if attempt.generation > 1 { format!(" (run {})", attempt.generation) } else { String::new() };
-    let words =
-        format!("attempt {}{run} {}{took}{node}", attempt.attempt, words::attempt_outcome(attempt.outcome));
-    view! {
-        <li class=format!("step step-{}", attempt.outcome.as_str())>
-            <span>{words}</span>
-            {attempt.ended_at.map(|at| view! { " · " <When at=at /> })}
-            {attempt.error.as_deref().map(|error| view! { <p class="hint">{words::shown(error)}</p> })}
-        </li>
-    }
-    .into_any()
-}
-
-fn file_rows(id: BatchId, seq: Seq, files: &[FileRow]) -> Vec<AnyView> {
-    let row = |file: &FileRow| {
-        let href = file_address(id, seq, &file.name);
-        let image =
-            ["image/png", "image/jpeg", "image/webp", "image/gif"].contains(&file.media_type.as_str());
-        let preview = image
-            .then(|| view! { <img class="preview" loading="lazy" src=href.clone() alt=format!("Preview of {}", file.name) /> });
-        view! {
-            <li>
-                <a href=href rel="external" download="">{words::name(&file.name)}</a> " "
-                <span class="hint">{format!("{} · {}", words::bytes(file.bytes), words::shown(&file.media_type))}</span>
-                {preview}
-            </li>
-        }
-        .into_any()
-    };
-    files.iter().map(row).collect()
 }

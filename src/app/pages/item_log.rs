@@ -1,27 +1,27 @@
-//! The log of an item: its tail, followed while it grows, filtered by words.
+//! The log of an item: its tail with line numbers, followed while it grows, filtered by words.
 //!
-//! Following stops where the reader scrolls up, and goes on where the end is seen again.
+//! Following stops where the reader scrolls up, and goes on where the end is seen again. Without scripts all of it stands
+//! there.
 
 use leptos::html::Pre;
 use leptos::prelude::*;
 
-use crate::app::components::long_text;
+use crate::app::markup::{Lines, lines};
+use crate::client::words;
 use crate::protocol::ItemLive;
-use crate::protocol::letter_case::lower_case;
 
 /// The end counts as seen within so many pixels.
 const END_PX: i32 = 12;
 
-/// Heading, filter and text.
+/// Heading, filter and lines.
 pub fn item_log(item: Signal<ItemLive>, running: bool) -> AnyView {
-    let text = Memo::new(move |_| item.with(|item| item.log.text.clone()));
-    let words = RwSignal::new(String::new());
+    let wanted = RwSignal::new(String::new());
     let follow = RwSignal::new(running);
-    let none = Memo::new(move |_| text.with(String::is_empty));
+    let found = Memo::new(move |_| item.with(|item| wanted.with(|wanted| lines(&item.log.text, wanted))));
+    let none = Memo::new(move |_| item.with(|item| item.log.text.is_empty()));
     let place = NodeRef::<Pre>::new();
     Effect::new(move |_| {
-        text.track();
-        words.track();
+        found.track();
         if follow.get() {
             request_animation_frame(move || to_end(place));
         }
@@ -36,51 +36,39 @@ pub fn item_log(item: Signal<ItemLive>, running: bool) -> AnyView {
             }
         }
     };
-    let shown = move || text.with(|text| words.with(|words| long_text(&filtered(text, words))));
+    let told = move || match (none.get(), item.with(|item| item.log.from)) {
+        (true, _) => "Nothing was logged.".to_owned(),
+        (false, 0) => found.with(count),
+        // Where a running item has said more than is kept.
+        (false, bytes) => {
+            format!("{}, numbered from after the first {}", found.with(count), words::bytes(bytes))
+        }
+    };
     view! {
         <div class="log-head">
             <h2>"Log"</h2>
-            <Show when=move || !none.get()>
-                <input class="only-alive" type="search" placeholder="filter lines" aria-label="Filter lines of the log" prop:value=words on:input=move |event| words.set(event_target_value(&event)) />
-                <label class="only-alive log-follow">
+            <span class="hint" role=move || wanted.with(|wanted| (!wanted.is_empty()).then_some("status"))>{told}</span>
+            <div class="log-tools only-alive" class:log-none=move || none.get()>
+                <input type="search" placeholder="filter lines" aria-label="Filter lines of the log" prop:value=wanted on:input=move |event| wanted.set(event_target_value(&event)) />
+                <label class="log-follow">
                     <input type="checkbox" prop:checked=follow on:change=move |event| follow.set(event_target_checked(&event)) />
                     "follow"
                 </label>
-            </Show>
+            </div>
         </div>
-        <Show when=move || none.get()>
-            <p class="hint">"Nothing was logged."</p>
-        </Show>
-        <pre class="text log" tabindex="0" class:log-none=move || none.get() node_ref=place on:scroll=scrolled>{shown}</pre>
+        <pre class="text log" tabindex="0" role="region" aria-label="Log" class:log-none=move || none.get() node_ref=place on:scroll=scrolled inner_html=move || found.with(|found| found.html.clone())></pre>
     }
     .into_any()
+}
+
+/// `12 of 340 lines`, `340 lines`.
+fn count(found: &Lines) -> String {
+    let all = words::counted(found.all, "line");
+    if found.shown == found.all { all } else { format!("{} of {all}", words::thousands(found.shown)) }
 }
 
 fn to_end(place: NodeRef<Pre>) {
     if let Some(Some(place)) = place.try_get_untracked() {
         place.set_scroll_top(place.scroll_height());
-    }
-}
-
-/// The lines that hold `words`, in any case of letters; all of them without words.
-fn filtered(text: &str, words: &str) -> String {
-    let words = lower_case(words.trim());
-    if words.is_empty() {
-        return text.to_owned();
-    }
-    let lines: Vec<_> = text.lines().filter(|line| lower_case(line).contains(&words)).collect();
-    lines.join("\n")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_filtered_by_words_in_any_case() {
-        let text = "info start\nwarn Slow disk\ninfo end\n";
-        assert_eq!(filtered(text, "slow"), "warn Slow disk");
-        assert_eq!(filtered(text, " INFO "), "info start\ninfo end");
-        assert_eq!(filtered(text, ""), text);
     }
 }

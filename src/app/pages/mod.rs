@@ -9,6 +9,7 @@ mod item;
 mod item_log;
 mod item_ways;
 mod new_batch;
+mod node_slots;
 mod nodes;
 mod not_found;
 mod shared;

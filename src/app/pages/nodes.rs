@@ -1,54 +1,118 @@
 //! Nodes: who is working on what.
 //!
-//! Reads nodes once, then live. A healthy node is silent, one that is not says why.
+//! Reads nodes, and the batches that they work on, once, then live. A healthy node is silent, one that is not says why;
+//! those of earlier starts are one line. A batch is named only to whoever may see it.
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
+use super::node_slots::{busy, list, slots};
 use super::title::{refreshes, titled};
-use crate::app::actions::{DrainNode, load_nodes};
+use crate::app::actions::{DrainNode, load_batches, load_nodes};
 use crate::app::components::{flash, live_trouble, once_loaded, panel};
 use crate::app::current_user::me;
-use crate::app::live::use_nodes;
+use crate::app::live::{LiveRows, use_batches, use_nodes};
 use crate::client::words;
-use crate::protocol::{Node, NodePage, NodeState, PersonRole, Role};
+use crate::protocol::{ApiError, Batch, BatchPage, BatchQuery, Node, NodePage, NodeState, PersonRole, Role};
+
+/// Batches whose names the server's page has, 500: as many as one page of them.
+const BATCHES_MAX: u32 = 500;
 
 /// The page.
 #[component]
 pub fn NodesPage() -> impl IntoView {
-    let nodes = Resource::new(|| (), |()| load_nodes());
+    let nodes = Resource::new(
+        || (),
+        |()| async move {
+            let active = BatchQuery {
+                state: Some("active".into()),
+                limit: Some(BATCHES_MAX),
+                ..BatchQuery::default()
+            };
+            let nodes = load_nodes().await?;
+            Ok::<_, ApiError>((nodes, load_batches(active).await?))
+        },
+    );
     let drain = ServerAction::<DrainNode>::new();
     titled(|| "Nodes".into());
     view! {
         <section class="page">
             <header class="head"><h1>"Nodes"</h1></header>
             {move || flash(drain.value().get().and_then(Result::err))}
-            {panel(nodes, move |page| cards(page, drain))}
+            {panel(nodes, move |(nodes, batches)| cards(nodes, batches, drain))}
             {refreshes(true)}
         </section>
     }
 }
 
-fn cards(page: NodePage, drain: ServerAction<DrainNode>) -> AnyView {
-    let rows = use_nodes(page.nodes);
-    let none = move || rows.order.with(Vec::is_empty);
+fn cards(nodes: NodePage, batches: BatchPage, drain: ServerAction<DrainNode>) -> AnyView {
+    let rows = use_nodes(nodes.nodes);
+    let batches = use_batches(batches.batches);
+    let living = move || {
+        let living = rows.list().into_iter().filter(|node| node.state != NodeState::Down);
+        living.map(|node| node.id).collect::<Vec<_>>()
+    };
     view! {
-        <Show when=none>
-            <p class="panel panel-empty">
-                "No node is up, so nothing will run. Start one with " <code>"milepost serve"</code> "."
-            </p>
-        </Show>
+        {move || lacking(&rows.list()).map(|(sentence, command)| view! {
+            <p class="panel panel-empty">{sentence} " " <code>{command}</code></p>
+        })}
         {live_trouble(rows)}
         <div class="cards">
-            <For each=move || rows.order.get() key=Clone::clone let:id>
-                {rows.row(&id).map(|node| card(node, drain))}
+            <For each=living key=Clone::clone let:id>
+                {rows.row(&id).map(|node| card(node, batches, drain))}
             </For>
         </div>
+        {earlier_nodes(rows)}
     }
     .into_any()
 }
 
-fn card(node: Signal<Node>, drain: ServerAction<DrainNode>) -> impl IntoView {
+/// Why nothing will run, and what starts something; none where something can.
+fn lacking(nodes: &[Node]) -> Option<(&'static str, &'static str)> {
+    let living = || nodes.iter().filter(|node| node.state != NodeState::Down);
+    if living().any(|node| node.slots > 0 && node.state == NodeState::Up) {
+        None
+    } else if living().any(|node| node.slots > 0) {
+        let sentence = "All nodes are draining: nothing new starts. Start one that takes work with";
+        Some((sentence, "milepost serve --role worker"))
+    } else if living().next().is_some() {
+        let sentence = "There are no workers: pages are served, and nothing will run. Start one with";
+        Some((sentence, "milepost serve --role worker"))
+    } else {
+        Some(("No node is up, so nothing will run. Start one with", "milepost serve"))
+    }
+}
+
+/// Those that are down, in one line that unfolds. An hour after its last beat a node is forgotten.
+fn earlier_nodes(rows: LiveRows<Node>) -> impl IntoView {
+    let earlier = move || earlier(&rows.list());
+    view! {
+        <details class="earlier" hidden=move || earlier().is_none()>
+            <summary>{move || earlier().map(|(summary, _)| summary)}</summary>
+            <ul inner_html=move || earlier().map(|(_, list)| list).unwrap_or_default()></ul>
+        </details>
+    }
+}
+
+/// How many are down and since when, and a line of HTML for each.
+fn earlier(nodes: &[Node]) -> Option<(String, String)> {
+    let down = || nodes.iter().filter(|node| node.state == NodeState::Down);
+    let youngest = down().map(|node| node.heartbeat_age_ms).min()?;
+    // Whole minutes: what is long ago is not said anew each second.
+    let ago = |ms: u64| match ms / 60_000 {
+        0 => "under a minute ago".to_owned(),
+        minutes => format!("{minutes} min ago"),
+    };
+    let count = words::counted(down().count() as u64, "earlier node");
+    let line = |node: &Node| {
+        let (name, version) = (words::name(&node.name), words::shown(&node.version));
+        let ago = ago(node.heartbeat_age_ms);
+        format!("<li>{} · down, last beat {ago}</li>", words::escaped(&format!("{name} · version {version}")))
+    };
+    Some((format!("{count}, last seen {}", ago(youngest)), down().map(line).collect()))
+}
+
+fn card(node: Signal<Node>, batches: LiveRows<Batch>, drain: ServerAction<DrainNode>) -> impl IntoView {
     let state = move || match node.with(|node| node.state) {
         NodeState::Up => ("succeeded", "up"),
         NodeState::Draining => ("retrying", "draining: finishes what it has"),
@@ -69,14 +133,12 @@ fn card(node: Signal<Node>, drain: ServerAction<DrainNode>) -> impl IntoView {
     view! {
         <article class="card node">
             <header class="node-head">
-                <h2>{move || node.with(|node| words::shown(&node.name))}</h2>
+                <h2>{move || node.with(|node| words::name(&node.name))}</h2>
                 <span class=move || format!("badge badge-{}", state().0)>{move || state().1}</span>
             </header>
-            <p class="numbers">
-                {move || node.with(|node| format!("{} of {} slots busy", node.busy, node.slots))} " · "
-                {move || node.with(|node| words::rate(node.rate_per_s))}
-            </p>
-            <p class="slots">{move || node.with(slots)}</p>
+            <p class="numbers">{move || node.with(busy)}</p>
+            <p class="slots">{move || node.with(|node| slots(node, batches))}</p>
+            <ul class="slot-list">{move || node.with(|node| list(node, batches))}</ul>
             <p class="hint">
                 {move || node.with(|node| format!("{} · version {} · beat {} ago", role(node.role), words::shown(&node.version), words::duration(node.heartbeat_age_ms)))}
             </p>
@@ -93,17 +155,44 @@ fn role(role: Role) -> &'static str {
     }
 }
 
-/// One cell a slot: what it runs is a link.
-fn slots(node: &Node) -> Vec<AnyView> {
-    let busy = node.work.iter().map(|work| {
-        let href = format!("/batches/{}/items/{}", work.batch, work.seq);
-        let title = format!("item {}", words::thousands(work.seq));
-        view! { <a class="slot slot-busy" href=href title=title.clone() aria-label=title></a> }.into_any()
-    });
-    let unnamed = usize::try_from(node.busy).unwrap_or(0).min(64).saturating_sub(node.work.len());
-    let free = usize::try_from(node.slots).unwrap_or(0).min(64).saturating_sub(node.work.len() + unnamed);
-    let more =
-        (0..unnamed).map(|_| view! { <span class="slot slot-busy" aria-hidden="true"></span> }.into_any());
-    let idle = (0..free).map(|_| view! { <span class="slot" aria-hidden="true"></span> }.into_any());
-    busy.chain(more).chain(idle).collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::NodeId;
+
+    fn node(state: NodeState, slots: u32, busy: u32) -> Node {
+        Node {
+            id: NodeId("a".into()),
+            name: "<a>".into(),
+            role: Role::All,
+            version: "1".into(),
+            slots,
+            busy,
+            state,
+            heartbeat_age_ms: 125_400,
+            rate_per_s: 41.0,
+            work: Vec::new(),
+            rev: 1,
+        }
+    }
+
+    #[test]
+    fn nodes_of_earlier_starts_are_one_line() {
+        let (up, down) = (node(NodeState::Up, 2, 0), node(NodeState::Down, 2, 0));
+        assert_eq!(earlier(std::slice::from_ref(&up)), None);
+        let (summary, list) = earlier(&[up, down.clone(), Node { heartbeat_age_ms: 9_900, ..down }]).unwrap();
+        assert_eq!(summary, "2 earlier nodes, last seen under a minute ago");
+        assert!(list.starts_with("<li>&lt;a&gt; · version 1 · down, last beat 2 min ago</li><li>"), "{list}");
+    }
+
+    #[test]
+    fn where_nothing_runs_it_says_what_to_do() {
+        let told =
+            |nodes: &[Node]| lacking(nodes).map(|(sentence, _)| sentence.split([':', ',']).next().unwrap());
+        assert_eq!(told(&[]), Some("No node is up"));
+        assert_eq!(told(&[node(NodeState::Down, 2, 0)]), Some("No node is up"));
+        assert_eq!(told(&[node(NodeState::Up, 0, 0)]), Some("There are no workers"));
+        assert_eq!(told(&[node(NodeState::Draining, 2, 0)]), Some("All nodes are draining"));
+        assert_eq!(told(&[node(NodeState::Up, 2, 0), node(NodeState::Draining, 2, 0)]), None);
+    }
 }

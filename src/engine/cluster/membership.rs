@@ -11,7 +11,7 @@ use crate::engine::publisher::Publisher;
 use crate::engine::supervisor::Loops;
 use crate::engine::{EngineError, EngineOptions};
 use crate::hub::{Audience, Hub};
-use crate::protocol::{BatchId, Key, Node, NodeId, NodeState, Role, Row, Seq, SlotWork, Topic, limits};
+use crate::protocol::{Key, Node, NodeId, NodeState, Role, Row, SlotWork, Topic, limits};
 use crate::store::{NodeRecord, Store, StoreError};
 
 /// How often nodes are published while somebody subscribes to them.
@@ -59,7 +59,7 @@ impl Membership {
                 version: record.version,
                 slots: record.slots,
                 heartbeat_age_ms,
-                work: work.into_iter().map(|(batch, seq)| SlotWork { batch, seq }).collect(),
+                work,
                 rev,
             });
         }
@@ -97,8 +97,12 @@ impl Membership {
     }
 
     /// Running items of this node, at most `max`.
-    pub fn running(&self, max: usize) -> Vec<(BatchId, Seq)> {
-        self.dispatcher.slots.iter().filter_map(Slot::item).take(max).collect()
+    fn running(&self, max: usize) -> Vec<SlotWork> {
+        let work = |slot: &Slot| {
+            let (batch, seq) = slot.item()?;
+            Some(SlotWork { batch, seq, started_at: slot.started_at() })
+        };
+        self.dispatcher.slots.iter().filter_map(work).take(max).collect()
     }
 
     /// Items ended per second on this node, as of the last beat.

@@ -61,7 +61,7 @@ impl RemoteProgress {
         }
         let mut now = HashMap::new();
         let mut changed = Vec::new();
-        for (batch, seq, cell) in self.dispatcher.slots.iter().filter_map(Slot::progress) {
+        for (batch, seq, cell, started_at) in self.dispatcher.slots.iter().filter_map(Slot::progress) {
             let looks = || written.watches.iter().filter(|(of, _)| *of == batch).map(|(_, range)| *range);
             if !looks().any(|range| range.first <= seq && seq <= range.last) {
                 continue;
@@ -77,6 +77,7 @@ impl RemoteProgress {
                 batch,
                 seq,
                 reports,
+                started_at,
                 progress: cell.progress().map(|(fraction, note)| ItemProgress { fraction, note }),
                 log: alone.then(|| cell.log().1),
             });

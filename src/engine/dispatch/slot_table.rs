@@ -3,11 +3,11 @@
 //! Written by its slot and, under the lock of the leases, by the dispatcher; read to report what has started, for pages
 //! and to stop work. The item of a slot belongs to a lease that this node holds.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::engine::flow::{PreparedBatch, StopHandle, StopReason};
-use crate::protocol::{BatchId, Seq};
+use crate::protocol::{BatchId, Seq, Timestamp};
 use crate::store::{BatchKey, LeaseId};
 use crate::tasks::WorkCell;
 
@@ -25,6 +25,8 @@ pub struct Assignment {
 pub struct Slot {
     /// The item under way; 0 = none.
     seq: AtomicU64,
+    /// When it was taken up, in ms; 0 = not yet.
+    started_at: AtomicI64,
     /// Held for moments only; where both are held, after the lock of the leases.
     assignment: Mutex<Option<Assignment>>,
 }
@@ -37,11 +39,13 @@ impl Slot {
     /// Begins a chunk, at its first item.
     pub fn begin(&self, assignment: Assignment, seq: Seq) {
         *self.lock() = Some(assignment);
+        self.started_at.store(0, Ordering::Relaxed);
         self.seq.store(seq, Ordering::Release);
     }
 
-    /// Goes on to the next item of the chunk.
-    pub fn advance(&self, seq: Seq) {
+    /// Goes on to the next item of the chunk, taken up at `started_at`.
+    pub fn advance(&self, seq: Seq, started_at: Timestamp) {
+        self.started_at.store(started_at.0, Ordering::Relaxed);
         self.seq.store(seq, Ordering::Release);
     }
 
@@ -75,6 +79,11 @@ impl Slot {
         Some(self.seq.load(Ordering::Acquire)).filter(|seq| *seq != 0).map(|seq| (batch, seq))
     }
 
+    /// When the item under way was taken up; only indicative.
+    pub fn started_at(&self) -> Option<Timestamp> {
+        Some(self.started_at.load(Ordering::Relaxed)).filter(|at| *at != 0).map(Timestamp)
+    }
+
     /// The cell of item `seq` of `batch`, if it is under way here.
     pub fn cell(&self, batch: BatchId, seq: Seq) -> Option<Arc<WorkCell>> {
         if self.seq.load(Ordering::Acquire) != seq {
@@ -84,13 +93,13 @@ impl Slot {
         assignment.as_ref().filter(|assignment| assignment.batch.id == batch)?.cell.clone()
     }
 
-    /// Batch, item under way, and its cell.
-    pub fn progress(&self) -> Option<(BatchKey, Seq, Arc<WorkCell>)> {
+    /// Batch, item under way, its cell, and when it was taken up.
+    pub fn progress(&self) -> Option<(BatchKey, Seq, Arc<WorkCell>, Option<Timestamp>)> {
         let assignment = self.lock();
         let assignment = assignment.as_ref()?;
         let cell = assignment.cell.clone()?;
         let seq = Some(self.seq.load(Ordering::Acquire)).filter(|seq| *seq != 0)?;
-        Some((assignment.batch.key, seq, cell))
+        Some((assignment.batch.key, seq, cell, self.started_at()))
     }
 
     /// Stops what it works on if `wanted` says so.

@@ -76,8 +76,8 @@ impl SlotLoop {
                 break;
             }
             chunk.items = rest;
-            slot.advance(input.seq);
             let started_at = begun_at.plus_ms(i64::try_from(so_far.as_millis()).unwrap_or(i64::MAX));
+            slot.advance(input.seq, started_at);
             let ended = attempt(&self.store, slot, &chunk, input, (at_clock, started_at), spare).await;
             Point::ItemEnded.visit();
             at_clock += ended.took;

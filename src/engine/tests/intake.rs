@@ -202,7 +202,7 @@ async fn files_come_in_and_results_go_out() {
     assert_eq!(ended.succeeded, 1_030);
     let item = bench.store.item(&ended, 1_030).await.unwrap();
     assert_eq!(item.row.result.unwrap().display_text(), "in/1030.txt 9 file 1030");
-    let file = bench.store.item_file(&ended, 7, "in/7.txt").await.unwrap();
+    let file = bench.store.item_file(&ended, 7, "in/7.txt", None).await.unwrap();
     assert_eq!(std::fs::read(bench.store.file_store().local_path(&file.key).unwrap()).unwrap(), b"file 7");
     bench.engine.drain().await;
 }

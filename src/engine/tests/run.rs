@@ -93,10 +93,10 @@ async fn files_and_logs_are_kept() {
     let bench = Bench::new(2).await;
     let batch = bench.submit(3, r#"{"talk":true}"#, Options::default()).await;
     let ended = bench.ended(&batch).await;
-    let key = async |seq| bench.store.item_file(&ended, seq, "a.txt").await.unwrap().key;
+    let key = async |seq| bench.store.item_file(&ended, seq, "a.txt", None).await.unwrap().key;
     assert_eq!(key(2).await, key(3).await, "equal contents are stored once");
     for (seq, text) in [(1, &b""[..]), (2, b"text"), (3, b"text")] {
-        let file = bench.store.item_file(&ended, seq, "a.txt").await.unwrap();
+        let file = bench.store.item_file(&ended, seq, "a.txt", None).await.unwrap();
         let path = bench.store.file_store().local_path(&file.key).unwrap();
         assert_eq!(std::fs::read(path).unwrap(), text, "item {seq}");
     }

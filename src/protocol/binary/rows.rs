@@ -122,14 +122,15 @@ fields! {
 }
 
 /// Bits before those of the item's row.
-const LIVE_BITS: u32 = 2;
+const LIVE_BITS: u32 = 3;
 
-/// Log and attempts, then the members of the item's row.
+/// Log, attempts and start, then the members of the item's row.
 impl Fields for ItemLive {
     const COUNT: usize = LIVE_BITS as usize + ItemRow::COUNT;
 
     fn differing(&self, other: &Self) -> FieldSet {
         let own = u32::from(self.log != other.log) | (u32::from(self.history != other.history) << 1);
+        let own = own | (u32::from(self.started_at != other.started_at) << 2);
         own | (self.row.differing(&other.row) << LIVE_BITS)
     }
 
@@ -141,6 +142,9 @@ impl Fields for ItemLive {
         if which & 2 != 0 {
             self.history.put(out);
         }
+        if which & 4 != 0 {
+            self.started_at.put(out);
+        }
         self.row.put(which >> LIVE_BITS, out);
     }
 
@@ -151,7 +155,8 @@ impl Fields for ItemLive {
             LogPart { from: u64::take(input)?, text: String::take(input)? }
         };
         let history = if which & 2 == 0 { Vec::new() } else { Vec::take(input)? };
-        Ok(Self { row: ItemRow::take(which >> LIVE_BITS, rev, input)?, history, log })
+        let started_at = if which & 4 == 0 { None } else { Compact::take(input)? };
+        Ok(Self { row: ItemRow::take(which >> LIVE_BITS, rev, input)?, history, started_at, log })
     }
 
     /// The log goes on: from where the other says, what it says.
@@ -161,6 +166,9 @@ impl Fields for ItemLive {
         }
         if which & 2 != 0 {
             self.history.clone_from(&from.history);
+        }
+        if which & 4 != 0 {
+            self.started_at = from.started_at;
         }
         self.row.assign(which >> LIVE_BITS, &from.row);
     }

@@ -201,7 +201,7 @@ proptest! {
     #[test]
     fn a_log_goes_on_by_its_offset(row in item(), start in text(), more in text()) {
         let live = |text: &str, from| ItemLive {
-            row: row.clone(), history: Vec::new(), log: LogPart { from, text: text.to_owned() },
+            row: row.clone(), history: Vec::new(), started_at: None, log: LogPart { from, text: text.to_owned() },
         };
         let (old, whole) = (live(&start, 0), live(&format!("{start}{more}"), 0));
         let since = live(&more, start.len() as u64);

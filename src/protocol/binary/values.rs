@@ -375,6 +375,6 @@ members! {
     ItemProgress { fraction, note }
     FileRow { name, bytes, media_type }
     AttemptRow { attempt, generation, outcome, started_at, ended_at, error, node }
-    SlotWork { batch, seq }
+    SlotWork { batch, seq, started_at }
     BatchRetry { by, at, items, succeeded, failed, cancelled }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! pages   rows in order, by pages     table    rows → CSV      archive      files → zip     entry_name   names inside it
 //! name    safe names of downloads     attachment   headers and parts        conditions   what the client has already
+//! preview the start of a file, as plain text
 //! ```
 //!
 //! Memory is bounded by a page, and the number of downloads by person and in all; none holds a thread; a stream that
@@ -15,6 +16,7 @@ mod conditions;
 mod entry_name;
 mod name;
 mod pages;
+mod preview;
 mod table;
 
 use std::io;
@@ -207,18 +209,19 @@ fn ndjson(page: &[pages::ResultItem]) -> Vec<u8> {
     text
 }
 
-/// `GET /batches/{id}/items/{seq}/files/{name}`
+/// `GET /batches/{id}/items/{seq}/files/{name}?side=input|output&as=text`
 pub async fn file(
     State(state): State<AppState>,
     Who(caller): Who,
     place: PathParams,
+    params: QueryParams,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    file_of(&state, &caller, place.batch()?, &place, &method, &headers).await
+    file_of(&state, &caller, place.batch()?, (&place, &params), &method, &headers).await
 }
 
-/// The file of an item of `batch` that the path names.
+/// The file of an item of `batch` that path and query name, or its start as text.
 ///
 /// # Errors
 /// `malformed`, `not_found`, `too_many` downloads, outages.
@@ -226,12 +229,17 @@ pub async fn file_of(
     state: &AppState,
     caller: &Caller,
     batch: BatchId,
-    place: &PathParams,
+    (place, params): (&PathParams, &QueryParams),
     method: &Method,
     headers: &HeaderMap,
 ) -> Result<Response, ApiError> {
-    let found = state.service.file(caller, batch, place.seq()?, place.text("name")).await?;
+    let side = params.word("side", "input, output", preview::side)?;
+    let shape = params.word("as", "text", preview::Shape::parse)?;
+    let found = state.service.file(caller, batch, place.seq()?, place.text("name"), side).await?;
     let download = admit(state, caller)?;
+    if shape == Some(preview::Shape::Text) {
+        return preview::start(state, &found, download).await;
+    }
     let hash = found.blake3.get(..ETAG_DIGITS).unwrap_or(&found.blake3);
     // Without a hash, which a row of an earlier version may lack, nothing stands for the bytes.
     let etag = HeaderValue::try_from(format!("\"{hash}\"")).ok().filter(|_| !hash.is_empty());

@@ -3,8 +3,9 @@
 //! Rows are bounded by what is looked at, and expire by themselves; nothing here is ever counted.
 
 use sea_orm::Value;
+use serde::{Deserialize, Serialize};
 
-use crate::protocol::{ItemProgress, NodeId, Seq};
+use crate::protocol::{ItemProgress, NodeId, Seq, Timestamp};
 use crate::store::Store;
 use crate::store::backend::{count, int, rows, run};
 use crate::store::error::StoreError;
@@ -26,10 +27,20 @@ pub struct ProgressRecord {
     pub seq: Seq,
     /// Counts what it reported.
     pub reports: u64,
+    /// When it was taken up.
+    pub started_at: Option<Timestamp>,
     /// What it reported last.
     pub progress: Option<ItemProgress>,
     /// End of its log, where somebody looks at this item alone.
     pub log: Option<String>,
+}
+
+/// The column `progress`: a node of another version reads of it what it knows.
+#[derive(Serialize, Deserialize)]
+struct Glimpse {
+    #[serde(flatten)]
+    progress: Option<ItemProgress>,
+    started_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -82,15 +93,14 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (batch, seq) DO UPDATE SET node = excluded.node, \
              reports = excluded.reports, progress = excluded.progress, log = excluded.log, at = excluded.at";
         for glimpse in glimpses {
-            let progress = glimpse.progress.as_ref();
-            let progress = progress
-                .map(|given| serde_json::to_string(given).expect("a fraction and a note always print"));
+            let told = Glimpse { progress: glimpse.progress.clone(), started_at: glimpse.started_at };
+            let told = serde_json::to_string(&told).expect("numbers, a note and a time always print");
             let values: Vec<Value> = vec![
                 glimpse.batch.into(),
                 int(glimpse.seq).into(),
                 node.0.clone().into(),
                 int(glimpse.reports).into(),
-                progress.into(),
+                told.into(),
                 glimpse.log.clone().into(),
                 self.steady().0.into(),
             ];
@@ -114,12 +124,15 @@ impl Store {
         let values = vec![batch.into(), int(range.first).into(), int(range.last).into(), oldest.into()];
         let found = rows(self.inner.backend.reader(), text, values).await?;
         let read = |row: &sea_orm::QueryResult| {
-            let progress: Option<String> = row.try_get_by_index(2)?;
+            let told: Option<String> = row.try_get_by_index(2)?;
+            let told = told.and_then(|text| serde_json::from_str::<Glimpse>(&text).ok());
+            let (progress, started_at) = told.map_or((None, None), |told| (told.progress, told.started_at));
             Ok(ProgressRecord {
                 batch,
                 seq: count(row.try_get_by_index(0)?)?,
                 reports: count(row.try_get_by_index(1)?)?,
-                progress: progress.and_then(|text| serde_json::from_str(&text).ok()),
+                progress,
+                started_at,
                 log: row.try_get_by_index(3)?,
             })
         };

@@ -25,7 +25,8 @@ fn to_file(row: files::Model) -> Result<FileRecord, StoreError> {
 }
 
 impl Store {
-    /// The stored file `name` of an item: as left by its committed outcome, or its input.
+    /// The stored file `name` of an item: as left by its committed outcome, or its input; without `side` whichever there is,
+    /// in this order.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; outages.
@@ -34,11 +35,17 @@ impl Store {
         batch: &BatchRecord,
         seq: Seq,
         name: &str,
+        side: Option<FileSide>,
     ) -> Result<FileRecord, StoreError> {
         // `output` sorts after `input`: what was left goes before what was taken.
-        let text = "SELECT * FROM files WHERE batch = $1 AND seq = $2 AND name = $3 ORDER BY side DESC, id DESC \
-             LIMIT 1";
-        let values = vec![batch.key.into(), int(seq).into(), name.into()];
+        let text = "SELECT * FROM files WHERE batch = $1 AND seq = $2 AND name = $3 AND side IN ($4, $5) \
+             ORDER BY side DESC, id DESC LIMIT 1";
+        let (one, other) = match side {
+            Some(FileSide::Input) => ("input", "input"),
+            Some(FileSide::Output) => ("output", "output"),
+            None => ("input", "output"),
+        };
+        let values = vec![batch.key.into(), int(seq).into(), name.into(), one.into(), other.into()];
         let found: Vec<files::Model> = all(self.inner.backend.reader(), text, values).await?;
         to_file(found.into_iter().next().ok_or(StoreError::NotFound("file"))?)
     }

@@ -124,7 +124,7 @@ async fn retry_makes_a_new_generation_and_keeps_the_history(bench: Bench) {
     let before = bench.audited(batch.key).await;
     assert_eq!((before.state, before.failed, before.left_bytes), (BatchState::Failed, 3, 1));
     assert_eq!(bench.store.families(&batch).await.unwrap().families.len(), 2);
-    assert!(bench.store.item_file(&batch, 2, "x").await.is_ok());
+    assert!(bench.store.item_file(&batch, 2, "x", None).await.is_ok());
     let one = RetryRequest { family: Some(FamilyId("f".to_owned())), ..RetryRequest::default() };
     let change = bench.store.retry(batch.key, &one).await.unwrap();
     assert_eq!((change.families.len(), change.families[0].count), (1, 0));
@@ -135,7 +135,7 @@ async fn retry_makes_a_new_generation_and_keeps_the_history(bench: Bench) {
     );
     assert_eq!(after.left_bytes, 0, "its file was taken away");
     assert!(after.finished_at.is_none());
-    assert!(bench.store.item_file(&batch, 2, "x").await.is_err());
+    assert!(bench.store.item_file(&batch, 2, "x", None).await.is_err());
     let item = bench.store.item(&batch, 2).await.unwrap();
     assert_eq!((item.row.state, item.history.len()), (ItemState::Pending, 1));
     let claim = bench.claim("a", 6, 1).await.unwrap();

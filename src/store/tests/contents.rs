@@ -145,7 +145,7 @@ async fn equal_outputs_share_a_key(bench: Bench) {
         batches.push(bench.audited(batch.key).await);
     }
     for (batch, seq, stored) in [(0, 1, &one), (0, 2, &lone), (1, 1, &one), (1, 2, &one)] {
-        assert_eq!(bench.store.item_file(&batches[batch], seq, "a.txt").await.unwrap().key, stored.key);
+        assert_eq!(bench.store.item_file(&batches[batch], seq, "a.txt", None).await.unwrap().key, stored.key);
     }
     swept(&bench.store).await;
     assert_eq!(

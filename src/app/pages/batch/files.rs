@@ -24,7 +24,7 @@ pub fn files_panel(scene: Scene) -> AnyView {
 }
 
 /// Address of a file of an item.
-pub fn file_address(batch: BatchId, seq: u64, name: &str) -> String {
+fn file_address(batch: BatchId, seq: u64, name: &str) -> String {
     format!("/api/v1/batches/{batch}/items/{seq}/files/{}", words::path_segment(name))
 }
 

@@ -25,8 +25,6 @@ mod results;
 mod settings;
 mod share_links;
 
-pub use files::file_address;
-
 use std::collections::HashMap;
 
 use leptos::prelude::*;
