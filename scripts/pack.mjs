@@ -43,8 +43,8 @@ compress(site);
 
 // Of what is large only the compressed variants are embedded: the server unpacks one for whoever takes neither.
 const PLAIN_BYTES_MAX = 256 * 1024;
-const plain = new Map(Object.values(manifest).map((name) => [name, statSync(join(site, name)).size]));
-for (const name of [...plain.keys(), reference]) if (statSync(join(site, name)).size > PLAIN_BYTES_MAX) rmSync(join(site, name));
+const plain = new Map(Object.values({ ...manifest, ...later }).map((name) => [name, statSync(join(site, name)).size]));
+for (const [name, bytes] of plain) if (bytes > PLAIN_BYTES_MAX) rmSync(join(site, name));
 
 const size = (name) => statSync(join(site, name)).size;
 const rows = Object.entries(manifest).map(([kind, name]) => ({ kind, plain: plain.get(name), gzip: size(`${name}.gz`), brotli: size(`${name}.br`) }));
@@ -55,7 +55,7 @@ const sum = (key) => rows.reduce((total, row) => total + row[key], 0);
 console.log(["all", sum("plain"), sum("gzip"), sum("brotli")].map((cell) => String(cell).padStart(10)).join(""));
 
 // What a first load may weigh: a little over what it does. Whoever needs more says here why.
-const FIRST_LOAD_BYTES_MAX = 560_000;
+const FIRST_LOAD_BYTES_MAX = 537_000;
 if (sum("brotli") > FIRST_LOAD_BYTES_MAX) {
   console.error(`a first load weighs ${sum("brotli")} bytes: ${FIRST_LOAD_BYTES_MAX} are the bound, in scripts/pack.mjs`);
   process.exit(1);

@@ -69,9 +69,9 @@ async fn a_refused_batch_is_typed_once() {
     // Once more from the page that the answer was: its browser says that it stands at the address of the post.
     let again = format!("{action}?from=/new%3Ftask%3Ddemo");
     assert!(page.contains(&format!("action=\"{again}\"")), "{page}");
-    let refused = post(&server, &again, &again, typed("x")).await;
+    let refused = post(&server, &again, &again, typed("-2")).await;
     assert_eq!(refused.status, 422);
-    assert!(refused.text.contains("value=\"x\"><span class=\"fault\""), "{}", refused.text);
+    assert!(refused.text.contains("value=\"-2\"><span class=\"fault\""), "{}", refused.text);
     let made = post(&server, &again, &again, typed("5")).await;
     assert!(made.header("location").starts_with("/batches/"), "{made:?}");
     let batch = server.named("June \"<b>\"").await.expect("it is made");

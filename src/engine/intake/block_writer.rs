@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::block_buffer::{Age, BlockBuffer, Step};
 use super::file_contents::FileContents;
-use super::turn::UploadTurn;
+use super::turn::AppendTurn;
 use crate::engine::acts::Acts;
 use crate::engine::flow::NamedFile;
 use crate::protocol::Seq;
@@ -28,7 +28,7 @@ pub async fn write_blocks(
     batch: BatchRecord,
     first: Seq,
     buffer: Arc<BlockBuffer>,
-    turn: UploadTurn,
+    turn: AppendTurn,
 ) -> Result<Option<BatchRecord>, StoreError> {
     if let Err(error) = turn.comes(&acts, batch.key, first).await {
         buffer.discard();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::block_writer::publish_grown;
 use super::settlement::{ClaimedKey, Settlement};
 use super::settler::Settler;
-use super::turn::UploadTurn;
+use super::turn::AppendTurn;
 use super::upload::{Intake, UploadParts};
 use crate::engine::EngineError;
 use crate::engine::acts::{Acts, not_filling, to_its_end};
@@ -205,9 +205,9 @@ impl IntakeStage {
         }
         not_filling(&batch)?;
         let turn = match first_seq.cmp(&(batch.total + 1)) {
-            Ordering::Equal => UploadTurn::Now,
+            Ordering::Equal => AppendTurn::Now,
             Ordering::Greater if !patience.is_zero() => {
-                UploadTurn::Until(tokio::time::Instant::now() + patience)
+                AppendTurn::Until(tokio::time::Instant::now() + patience)
             }
             Ordering::Greater | Ordering::Less => {
                 return Err(StoreError::WrongFirstSeq { total: batch.total }.into());

@@ -17,14 +17,14 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// When it may begin.
 #[derive(Clone, Copy, Debug)]
-pub enum UploadTurn {
+pub enum AppendTurn {
     /// All that stands before it is there.
     Now,
     /// Once that is so, and not after this.
     Until(Instant),
 }
 
-impl UploadTurn {
+impl AppendTurn {
     /// Waits until `first` is the next item of `batch`.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use super::block_buffer::BlockBuffer;
 use super::block_writer::write_blocks;
 use super::settlement::{ClaimedKey, Empty, Settlement};
 use super::settler::Settler;
-use super::turn::UploadTurn;
+use super::turn::AppendTurn;
 use crate::engine::acts::to_its_end;
 use crate::engine::flow::NamedFile;
 use crate::engine::new_batch::{Validator, columns_within_limit, invalid, plural};
@@ -54,16 +54,16 @@ enum Responsible {
 impl Intake {
     /// Fills `batch`, which was just made.
     pub fn begun(parts: UploadParts, batch: BatchRecord) -> Self {
-        Self::new(parts, batch, 1, Responsible::Ours, UploadTurn::Now)
+        Self::new(parts, batch, 1, Responsible::Ours, AppendTurn::Now)
     }
 
     /// Goes on with `batch`, which is open, at item `next`; where that is ahead, items are taken meanwhile and written once
     /// their turn comes.
-    pub fn continued(parts: UploadParts, batch: BatchRecord, next: Seq, turn: UploadTurn) -> Self {
+    pub fn continued(parts: UploadParts, batch: BatchRecord, next: Seq, turn: AppendTurn) -> Self {
         Self::new(parts, batch, next, Responsible::Settled, turn)
     }
 
-    fn new(parts: UploadParts, batch: BatchRecord, next: Seq, end: Responsible, turn: UploadTurn) -> Self {
+    fn new(parts: UploadParts, batch: BatchRecord, next: Seq, end: Responsible, turn: AppendTurn) -> Self {
         let buffer = Arc::new(BlockBuffer::default());
         let UploadParts { settler, validator } = parts;
         let acts = Arc::clone(&settler.acts);
