@@ -78,7 +78,7 @@ pub fn error_panel(error: &ApiError, retry: impl Fn() + Copy + 'static) -> AnyVi
     heal(error.code, retry);
     view! {
         <div class="panel panel-error" role="alert">
-            <p>{told(error, Undertaking::Loading)}</p>
+            <p>{sentences(error, Undertaking::Loading)}</p>
             <button type="button" class="button only-alive" on:click=move |_| retry()>"Try again"</button>
         </div>
     }
@@ -86,7 +86,7 @@ pub fn error_panel(error: &ApiError, retry: impl Fn() + Copy + 'static) -> AnyVi
 }
 
 /// What happened, what is safe and what to do.
-fn told(error: &ApiError, undertaking: Undertaking) -> AnyView {
+fn sentences(error: &ApiError, undertaking: Undertaking) -> AnyView {
     let ErrorWords { title, happened, advice } = error_words(error, undertaking);
     let sign_in = (error.code == ErrorCode::NotSignedIn)
         .then(|| view! { " " <a href="/login" rel="external">"Sign in"</a> });
@@ -146,7 +146,7 @@ pub fn empty_panel(sentence: &'static str) -> AnyView {
 pub fn flash(error: Option<ApiError>) -> impl IntoView {
     error.map(|error| {
         view! {
-            <div class="flash" role="alert">{told(&error, Undertaking::Acting)}</div>
+            <div class="flash" role="alert">{sentences(&error, Undertaking::Acting)}</div>
         }
     })
 }

@@ -9,7 +9,7 @@ use crate::protocol::letter_case::lower_case;
 
 /// The lines of a log that hold what is looked for.
 #[derive(Clone, PartialEq)]
-pub struct Lines {
+pub struct LogLines {
     /// As HTML, one element each.
     pub html: String,
     /// How many.
@@ -20,9 +20,9 @@ pub struct Lines {
 
 /// The lines of `text` that hold `wanted`, in any case of letters; all of them without.
 #[must_use]
-pub fn lines(text: &str, wanted: &str) -> Lines {
+pub fn lines(text: &str, wanted: &str) -> LogLines {
     let wanted = lower_case(wanted.trim());
-    let mut found = Lines { html: String::new(), shown: 0, all: 0 };
+    let mut found = LogLines { html: String::new(), shown: 0, all: 0 };
     for line in text.lines() {
         found.all += 1;
         let mut plain = String::new();

@@ -16,5 +16,5 @@ mod tree;
 
 pub use course::course;
 pub use files::{FilesOf, input_file, is_picture};
-pub use log::{Lines, lines};
+pub use log::{LogLines, lines};
 pub use tree::{as_text, value};

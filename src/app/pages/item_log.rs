@@ -6,7 +6,7 @@
 use leptos::html::Pre;
 use leptos::prelude::*;
 
-use crate::app::markup::{Lines, lines};
+use crate::app::markup::{LogLines, lines};
 use crate::client::words;
 use crate::protocol::ItemLive;
 
@@ -62,7 +62,7 @@ pub fn item_log(item: Signal<ItemLive>, running: bool) -> AnyView {
 }
 
 /// `12 of 340 lines`, `340 lines`.
-fn count(found: &Lines) -> String {
+fn count(found: &LogLines) -> String {
     let all = words::counted(found.all, "line");
     if found.shown == found.all { all } else { format!("{} of {all}", words::thousands(found.shown)) }
 }

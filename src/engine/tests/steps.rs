@@ -77,7 +77,7 @@ async fn a_follow_up_is_made_whole_and_once() {
         {"task":"probe","name":"third","items":{"count":3}}}}"#;
     let first = bench.submit(5, "{}", then(chain)).await;
     let second = number(&bench, first.key + 1).await;
-    assert_eq!((second.name.as_str(), second.owner.as_str()), ("After #1: Probe", "ada"));
+    assert_eq!((second.name.as_str(), second.owner.as_str()), ("After #1: 5 numbers", "ada"));
     assert_eq!((second.total, second.sealed), (2, true));
     assert_eq!(bench.ended(&second).await.succeeded, 2);
     let third = number(&bench, second.key + 1).await;

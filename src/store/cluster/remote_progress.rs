@@ -37,7 +37,7 @@ pub struct ProgressRecord {
 
 /// The column `progress`: a node of another version reads of it what it knows.
 #[derive(Serialize, Deserialize)]
-struct Glimpse {
+struct StoredProgress {
     #[serde(flatten)]
     progress: Option<ItemProgress>,
     started_at: Option<Timestamp>,
@@ -93,7 +93,7 @@ impl Store {
              VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (batch, seq) DO UPDATE SET node = excluded.node, \
              reports = excluded.reports, progress = excluded.progress, log = excluded.log, at = excluded.at";
         for glimpse in glimpses {
-            let told = Glimpse { progress: glimpse.progress.clone(), started_at: glimpse.started_at };
+            let told = StoredProgress { progress: glimpse.progress.clone(), started_at: glimpse.started_at };
             let told = serde_json::to_string(&told).expect("numbers, a note and a time always print");
             let values: Vec<Value> = vec![
                 glimpse.batch.into(),
@@ -125,7 +125,7 @@ impl Store {
         let found = rows(self.inner.backend.reader(), text, values).await?;
         let read = |row: &sea_orm::QueryResult| {
             let told: Option<String> = row.try_get_by_index(2)?;
-            let told = told.and_then(|text| serde_json::from_str::<Glimpse>(&text).ok());
+            let told = told.and_then(|text| serde_json::from_str::<StoredProgress>(&text).ok());
             let (progress, started_at) = told.map_or((None, None), |told| (told.progress, told.started_at));
             Ok(ProgressRecord {
                 batch,
