@@ -69,9 +69,10 @@ history.pushState = function pushed(...given) {
   if (location.pathname !== from) leave(null);
 };
 let shown = location.pathname;
+// Before the program hears of it and changes the page.
 addEventListener("popstate", () => {
   if (location.pathname !== shown) leave(places.get(location.href) ?? null);
-});
+}, true);
 
 new MutationObserver(() => {
   shown = location.pathname;

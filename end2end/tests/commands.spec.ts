@@ -62,7 +62,7 @@ test("keys lead on, are listed, leave what is typed alone, and can be turned off
   await page.keyboard.press("j");
   await expect(page.locator("a.row-name").first()).toBeFocused();
   await page.keyboard.press("j");
-  await expect(page.getByRole("link", { name: "first of keys" })).toBeFocused();
+  await expect(page.getByRole("link", { name: "first of keys", exact: true })).toBeFocused();
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(`${server.url}/batches/${batch.id}`);
   await page.goto(`${server.url}/batches/${batch.id}/items/2`);

@@ -43,7 +43,7 @@ test("going to and fro every few milliseconds ends nothing", async ({ page, serv
     // It still answers: the page is there, whole and alive, with a title of its own.
     await page.evaluate((place) => { const link = document.createElement("a"); link.href = place; document.body.append(link); link.click(); link.remove(); }, `/batches/${running.id}`);
     await expect(page.locator(".strip-drawing")).toBeVisible();
-    await expect(page).toHaveTitle(/Demo|demo/);
+    await expect(page).toHaveTitle(/numbers/);
     const before = await page.locator(".number-succeeded .count").textContent();
     await expect(page.locator(".number-succeeded .count")).not.toHaveText(before!);
     expect(await page.evaluate(() => (window as unknown as { here?: boolean }).here), "never read anew").toBe(true);
