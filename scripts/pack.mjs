@@ -43,11 +43,13 @@ compress(site);
 
 // Of what is large only the compressed variants are embedded: the server unpacks one for whoever takes neither.
 const PLAIN_BYTES_MAX = 256 * 1024;
-const plain = new Map(Object.values({ ...manifest, ...later }).map((name) => [name, statSync(join(site, name)).size]));
+// What every page loads beside the program, under its own name.
+const beside = { focus: "/focus.js", rows: "/csv.js" };
+const plain = new Map(Object.values({ ...manifest, ...later, ...beside }).map((name) => [name, statSync(join(site, name)).size]));
 for (const [name, bytes] of plain) if (bytes > PLAIN_BYTES_MAX) rmSync(join(site, name));
 
 const size = (name) => statSync(join(site, name)).size;
-const rows = Object.entries(manifest).map(([kind, name]) => ({ kind, plain: plain.get(name), gzip: size(`${name}.gz`), brotli: size(`${name}.br`) }));
+const rows = Object.entries({ ...manifest, ...beside }).map(([kind, name]) => ({ kind, plain: plain.get(name), gzip: size(`${name}.gz`), brotli: size(`${name}.br`) }));
 console.log("what a first load weighs, in bytes:");
 console.log(["", "plain", "gzip", "brotli"].map((head) => head.padStart(10)).join(""));
 for (const row of rows) console.log([row.kind, row.plain, row.gzip, row.brotli].map((cell) => String(cell).padStart(10)).join(""));

@@ -91,11 +91,11 @@ test("a log has numbers and colours, and nothing of it is markup", async ({ page
   await expect(result.locator(".tree-long")).toBeHidden();
   await result.getByText("1,000 characters").click();
   await expect(result.locator(".tree-long")).toBeVisible();
-  // Files: a text is framed as text, and an SVG is only a link.
-  const frame = page.frameLocator("iframe.preview-text");
-  await expect(frame.locator("pre")).toContainText("1,<script>window.pwned=1</script>");
-  await expect(page.locator("iframe")).toHaveCount(1);
-  await expect(page.getByText("The first 64 KiB of")).toBeVisible();
+  // Files: the start of a text is a link to plain text, and an SVG is only a link.
+  const start = page.locator("a.show-text");
+  await expect(start).toHaveCount(1);
+  await expect(start).toContainText("show the first 64 KiB of");
+  expect(await (await page.request.get(new URL((await start.getAttribute("href"))!, page.url()).href)).text()).toContain("1,<script>window.pwned=1</script>");
   expect(await page.evaluate(() => (window as unknown as { pwned?: number }).pwned)).toBeUndefined();
   expect(await faults(page)).toEqual([]);
   await page.setViewportSize({ width: 360, height: 760 });
@@ -115,7 +115,7 @@ test("the start of a file is plain text in a sandbox, whatever it is", async ({ 
   const batch = await server.api("POST", "/batches", { task: "coloured", items: [{}] });
   await finished(server, batch.id);
   const at = `${server.url}/api/v1/batches/${batch.id}/items/1/files`;
-  for (const [name, bytes] of [["page.svg", 79], ["rows.csv", 65_536]] as const) {
+  for (const [name, bytes] of [["page.svg", 77], ["rows.csv", 65_536]] as const) {
     const answer = await page.request.get(`${at}/${name}?as=text`);
     expect(answer.headers()["content-type"]).toBe("text/plain; charset=utf-8");
     expect(answer.headers()["content-security-policy"]).toContain("sandbox; default-src 'none'");
@@ -132,6 +132,7 @@ test("a picture stands beside the one it was made of", async ({ page, server, si
   await page.goto(`${server.url}/new?task=image`);
   await alive(page);
   await page.locator("#files").setInputFiles([{ name: "small.png", mimeType: "image/png", buffer: png }]);
+  await page.locator("#param\\.width").fill("1");
   await page.getByRole("button", { name: /^Run .* over 1 file$/ }).click();
   await page.waitForURL(/\/batches\/[0-9a-f-]{36}/);
   const id = /batches\/([0-9a-f-]{36})/.exec(page.url())![1]!;

@@ -33,6 +33,9 @@ fn typed(rate: &str) -> Form {
     Form::new()
         .text("task", "demo")
         .text("param.duration_ms", "7")
+        // What browsers send for boxes that are not ticked.
+        .text("param.spin", "false")
+        .text("param.results", "false")
         .text("name", "June \"<b>\"")
         .text("option.rate_per_s", rate.to_owned())
         .text("option.private", "true")
@@ -86,6 +89,8 @@ async fn no_batch_is_left_of_a_form_that_is_refused() {
         .text("task", "demo")
         .text("option.start_at", "2999-01-31T14:30")
         .text("option.start_zone", "Mars/Olympus")
+        .text("param.spin", "false")
+        .text("param.results", "false")
         .text("lines", "a");
     let refused = post(&server, &action, "/new?task=demo", zone).await;
     assert_eq!(refused.status, 422);

@@ -1,14 +1,12 @@
 //! Files of an item: a link each, with what can be shown of it without risk.
 //!
-//! A picture is an `img`, which runs nothing; of a text the start is framed from an address that answers plain text only,
+//! A picture is an `img`, which runs nothing; of a text there is a link to its start, at an address that answers plain text only,
 //! in a sandbox. Nothing is ever shown as the page that it may be.
 
 use super::escape::put;
 use crate::client::words;
 use crate::protocol::{BatchId, FileRow, Json, Seq};
 
-/// Texts of one item that are open at first; more are folded, and not asked for until they are opened.
-const OPEN_MAX: usize = 3;
 /// Bytes of a text that are shown, as the address answers them.
 const TEXT_BYTES_MAX: u64 = 64 * 1024;
 
@@ -58,7 +56,6 @@ impl FilesOf {
         let mut out = String::new();
         let mut pair = before.filter(|_| files.iter().any(is_picture));
         out.push_str("<ul class=\"files\">");
-        let mut texts = 0;
         for file in files {
             let href = self.address(id, seq, file);
             let facts = format!("{} · {}", words::bytes(file.bytes), words::shown(&file.media_type));
@@ -78,8 +75,7 @@ impl FilesOf {
                 picture(&mut out, after, &href, file);
                 out.push_str("</div>");
             } else if is_text(file) {
-                texts += 1;
-                start(&mut out, texts <= OPEN_MAX, &href, file);
+                start(&mut out, &href, file);
             }
             out.push_str("</li>");
         }
@@ -106,23 +102,22 @@ fn picture(out: &mut String, caption: &str, href: &str, file: &FileRow) {
     );
 }
 
-fn start(out: &mut String, is_open: bool, href: &str, file: &FileRow) {
+fn start(out: &mut String, href: &str, file: &FileRow) {
     let name = words::name(&file.name);
     let told = match file.bytes {
-        0..=TEXT_BYTES_MAX => "All of it".to_owned(),
-        more => format!("The first 64 KiB of {}", words::bytes(more)),
+        0..=TEXT_BYTES_MAX => "show it as text".to_owned(),
+        more => format!("show the first 64 KiB of {} as text", words::bytes(more)),
     };
-    out.push_str(if is_open { "<details open>" } else { "<details>" });
     put(
         out,
         &[
-            "<summary>",
+            " <a class=\"show-text\" target=\"_blank\" rel=\"external noopener\" aria-label=\"",
+            &name,
+            ": ",
             &told,
-            "</summary><iframe class=\"preview-text\" sandbox=\"\" loading=\"lazy\" src=\"",
-            href,
         ],
     );
-    put(out, &["&amp;as=text\" title=\"Start of ", &name, "\"></iframe></details>"]);
+    put(out, &["\" href=\"", href, "&amp;as=text\">", &told, "</a>"]);
 }
 
 #[cfg(test)]
@@ -146,14 +141,13 @@ mod tests {
         assert!(
             html.contains("files/b%3F.png?side=input\"") && html.contains("Before") && html.contains("After")
         );
-        assert_eq!(html.matches("<iframe").count(), 2, "{html}");
-        assert_eq!(html.matches("sandbox=\"\" loading=\"lazy\"").count(), 2);
+        assert_eq!(html.matches("target=\"_blank\"").count(), 2, "{html}");
         assert_eq!(html.matches("&amp;as=text\"").count(), 2);
         let logs = listed(
             &["1.log", "2.log", "3.log", "4.log", "5.bin"].map(|name| file(name, "application/octet-stream")),
             None,
         );
-        assert_eq!((logs.matches("<details open>").count(), logs.matches("<iframe").count()), (OPEN_MAX, 4));
+        assert_eq!(logs.matches("&amp;as=text\"").count(), 4);
     }
 
     #[test]
@@ -169,12 +163,7 @@ mod tests {
             "/a",
             "span class=",
             "/span",
-            "details open",
-            "/details",
-            "summary",
-            "/summary",
-            "iframe class= sandbox= loading= src= title=",
-            "/iframe",
+            "a class= target= rel= aria-label= href=",
         ];
         assert!(texts(&html, &tags).contains(hostile));
     }

@@ -131,7 +131,7 @@ impl Service {
                 KeyStanding::Made(batch) => return Ok(Submitted::Replayed(*batch)),
             },
         };
-        let made = caller.signs(self.run_schedule(&record, claim, &mut key)).await;
+        let made = caller.signs(Box::pin(self.run_schedule(&record, claim, &mut key))).await;
         // Still here where it was refused before.
         if let Some((claimed, _hash)) = key {
             self.parts().engine.free_key(claimed).await;

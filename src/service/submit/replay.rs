@@ -69,7 +69,8 @@ impl Service {
                 let (caller_name, guard) = (caller.name.clone(), Box::new(in_hand));
                 let claimed = ClaimedKey { caller: caller_name, key: key.key, claimed_at, guard };
                 let mut arriving = Some(ArrivingKey { hash, claimed });
-                let made = self.create_from(caller, submission, &mut arriving).await;
+                // In a box of its own: all that making a batch holds would stand on the stack of whoever asks.
+                let made = Box::pin(self.create_from(caller, submission, &mut arriving)).await;
                 // Still here where the body did not come whole.
                 if let Some(arriving) = arriving {
                     engine.free_key(arriving.claimed).await;

@@ -16,11 +16,11 @@ use crate::client::words;
 use crate::protocol::{ItemPage, ItemRow, Seq};
 
 /// Rows in the first HTML.
-const FIRST_ROWS: u64 = 24;
+const FIRST_ROWS: u64 = 22;
 /// Rows in the document while scrolling: the highest view shows 22, and some stand ready on both sides.
-const WINDOW_ROWS: u64 = 36;
+const WINDOW_ROWS: u64 = 33;
 /// The window moves in steps of so many rows, so that a scroll is not a subscription.
-const STEP_ROWS: u64 = 6;
+const STEP_ROWS: u64 = 5;
 /// Browsers cut elements higher than about 17 million pixels; beyond this, scrolling is scaled.
 const HEIGHT_PX_MAX: f64 = 8_000_000.0;
 
