@@ -79,6 +79,18 @@ function items(text) {
   return batch && /^[1-9]\d{0,17}$/.test(number) ? [{ kind: "item", name: `Item ${number}`, run: () => go(`${batch}/items/${number}`) }] : [];
 }
 
+// The style of the dialogs; none is shown before it is there.
+let styled = null;
+const style = () => {
+  styled ??= new Promise((there) => {
+    const link = make("link", { rel: "stylesheet", href: "/commands.css" });
+    link.addEventListener("load", there);
+    link.addEventListener("error", there);
+    document.head.append(link);
+  });
+  return styled;
+};
+
 function dialog(label, ...children) {
   for (const open of document.querySelectorAll("dialog.commands")) open.remove();
   const box = make("dialog", { class: "commands", "aria-label": label }, ...children);
@@ -90,7 +102,8 @@ function dialog(label, ...children) {
   return box;
 }
 
-export function showPalette() {
+export async function showPalette() {
+  await style();
   const field = make("input", { type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": "commands-list", "aria-autocomplete": "list",
     "aria-label": "Command", placeholder: "Go to a batch, a page or an item, or act", autocomplete: "off", spellcheck: "false", maxlength: "200" });
   const list = make("ul", { id: "commands-list", role: "listbox", "aria-label": "Commands" });
@@ -160,7 +173,8 @@ const areOff = () => {
   }
 };
 
-export function showKeys() {
+export async function showKeys() {
+  await style();
   const groups = KEYS.map(([title, keys]) => make("section", {}, make("h3", {}, title), make("dl", {}, ...keys.map(([key, does]) =>
     make("div", {}, make("dt", {}, ...key.split(" ").map((part) => make("kbd", {}, part))), make("dd", {}, does))))));
   const off = make("input", { type: "checkbox" });
