@@ -32,60 +32,46 @@ pub fn error_words(error: &ApiError, undertaking: Undertaking) -> ErrorWords {
 }
 
 fn advice(code: ErrorCode, undertaking: Undertaking) -> &'static str {
-    use Undertaking::{Acting, Loading};
-    match (code, undertaking) {
-        (ErrorCode::NoAnswer, Loading) => {
-            "Work goes on; this part loads by itself once there is contact again."
+    let (loading, acting) = match code {
+        ErrorCode::NoAnswer => (
+            "Work goes on; this part loads by itself once there is contact again.",
+            "It is not known whether this was done: look at the page once there is contact again, then try again.",
+        ),
+        ErrorCode::NotSignedIn => ("Sign in to see it.", "Nothing was changed. Sign in, then try again."),
+        ErrorCode::NotAllowed => (
+            "Somebody with the role admin can allow it.",
+            "Nothing was changed. Somebody with the role admin can allow it.",
+        ),
+        ErrorCode::Busy | ErrorCode::TooMany => {
+            ("Work goes on; try again in a moment.", "Try again in a moment.")
         }
-        (ErrorCode::NoAnswer, Acting) => {
-            "It is not known whether this was done: look at the page once there is contact again, then try again."
+        ErrorCode::IdempotencyInFlight => ("", "Try again in a moment."),
+        ErrorCode::DiskFull => {
+            let room = "Make room on the server's disk or delete batches that have ended, then try again.";
+            (room, room)
         }
-        (ErrorCode::NotSignedIn, Loading) => "Sign in to see it.",
-        (ErrorCode::NotSignedIn, Acting) => "Nothing was changed. Sign in, then try again.",
-        (ErrorCode::NotAllowed, Acting) => "Nothing was changed. Somebody with the role admin can allow it.",
-        (ErrorCode::NotAllowed, Loading) => "Somebody with the role admin can allow it.",
-        (ErrorCode::Busy | ErrorCode::TooMany, Loading) => "Work goes on; try again in a moment.",
-        (ErrorCode::Busy | ErrorCode::TooMany | ErrorCode::IdempotencyInFlight, _) => {
-            "Try again in a moment."
+        ErrorCode::Internal => {
+            let again = "Try again; if it stays so, the server's log says why.";
+            (again, again)
         }
-        (ErrorCode::DiskFull, _) => {
-            "Make room on the server's disk or delete batches that have ended, then try again."
-        }
-        (ErrorCode::Internal, _) => "Try again; if it stays so, the server's log says why.",
-        (
-            ErrorCode::Malformed
-            | ErrorCode::NotFinished
-            | ErrorCode::WrongState
-            | ErrorCode::WrongFirstSeq
-            | ErrorCode::WrongOffset
-            | ErrorCode::TooLarge
-            | ErrorCode::UnsupportedType
-            | ErrorCode::RangeNotSatisfiable
-            | ErrorCode::Invalid
-            | ErrorCode::NoItems
-            | ErrorCode::UnknownTask
-            | ErrorCode::IdempotencyMismatch
-            | ErrorCode::NotFound
-            | ErrorCode::WrongMethod,
-            Acting,
-        ) => "Nothing was changed.",
-        (
-            ErrorCode::Malformed
-            | ErrorCode::NotFinished
-            | ErrorCode::WrongState
-            | ErrorCode::WrongFirstSeq
-            | ErrorCode::WrongOffset
-            | ErrorCode::TooLarge
-            | ErrorCode::UnsupportedType
-            | ErrorCode::RangeNotSatisfiable
-            | ErrorCode::Invalid
-            | ErrorCode::NoItems
-            | ErrorCode::UnknownTask
-            | ErrorCode::IdempotencyMismatch
-            | ErrorCode::NotFound
-            | ErrorCode::WrongMethod,
-            Loading,
-        ) => "",
+        ErrorCode::Malformed
+        | ErrorCode::NotFinished
+        | ErrorCode::WrongState
+        | ErrorCode::WrongFirstSeq
+        | ErrorCode::WrongOffset
+        | ErrorCode::TooLarge
+        | ErrorCode::UnsupportedType
+        | ErrorCode::RangeNotSatisfiable
+        | ErrorCode::Invalid
+        | ErrorCode::NoItems
+        | ErrorCode::UnknownTask
+        | ErrorCode::IdempotencyMismatch
+        | ErrorCode::NotFound
+        | ErrorCode::WrongMethod => ("", "Nothing was changed."),
+    };
+    match undertaking {
+        Undertaking::Loading => loading,
+        Undertaking::Acting => acting,
     }
 }
 
