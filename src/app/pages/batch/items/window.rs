@@ -195,9 +195,14 @@ mod tests {
     fn few_rows_scroll_as_they_are() {
         let few = Geometry { total: 1_000, row_px: 32.0, view_px: 640.0 };
         assert!((few.height_px() - 32_000.0).abs() < 1e-6);
-        assert_eq!(few.window(0.0), (1, 36));
+        assert_eq!(few.window(0.0), (1, WINDOW_ROWS));
         let (from, to) = few.window(32_000.0 - 640.0);
-        assert_eq!((from, to), (965, 1_000));
+        assert_eq!((from, to), (1_000 - WINDOW_ROWS + 1, 1_000));
+        for scroll_px in 0..32_000 - 640_u32 {
+            let (from, to) = few.window(f64::from(scroll_px));
+            let (first, last) = (u64::from(scroll_px) / 32 + 1, u64::from(scroll_px + 639) / 32 + 1);
+            assert!(from <= first && last <= to, "rows {first} to {last} are seen, {from} to {to} are there");
+        }
         assert!((few.offset_px(3_200.0, 81) - 2_560.0).abs() < 1e-6);
     }
 
