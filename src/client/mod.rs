@@ -4,7 +4,7 @@
 //! decoder          frames of either codec, read           fold, live_row     the newest row per key
 //! subscriptions    what to ask for, from which revision   reconnect          when to try again
 //! connection       the connection of a tab as a state machine, with transport_choice; event_queue feeds it
-//! chart            ends over time, as the paths of a drawing
+//! chart, course    ends over time, as the paths of a drawing and in words
 //! words            numbers, times and states as people read them
 //! ```
 //!
@@ -13,6 +13,7 @@
 
 pub mod chart;
 pub mod connection;
+pub mod course;
 pub mod decoder;
 pub mod event_queue;
 pub mod fold;

@@ -8,12 +8,11 @@ use leptos::prelude::*;
 
 use super::panel::{error_panel, live_trouble, once_loaded};
 use crate::app::live::use_pulse;
-use crate::client::chart::{self, CHART_HEIGHT, CHART_WIDTH, TimeScale};
+use crate::client::chart::{self, CHART_HEIGHT, CHART_WIDTH};
+use crate::client::course::{Course, NewestBucket};
 use crate::client::words;
-use crate::protocol::{ApiError, Batch, BatchActEntry, BatchId, PulseBucket, Rev, Timestamp};
+use crate::protocol::{ApiError, Batch, BatchActEntry, BatchId, PulseBucket, Rev};
 
-/// Columns of the drawing at most, and rows of its table.
-const COLUMNS_MAX: usize = 120;
 /// Marks at most: the newest.
 const MARKS_MAX: usize = 40;
 
@@ -21,88 +20,6 @@ const MARKS_MAX: usize = 40;
 type LoadedPulse = Result<(Rev, Vec<PulseBucket>), ApiError>;
 /// What was asked of the batch, oldest first.
 type LoadedActs = Result<Vec<BatchActEntry>, ApiError>;
-
-/// Columns, and which time is where among them.
-#[derive(Clone, Default, PartialEq)]
-struct Course {
-    columns: Vec<PulseBucket>,
-    scale: TimeScale,
-    peak: u64,
-}
-
-impl Course {
-    fn of(buckets: &[PulseBucket]) -> Self {
-        let columns = chart::columns(buckets, COLUMNS_MAX);
-        let (scale, peak) = (TimeScale::of(&columns), chart::peak(&columns));
-        Self { columns, scale, peak }
-    }
-
-    fn path(&self, value: fn(&PulseBucket) -> u64) -> String {
-        chart::path(&self.columns, &self.scale, self.peak, value)
-    }
-
-    /// The most that ended in one second of a column.
-    fn top(&self) -> String {
-        let ms = self.columns.first().map_or(1_000, |column| column.ms);
-        if self.peak == 0 { String::new() } else { words::rate(chart::per_second(self.peak, ms)) }
-    }
-
-    /// The times below: when it begins, and how long after that the middle and the end are.
-    fn axis(&self) -> [String; 3] {
-        let times = [0, CHART_WIDTH / 2, CHART_WIDTH].map(|place| self.scale.time(place));
-        let [Some(start), Some(middle), Some(end)] = times else { return Default::default() };
-        let after = |at: Timestamp| format!("+{}", words::duration(at.ms_since(start)));
-        [words::absolute(start), after(middle), after(end)]
-    }
-
-    /// What the chart shows, or its column under the pointer; `ended` is how many items of the batch have ended.
-    fn hint(&self, pointed: Option<u64>, ended: u64) -> String {
-        if let Some(place) = pointed {
-            return match chart::column_at(&self.columns, &self.scale, place) {
-                Some(column) => read_out(column),
-                None => "nothing ended here".into(),
-            };
-        }
-        let Some(column) = self.columns.first() else {
-            // Batches that ended before time buckets were kept have none.
-            return if ended == 0 {
-                "Nothing has ended yet."
-            } else {
-                "When its items ended was not recorded."
-            }
-            .into();
-        };
-        let shortened = if self.scale.shortened { "; long waits are drawn shorter" } else { "" };
-        format!("ended per second, in steps of {}{shortened}", words::duration(column.ms))
-    }
-
-    /// Rows of the table. Numbers and times only: there is nothing to escape.
-    fn rows(&self) -> String {
-        let row = |head: String, good: u64, bad: u64, rate: String| {
-            let (good, bad) = (words::thousands(good), words::thousands(bad));
-            format!("<tr><th scope=\"row\">{head}</th><td>{good}</td><td>{bad}</td><td>{rate}</td></tr>")
-        };
-        let rate = |column: &PulseBucket| words::rate(chart::per_second(chart::ends(column), column.ms));
-        let mut rows: String = self
-            .columns
-            .iter()
-            .map(|one| row(words::absolute(one.starts_at), one.succeeded, one.failed, rate(one)))
-            .collect();
-        let sum = |of: fn(&PulseBucket) -> u64| self.columns.iter().map(of).sum();
-        rows.push_str(&row("all".into(), sum(|one| one.succeeded), sum(|one| one.failed), String::new()));
-        rows
-    }
-}
-
-fn read_out(column: &PulseBucket) -> String {
-    format!(
-        "{}: {} succeeded, {} failed in {}",
-        words::absolute(column.starts_at),
-        words::thousands(column.succeeded),
-        words::thousands(column.failed),
-        words::duration(column.ms),
-    )
-}
 
 /// The chart of a batch.
 pub fn chart_of(
@@ -133,7 +50,9 @@ fn drawing(
     initial: (Rev, Vec<PulseBucket>),
 ) -> AnyView {
     let rows = use_pulse(id, initial);
-    let course = Memo::new(move |_| Course::of(&rows.list()));
+    let finished = Memo::new(move |_| batch.with(|batch| batch.state.is_finished()));
+    let newest = move || if finished.get() { NewestBucket::Whole } else { NewestBucket::FillsUp };
+    let course = Memo::new(move |_| Course::of(&rows.list(), newest()));
     let pointed = RwSignal::new(None::<u64>);
     let point = move |event: MouseEvent| pointed.set(place_of(&event));
     let axis = move |at: usize| course.with(|course| course.axis()[at].clone());
@@ -141,9 +60,9 @@ fn drawing(
     let toggled = move |event: Event| {
         opened.set(event_target::<leptos::web_sys::Element>(&event).has_attribute("open"));
     };
-    let open = Memo::new(move |_| opened.get() || batch.with(|batch| batch.state.is_finished()));
+    let open = move || opened.get() || finished.get();
     // What stands in a table that is closed while items end is as of when it was closed.
-    let table = Memo::new(move |before: Option<&String>| match before.filter(|_| !open.get()) {
+    let table = Memo::new(move |before: Option<&String>| match before.filter(|_| !open()) {
         Some(before) => before.clone(),
         None => course.with(Course::rows),
     });
@@ -234,16 +153,4 @@ fn place_of(event: &MouseEvent) -> Option<u64> {
     let element = event_target::<leptos::web_sys::Element>(event).closest("svg").ok()??;
     let width = u64::try_from(element.client_width()).ok().filter(|width| *width > 0)?;
     Some(u64::try_from(event.offset_x()).ok()? * CHART_WIDTH / width)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_course_that_was_not_recorded_is_not_called_a_start() {
-        let course = Course::of(&[]);
-        assert_eq!(course.hint(None, 0), "Nothing has ended yet.");
-        assert_eq!(course.hint(None, 7), "When its items ended was not recorded.");
-    }
 }
