@@ -4,7 +4,7 @@
 //! decoder          frames of either codec, read           fold, live_row     the newest row per key
 //! subscriptions    what to ask for, from which revision   reconnect          when to try again
 //! connection       the connection of a tab as a state machine, with transport_choice; event_queue feeds it
-//! chart, course    ends over time, as the paths of a drawing and in words
+//! chart, course    ends over time, as the paths of a drawing and in words     spark    the same in a few bars, for a row
 //! words            numbers, times and states as people read them
 //! ```
 //!
@@ -19,6 +19,7 @@ pub mod event_queue;
 pub mod fold;
 pub mod live_row;
 pub mod reconnect;
+pub mod spark;
 pub mod subscriptions;
 pub mod transport_choice;
 pub mod words;

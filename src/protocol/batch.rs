@@ -270,6 +270,11 @@ pub struct BatchPage {
     pub batches: Vec<Batch>,
     /// Cursor of the next page, none at the end.
     pub next: Option<String>,
+    /// For pages only: the course of each, in their order, as the figures of its bars, oldest first. Empty of what is not
+    /// under way, or of which nothing has ended.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ssr", schemars(skip))]
+    pub sparks: Vec<String>,
 }
 
 /// Which batches to list.

@@ -65,7 +65,7 @@ pub use item::{
     ItemRow, LogPart, StripCell,
 };
 pub use json::{Json, Object};
-pub use pulse::{BatchActEntry, PulseBucket};
+pub use pulse::{BatchActEntry, PulseBucket, SPARK_BARS_MAX, SparkBar};
 pub use related::{ParentBatch, RelatedBatch, RelatedBatches};
 pub use retry::BatchRetry;
 pub use row::{Key, Row};

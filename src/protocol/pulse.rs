@@ -24,6 +24,12 @@ pub struct PulseBucket {
     pub rev: Rev,
 }
 
+/// Bars of the course of a batch in a list at most.
+pub const SPARK_BARS_MAX: u64 = 24;
+
+/// Ends of a stretch of time: how long it is in ms, how many items ended well in it, and how many badly.
+pub type SparkBar = [u64; 3];
+
 /// Something that was asked of a batch.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchActEntry {

@@ -29,6 +29,7 @@ impl Service {
         Ok(BatchPage {
             batches: list.batches.iter().map(|batch| self.inner.engine.wire(batch)).collect(),
             next: list.next.map(|key| key.to_string()),
+            sparks: Vec::new(),
         })
     }
 
@@ -230,7 +231,7 @@ fn without_nul(text: &str) -> String {
 }
 
 /// The query as the store takes it.
-fn filter(caller: &Caller, query: &BatchQuery) -> Result<BatchFilter, ApiError> {
+pub(super) fn filter(caller: &Caller, query: &BatchQuery) -> Result<BatchFilter, ApiError> {
     let named = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let mut filter = BatchFilter {
         viewer: caller.viewer(),

@@ -3,14 +3,16 @@
 //! A retry takes nothing back, so the sum over all buckets is the number of ends, good and bad, that were ever recorded.
 //! A batch has at most [`PULSE_BUCKETS_MAX`] of them, and none for a time in which nothing ended.
 
+use std::collections::HashMap;
+
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 
-use crate::protocol::{PulseBucket, Timestamp};
+use crate::protocol::{PulseBucket, SPARK_BARS_MAX, SparkBar, Timestamp};
 use crate::store::Store;
-use crate::store::backend::{all, count, insert_many, one, run, small};
+use crate::store::backend::{all, count, in_keys, insert_many, int, list_value, one, rows, run, small};
 use crate::store::entity::{batches, pulse};
 use crate::store::error::StoreError;
-use crate::store::records::BatchRecord;
+use crate::store::records::{BatchKey, BatchRecord};
 
 /// Time buckets of a batch at most; then all become twice as wide.
 pub const PULSE_BUCKETS_MAX: u64 = 512;
@@ -71,7 +73,7 @@ async fn widen(tx: &DatabaseTransaction, batch: &mut batches::Model, rev: i64) -
         [batch.id, bucket, *starts_at, *succeeded, *failed, rev].map(Value::from).to_vec()
     };
     insert_many(tx, INSERT, "", (0..).zip(&merged).map(row).collect()).await?;
-    batch.pulse_buckets = crate::store::backend::int(merged.len() as u64);
+    batch.pulse_buckets = int(merged.len() as u64);
     batch.pulse_at = merged.last().map_or(0, |[starts_at, _, _]| *starts_at);
     Ok(())
 }
@@ -125,6 +127,39 @@ impl Store {
         let buckets = read_pulse(&tx, &now, 0).await?;
         tx.rollback().await?;
         Ok((count(now.rev)?, buckets))
+    }
+
+    /// The course of each of these batches in [`SPARK_BARS_MAX`] bars at most, each of as many buckets as the others but
+    /// the last; none of a batch of which nothing has ended.
+    ///
+    /// One query by key, whatever the number of batches: it reads their buckets, at most [`PULSE_BUCKETS_MAX`] of each.
+    /// While a batch runs, its newest bucket is left out until there is another, for it is not full yet.
+    ///
+    /// # Errors
+    /// Outages.
+    pub async fn sparks(&self, batches: &[BatchKey]) -> Result<HashMap<BatchKey, Vec<SparkBar>>, StoreError> {
+        let mut sparks: HashMap<BatchKey, Vec<SparkBar>> = HashMap::new();
+        if batches.is_empty() {
+            return Ok(sparks);
+        }
+        let reader = self.inner.backend.reader();
+        // CROSS JOIN has SQLite begin with the batches that are asked for.
+        let text = format!(
+            "SELECT pulse.batch, MIN(batches.pulse_ms), COUNT(*), CAST(SUM(pulse.succeeded) AS BIGINT), \
+             CAST(SUM(pulse.failed) AS BIGINT) FROM batches CROSS JOIN pulse \
+             WHERE batches.id {} AND pulse.batch = batches.id AND (batches.state <> 'running' \
+             OR pulse.bucket = 0 OR pulse.bucket < batches.pulse_buckets - 1) \
+             GROUP BY pulse.batch, pulse.bucket / ((batches.pulse_buckets + {}) / {SPARK_BARS_MAX}) \
+             ORDER BY pulse.batch, MIN(pulse.bucket)",
+            in_keys(reader, 1),
+            SPARK_BARS_MAX - 1,
+        );
+        for row in rows(reader, &text, vec![list_value(batches)]).await? {
+            let figure = |at: usize| count(row.try_get_by_index(at)?);
+            let bar = [figure(1)?.saturating_mul(figure(2)?), figure(3)?, figure(4)?];
+            sparks.entry(row.try_get_by_index(0)?).or_default().push(bar);
+        }
+        Ok(sparks)
     }
 }
 

@@ -103,3 +103,29 @@ async fn a_batch_of_which_nothing_has_ended_has_an_empty_chart() {
     assert_eq!((path(&html, "chart-ended"), rows(&html)), (String::new(), vec![(0, 0)]));
     server.post(&format!("/batches/{}/cancel", id(&batch))).await.ok();
 }
+
+#[tokio::test]
+async fn a_batch_under_way_is_drawn_in_the_list_and_one_that_has_ended_is_not() {
+    let server = TestServer::start().await;
+    let over = server.demo(20, json!({"duration_ms": 1})).await;
+    server.finished(&over).await;
+    assert!(!page(&server, "/").await.contains("<path class=\"chart-ended\""));
+    let params = json!({"duration_ms": 40, "fail_rate": 0.5, "fail_attempts": 9});
+    let batch = server.demo(20_000, params).await;
+    let path = format!("/batches/{}", id(&batch));
+    let drawn = async {
+        loop {
+            let html = page(&server, "/").await;
+            if let Some((_, rest)) = html.split_once("<span class=\"row-spark\"><svg") {
+                return rest.split_once("</svg>").unwrap().0.to_owned();
+            }
+        }
+    };
+    let spark = tokio::time::timeout(std::time::Duration::from_secs(30), drawn).await.unwrap();
+    assert!(spark.contains("aria-hidden=\"true\""), "{spark}");
+    for class in ["chart-ended", "chart-failed"] {
+        let drawn = between(&spark, &format!("class=\"{class}\" d=\""), "\"");
+        assert!(drawn.starts_with("M0 24V") && drawn.ends_with("V24z"), "{class}: {drawn}");
+    }
+    server.post(&format!("{path}/cancel")).await.ok();
+}

@@ -39,11 +39,12 @@ pub async fn load_nodes() -> Result<NodePage, ApiError> {
     service.nodes(&caller).await
 }
 
-/// Batches, newest first, without their parameters: the list shows none, and they may be long.
+/// Batches, newest first, with the course of those under way, and without their parameters: the list shows none, and
+/// they may be long.
 #[server(input = Json)]
 pub async fn load_batches(query: BatchQuery) -> Result<BatchPage, ApiError> {
     let (service, caller) = super::door::open().await?;
-    let mut page = super::door::page(service.batches(&caller, &query).await)?;
+    let mut page = super::door::page(service.batch_list(&caller, &query).await)?;
     page.batches.iter_mut().for_each(|batch| batch.params = super::door::unsaid());
     Ok(page)
 }

@@ -3,26 +3,32 @@
 //! Which of them is decided when the list is read: a batch that ends while somebody looks keeps its place. Every cell reads
 //! the row's signal, so a frame changes text and widths only, and no cell changes its width.
 
+use std::sync::{Mutex, PoisonError};
+
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
 use crate::app::actions::{ActOn, RetryItems};
+use crate::app::clock;
 use crate::app::components::{Confirm, ProgressBar, When, short_badge};
 use crate::app::current_user::{may_act, offers};
+use crate::client::spark::Spark;
 use crate::client::words;
-use crate::protocol::{Batch, BatchAct, BatchState, Me};
+use crate::protocol::{Batch, BatchAct, BatchId, BatchState, Me};
 
-/// What the rows of a list ask of their batches.
+/// What the rows of a list share.
 #[derive(Clone, Copy)]
-pub struct RowActs {
+pub struct RowContext {
     /// Pause, resume, cancel.
     pub act: ServerAction<ActOn>,
     /// Retry of what failed.
     pub retry: ServerAction<RetryItems>,
+    /// The courses of batches under way, as they were read.
+    pub sparks: StoredValue<Vec<(BatchId, String)>>,
 }
 
 /// A batch under way: percent, bar, pace and outlook on a second line.
-pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyView {
+pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) -> AnyView {
     let percent =
         move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())));
     let counts = move || {
@@ -34,15 +40,15 @@ pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyVi
             {named(batch)}
             {failed_link(batch)}
             <span class="row-acts">
-                {toggle(batch, me, acts.act)}
-                {retry(batch, me, acts.retry)}
+                {toggle(batch, me, context.act)}
+                {retry(batch, me, context.retry)}
                 {download(batch)}
-                {cancel(batch, me, acts.act)}
+                {cancel(batch, me, context.act)}
             </span>
             <span class="row-percent">{percent}</span>
             <ProgressBar batch=batch />
             <span class="row-counts">{counts}</span>
-            <span class="row-spark"></span>
+            <span class="row-spark" inner_html=spark(batch, context)></span>
             <span class="row-pace">{move || batch.with(pace)}</span>
             {outlook(batch)}
         </li>
@@ -51,7 +57,7 @@ pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyVi
 }
 
 /// A batch that has ended.
-pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyView {
+pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) -> AnyView {
     let ran = move || {
         batch.with(|batch| match batch.state.is_finished() {
             true => words::thousands(batch.total),
@@ -65,7 +71,7 @@ pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> Any
             <span class="row-pace">{move || batch.with(pace)}</span>
             {failed_link(batch)}
             {outlook(batch)}
-            <span class="row-acts">{retry(batch, me, acts.retry)} {download(batch)}</span>
+            <span class="row-acts">{retry(batch, me, context.retry)} {download(batch)}</span>
         </li>
     }
     .into_any()
@@ -81,6 +87,30 @@ fn named(batch: Signal<Batch>) -> impl IntoView {
         <span class="row-number">{number}</span>
         <a class="row-name" href=href>{move || batch.with(|batch| words::name(&batch.name))}</a>
         <span class="row-task">{task}</span>
+    }
+}
+
+/// How it went over time, as a drawing. It is a glance at what its page says in numbers, and hidden from screen readers.
+fn spark(batch: Signal<Batch>, context: RowContext) -> impl Fn() -> String + Send + Sync + 'static {
+    let id = batch.with_untracked(|batch| batch.id);
+    let figures = context.sparks.with_value(|sparks| {
+        sparks
+            .iter()
+            .find(|(of, _figures)| *of == id)
+            .map_or_else(String::new, |(_of, figures)| figures.clone())
+    });
+    let clock = clock::use_clock();
+    // What is drawn first is what the server has drawn.
+    let course = Mutex::new((Spark::new(&figures), false));
+    move || {
+        let ended = batch.with(|batch| [batch.succeeded, batch.failed]);
+        let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
+        let (spark, drawn) = &mut *course;
+        if let (true, Some(now)) = (*drawn, clock.get_untracked()) {
+            spark.follow(ended, now);
+        }
+        *drawn = true;
+        spark.svg()
     }
 }
 

@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 use leptos_router::params::ParamsMap;
 
-use super::batch_row::{RowActs, active_row, finished_row};
+use super::batch_row::{RowContext, active_row, finished_row};
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{RunDemo, load_batches, load_counts, load_tasks};
 use crate::app::components::{asking, flash, live_trouble, panel};
@@ -59,7 +59,11 @@ pub fn BatchesPage() -> impl IntoView {
     let batches = Resource::new(move || query.get(), load_batches);
     let counts = Resource::new(|| (), |()| load_counts());
     let tasks = Resource::new(|| (), |()| load_tasks());
-    let acts = RowActs { act: ServerAction::new(), retry: ServerAction::new() };
+    let rows = RowContext {
+        act: ServerAction::new(),
+        retry: ServerAction::new(),
+        sparks: StoredValue::new(Vec::new()),
+    };
     let noticed = StoredValue::new(0);
     let refresh = Callback::new(move |newest: u64| {
         noticed.update_value(|noticed| *noticed = newest.max(*noticed));
@@ -72,15 +76,17 @@ pub fn BatchesPage() -> impl IntoView {
                 <h1>"Batches"</h1>
                 <a class="button button-primary" href="/new">"+ New batch"</a>
             </header>
-            {move || flash(acts.act.value().get().and_then(Result::err))}
-            {move || flash(acts.retry.value().get().and_then(Result::err))}
+            {move || flash(rows.act.value().get().and_then(Result::err))}
+            {move || flash(rows.retry.value().get().and_then(Result::err))}
             <div class="filters">
                 {panel(counts, move |counts| filter_row(counts, query))}
                 {panel(tasks, move |tasks| search(&tasks, &query.get_untracked()))}
             </div>
-            {panel(batches, move |page| {
+            {panel(batches, move |page: BatchPage| {
                 let asked = query.get_untracked();
-                list(page, &asked, me(), acts, UnseenNotice { noticed: noticed.get_value(), refresh })
+                let of = page.batches.iter().map(|batch| batch.id);
+                rows.sparks.set_value(of.zip(page.sparks.clone()).collect());
+                list(page, &asked, me(), rows, UnseenNotice { noticed: noticed.get_value(), refresh })
             })}
         </section>
     }
@@ -135,7 +141,13 @@ fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
     .into_any()
 }
 
-fn list(page: BatchPage, query: &BatchQuery, me: Option<Me>, acts: RowActs, news: UnseenNotice) -> AnyView {
+fn list(
+    page: BatchPage,
+    query: &BatchQuery,
+    me: Option<Me>,
+    context: RowContext,
+    news: UnseenNotice,
+) -> AnyView {
     let running = page.batches.iter().any(|batch| !batch.state.is_finished());
     let plain = is_plain(query);
     if page.batches.is_empty() {
@@ -158,8 +170,8 @@ fn list(page: BatchPage, query: &BatchQuery, me: Option<Me>, acts: RowActs, news
         {refreshes(running)}
         {unseen_chip(rows, news)}
         {live_trouble(rows)}
-        {group("Active", active_row, me, acts, rows, active)}
-        {group("Finished", finished_row, me, acts, rows, finished)}
+        {group("Active", active_row, me, context, rows, active)}
+        {group("Finished", finished_row, me, context, rows, finished)}
         <nav class="pager" aria-label="Pages of the list">{newest}{older}</nav>
     }
     .into_any()
@@ -172,9 +184,9 @@ fn ids(batches: &[&Batch]) -> Vec<BatchId> {
 /// The batches `ids`, which were under way when the list was read, or had ended; nothing where there are none.
 fn group(
     title: &'static str,
-    row: fn(Signal<Batch>, Option<&Me>, RowActs) -> AnyView,
+    row: fn(Signal<Batch>, Option<&Me>, RowContext) -> AnyView,
     me: StoredValue<Option<Me>>,
-    acts: RowActs,
+    context: RowContext,
     rows: LiveRows<Batch>,
     ids: Vec<BatchId>,
 ) -> Option<AnyView> {
@@ -185,7 +197,7 @@ fn group(
         let listed = rows.order.get();
         ids.iter().filter(|id| listed.contains(id)).copied().collect::<Vec<_>>()
     };
-    let row = move |id| rows.row(&id).map(|batch| me.with_value(|me| row(batch, me.as_ref(), acts)));
+    let row = move |id| rows.row(&id).map(|batch| me.with_value(|me| row(batch, me.as_ref(), context)));
     let class = format!("rows rows-{}", title.to_lowercase());
     Some(
         view! {

@@ -6,6 +6,7 @@ on_both!(
     ends_fall_into_the_bucket_of_their_time_and_a_retry_takes_none_back,
     buckets_get_wider_before_there_are_too_many,
     a_clock_that_was_set_back_adds_to_the_last_bucket,
+    a_page_of_batches_is_told_in_few_bars_by_one_statement,
 );
 
 /// Start after [`START`] in ms, good and bad ends.
@@ -79,4 +80,40 @@ async fn a_clock_that_was_set_back_adds_to_the_last_bucket(bench: Bench) {
     }
     assert_eq!(shown(&bench, &batch).await, [(5_000, 3, 0)]);
     bench.audited(batch.key).await;
+}
+
+async fn a_page_of_batches_is_told_in_few_bars_by_one_statement(bench: Bench) {
+    let (none, few) =
+        (bench.generated(1, Options::default()).await, bench.generated(3, Options::default()).await);
+    let many = bench.generated(101, Options::default()).await;
+    let mut versions = std::collections::HashMap::new();
+    let mut claims = Vec::new();
+    for _ in 0..3 {
+        claims.push(bench.claim("a", 1, 1_000).await.unwrap());
+    }
+    for seq in 1..=100 {
+        for claim in claims.iter().filter(|claim| claim.batch.key != none.key) {
+            if seq > if claim.batch.key == few.key { 2 } else { 100 } {
+                continue;
+            }
+            let outcomes = vec![if seq % 4 == 0 { failure(seq, "f") } else { quick(SeqRange::one(seq)) }];
+            let version = versions.entry(claim.batch.key).or_insert(0);
+            *version += 1;
+            bench.record("a", LeaseReport { outcomes, ..report(claim, *version) }).await;
+        }
+        bench.pass(1_000);
+    }
+    let asked = [none.key, few.key, many.key];
+    let (sparks, sent) = bench.sent(bench.store.sparks(&asked)).await;
+    let sparks = sparks.unwrap();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(sparks.get(&none.key), None);
+    assert_eq!(sparks[&few.key], [[1_000, 1, 0]], "the newest bucket of what runs is not full yet");
+    // 100 buckets in groups of 5, the newest bucket left out.
+    let bars = &sparks[&many.key];
+    assert_eq!((bars.len(), bars[0], bars[19]), (20, [5_000, 4, 1], [4_000, 3, 1]));
+    assert_eq!(bars.iter().map(|bar| bar[1] + bar[2]).sum::<u64>(), 99);
+    bench.store.pause(many.key, None).await.unwrap();
+    assert_eq!(bench.store.sparks(&[many.key]).await.unwrap()[&many.key][19], [5_000, 3, 2]);
+    assert_eq!(bench.store.sparks(&[]).await.unwrap().len(), 0);
 }
