@@ -6,6 +6,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::ids::{FamilyId, NodeId, Rev, Seq};
+use super::item_order::{ItemCursor, ItemSort};
 use super::json::Json;
 use super::limits::WINDOW_VALUE_BYTES_MAX;
 use super::state::{AttemptOutcome, ItemState};
@@ -224,14 +225,18 @@ impl<'de> Deserialize<'de> for ItemLive {
     }
 }
 
-/// Items of one batch, in order of `seq`.
+/// Items of one batch, in order of `seq`, or of what was asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 pub struct ItemPage {
     /// The rows.
     pub items: Vec<ItemRow>,
+    /// When each of the items ended, in their order, where they are sorted by that; elsewhere there is no such member.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ssr", schemars(with = "Vec<Timestamp>"))]
+    pub ended_at: Vec<String>,
     /// `after` of the next page, none at the end.
-    pub next: Option<Seq>,
+    pub next: Option<ItemCursor>,
     /// How far a search has looked, on `q` and filters; elsewhere there is no such member.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub searched_to: Option<Seq>,
@@ -249,8 +254,10 @@ pub struct ItemQuery {
     pub family: Option<FamilyId>,
     /// Only items whose input or error contains this text; looks at a bounded stretch per request.
     pub q: Option<String>,
+    /// Only items that have ended, in this order; not together with `q`.
+    pub sort: Option<ItemSort>,
     /// Only items after this one.
-    pub after: Option<Seq>,
+    pub after: Option<ItemCursor>,
     /// How many, 100; clamped to 500.
     pub limit: Option<u32>,
 }

@@ -22,6 +22,7 @@ pub mod folder;
 pub mod frame;
 pub mod ids;
 pub mod item;
+mod item_order;
 pub mod json;
 #[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
 pub mod letter_case;
@@ -64,6 +65,7 @@ pub use item::{
     AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemLive, ItemPage, ItemProgress, ItemQuery,
     ItemRow, LogPart, StripCell,
 };
+pub use item_order::{ItemCursor, ItemSort};
 pub use json::{Json, Object};
 pub use pulse::{BatchActEntry, PulseBucket, SPARK_BARS_MAX, SparkBar};
 pub use related::{ParentBatch, RelatedBatch, RelatedBatches};

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{BatchId, Json, ScheduleId, TimeOfDay, Timestamp};
+use super::{BatchId, ItemCursor, Json, ScheduleId, TimeOfDay, Timestamp};
 
 impl JsonSchema for Json {
     fn schema_name() -> Cow<'static, str> {
@@ -33,6 +33,23 @@ impl JsonSchema for BatchId {
 
     fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "format": "uuid"})
+    }
+}
+
+impl JsonSchema for ItemCursor {
+    fn schema_name() -> Cow<'static, str> {
+        "ItemCursor".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "string", "pattern": "^[0-9]+-[0-9]+$"},
+        ]})
     }
 }
 

@@ -18,9 +18,17 @@ impl Service {
     /// Items by filter.
     ///
     /// # Errors
-    /// `not_found`.
+    /// `not_found`; `invalid` for a text in a sorted list, `malformed` for a cursor of another list.
     pub async fn items(&self, caller: &Caller, id: BatchId, query: &ItemQuery) -> Result<ItemPage, ApiError> {
         let batch = self.visible(caller, id).await?;
+        if query.sort.is_some() && query.q.as_deref().is_some_and(|text| !text.is_empty()) {
+            return Err(ApiError::invalid(
+                "Items that hold a text are listed by their position: leave out sort or q.",
+            ));
+        }
+        if query.after.is_some_and(|after| after.by.is_some() != query.sort.is_some()) {
+            return Err(ApiError::malformed("after: expected the cursor of a page in the same order."));
+        }
         let limit = query.limit.unwrap_or(PAGE_ROWS_DEFAULT).clamp(1, PAGE_ROWS_MAX);
         let query = ItemQuery { limit: Some(limit), ..query.clone() };
         let list = self.inner.store.items(&batch, &query).await?;
@@ -146,6 +154,7 @@ impl Service {
     fn page(&self, id: BatchId, list: ItemList) -> ItemPage {
         ItemPage {
             items: list.items.into_iter().map(|item| self.with_progress(id, item.row)).collect(),
+            ended_at: list.ended_at.iter().map(ToString::to_string).collect(),
             next: list.next,
             searched_to: list.searched_to,
             rev: list.rev,

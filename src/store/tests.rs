@@ -1,7 +1,7 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
 //! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how
 //! many statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`, files that come in
-//! pieces in `uploads`, ends by time in `pulse`, what a retry has come to in `retries`.
+//! pieces in `uploads`, ends by time in `pulse`, what a retry has come to in `retries`, items in another order than their own in `sorted`.
 //!
 //! `audit` passes after every step.
 
@@ -13,6 +13,7 @@ mod model;
 mod nodes;
 mod pulse;
 mod retries;
+mod sorted;
 mod statements;
 mod together;
 mod upgrade;

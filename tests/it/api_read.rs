@@ -194,3 +194,39 @@ async fn lists_give_inputs_as_they_were_written() {
     let list = server.get(&format!("/batches/{}/items", id(&batch))).await.text;
     assert!(list.contains(line), "{list}");
 }
+
+#[tokio::test]
+async fn items_are_listed_by_what_they_took_and_by_when_they_ended() {
+    let server = TestServer::start().await;
+    let params = json!({"duration_ms": 1, "fail_rate": 1.0, "fail_attempts": 9});
+    let body =
+        json!({"task": "demo", "params": params, "items": {"count": 9}, "options": {"attempts_max": 1}});
+    let batch = server.post_json("/batches", &body).await.ok();
+    server.finished(&batch).await;
+    let path = format!("/batches/{}/items", id(&batch));
+    for sort in ["took", "ended"] {
+        let (mut next, mut seen) = (String::new(), Vec::new());
+        while seen.len() < 9 {
+            let page = server.get(&format!("{path}?sort={sort}&limit=4&after={next}")).await;
+            let link = page.header("link").to_owned();
+            let page = page.ok();
+            seen.extend(page["items"].as_array().unwrap().clone());
+            let ended = page["ended_at"].as_array().map_or(0, Vec::len);
+            assert_eq!(ended, if sort == "ended" { page["items"].as_array().unwrap().len() } else { 0 });
+            next = page["next"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(link.contains(&format!("after={next}>")), !next.is_empty(), "{link}");
+        }
+        assert_eq!(next, "");
+        let mut seqs: Vec<u64> = seen.iter().map(|item| number(item, "seq")).collect();
+        if sort == "took" {
+            assert!(seen.is_sorted_by_key(|item| std::cmp::Reverse(number(item, "ms"))), "{seen:?}");
+        }
+        seqs.sort_unstable();
+        assert_eq!(seqs, (1..=9).collect::<Vec<u64>>());
+    }
+    server.get(&format!("{path}?sort=seq")).await.problem(400, "malformed");
+    server.get(&format!("{path}?sort=took&after=5")).await.problem(400, "malformed");
+    server.get(&format!("{path}?sort=took&after=x-5")).await.problem(400, "malformed");
+    server.get(&format!("{path}?after=7-5")).await.problem(400, "malformed");
+    server.get(&format!("{path}?sort=took&q=a")).await.problem(422, "invalid");
+}

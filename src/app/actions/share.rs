@@ -35,7 +35,7 @@ pub async fn load_shared_families(secret: String) -> Result<FamilyPage, ApiError
 #[server(input = Json)]
 pub async fn load_shared_items(secret: String, after: Seq) -> Result<ItemPage, ApiError> {
     let (service, caller, link) = super::door::shared(&secret).await?;
-    let query = crate::protocol::ItemQuery { after: Some(after), ..Default::default() };
+    let query = crate::protocol::ItemQuery { after: Some(after.into()), ..Default::default() };
     let mut page = service.items(&caller, link.batch, &query).await?;
     page.items.iter_mut().for_each(crate::protocol::ItemRow::shorten);
     Ok(page)

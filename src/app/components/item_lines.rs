@@ -3,21 +3,26 @@
 use leptos::ev::MouseEvent;
 use leptos::prelude::*;
 
+use crate::app::clock;
 use crate::client::words;
-use crate::protocol::{BatchId, ItemRow, ItemState, Seq};
+use crate::protocol::{BatchId, ItemRow, ItemState, Seq, Timestamp};
 
-/// The head of the table.
-pub fn head_line() -> impl IntoView {
-    view! {
-        <div class="line line-head" role="row">
-            <span role="columnheader">"#"</span>
-            <span role="columnheader">"input"</span>
-            <span role="columnheader">"state"</span>
-            <span role="columnheader">"attempts"</span>
-            <span role="columnheader">"time"</span>
-            <span role="columnheader">"result"</span>
-        </div>
-    }
+/// The head of the table, as [`item_heads`] makes it.
+///
+/// [`item_heads`]: crate::app::markup::item_heads
+pub fn head_line(heads: String) -> impl IntoView {
+    view! { <div class="line line-head" role="row" inner_html=heads></div> }
+}
+
+/// What a line tells of its place in the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineOrder {
+    /// It stands by its position.
+    Position,
+    /// It stands by how long it took.
+    Took,
+    /// It stands by when it ended, which is told in place of how long it took.
+    Ended(Timestamp),
 }
 
 /// The address of an item's page.
@@ -83,6 +88,7 @@ pub fn item_line(
     seq: Seq,
     row: impl Fn() -> Option<ItemRow> + Send + Sync + 'static,
     chosen: Option<Chosen>,
+    order: LineOrder,
 ) -> AnyView {
     let row = Memo::new(move |before: Option<&Option<ItemRow>>| match before.and_then(Option::clone) {
         Some(held) if chosen.is_some_and(Chosen::any) => Some(held),
@@ -93,8 +99,17 @@ pub fn item_line(
         move || row.with(|row| row.as_ref().map(read).unwrap_or_default())
     };
     let state = Memo::new(move |_| row.with(|row| row.as_ref().map(|row| row.state)));
+    let clock = clock::use_clock();
+    let (ended, title) = match order {
+        LineOrder::Position | LineOrder::Took => (None, None),
+        LineOrder::Ended(at) => (Some(at), Some(words::absolute(at))),
+    };
+    let time = move || match ended {
+        Some(at) => clock.get().map_or_else(|| words::absolute(at), |now| words::relative(at, now)),
+        None => row.with(|row| row.as_ref().and_then(|row| row.ms).map(words::duration).unwrap_or_default()),
+    };
     view! {
-        <div class="line" role="row" aria-rowindex=seq>
+        <div class="line" role="row" aria-rowindex=(order == LineOrder::Position).then_some(seq)>
             <span class="line-seq" role="cell">
                 {check}
                 {match href {
@@ -107,7 +122,7 @@ pub fn item_line(
                 {move || state.get().map(ItemState::as_str)} " " {cell(percent)}
             </span>
             <span class="line-attempts" role="cell">{cell(attempts)}</span>
-            <span class="line-time" role="cell">{cell(|row| row.ms.map(words::duration).unwrap_or_default())}</span>
+            <span class="line-time" role="cell" title=title>{time}</span>
             <span class="line-result" role="cell" class:line-error=move || state.get() == Some(ItemState::Failed)>{cell(outcome)}</span>
         </div>
     }

@@ -22,7 +22,7 @@ pub use badge::{batch_badge, item_badge, short_badge, state_badge};
 pub use chart::{acts_list, chart_of};
 pub use chip::ConnectionChip;
 pub use confirm::{Confirm, asking};
-pub use item_lines::{Chosen, head_line, item_address, item_line};
+pub use item_lines::{Chosen, LineOrder, head_line, item_address, item_line};
 pub use long_text::long_text;
 pub use panel::{empty_panel, error_panel, flash, heal, live_trouble, once_loaded, panel, panel_or};
 pub use params_form::{FieldKind, ParamField, ParamsForm, fill, param_fields};

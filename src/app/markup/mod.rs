@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! escape   the one way text gets in      tree    a JSON value, folded      log    lines with numbers and colours
-//! course   waits and attempts as bars    files   files with previews
+//! course   waits and attempts as bars    files   files with previews      item_heads   heads that sort
+//! item_filters   what items are looked for by
 //! ```
 //!
 //! The browser takes such a part as it comes from the server and looks at nothing inside, so its texts may be of any
@@ -11,10 +12,14 @@
 mod course;
 mod escape;
 mod files;
+mod item_filters;
+mod item_heads;
 mod log;
 mod tree;
 
 pub use course::course;
 pub use files::{FilesOf, input_file, is_picture};
+pub use item_filters::item_filters;
+pub use item_heads::{item_heads, sorting_heads};
 pub use log::{LogLines, lines};
 pub use tree::{as_text, value};

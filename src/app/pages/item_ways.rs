@@ -105,7 +105,7 @@ fn next_failed(
 ) {
     let query = ItemQuery {
         state: Some(ItemState::Failed),
-        after: Some(seq),
+        after: Some(seq.into()),
         limit: Some(1),
         ..ItemQuery::default()
     };

@@ -8,9 +8,10 @@ use leptos_router::hooks::{use_params_map, use_query_map, use_url};
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{load_shared, load_shared_families, load_shared_items, load_shared_strip};
 use crate::app::components::{
-    ProgressBar, When, batch_badge, head_line, item_line, live_trouble, panel, panel_or, strip_of,
+    LineOrder, ProgressBar, When, batch_badge, head_line, item_line, live_trouble, panel, panel_or, strip_of,
 };
 use crate::app::live::{use_families, use_progress};
+use crate::app::markup::item_heads;
 use crate::client::words;
 use crate::protocol::{
     ApiError, Batch, BatchId, ErrorCode, FamilyPage, ItemPage, ItemState, Seq, SharedBatch,
@@ -172,10 +173,13 @@ fn lines(page: ItemPage) -> AnyView {
         let href = format!("{here}?after={after}");
         view! { <a class="button" href=href>"Next"</a> }
     });
-    let rows: Vec<_> =
-        page.items.into_iter().map(|row| item_line(None, row.seq, move || Some(row.clone()), None)).collect();
+    let rows: Vec<_> = page
+        .items
+        .into_iter()
+        .map(|row| item_line(None, row.seq, move || Some(row.clone()), None, LineOrder::Position))
+        .collect();
     view! {
-        <div class="lines" role="table" aria-label="Items">{head_line()} {rows}</div>
+        <div class="lines" role="table" aria-label="Items">{head_line(item_heads())} {rows}</div>
         <nav class="pager" aria-label="Pages of items">{next}</nav>
     }
     .into_any()

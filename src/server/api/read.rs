@@ -13,8 +13,8 @@ use super::results::is_known;
 use super::validator::{batch_tag, not_modified};
 
 use crate::protocol::{
-    ApiError, BatchQuery, BatchState, FamilyId, FamilyPage, ItemDetail, ItemQuery, ItemState, LogPart,
-    NodePage,
+    ApiError, BatchQuery, BatchState, FamilyId, FamilyPage, ItemCursor, ItemDetail, ItemQuery, ItemSort,
+    ItemState, LogPart, NodePage, ParseError,
 };
 use crate::server::AppState;
 use crate::server::extract::{PathParams, QueryParams, Who};
@@ -77,11 +77,21 @@ pub async fn items(
     params: QueryParams,
 ) -> Result<Response, ApiError> {
     let words = "pending, running, retrying, succeeded, failed, cancelled";
+    let sort = params.word("sort", "took, ended", ItemSort::parse)?;
+    let after = match sort {
+        Some(_) => params
+            .text("after")
+            .map(str::parse)
+            .transpose()
+            .map_err(|error: ParseError| ApiError::malformed(format!("after: {error}.")))?,
+        None => params.number("after")?.map(ItemCursor::from),
+    };
     let query = ItemQuery {
         state: params.word("state", words, ItemState::parse)?,
         family: params.owned("family").map(FamilyId),
         q: params.owned("q"),
-        after: params.number("after")?,
+        sort,
+        after,
         limit: Some(params.limit()?),
     };
     let list = state.service.items(&caller, place.batch()?, &query).await?;

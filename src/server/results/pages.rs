@@ -3,7 +3,7 @@
 //! Each item once, in order; one page in memory, with as many rows as their length allows.
 
 use crate::protocol::limits::PAGE_ROWS_MAX;
-use crate::protocol::{ItemQuery, ItemRow, ItemState, Seq};
+use crate::protocol::{ItemCursor, ItemQuery, ItemRow, ItemState, Seq};
 use crate::store::{BatchRecord, Store, StoreError};
 
 /// Rows of the first page; then as many as are about [`PAGE_BYTES`].
@@ -50,14 +50,14 @@ impl Pages {
         while !self.done {
             let query = ItemQuery {
                 state: self.only,
-                after: self.after,
+                after: self.after.map(ItemCursor::from),
                 limit: Some(self.limit),
                 ..ItemQuery::default()
             };
             let page = self.store.items(&self.batch, &query).await?;
             match page.next {
                 // A page must lead on, or the walk would never end.
-                Some(next) if self.after.is_none_or(|after| next > after) => self.after = Some(next),
+                Some(next) if self.after.is_none_or(|after| next.seq > after) => self.after = Some(next.seq),
                 Some(_) | None => self.done = true,
             }
             let rows: Vec<ResultItem> = page.items.into_iter().map(|item| item.row).collect();

@@ -163,7 +163,13 @@ impl Store {
         let positions = Ranges::collect((from <= to).then(|| SeqRange::new(from, to)));
         let items = self.item_rows(&tx, &now, &positions).await?;
         tx.rollback().await?;
-        Ok(ItemList { items, next: None, searched_to: None, rev: now.rev })
+        Ok(ItemList {
+            items,
+            ended_at: Vec::new(),
+            next: None,
+            searched_to: None,
+            rev: now.rev,
+        })
     }
 
     /// Rows of positions, in order.

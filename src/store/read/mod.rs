@@ -6,5 +6,6 @@ mod files;
 mod items;
 mod listing;
 mod search;
+mod sorted;
 
 pub use self::changes::{Hints, Since, Standing};

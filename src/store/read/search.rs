@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sea_orm::{DatabaseTransaction, Value};
 
 use super::items::leases_of;
-use crate::protocol::{ItemQuery, ItemState, Seq, limits};
+use crate::protocol::{ItemCursor, ItemQuery, ItemState, Seq, limits};
 use crate::store::Store;
 use crate::store::backend::{all, by_index, count, int, rows};
 use crate::store::entity::requeue;
@@ -16,13 +16,14 @@ use crate::store::error::StoreError;
 use crate::store::records::{BatchRecord, InputRecord, ItemList, SeqRange};
 use crate::store::tape::{Ranges, meets, to_record};
 
-/// Items looked at in one request with a text; `searched_to` says how far that was.
-const SEARCHED_MAX: u64 = 20_000;
+/// Items looked at in one request with a text, and outcomes in one of a list that is sorted and filtered; the answer says
+/// how far that was.
+pub(super) const SEARCHED_MAX: u64 = 20_000;
 /// Items looked at in one go of such a search.
 const SEARCH_STEP: u64 = 1_000;
 
 impl Store {
-    /// Rows by filter, in order of `seq`.
+    /// Rows by filter, in order of `seq`, or of what is asked for.
     ///
     /// # Errors
     /// [`StoreError::NotFound`] where the batch is gone; outages.
@@ -30,11 +31,12 @@ impl Store {
         let tx = self.inner.backend.snapshot().await?;
         let now = to_record(&Self::row_by_key(&tx, batch.key).await?)?;
         let limit = query.limit.unwrap_or(limits::PAGE_ROWS_DEFAULT).clamp(1, limits::PAGE_ROWS_MAX) as usize;
-        let after = query.after.unwrap_or(0).min(now.total);
+        let after = query.after.map_or(0, |after| after.seq).min(now.total);
         let text = query.q.as_deref().map(str::to_lowercase).filter(|text| !text.is_empty());
-        let list = match text {
-            Some(text) => self.search(&tx, &now, query, &text, after, limit).await?,
-            None => self.filtered(&tx, &now, query, after, limit).await?,
+        let list = match (query.sort, text) {
+            (Some(sort), _) => self.sorted(&tx, &now, query, sort, limit).await?,
+            (None, Some(text)) => self.search(&tx, &now, query, &text, after, limit).await?,
+            (None, None) => self.filtered(&tx, &now, query, after, limit).await?,
         };
         tx.rollback().await?;
         Ok(list)
@@ -56,7 +58,13 @@ impl Store {
         let next = if more { last } else { found.looked_to.filter(|to| *to < batch.total) };
         let items = self.item_rows(tx, batch, &to_set(found.seqs)).await?;
         let searched_to = found.looked_to.filter(|_to| !more);
-        Ok(ItemList { items, next, searched_to, rev: batch.rev })
+        Ok(ItemList {
+            items,
+            ended_at: Vec::new(),
+            next: next.map(ItemCursor::from),
+            searched_to,
+            rev: batch.rev,
+        })
     }
 
     async fn search(
@@ -86,7 +94,8 @@ impl Store {
         let items = self.item_rows(tx, batch, &to_set(found)).await?;
         Ok(ItemList {
             items,
-            next: (searched_to < batch.total).then_some(searched_to),
+            ended_at: Vec::new(),
+            next: (searched_to < batch.total).then(|| searched_to.into()),
             searched_to: Some(searched_to),
             rev: batch.rev,
         })
@@ -124,7 +133,7 @@ impl Store {
 }
 
 /// Positions as a set.
-fn to_set(seqs: Vec<Seq>) -> Ranges {
+pub(super) fn to_set(seqs: Vec<Seq>) -> Ranges {
     Ranges::collect(seqs.into_iter().map(SeqRange::one))
 }
 

@@ -1,6 +1,6 @@
 //! Items, their inputs and their files.
 
-use crate::protocol::{AttemptRow, FileRow, Json, Rev, Seq};
+use crate::protocol::{AttemptRow, FileRow, ItemCursor, Json, Rev, Seq, Timestamp};
 
 /// Consecutive items, both ends included. Never empty.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,10 +81,12 @@ pub struct ItemRecord {
 /// Items of one batch.
 #[derive(Clone, Debug)]
 pub struct ItemList {
-    /// In order of `seq`.
+    /// In order of `seq`, or of what was asked for.
     pub items: Vec<ItemRecord>,
+    /// When each of them ended, where they are sorted by that; else empty.
+    pub ended_at: Vec<Timestamp>,
     /// `after` for the next page.
-    pub next: Option<Seq>,
+    pub next: Option<ItemCursor>,
     /// How far a search has looked.
     pub searched_to: Option<Seq>,
     /// Revision that these rows show.

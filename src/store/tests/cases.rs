@@ -201,7 +201,7 @@ async fn many_failures_are_retried_and_families_are_bounded(bench: Bench) {
     let query =
         ItemQuery { family: Some(FamilyId("other".to_owned())), limit: Some(3), ..ItemQuery::default() };
     let page = bench.store.items(&batch, &query).await.unwrap();
-    assert_eq!((page.items.len(), page.next), (3, page.items.last().map(|item| item.row.seq)));
+    assert_eq!((page.items.len(), page.next), (3, page.items.last().map(|item| item.row.seq.into())));
     bench.store.retry(batch.key, &RetryRequest::default()).await.unwrap();
     bench.stepped(batch.key).await;
     let batch = bench.audited(batch.key).await;

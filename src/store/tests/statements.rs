@@ -3,7 +3,7 @@
 //! What is counted is what goes to the driver. Each bound is named with what it is made of.
 
 use super::*;
-use crate::protocol::{BatchState, ItemQuery, RetryRequest};
+use crate::protocol::{BatchState, ItemCursor, ItemQuery, RetryRequest};
 
 on_both!(
     a_page_of_failures_far_apart_takes_a_few_statements,
@@ -63,7 +63,7 @@ fn at_most(most: usize, sent: &[String]) {
     );
 }
 
-fn failed(after: Option<Seq>) -> ItemQuery {
+fn failed(after: Option<ItemCursor>) -> ItemQuery {
     ItemQuery { state: Some(ItemState::Failed), after, limit: Some(500), ..ItemQuery::default() }
 }
 

@@ -28,7 +28,7 @@ pub fn families_panel(scene: Scene) -> AnyView {
 pub fn families_brief(scene: Scene) -> AnyView {
     let query = use_query_map();
     let shown = Memo::new(move |_| {
-        let filtered = ["state", "family", "q"];
+        let filtered = ["state", "family", "q", "sort"];
         query.with(|query| filtered.iter().all(|key| query.get(key).is_none_or(|text| text.is_empty())))
     });
     view! {

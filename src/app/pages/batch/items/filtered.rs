@@ -1,4 +1,4 @@
-//! Items by state, family or text: pages by key, saying what was searched.
+//! Items by state, family or text, or sorted: pages by key, saying what was searched.
 //!
 //! A search looks at a bounded stretch per request; in the browser it goes on by itself until a page is full, says how far it
 //! is, and can be stopped. The next page starts where this one ended, whatever has changed meanwhile.
@@ -10,10 +10,11 @@ use leptos_router::params::ParamsMap;
 
 use super::chosen;
 use crate::app::actions::load_items;
-use crate::app::components::{Chosen, head_line, item_address, item_line, panel};
+use crate::app::components::{Chosen, LineOrder, head_line, item_address, item_line, panel};
+use crate::app::markup::{item_heads, sorting_heads};
 use crate::app::pages::batch::Scene;
 use crate::client::words;
-use crate::protocol::{ItemPage, ItemQuery, ItemRow, ItemState, Seq};
+use crate::protocol::{ItemCursor, ItemPage, ItemQuery, ItemRow, ItemSort, ItemState, Seq, Timestamp};
 
 /// Rows of a page.
 const ROWS: usize = 100;
@@ -30,7 +31,16 @@ pub fn filtered_panel(scene: Scene, query: ItemQuery) -> AnyView {
     .into_any()
 }
 
-fn address(scene: Scene, query: &ItemQuery, after: u64) -> String {
+/// The heads of a list by `query`, with links to the same one in another order.
+pub fn heads(scene: Scene, query: &ItemQuery) -> String {
+    // What holds a text is listed by position.
+    if query.q.is_some() {
+        return item_heads();
+    }
+    sorting_heads(query.sort, &|sort| address(scene, &ItemQuery { sort, ..query.clone() }, None))
+}
+
+fn address(scene: Scene, query: &ItemQuery, after: Option<ItemCursor>) -> String {
     let mut map = ParamsMap::new();
     if let Some(state) = query.state {
         map.insert("state", state.as_str().to_owned());
@@ -41,7 +51,12 @@ fn address(scene: Scene, query: &ItemQuery, after: u64) -> String {
     if let Some(q) = &query.q {
         map.insert("q", q.clone());
     }
-    map.insert("after", after.to_string());
+    if let Some(sort) = query.sort {
+        map.insert("sort", sort.as_str().to_owned());
+    }
+    if let Some(after) = after {
+        map.insert("after", after.to_string());
+    }
     format!("/batches/{}{}", scene.id, map.to_query_string())
 }
 
@@ -50,7 +65,7 @@ fn address(scene: Scene, query: &ItemQuery, after: u64) -> String {
 struct Search {
     rows: RwSignal<Vec<ItemRow>>,
     /// Where the next request begins; none at the end.
-    next: RwSignal<Option<Seq>>,
+    next: RwSignal<Option<ItemCursor>>,
     searched_to: RwSignal<Option<Seq>>,
     stopped: RwSignal<bool>,
     /// Why it has stopped by itself; empty while it has not.
@@ -102,11 +117,15 @@ impl Search {
 }
 
 fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
+    let ended_at: Vec<Timestamp> = page.ended_at.iter().filter_map(|at| at.parse().ok()).collect();
     let search = Search::of(page);
     let asked = StoredValue::new(query.clone());
     Effect::new(move |_| search.go_on(scene, asked.get_value()));
     let total = move || scene.batch.with(|batch| words::thousands(batch.total));
     let searched = move || {
+        if asked.with_value(|query| query.sort == Some(ItemSort::Took)) {
+            return Some(", those too quick to be timed alone left out".to_owned());
+        }
         let to = search.searched_to.get().map(words::thousands)?;
         Some(if search.goes_on() {
             format!(", searching: #{to} of {}", total())
@@ -116,7 +135,7 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
     };
     let next = move || {
         let after = search.next.get().filter(|_| !search.goes_on())?;
-        let href = asked.with_value(|query| address(scene, query, after));
+        let href = asked.with_value(|query| address(scene, query, Some(after)));
         Some(view! { <a class="button" href=href>"Next"</a> })
     };
     let again = move |_| {
@@ -124,10 +143,17 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
         search.failed.set(String::new());
         search.go_on(scene, asked.get_value());
     };
-    let chosen = chosen::may_choose(scene).then(Chosen::none);
-    let row = move |row: ItemRow| {
+    // From one to another that was chosen lie others than are shown between them, where they are sorted.
+    let chosen = (query.sort.is_none() && chosen::may_choose(scene)).then(Chosen::none);
+    let sort = query.sort;
+    let row = move |(at, row): (usize, ItemRow)| {
         let seq = row.seq;
-        item_line(Some(item_address(scene.id, seq)), seq, move || Some(row.clone()), chosen)
+        let order = match sort {
+            None => LineOrder::Position,
+            Some(ItemSort::Took) => LineOrder::Took,
+            Some(ItemSort::Ended) => ended_at.get(at).copied().map_or(LineOrder::Took, LineOrder::Ended),
+        };
+        item_line(Some(item_address(scene.id, seq)), seq, move || Some(row.clone()), chosen, order)
     };
     view! {
         <div class="found">
@@ -139,8 +165,8 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
         <p class="hint" role="alert">{move || words::shown(&search.failed.get())}</p>
         {chosen.map(|chosen| chosen::bar(scene, chosen))}
         <div class="lines" role="table" aria-label="Items that match" class:lines-none=move || search.rows.with(Vec::is_empty)>
-            {head_line()}
-            {move || search.rows.get().into_iter().map(row).collect::<Vec<_>>()}
+            {head_line(heads(scene, query))}
+            {move || search.rows.get().into_iter().enumerate().map(&row).collect::<Vec<_>>()}
         </div>
         <nav class="pager" aria-label="Pages of matches">{next}</nav>
     }

@@ -12,7 +12,8 @@ use leptos_router::params::ParamsMap;
 
 use super::Scene;
 use crate::app::components::asking;
-use crate::protocol::{FamilyId, ItemQuery, ItemState, Seq};
+use crate::app::markup::item_filters;
+use crate::protocol::{FamilyId, ItemCursor, ItemQuery, ItemSort, ItemState, Seq};
 
 /// No batch is so long; positions in addresses are held to it, so that a window after one is a number, too.
 const SEQ_ASKED_MAX: Seq = 1 << 53;
@@ -29,14 +30,18 @@ fn asked(query: &ParamsMap) -> ItemsRequest {
     // An address may name any number: what is beyond every batch is its end.
     let number =
         |key: &str| text(key).and_then(|text| text.parse::<Seq>().ok()).map(|seq| seq.min(SEQ_ASKED_MAX));
+    let sort = text("sort").and_then(|sort| ItemSort::parse(&sort)).filter(|_| text("q").is_none());
+    let after = text("after").and_then(|after| after.parse::<ItemCursor>().ok());
+    let after = after.map(|after| ItemCursor { seq: after.seq.min(SEQ_ASKED_MAX), ..after });
     let filter = ItemQuery {
         state: text("state").and_then(|state| ItemState::parse(&state)),
         family: text("family").map(FamilyId),
         q: text("q"),
-        after: number("after"),
+        sort,
+        after: after.filter(|after| after.by.is_some() == sort.is_some()),
         limit: None,
     };
-    if filter.state.is_some() || filter.family.is_some() || filter.q.is_some() {
+    if filter.state.is_some() || filter.family.is_some() || filter.q.is_some() || filter.sort.is_some() {
         ItemsRequest::Filter(filter)
     } else {
         ItemsRequest::From(number("from").unwrap_or(1).max(1))
@@ -47,62 +52,22 @@ fn asked(query: &ParamsMap) -> ItemsRequest {
 pub fn items_panel(scene: Scene) -> AnyView {
     let url = use_query_map();
     let asked = Memo::new(move |_| url.with(asked));
+    let ask = asking("search");
+    // Only what is asked for makes the forms anew: what somebody types into them stays.
+    let filters = move || {
+        let query = match asked.get() {
+            ItemsRequest::Filter(query) => query,
+            ItemsRequest::From(_) => ItemQuery::default(),
+        };
+        item_filters(&format!("/batches/{}", scene.id), &query, &untrack(&ask))
+    };
     let position = move || match asked.get() {
         ItemsRequest::From(from) => window::window_panel(scene, from),
         ItemsRequest::Filter(query) => filtered::filtered_panel(scene, query),
     };
     view! {
-        {move || filter_row(scene, &asked.get())}
+        <div class="filters" inner_html=filters></div>
         {position}
-    }
-    .into_any()
-}
-
-fn filter_row(scene: Scene, asked: &ItemsRequest) -> AnyView {
-    let (state, q, family) = match asked {
-        ItemsRequest::Filter(query) => (query.state, query.q.clone(), query.family.clone()),
-        ItemsRequest::From(_) => (None, None, None),
-    };
-    let options: Vec<_> = ItemState::ALL
-        .into_iter()
-        .map(|one| {
-            let chosen = state == Some(one);
-            view! { <option value=one.as_str() selected=chosen>{one.as_str()}</option> }
-        })
-        .collect();
-    let here = format!("/batches/{}", scene.id);
-    let in_family = family.map(|family| {
-        view! {
-            <input type="hidden" name="family" value=family.to_string() />
-            <span class="hint">"of one family"</span>
-        }
-    });
-    let filtered = matches!(asked, ItemsRequest::Filter(_));
-    let all = filtered.then(|| view! { <a class="button button-quiet" href=here.clone()>"Show all"</a> });
-    let go = (!filtered).then(|| {
-        view! {
-            <form class="search" method="get" action=here.clone()>
-                <input class="go" type="number" name="from" min="1" aria-label="Go to item number" placeholder="# go to" />
-                <button class="button">"Go"</button>
-            </form>
-        }
-    });
-    view! {
-        <div class="filters">
-            <a class="button only-moving" href=asking("search")>"Search"</a>
-            <button type="button" class="button only-narrow" popovertarget="search">"Search"</button>
-            <form class="search fold" id="search" popover="auto" method="get" action=here.clone() role="search">
-                <select name="state" aria-label="State">
-                    <option value="">"Any state"</option>
-                    {options}
-                </select>
-                <input type="search" name="q" aria-label="Search in inputs and errors" placeholder="in input or error" value=q.unwrap_or_default() />
-                {in_family}
-                <button class="button">"Find"</button>
-            </form>
-            {all}
-            {go}
-        </div>
     }
     .into_any()
 }

@@ -8,12 +8,13 @@ use leptos::html::Div;
 use leptos::prelude::*;
 
 use super::chosen;
+use super::filtered::heads;
 use crate::app::actions::load_window;
-use crate::app::components::{Chosen, head_line, item_address, item_line, live_trouble, panel};
+use crate::app::components::{Chosen, LineOrder, head_line, item_address, item_line, live_trouble, panel};
 use crate::app::live::{LiveRows, use_window};
 use crate::app::pages::batch::Scene;
 use crate::client::words;
-use crate::protocol::{ItemPage, ItemRow, Seq};
+use crate::protocol::{ItemPage, ItemQuery, ItemRow, Seq};
 
 /// Rows in the first HTML.
 const FIRST_ROWS: u64 = 22;
@@ -137,7 +138,7 @@ fn list(scene: Scene, from: Seq, page: ItemPage) -> AnyView {
         {live_trouble(rows)}
         {chosen.map(|chosen| chosen::bar(scene, chosen))}
         <div class="lines" role="table" aria-label="Items" aria-rowcount=move || total.get()>
-            {head_line()}
+            {head_line(heads(scene, &ItemQuery::default()))}
             <div class="lines-scroller" class:lines-alive=move || alive.get() node_ref=scroller tabindex="0" role="rowgroup" aria-label="Items by position" on:scroll=move |_| place()>
                 <div class="lines-spacer" role="presentation" node_ref=spacer>
                     <div class="lines-layer" role="presentation" node_ref=layer>
@@ -158,7 +159,7 @@ fn line(scene: Scene, rows: LiveRows<ItemRow>, chosen: Option<Chosen>, seq: Seq)
         rows.order.track();
         rows.row(&seq).map(|row| row.get())
     };
-    item_line(Some(item_address(scene.id, seq)), seq, row, chosen)
+    item_line(Some(item_address(scene.id, seq)), seq, row, chosen, LineOrder::Position)
 }
 
 /// How high rows and view are now; none before the first frame.
