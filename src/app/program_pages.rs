@@ -31,6 +31,7 @@ mod tests {
             "/batches",
             "/batches/",
             "/batches/1/items",
+            "/batches/1/course",
             "/s/",
             "/s/x/y",
             "/batches/1/items/2/3",

@@ -56,6 +56,7 @@ const PAGES: &[(&str, Policy)] = &[
     ("/new", May(Action::SeeTasks)),
     ("/batches/:id", May(Action::SeeBatch)),
     ("/batches/:id/items/:seq", May(Action::SeeBatch)),
+    ("/batches/:id/course", May(Action::SeeBatch)),
     ("/schedules", May(Action::SeeSchedules)),
     ("/nodes", May(Action::SeeNodes)),
     ("/webhooks", May(Action::UseWebhooks)),

@@ -129,3 +129,27 @@ async fn a_batch_under_way_is_drawn_in_the_list_and_one_that_has_ended_is_not() 
     }
     server.post(&format!("{path}/cancel")).await.ok();
 }
+
+#[tokio::test]
+async fn the_course_afterwards_is_a_table_with_ends_and_acts_in_order() {
+    let server = TestServer::start().await;
+    let batch = server.demo(900, json!({"duration_ms": 8, "fail_rate": 0.2, "fail_attempts": 9})).await;
+    let path = format!("/batches/{}", id(&batch));
+    server.post(&format!("{path}/pause")).await.ok();
+    server.post(&format!("{path}/resume")).await.ok();
+    let batch = server.finished(&batch).await;
+    let html = page(&server, &format!("{path}/course")).await;
+    let table = between(&html, "<tbody>", "</tbody>");
+    let times: Vec<&str> = table.split("datetime=\"").skip(1).map(|rest| &rest[..24]).collect();
+    assert!(times.is_sorted() && times.len() > 3, "{times:?}");
+    let places = [">submitted by ", ">paused by ", ">resumed by "].map(|act| table.find(act).unwrap());
+    assert!(places.is_sorted(), "{table}");
+    let ended = number(&batch, "succeeded") + number(&batch, "failed");
+    let said = format!("{ended} items ended by then, {} of them failed", number(&batch, "failed"));
+    assert!(between(&html, "<output>", "</output>").contains(&said), "{said}");
+    assert!(!html.contains("modulepreload"), "it comes without the program");
+    let over = server.demo(1, json!({})).await;
+    server.finished(&over).await;
+    let html = page(&server, &format!("/batches/{}/course", id(&over))).await;
+    assert!(html.contains("1 item ended by then, none of them failed"), "{html}");
+}

@@ -114,6 +114,7 @@ async fn what_there_is_not_is_answered_404() {
         "/batches/xyz".to_owned(),
         format!("/batches/{none}"),
         format!("/batches/{none}/items/1"),
+        format!("/batches/{none}/course"),
         "/batches/xyz/items/1".to_owned(),
         format!("/batches/{batch}/items/0"),
         format!("/batches/{batch}/items/4"),

@@ -1,10 +1,13 @@
-//! Pages that are only forms and lists: the ways in, accounts, people, the log, schedules, webhooks.
+//! Pages that are only forms and lists: the ways in, accounts, people, the log, schedules, webhooks; and the course of a batch, which
+//! nothing moves but its own script.
 //!
 //! They come as the server's HTML with `forms.js`, and the program knows nothing of them. `no_form_pages.rs` stands in their place
 //! in the browser.
 
 mod account;
 mod audit;
+mod course;
+mod course_moments;
 mod first;
 mod login;
 mod password;
@@ -18,6 +21,7 @@ use leptos_router::{NestedRoute, path};
 
 use account::AccountPage;
 use audit::AuditLogPage;
+use course::CoursePage;
 use first::FirstPage;
 use login::LoginPage;
 use password::PasswordPage;
@@ -28,6 +32,7 @@ use webhooks::{DeliveryDetailPage, WebhooksPage};
 /// Their addresses.
 pub fn routes() -> AnyNestedRoute {
     let pages = (
+        NestedRoute::new(path!("/batches/:id/course"), CoursePage).ssr_mode(Async),
         NestedRoute::new(path!("/schedules"), SchedulesPage).ssr_mode(Async),
         NestedRoute::new(path!("/webhooks"), WebhooksPage).ssr_mode(Async),
         NestedRoute::new(path!("/webhooks/:id"), DeliveryDetailPage).ssr_mode(Async),

@@ -15,7 +15,7 @@ mod not_found;
 mod shared;
 mod title;
 
-pub use batch::BatchPage;
+pub use batch::{BatchPage, COURSE_TAB, TABS, tab_address};
 pub use batches::BatchesPage;
 pub use item::ItemPage;
 pub use new_batch::{CsvDraft, LOOK_PATH, NewBatchPage};

@@ -67,8 +67,22 @@ pub struct Scene {
 }
 
 /// The tabs: what the URL says, and the title.
-const TABS: [(&str, &str); 4] =
-    [("items", "Items"), ("failures", "Failures"), ("files", "Files"), ("settings", "Settings")];
+pub const TABS: [(&str, &str); 5] = [
+    ("items", "Items"),
+    ("failures", "Failures"),
+    ("files", "Files"),
+    ("settings", "Settings"),
+    (COURSE_TAB, "Course"),
+];
+
+/// The tab that is a page of its own, which the program knows nothing of.
+pub const COURSE_TAB: &str = "course";
+
+/// The address of a tab of a batch.
+pub fn tab_address(id: BatchId, name: &str) -> String {
+    let between = if name == COURSE_TAB { "/" } else { "?tab=" };
+    format!("/batches/{id}{between}{name}")
+}
 
 /// The page.
 #[component]
@@ -169,7 +183,8 @@ fn tabs(scene: Scene) -> impl IntoView {
     let query = use_query_map();
     let chosen = Memo::new(move |_| {
         let asked = query.with(|query| query.get("tab")).unwrap_or_default();
-        TABS.iter().map(|(name, _)| *name).find(|name| *name == asked).unwrap_or("items")
+        let known = TABS.iter().map(|(name, _)| *name).filter(|name| *name != COURSE_TAB);
+        known.into_iter().find(|name| *name == asked).unwrap_or("items")
     });
     let links = TABS.map(|(name, title)| {
         let count = move || match name {
@@ -182,7 +197,7 @@ fn tabs(scene: Scene) -> impl IntoView {
         let counts = matches!(name, "items" | "failures");
         let current = move || (chosen.get() == name).then_some("page");
         view! {
-            <a class="tab" href=format!("/batches/{}?tab={name}", scene.id) aria-current=current>
+            <a class="tab" href=tab_address(scene.id, name) aria-current=current>
                 {title} " " {counts.then(|| view! { <span class="count">{count}</span> })}
             </a>
         }
