@@ -235,6 +235,9 @@ pub struct ItemPage {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "ssr", schemars(with = "Vec<Timestamp>"))]
     pub ended_at: Vec<String>,
+    /// The message of the family that was asked for; elsewhere, and of one that there is not, there is no such member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub family_message: Option<String>,
     /// `after` of the next page, none at the end.
     pub next: Option<ItemCursor>,
     /// How far a search has looked, on `q` and filters; elsewhere there is no such member.

@@ -155,6 +155,7 @@ impl Service {
         ItemPage {
             items: list.items.into_iter().map(|item| self.with_progress(id, item.row)).collect(),
             ended_at: list.ended_at.iter().map(ToString::to_string).collect(),
+            family_message: list.family_message,
             next: list.next,
             searched_to: list.searched_to,
             rev: list.rev,

@@ -224,6 +224,11 @@ async fn items_are_listed_by_what_they_took_and_by_when_they_ended() {
         seqs.sort_unstable();
         assert_eq!(seqs, (1..=9).collect::<Vec<u64>>());
     }
+    let families = server.get(&format!("/batches/{}/families", id(&batch))).await.ok();
+    let family = &families["families"][0];
+    let page = server.get(&format!("{path}?family={}&sort=took", family["id"].as_str().unwrap())).await.ok();
+    assert_eq!(page["items"].as_array().unwrap().len() as u64, number(family, "count"));
+    assert_eq!(page["family_message"], family["message"]);
     server.get(&format!("{path}?sort=seq")).await.problem(400, "malformed");
     server.get(&format!("{path}?sort=took&after=5")).await.problem(400, "malformed");
     server.get(&format!("{path}?sort=took&after=x-5")).await.problem(400, "malformed");

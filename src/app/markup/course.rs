@@ -59,18 +59,7 @@ impl Steps {
         let out = &mut self.out;
         put(out, &["<li class=\"step step-", kind, "\">"]);
         if let Some(until) = until {
-            let (at, width) = bar(self.from, self.end, since.unwrap_or(until), until);
-            put(
-                out,
-                &[
-                    "<svg class=\"step-bar\" viewBox=\"0 0 1000 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
-                     <rect class=\"step-ground\" width=\"1000\" height=\"8\"></rect><rect x=\"",
-                    &at.to_string(),
-                    "\" width=\"",
-                    &width.to_string(),
-                    "\" height=\"8\"></rect></svg>",
-                ],
-            );
+            out.push_str(&span_bar([self.from, self.end], [since.unwrap_or(until), until]));
         }
         put(out, &["<span>", text, "</span>"]);
         if let Some(at) = until.or(since).filter(|_| kind != "wait") {
@@ -143,6 +132,16 @@ impl Steps {
             None => self.step("now", None, None, &text, None),
         }
     }
+}
+
+/// A time within a whole, as a bar.
+#[must_use]
+pub fn span_bar([from, end]: [Timestamp; 2], [since, until]: [Timestamp; 2]) -> String {
+    let (at, width) = bar(from, end, since, until);
+    format!(
+        "<svg class=\"step-bar\" viewBox=\"0 0 1000 8\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
+         <rect class=\"step-ground\" width=\"1000\" height=\"8\"></rect><rect x=\"{at}\" width=\"{width}\" height=\"8\"></rect></svg>"
+    )
 }
 
 /// Where a bar begins and how wide it is, both in parts of the whole.

@@ -17,7 +17,7 @@ mod item_heads;
 mod log;
 mod tree;
 
-pub use course::course;
+pub use course::{course, span_bar};
 pub use files::{FilesOf, input_file, is_picture};
 pub use item_filters::item_filters;
 pub use item_heads::{item_heads, sorting_heads};

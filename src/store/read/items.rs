@@ -166,6 +166,7 @@ impl Store {
         Ok(ItemList {
             items,
             ended_at: Vec::new(),
+            family_message: None,
             next: None,
             searched_to: None,
             rev: now.rev,

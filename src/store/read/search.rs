@@ -10,7 +10,7 @@ use sea_orm::{DatabaseTransaction, Value};
 use super::items::leases_of;
 use crate::protocol::{ItemCursor, ItemQuery, ItemState, Seq, limits};
 use crate::store::Store;
-use crate::store::backend::{all, by_index, count, int, rows};
+use crate::store::backend::{all, by_index, count, int, row, rows};
 use crate::store::entity::requeue;
 use crate::store::error::StoreError;
 use crate::store::records::{BatchRecord, InputRecord, ItemList, SeqRange};
@@ -33,11 +33,16 @@ impl Store {
         let limit = query.limit.unwrap_or(limits::PAGE_ROWS_DEFAULT).clamp(1, limits::PAGE_ROWS_MAX) as usize;
         let after = query.after.map_or(0, |after| after.seq).min(now.total);
         let text = query.q.as_deref().map(str::to_lowercase).filter(|text| !text.is_empty());
-        let list = match (query.sort, text) {
+        let mut list = match (query.sort, text) {
             (Some(sort), _) => self.sorted(&tx, &now, query, sort, limit).await?,
             (None, Some(text)) => self.search(&tx, &now, query, &text, after, limit).await?,
             (None, None) => self.filtered(&tx, &now, query, after, limit).await?,
         };
+        if let Some(family) = &query.family {
+            let text = "SELECT message FROM families WHERE batch = $1 AND id = $2";
+            let found = row(&tx, text, vec![batch.key.into(), family.0.clone().into()]).await?;
+            list.family_message = found.map(|row| row.try_get_by_index(0)).transpose()?;
+        }
         tx.rollback().await?;
         Ok(list)
     }
@@ -61,6 +66,7 @@ impl Store {
         Ok(ItemList {
             items,
             ended_at: Vec::new(),
+            family_message: None,
             next: next.map(ItemCursor::from),
             searched_to,
             rev: batch.rev,
@@ -95,6 +101,7 @@ impl Store {
         Ok(ItemList {
             items,
             ended_at: Vec::new(),
+            family_message: None,
             next: (searched_to < batch.total).then(|| searched_to.into()),
             searched_to: Some(searched_to),
             rev: batch.rev,

@@ -48,6 +48,7 @@ impl Store {
         Ok(ItemList {
             items,
             ended_at,
+            family_message: None,
             next: found.next,
             searched_to: None,
             rev: batch.rev,

@@ -85,6 +85,8 @@ pub struct ItemList {
     pub items: Vec<ItemRecord>,
     /// When each of them ended, where they are sorted by that; else empty.
     pub ended_at: Vec<Timestamp>,
+    /// The message of the family that was asked for, if there is one.
+    pub family_message: Option<String>,
     /// `after` for the next page.
     pub next: Option<ItemCursor>,
     /// How far a search has looked.

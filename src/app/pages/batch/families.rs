@@ -11,6 +11,7 @@ use crate::app::actions::load_families;
 use crate::app::components::{When, live_trouble, panel};
 use crate::app::current_user::offers;
 use crate::app::live::use_families;
+use crate::app::markup::span_bar;
 use crate::client::words;
 use crate::protocol::{BatchAct, Family, FamilyPage};
 
@@ -95,6 +96,15 @@ fn row(scene: Scene, family: Signal<Family>) -> impl IntoView {
     let last = Signal::derive(move || family.with(|family| family.last_at));
     let count = Memo::new(move |_| family.with(|family| family.count));
     let samples = Memo::new(move |_| family.with(|family| family.samples.clone()));
+    // Hidden from screen readers: the times stand beside it.
+    let when = move || {
+        let [started, ended] = scene.batch.with(|batch| {
+            let started = batch.started_at.unwrap_or(batch.created_at);
+            [started, batch.finished_at.unwrap_or(started)]
+        });
+        let (first, last) = (first.get(), last.get());
+        span_bar([started, ended.max(last)], [first, last])
+    };
     let offered = Memo::new(move |_| {
         scene.me.with_value(|me| scene.batch.with(|batch| offers(me.as_ref(), batch, BatchAct::Retry)))
     });
@@ -116,7 +126,7 @@ fn row(scene: Scene, family: Signal<Family>) -> impl IntoView {
             <div class="family-what">
                 <p class="family-message">{move || family.with(|family| words::shown(&family.message))}</p>
                 <p class="hint">
-                    "first " <When at=first /> " · last " <When at=last /> " · sample " {move || sample_links(scene, &samples.get())}
+                    <span class="family-when" inner_html=when></span> "first " <When at=first /> " · last " <When at=last /> " · sample " {move || sample_links(scene, &samples.get())}
                 </p>
             </div>
             <div class="acts">{retry}<a class="button button-quiet" href=show>"Show"</a></div>

@@ -117,6 +117,8 @@ impl Search {
 }
 
 fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
+    let family =
+        page.family_message.as_deref().map(|message| format!("Family: {}", words::shortened(message)));
     let ended_at: Vec<Timestamp> = page.ended_at.iter().filter_map(|at| at.parse().ok()).collect();
     let search = Search::of(page);
     let asked = StoredValue::new(query.clone());
@@ -156,6 +158,7 @@ fn matches(scene: Scene, query: &ItemQuery, page: ItemPage) -> AnyView {
         item_line(Some(item_address(scene.id, seq)), seq, move || Some(row.clone()), chosen, order)
     };
     view! {
+        <p class="family-asked hint">{family}</p>
         <div class="found">
             <p class="hint" role="status">{move || words::counted(search.rows.with(|rows| rows.len() as u64), "item")} " here" {searched}</p>
             <button type="button" class="button button-quiet only-alive" class:act-none=move || !search.goes_on() on:click=move |_| search.stopped.set(true)>"Stop"</button>
