@@ -1,6 +1,6 @@
 // Focus, menus and places: what browsers do between pages, for pages that are changed in place.
 const PAGE_MS = 10_000;
-const FRAMES = 30;
+const SCROLL_MS = 5_000;
 const MENUS = "details[name=menu]";
 const FOCUSABLE = "a[href],button,summary,input:not([type=hidden]),select,textarea,[tabindex]";
 
@@ -38,10 +38,12 @@ function focusNear() {
   if (next) focusOn(next);
 }
 
-// A list has its height some frames after it came.
-function scrollBack(to, frames) {
+// A list has its height only once its rows came. Who scrolls or types meanwhile has their way.
+let scrollUntil = 0;
+for (const act of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(act, () => (scrollUntil = 0), { passive: true });
+function scrollBack(to) {
   scrollTo(0, to);
-  if (frames > 0 && Math.abs(scrollY - to) > 1) requestAnimationFrame(() => scrollBack(to, frames - 1));
+  if (scrollUntil > Date.now() && Math.abs(scrollY - to) > 1) requestAnimationFrame(() => scrollBack(to));
 }
 
 function leave(to) {
@@ -83,7 +85,10 @@ new MutationObserver(() => {
       const { to } = left;
       left = null;
       if (came) focusOn(heading);
-      if (came && to !== null) scrollBack(to, FRAMES);
+      if (came && to !== null) {
+        scrollUntil = Date.now() + SCROLL_MS;
+        scrollBack(to);
+      }
     }
   } else if (path.length > 0 && !path[0].isConnected && document.activeElement === document.body) {
     focusNear();
