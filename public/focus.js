@@ -30,10 +30,13 @@ function focusOn(element) {
 
 // What was focused is gone: its neighbour, or what is nearest around it.
 function focusNear() {
+  const [was] = path;
   const around = path.find((one) => one.isConnected && one !== document.body && one.id !== "main");
   const heading = document.querySelector("main h1");
   path = [];
-  const near = around && [...around.querySelectorAll(FOCUSABLE)].find((one) => one.checkVisibility?.() ?? true);
+  const places = around ? [...around.querySelectorAll(FOCUSABLE)].filter((one) => one.checkVisibility?.() ?? true) : [];
+  // The same field of a form that was made anew, before any other.
+  const near = places.find((one) => was?.name && one.name === was.name) ?? places[0];
   const next = near ?? around ?? heading;
   if (next) focusOn(next);
 }
@@ -70,6 +73,20 @@ history.pushState = function pushed(...given) {
   push.apply(this, given);
   if (location.pathname !== from) leave(null);
 };
+// What is asked of a page stands in its address. Where the program runs, a form that asks is a link to that.
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "get" || !document.documentElement.hasAttribute("data-alive")) return;
+  event.preventDefault();
+  if (form.matches(":popover-open")) form.hidePopover();
+  const asked = [...new FormData(form, event.submitter)].filter(([, value]) => value !== "");
+  const link = document.createElement("a");
+  link.href = `${new URL(form.action).pathname}?${new URLSearchParams(asked)}`.replace(/\?$/, "");
+  link.dataset.stay = "";
+  document.body.append(link);
+  link.click();
+  link.remove();
+});
 let shown = location.pathname;
 // Before the program hears of it and changes the page.
 addEventListener("popstate", () => {

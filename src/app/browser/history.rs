@@ -16,6 +16,9 @@ use crate::app::program_pages::has_program;
 /// The button of a mouse that follows links.
 const MAIN_BUTTON: i16 = 0;
 
+/// Links with this attribute change something in the page, and leave where it is scrolled to.
+const STAYS: &str = "data-stay";
+
 /// What stands in the address bar.
 pub fn here() -> Address {
     Address::parse(&full_path(&location().href().unwrap_or_default()).unwrap_or_default())
@@ -36,6 +39,19 @@ pub fn listen(show: impl Fn(Address) + Copy + Send + Sync + 'static) {
 
 /// Puts `to` into the address bar and calls `show`. What the program does not know is read from the server.
 pub fn go(to: &str, show: impl Fn(Address)) {
+    visit(to, Scroll::ToTop, show);
+}
+
+/// What a page does with the place where one is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scroll {
+    /// It begins at its top.
+    ToTop,
+    /// It stays: the same page, with something else in it.
+    Stay,
+}
+
+fn visit(to: &str, scroll: Scroll, show: impl Fn(Address)) {
     let known = full_path(to).filter(|path| has_program(&Address::parse(path).path));
     let Some(path) = known else {
         // A browser that refuses an address stays where it is.
@@ -52,7 +68,9 @@ pub fn go(to: &str, show: impl Fn(Address)) {
         let _stays = location().set_href(to);
         return;
     }
-    window().scroll_to_with_x_and_y(0.0, 0.0);
+    if scroll == Scroll::ToTop {
+        window().scroll_to_with_x_and_y(0.0, 0.0);
+    }
     show(Address::parse(&path));
 }
 
@@ -80,6 +98,7 @@ fn follow(event: &MouseEvent, show: impl Fn(Address)) {
     let Some(path) = full_path(&link.href()) else { return };
     if has_program(&Address::parse(&path).path) {
         event.prevent_default();
-        go(&path, show);
+        let scroll = if link.has_attribute(STAYS) { Scroll::Stay } else { Scroll::ToTop };
+        visit(&path, scroll, show);
     }
 }

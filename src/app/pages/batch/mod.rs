@@ -182,7 +182,7 @@ fn tabs(scene: Scene) -> impl IntoView {
         let counts = matches!(name, "items" | "failures");
         let current = move || (chosen.get() == name).then_some("page");
         view! {
-            <a class="tab" href=format!("/batches/{}?tab={name}", scene.id) aria-current=current>
+            <a class="tab" data-stay="" href=format!("/batches/{}?tab={name}", scene.id) aria-current=current>
                 {title} " " {counts.then(|| view! { <span class="count">{count}</span> })}
             </a>
         }
