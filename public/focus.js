@@ -1,6 +1,6 @@
 // Focus, menus and places: what browsers do between pages, for pages that are changed in place.
 const PAGE_MS = 10_000;
-const FRAMES = 30;
+const SCROLL_MS = 5_000;
 const MENUS = "details[name=menu]";
 const FOCUSABLE = "a[href],button,summary,input:not([type=hidden]),select,textarea,[tabindex]";
 
@@ -30,18 +30,23 @@ function focusOn(element) {
 
 // What was focused is gone: its neighbour, or what is nearest around it.
 function focusNear() {
+  const [was] = path;
   const around = path.find((one) => one.isConnected && one !== document.body && one.id !== "main");
   const heading = document.querySelector("main h1");
   path = [];
-  const near = around && [...around.querySelectorAll(FOCUSABLE)].find((one) => one.checkVisibility?.() ?? true);
+  const places = around ? [...around.querySelectorAll(FOCUSABLE)].filter((one) => one.checkVisibility?.() ?? true) : [];
+  // The same field of a form that was made anew, before any other.
+  const near = places.find((one) => was?.name && one.name === was.name) ?? places[0];
   const next = near ?? around ?? heading;
   if (next) focusOn(next);
 }
 
-// A list has its height some frames after it came.
-function scrollBack(to, frames) {
+// A list has its height only once its rows came. Who scrolls or types meanwhile has their way.
+let scrollUntil = 0;
+for (const act of ["wheel", "touchmove", "pointerdown", "keydown"]) addEventListener(act, () => (scrollUntil = 0), { passive: true });
+function scrollBack(to) {
   scrollTo(0, to);
-  if (frames > 0 && Math.abs(scrollY - to) > 1) requestAnimationFrame(() => scrollBack(to, frames - 1));
+  if (scrollUntil > Date.now() && Math.abs(scrollY - to) > 1) requestAnimationFrame(() => scrollBack(to));
 }
 
 function leave(to) {
@@ -68,6 +73,20 @@ history.pushState = function pushed(...given) {
   push.apply(this, given);
   if (location.pathname !== from) leave(null);
 };
+// What is asked of a page stands in its address. Where the program runs, a form that asks is a link to that.
+addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "get" || !document.documentElement.hasAttribute("data-alive")) return;
+  event.preventDefault();
+  if (form.matches(":popover-open")) form.hidePopover();
+  const asked = [...new FormData(form, event.submitter)].filter(([, value]) => value !== "");
+  const link = document.createElement("a");
+  link.href = `${new URL(form.action).pathname}?${new URLSearchParams(asked)}`.replace(/\?$/, "");
+  link.dataset.stay = "";
+  document.body.append(link);
+  link.click();
+  link.remove();
+});
 let shown = location.pathname;
 // Before the program hears of it and changes the page.
 addEventListener("popstate", () => {
@@ -83,7 +102,10 @@ new MutationObserver(() => {
       const { to } = left;
       left = null;
       if (came) focusOn(heading);
-      if (came && to !== null) scrollBack(to, FRAMES);
+      if (came && to !== null) {
+        scrollUntil = Date.now() + SCROLL_MS;
+        scrollBack(to);
+      }
     }
   } else if (path.length > 0 && !path[0].isConnected && document.activeElement === document.body) {
     focusNear();

@@ -61,3 +61,25 @@ test("a search goes on by itself over a long batch, and Back returns to the plac
   await page.goBack();
   await expect(page.getByRole("link", { name: seq!, exact: true })).toBeInViewport();
 });
+
+test("a search changes the list in place, keeps the focus in its field, and Back takes it away", async ({ page, server, signIn }) => {
+  await signIn(page);
+  const batch = await server.api("POST", "/batches", { task: "demo", items: { count: 300 } });
+  await finished(server, batch.id);
+  await page.goto(`${server.url}/batches/${batch.id}`);
+  await expect(page.locator("html[data-alive]")).toBeAttached();
+  await page.evaluate(() => document.documentElement.setAttribute("data-seen", ""));
+  const field = page.getByRole("searchbox");
+  await field.fill("29");
+  await field.press("Enter");
+  await expect(page).toHaveURL(`${server.url}/batches/${batch.id}?q=29`);
+  await expect(page.getByRole("link", { name: "290", exact: true })).toBeVisible();
+  await expect(page.getByRole("link", { name: "1", exact: true })).toHaveCount(0);
+  await expect(field).toBeFocused();
+  await expect(field).toHaveValue("29");
+  await page.goBack();
+  await expect(page.getByRole("link", { name: "1", exact: true })).toBeVisible();
+  await expect(field).toHaveValue("");
+  // All of it in one document.
+  await expect(page.locator("html[data-seen]")).toBeAttached();
+});

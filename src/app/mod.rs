@@ -1,7 +1,8 @@
 //! What people see: pages that are complete as server HTML and come alive with scripts.
 //!
 //! ```text
-//! shell, routes   the document and its addresses      pages/       one file or folder per screen
+//! shell, routes   the document and its body           pages/       one file or folder per screen
+//! router          from one page to the next           address      what an address asks for
 //! actions/        server functions, thin doors        components/  pieces of pages, without server calls
 //! live/           topics as signals                   upload       files on their way to the server
 //! markup/         long and nested parts as HTML text
@@ -13,6 +14,7 @@
 //! The first HTML is the truth, and what hydrates is equal to it.
 
 pub mod actions;
+pub mod address;
 #[cfg(all(feature = "hydrate", not(feature = "ssr")))]
 mod browser;
 #[cfg(not(all(feature = "hydrate", not(feature = "ssr"))))]
@@ -34,6 +36,7 @@ mod page_header;
 pub mod pages;
 pub mod plain_forms;
 mod program_pages;
+mod router;
 pub mod routes;
 #[cfg(feature = "ssr")]
 pub mod shell;

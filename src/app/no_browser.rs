@@ -3,6 +3,22 @@
 /// Would say that the program has panicked.
 pub fn panicked(_message: &str) {}
 
+/// The address bar.
+pub mod history {
+    use crate::app::address::Address;
+
+    /// Would read the address; the server says itself which one was asked for.
+    pub fn here() -> Address {
+        Address::default()
+    }
+
+    /// Would follow links.
+    pub fn listen(_show: impl Fn(Address) + Copy + Send + Sync + 'static) {}
+
+    /// Would show another page.
+    pub fn go(_to: &str, _show: impl Fn(Address)) {}
+}
+
 /// The live connection of a tab.
 pub mod live_tab {
     use crate::app::live::LiveClient;

@@ -1,8 +1,8 @@
-//! The browser's place of `form_pages/`: none. Who follows a link to one has it from the server (`pages/not_found.rs`).
+//! The browser's place of `form_pages/`: none. Who follows a link to one has it from the server.
 
-use leptos_router::any_nested_route::{AnyNestedRoute, IntoAnyNestedRoute as _};
+use leptos::prelude::AnyView;
 
-/// No address.
-pub fn routes() -> AnyNestedRoute {
-    ().into_any_nested_route()
+/// No page.
+pub fn page(_path: &str) -> Option<AnyView> {
+    None
 }

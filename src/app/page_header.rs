@@ -4,14 +4,13 @@
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::{use_location, use_navigate};
 
 use super::actions::SetTheme;
 use super::components::{ConnectionChip, once_loaded};
 use super::current_user::me;
 use super::plain_forms::DoneBefore;
 use super::program_pages::has_program;
+use super::router::use_router;
 use super::upload::{self, use_upload};
 use crate::client::words;
 use crate::protocol::PersonRole;
@@ -22,7 +21,7 @@ const SHARED_PATHS: &str = "/s/";
 /// The header.
 #[component]
 pub fn Header() -> impl IntoView {
-    let path = use_location().pathname;
+    let path = use_router().path();
     // The page of a share link leads nowhere: who has the link sees one batch, whoever they are.
     if path.with_untracked(|path| path.starts_with(SHARED_PATHS)) {
         return shared().into_any();
@@ -140,16 +139,16 @@ fn ThemeSwitch() -> impl IntoView {
 /// Files dropped on any page open New batch with them.
 #[component]
 fn DropAnywhere() -> impl IntoView {
-    let navigate = use_navigate();
-    let path = use_location().pathname;
+    let router = use_router();
+    let path = router.path();
     let over = RwSignal::new(false);
     let dropped = move || {
         if path.get_untracked() != "/new" {
-            navigate("/new", NavigateOptions::default());
+            router.go("/new");
         }
     };
     let queue = use_upload();
-    Effect::new(move |_| upload::accept_drops(queue, over, dropped.clone()));
+    Effect::new(move |_| upload::accept_drops(queue, over, dropped));
     Effect::new(move |_| upload::ask_before_leaving(queue));
     view! {
         <div class="drop-veil" class:shown=move || over.get() aria-hidden="true">"Drop to make a batch"</div>

@@ -394,7 +394,6 @@ fn state(config: &Config, service: Service) -> Result<AppState, StartError> {
         login_rate: Arc::default(),
         page_faults: Arc::default(),
         readiness: Arc::default(),
-        leptos: leptos::config::LeptosOptions::builder().output_name("milepost").build(),
         stop: CancellationToken::new(),
         tracker: TaskTracker::new(),
     })

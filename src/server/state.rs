@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
 use http::{HeaderMap, Uri, header};
-use leptos::config::LeptosOptions;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -53,18 +51,10 @@ pub struct AppState {
     pub page_faults: Arc<PageFaults>,
     /// The newest answer of `/readyz`.
     pub readiness: Arc<Readiness>,
-    /// What the page renderer wants to know.
-    pub leptos: LeptosOptions,
     /// Cancelled once the process is to stop: long answers and sockets end on it (sockets: close 1001).
     pub stop: CancellationToken,
     /// Counts sockets and other tasks that outlive their request; the stop waits for them, bounded.
     pub tracker: TaskTracker,
-}
-
-impl FromRef<AppState> for LeptosOptions {
-    fn from_ref(state: &AppState) -> Self {
-        state.leptos.clone()
-    }
 }
 
 /// Bounds on what comes in, in bytes.

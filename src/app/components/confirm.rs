@@ -4,17 +4,17 @@
 //! an address (`?ask=…`), whose page stays as it is.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use crate::app::plain_forms::ASK;
+use crate::app::router::use_address;
 
 /// The address of this page with the question `name` open; tracks the address.
 pub fn asking(name: &str) -> impl Fn() -> String + Send + Sync + 'static {
-    let (query, name) = (use_query_map(), name.to_owned());
+    let (address, name) = (use_address(), name.to_owned());
     move || {
-        let mut query = query.get();
-        query.replace(ASK, name.clone());
-        query.to_query_string()
+        let mut query = address.with(|address| address.query.clone());
+        query.set(ASK, &name);
+        query.to_string()
     }
 }
 
@@ -37,7 +37,7 @@ pub fn Confirm(
     children: Children,
 ) -> impl IntoView {
     let asked =
-        use_query_map().with_untracked(|query| query.get(ASK)).is_some_and(|asked| Some(asked) == ask);
+        use_address().with_untracked(|address| ask.is_some() && address.query.get(ASK) == ask.as_deref());
     let link = ask.map(|ask| {
         let href = asking(&ask);
         view! { <a class="button only-moving" href=href aria-label=name.clone()>{move || label.get()}</a> }

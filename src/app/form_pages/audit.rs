@@ -3,12 +3,12 @@
 //! Read once; who is asked for stands in the address.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use crate::app::actions::load_audit;
 use crate::app::components::{When, panel_or};
 use crate::app::pages::refused_page;
 use crate::app::pages::titled;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::{AuditEntry, AuditPage, AuditQuery};
 
@@ -18,10 +18,10 @@ const ENTRIES: u32 = 100;
 /// The page.
 #[component]
 pub fn AuditLogPage() -> impl IntoView {
-    let url = use_query_map();
+    let url = use_address();
     let asked = move || {
         url.with(|url| {
-            let text = |key: &str| url.get(key).filter(|text| !text.is_empty());
+            let text = |key: &str| url.asked(key);
             AuditQuery {
                 who: text("who"),
                 object: text("object"),
@@ -41,7 +41,7 @@ pub fn AuditLogPage() -> impl IntoView {
             </header>
             <form class="acts" method="get" action="/audit">
                 <label for="who">"Who"</label>
-                <input id="who" name="who" value=move || url.with(|url| url.get("who")) />
+                <input id="who" name="who" value=move || url.with(|url| url.asked("who")) />
                 <button class="button button-quiet">"Show"</button>
             </form>
             {panel_or(log, show, move |error| refused_page(error, move || log.refetch()))}

@@ -5,12 +5,12 @@
 
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 
 use super::course_moments::{CoursePoint, moments};
 use crate::app::actions::{load_acts, load_batch, load_pulse};
 use crate::app::components::{batch_badge, panel_or};
 use crate::app::pages::{COURSE_TAB, TABS, refused_page, tab_address, titled};
+use crate::app::router::use_address;
 use crate::client::chart::{self, CHART_HEIGHT, CHART_WIDTH};
 use crate::client::course::{Course, NewestBucket};
 use crate::client::words;
@@ -22,8 +22,8 @@ const STEP: u64 = CHART_WIDTH / 200;
 /// The page.
 #[component]
 pub fn CoursePage() -> impl IntoView {
-    let params = use_params_map();
-    let id = move || params.with(|params| params.get("id")).unwrap_or_default();
+    let address = use_address();
+    let id = move || address.with(|address| address.part(1));
     let read = Resource::new(id, |id| async {
         let batch = load_batch(id).await?;
         let (_rev, pulse) = load_pulse(batch.id).await?;

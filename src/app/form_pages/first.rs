@@ -3,20 +3,20 @@
 //! Posts to its own address, which the server answers. Opening the page consumes nothing.
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 
 use crate::app::actions::load_first_link;
 use crate::app::components::panel_or;
 use crate::app::pages::refused_page;
 use crate::app::pages::titled;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::ErrorCode;
 
 /// The page.
 #[component]
 pub fn FirstPage() -> impl IntoView {
-    let params = use_params_map();
-    let code = move || params.with(|params| params.get("code")).unwrap_or_default();
+    let address = use_address();
+    let code = move || address.with(|address| address.part(1));
     let link = Resource::new(code, load_first_link);
     let show = move |()| sign_in(&code());
     view! {
@@ -31,9 +31,9 @@ pub fn FirstPage() -> impl IntoView {
 
 fn sign_in(code: &str) -> AnyView {
     titled(|| "First sign-in".into());
-    let query = use_query_map();
+    let address = use_address();
     let refused = move || {
-        query.with(|query| query.get("error")).map(|code| {
+        address.with(|address| address.asked("error")).map(|code| {
             if code == ErrorCode::TooMany.as_str() {
                 "Too many tries from this address. Wait a moment before the next one."
             } else {

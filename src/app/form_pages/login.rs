@@ -4,11 +4,11 @@
 //! one. The password is in no signal and no URL.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use crate::app::actions::load_sign_in_provider;
 use crate::app::components::panel_or;
 use crate::app::pages::titled;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::SignInRefusal;
 
@@ -23,11 +23,14 @@ fn refusal_words(code: &str) -> &'static str {
 /// The page.
 #[component]
 pub fn LoginPage() -> impl IntoView {
-    let query = use_query_map();
+    let address = use_address();
     let next = move || {
-        query.with(|query| query.get("next")).filter(|next| next.starts_with('/')).unwrap_or("/".into())
+        address
+            .with(|address| address.asked("next"))
+            .filter(|next| next.starts_with('/'))
+            .unwrap_or("/".into())
     };
-    let refused = move || query.with(|query| query.get("error")).map(|code| refusal_words(&code));
+    let refused = move || address.with(|address| address.asked("error")).map(|code| refusal_words(&code));
     let provider = Resource::new(|| (), |()| load_sign_in_provider());
     titled(|| "Sign in".into());
     view! {

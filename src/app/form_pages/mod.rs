@@ -15,9 +15,7 @@ mod people;
 mod schedules;
 mod webhooks;
 
-use leptos_router::SsrMode::Async;
-use leptos_router::any_nested_route::{AnyNestedRoute, IntoAnyNestedRoute as _};
-use leptos_router::{NestedRoute, path};
+use leptos::prelude::*;
 
 use account::AccountPage;
 use audit::AuditLogPage;
@@ -29,19 +27,20 @@ use people::PeoplePage;
 use schedules::SchedulesPage;
 use webhooks::{DeliveryDetailPage, WebhooksPage};
 
-/// Their addresses.
-pub fn routes() -> AnyNestedRoute {
-    let pages = (
-        NestedRoute::new(path!("/batches/:id/course"), CoursePage).ssr_mode(Async),
-        NestedRoute::new(path!("/schedules"), SchedulesPage).ssr_mode(Async),
-        NestedRoute::new(path!("/webhooks"), WebhooksPage).ssr_mode(Async),
-        NestedRoute::new(path!("/webhooks/:id"), DeliveryDetailPage).ssr_mode(Async),
-        NestedRoute::new(path!("/account"), AccountPage).ssr_mode(Async),
-        NestedRoute::new(path!("/people"), PeoplePage).ssr_mode(Async),
-        NestedRoute::new(path!("/audit"), AuditLogPage).ssr_mode(Async),
-        NestedRoute::new(path!("/password/:code"), PasswordPage).ssr_mode(Async),
-        NestedRoute::new(path!("/login"), LoginPage).ssr_mode(Async),
-        NestedRoute::new(path!("/first/:code"), FirstPage).ssr_mode(Async),
-    );
-    pages.into_any_nested_route()
+/// The page at `path`; none where that is none of these.
+pub fn page(path: &str) -> Option<AnyView> {
+    let parts: Vec<_> = path.split('/').skip(1).collect();
+    Some(match parts[..] {
+        ["batches", id, "course"] if !id.is_empty() => CoursePage().into_any(),
+        ["schedules"] => SchedulesPage().into_any(),
+        ["webhooks"] => WebhooksPage().into_any(),
+        ["webhooks", id] if !id.is_empty() => DeliveryDetailPage().into_any(),
+        ["account"] => AccountPage().into_any(),
+        ["people"] => PeoplePage().into_any(),
+        ["audit"] => AuditLogPage().into_any(),
+        ["password", code] if !code.is_empty() => PasswordPage().into_any(),
+        ["login"] => LoginPage().into_any(),
+        ["first", code] if !code.is_empty() => FirstPage().into_any(),
+        _ => return None,
+    })
 }

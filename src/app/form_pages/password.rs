@@ -3,19 +3,19 @@
 //! Posts to its own address, which the server answers. Opening the page consumes nothing.
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 
 use crate::app::actions::load_password_link;
 use crate::app::components::panel_or;
 use crate::app::pages::titled;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::{ApiError, ErrorCode};
 
 /// The page.
 #[component]
 pub fn PasswordPage() -> impl IntoView {
-    let params = use_params_map();
-    let code = move || params.with(|params| params.get("code")).unwrap_or_default();
+    let address = use_address();
+    let code = move || address.with(|address| address.part(1));
     let link = Resource::new(code, load_password_link);
     titled(|| "New password".into());
     view! {
@@ -24,9 +24,9 @@ pub fn PasswordPage() -> impl IntoView {
 }
 
 fn form(code: &str, name: &str) -> AnyView {
-    let query = use_query_map();
+    let address = use_address();
     let refused = move || {
-        query.with(|query| query.get("error")).map(|code| match code {
+        address.with(|address| address.asked("error")).map(|code| match code {
             code if code == ErrorCode::Invalid.as_str() => {
                 "That password is too short, one of the commonest, or much like your name. Take another."
             }

@@ -4,13 +4,13 @@
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 
 use crate::app::actions::{
     Redeliver, RotateWebhookSecret, load_deliveries, load_delivery, load_webhook_secret,
 };
 use crate::app::components::{When, error_panel, flash, panel, panel_or};
 use crate::app::pages::{refused_page, titled};
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::{
     DeliveryAttempt, DeliveryDetail, DeliveryPage, DeliveryQuery, DeliveryState, WebhookDelivery,
@@ -20,14 +20,14 @@ use crate::protocol::{
 /// The list.
 #[component]
 pub fn WebhooksPage() -> impl IntoView {
-    let url = use_query_map();
+    let url = use_address();
     let again = ServerAction::<Redeliver>::new();
     let rotate = ServerAction::<RotateWebhookSecret>::new();
     let asked = move || {
         url.with(|url| DeliveryQuery {
-            batch: url.get("batch").and_then(|batch| batch.parse().ok()),
-            state: url.get("state").as_deref().and_then(DeliveryState::parse),
-            cursor: url.get("cursor"),
+            batch: url.asked("batch").and_then(|batch| batch.parse().ok()),
+            state: url.asked("state").as_deref().and_then(DeliveryState::parse),
+            cursor: url.asked("cursor"),
             limit: None,
         })
     };
@@ -136,9 +136,9 @@ fn signing(secret: WebhookSecret, rotate: ServerAction<RotateWebhookSecret>) -> 
 /// One delivery.
 #[component]
 pub fn DeliveryDetailPage() -> impl IntoView {
-    let params = use_params_map();
+    let address = use_address();
     let again = ServerAction::<Redeliver>::new();
-    let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
+    let id = Memo::new(move |_| address.with(|address| address.part(1)));
     let delivery = Resource::new(move || (id.get(), again.version().get()), |(id, _sent)| load_delivery(id));
     titled(|| "Webhook".into());
     view! {

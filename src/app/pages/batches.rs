@@ -5,15 +5,15 @@
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
-use leptos_router::hooks::{use_navigate, use_query_map};
-use leptos_router::params::ParamsMap;
 
 use super::batch_row::{RowContext, active_row, finished_row};
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{RunDemo, load_batches, load_counts, load_tasks};
+use crate::app::address::{Address, Query};
 use crate::app::components::{asking, flash, live_trouble, panel};
 use crate::app::current_user::me;
 use crate::app::live::{LiveRows, use_listed_batches};
+use crate::app::router::{use_address, use_router};
 use crate::client::words;
 use crate::protocol::{Batch, BatchCounts, BatchId, BatchPage, BatchQuery, Me, TaskPage};
 
@@ -21,8 +21,8 @@ use crate::protocol::{Batch, BatchCounts, BatchId, BatchPage, BatchQuery, Me, Ta
 const ROWS: u32 = 50;
 
 /// What the URL asks for.
-fn asked(query: &ParamsMap) -> BatchQuery {
-    let text = |key: &str| query.get(key).filter(|text| !text.is_empty());
+fn asked(address: &Address) -> BatchQuery {
+    let text = |key: &str| address.asked(key);
     BatchQuery {
         state: text("state"),
         task: text("task"),
@@ -42,19 +42,19 @@ fn is_plain(query: &BatchQuery) -> bool {
 /// The address of `query`, without its position.
 fn address(query: &BatchQuery) -> String {
     let pairs = [("state", &query.state), ("task", &query.task), ("owner", &query.owner), ("q", &query.q)];
-    let mut map = ParamsMap::new();
+    let mut asked = Query::default();
     for (key, value) in pairs {
         if let Some(value) = value {
-            map.insert(key, value.clone());
+            asked.set(key, value);
         }
     }
-    format!("/{}", map.to_query_string())
+    format!("/{asked}")
 }
 
 /// The page.
 #[component]
 pub fn BatchesPage() -> impl IntoView {
-    let url = use_query_map();
+    let url = use_address();
     let query = Memo::new(move |_| url.with(asked));
     let batches = Resource::new(move || query.get(), load_batches);
     let counts = Resource::new(|| (), |()| load_counts());
@@ -277,14 +277,14 @@ fn nothing_found(query: &BatchQuery, news: UnseenNotice) -> AnyView {
 fn empty(news: UnseenNotice) -> AnyView {
     let demo = ServerAction::<RunDemo>::new();
     let rows = use_listed_batches(Vec::new(), |_| true);
-    let navigate = use_navigate();
+    let router = use_router();
     Effect::new(move |_| {
         // The demo goes to its own batch: nothing is to be read anew for it.
         if rows.unseen.get() != 0 && demo.version().get_untracked() == 0 && !demo.pending().get_untracked() {
             news.read(rows);
         }
     });
-    let open = move |_| navigate("/new", leptos_router::NavigateOptions::default());
+    let open = move |_| router.go("/new");
     titled(|| "Batches".into());
     view! {
         <div class="welcome">

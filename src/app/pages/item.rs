@@ -5,7 +5,6 @@
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 
 use super::item_log::item_log;
 use super::item_ways::ways;
@@ -17,17 +16,15 @@ use crate::app::components::{flash, item_badge, panel_or};
 use crate::app::current_user::{me, offers};
 use crate::app::live::use_item;
 use crate::app::markup::{FilesOf, as_text, course, input_file, is_picture, value};
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::{ApiError, Batch, BatchAct, BatchId, FileRow, ItemDetail, ItemLive, ItemState};
 
 /// The page.
 #[component]
 pub fn ItemPage() -> impl IntoView {
-    let params = use_params_map();
-    let which = Memo::new(move |_| {
-        let part = |key: &str| params.with(|params| params.get(key)).unwrap_or_default();
-        (part("id"), part("seq"))
-    });
+    let address = use_address();
+    let which = Memo::new(move |_| address.with(|address| (address.part(1), address.part(3))));
     let item = Resource::new(
         move || which.get(),
         |(id, seq)| async move {

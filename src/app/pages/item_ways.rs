@@ -7,10 +7,9 @@ use leptos::ev::{KeyboardEvent, MouseEvent};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_bindgen::JsCast;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::use_navigate;
 
 use crate::app::actions::load_items;
+use crate::app::router::{Router, use_router};
 use crate::client::words;
 use crate::protocol::{Batch, BatchId, ItemQuery, ItemState, Seq};
 
@@ -45,20 +44,18 @@ fn is_taken(event: &KeyboardEvent) -> bool {
 pub fn ways(batch: &Batch, seq: Seq) -> impl IntoView + use<> {
     let (id, total, any_failed) = (batch.id, batch.total, batch.failed > 0);
     let none_left = RwSignal::new(false);
-    let navigate = use_navigate();
+    let router = use_router();
     let go = move |way: ItemStep| {
-        let to = |address: String| navigate(&address, NavigateOptions::default());
+        let to = |address: String| router.go(&address);
         match way {
             ItemStep::Previous if seq > 1 => to(item(id, seq - 1)),
             ItemStep::Next if seq < total => to(item(id, seq + 1)),
             ItemStep::Batch => to(format!("/batches/{id}?from={seq}")),
-            ItemStep::NextFailed if any_failed => next_failed(id, seq, none_left, navigate.clone()),
+            ItemStep::NextFailed if any_failed => next_failed(id, seq, none_left, router),
             ItemStep::Previous | ItemStep::Next | ItemStep::NextFailed => {}
         }
     };
-    let by_click = go.clone();
     Effect::new(move |_| {
-        let go = go.clone();
         let handle = window_event_listener(ev::keydown, move |event| {
             if let Some(way) = way(&event.key()).filter(|_| !is_taken(&event)) {
                 event.prevent_default();
@@ -75,7 +72,7 @@ pub fn ways(batch: &Batch, seq: Seq) -> impl IntoView + use<> {
         let href = format!("/batches/{id}?state=failed&after={seq}");
         let click = move |event: MouseEvent| {
             event.prevent_default();
-            by_click(ItemStep::NextFailed);
+            go(ItemStep::NextFailed);
         };
         view! { <a class="button" href=href on:click=click>"Next failed"</a> }
     });
@@ -97,12 +94,7 @@ fn item(id: BatchId, seq: Seq) -> String {
     format!("/batches/{id}/items/{seq}")
 }
 
-fn next_failed(
-    id: BatchId,
-    seq: Seq,
-    none_left: RwSignal<bool>,
-    navigate: impl Fn(&str, NavigateOptions) + 'static,
-) {
+fn next_failed(id: BatchId, seq: Seq, none_left: RwSignal<bool>, router: Router) {
     let query = ItemQuery {
         state: Some(ItemState::Failed),
         after: Some(seq.into()),
@@ -116,7 +108,7 @@ fn next_failed(
             return;
         }
         match page.items.first() {
-            Some(row) => navigate(&item(id, row.seq), NavigateOptions::default()),
+            Some(row) => router.go(&item(id, row.seq)),
             None => none_left.set(true),
         }
     });

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_location;
 
 use super::title::titled;
 use crate::app::components::heal;
+use crate::app::router::use_address;
 use crate::client::words::{ErrorWords, Undertaking, error_words};
 use crate::protocol::{ApiError, ErrorCode};
 
@@ -16,12 +16,10 @@ use crate::protocol::{ApiError, ErrorCode};
 /// server ([`has_program`](crate::app::program_pages::has_program)).
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
-    let here = use_location();
+    let here = use_address();
     // Effects run in the browser alone. The server's page is not asked for again and again: it comes without the program.
     Effect::new(move |_| {
-        let query = here.search.get_untracked();
-        let mark = if query.is_empty() || query.starts_with('?') { "" } else { "?" };
-        let address = format!("{}{mark}{query}", here.pathname.get_untracked());
+        let address = here.with_untracked(|address| format!("{}{}", address.path, address.query));
         // Once the address is in the history: what comes then takes its place.
         set_timeout(move || drop(window().location().replace(&address)), Duration::ZERO);
     });

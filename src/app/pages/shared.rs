@@ -3,7 +3,6 @@
 //! Nothing here acts on the batch, and nothing leads into the installation.
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map, use_url};
 
 use super::title::{progress_icon, refreshes, titled};
 use crate::app::actions::{load_shared, load_shared_families, load_shared_items, load_shared_strip};
@@ -12,6 +11,7 @@ use crate::app::components::{
 };
 use crate::app::live::{use_families, use_progress};
 use crate::app::markup::item_heads;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::{
     ApiError, Batch, BatchId, ErrorCode, FamilyPage, ItemPage, ItemState, Seq, SharedBatch,
@@ -23,8 +23,8 @@ const FORMATS: [(&str, &str); 3] = [("csv", "CSV"), ("ndjson", "NDJSON"), ("zip"
 /// The page.
 #[component]
 pub fn SharedPage() -> impl IntoView {
-    let params = use_params_map();
-    let secret = move || params.with(|params| params.get("secret")).unwrap_or_default();
+    let address = use_address();
+    let secret = move || address.with(|address| address.part(1));
     let shared = Resource::new(secret, load_shared);
     view! {
         <section class="page">
@@ -121,9 +121,9 @@ fn outlook(batch: &Batch) -> String {
 
 /// What is in the batch, where the link shows it: failures by cause, items by pages, results to take along.
 fn contents(id: BatchId, secret: String) -> AnyView {
-    let query = use_query_map();
+    let address = use_address();
     let after = Memo::new(move |_| {
-        query.with(|query| query.get("after")).and_then(|text| text.parse::<Seq>().ok()).unwrap_or(0)
+        address.with(|address| address.asked("after")).and_then(|text| text.parse::<Seq>().ok()).unwrap_or(0)
     });
     let (of_families, of_items) = (secret.clone(), secret.clone());
     let families = Resource::new(move || of_families.clone(), load_shared_families);
@@ -168,7 +168,7 @@ fn failures(id: BatchId, page: FamilyPage) -> AnyView {
 }
 
 fn lines(page: ItemPage) -> AnyView {
-    let here = use_url().with_untracked(|url| url.path().to_owned());
+    let here = use_address().with_untracked(|address| address.path.clone());
     let next = page.next.map(|after| {
         let href = format!("{here}?after={after}");
         view! { <a class="button" href=href>"Next"</a> }

@@ -5,9 +5,9 @@
 use leptos::prelude::*;
 use leptos::text_prop::TextProp;
 use leptos_meta::{Title, TitleProps};
-use leptos_router::hooks::use_query_map;
 
 use crate::app::plain_forms::{ASK, RefusedForm};
+use crate::app::router::use_address;
 use crate::client::words;
 
 /// Without scripts a page with running work refreshes itself at this pace.
@@ -35,8 +35,8 @@ pub fn titled(text: impl Fn() -> String + Send + Sync + 'static) {
 /// Lets a page without scripts refresh itself, where `running`: but not while a question stands on it, or fields to be
 /// filled in. Those of a page that refreshes itself are behind links with `ask` (`only-moving`).
 pub fn refreshes(running: bool) -> Option<impl IntoView> {
-    let holds = use_query_map().with_untracked(|query| {
-        query.get(ASK).is_some() || query.get("tab").is_some_and(|tab| tab == "settings")
+    let holds = use_address().with_untracked(|address| {
+        address.query.get(ASK).is_some() || address.query.get("tab") == Some("settings")
     });
     let refused = use_context::<RefusedForm>().is_some();
     (running && !holds && !refused)

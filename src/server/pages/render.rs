@@ -4,11 +4,13 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use any_spawner::Executor;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, get, on};
 use axum_extra::extract::CookieJar;
 use bytes::Bytes;
 use http::request::Parts;
@@ -17,11 +19,12 @@ use http_body_util::BodyExt as _;
 use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos::server::ServerActionError;
-use leptos_axum::{LeptosRoutes as _, ResponseOptions, generate_route_list};
+use leptos::server_fn::axum::server_fn_paths;
+use leptos_axum::{ResponseOptions, handle_server_fns_with_context, render_app_async_with_context};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 
-use crate::app::App;
+use crate::app::address::Address;
 use crate::app::clock::RenderedAt;
 use crate::app::pages::CsvDraft;
 use crate::app::plain_forms::RefusedForm;
@@ -30,6 +33,7 @@ use crate::client::words;
 use crate::protocol::{SignInBy, Timestamp};
 use crate::server::assets;
 use crate::server::gate::{cookie_name, page_policy};
+use crate::server::policy::page_routes;
 use crate::server::state::AppState;
 use crate::service::{Caller, Service};
 
@@ -43,9 +47,18 @@ const LINE_KEY_CHARS: usize = 16;
 
 /// The app's pages and server functions.
 pub fn router(state: &AppState) -> Router<AppState> {
-    let routes = generate_route_list(App);
-    Router::new()
-        .leptos_routes_with_context(state, routes, context(state), shell)
+    // Refused where one is set already, which is this one, of another server in the process.
+    let _set = Executor::init_tokio();
+    let functions = server_fn_paths().fold(Router::new(), |router, (path, method)| {
+        let context = context(state);
+        let call = move |request| handle_server_fns_with_context(context.clone(), request);
+        let method = MethodFilter::try_from(method).expect("functions are called by methods that HTTP knows");
+        router.route(path, on(method, call))
+    });
+    let pages = page_routes().fold(functions, |router, path| {
+        router.route(&path, get(render_app_async_with_context(context(state), shell)))
+    });
+    pages
         .layer(from_fn_with_state(state.clone(), from_own_pages))
         .layer(map_response(without_nul))
         .layer(CompressionLayer::new().quality(CompressionLevel::Precise(PAGE_QUALITY)))
@@ -88,7 +101,7 @@ fn seen(data: &[u8]) -> Bytes {
 
 /// A page that there is not, as the app shows it.
 pub async fn not_found(State(state): State<AppState>, request: Request) -> Response {
-    let render = leptos_axum::render_app_async_with_context(context(&state), shell);
+    let render = render_app_async_with_context(context(&state), shell);
     let mut response = without_nul(render(request).await.into_response()).await;
     if response.status() == StatusCode::OK {
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -105,7 +118,7 @@ pub async fn refused(state: AppState, request: Request, (path, error): (&str, &s
         provide_context(error.clone());
         provide_context(RefusedForm);
     };
-    let render = leptos_axum::render_app_async_with_context(context, shell);
+    let render = render_app_async_with_context(context, shell);
     without_nul(render(request).await.into_response()).await
 }
 
@@ -121,7 +134,7 @@ pub async fn looked_at(state: &AppState, mut parts: Parts, task: &str, draft: Cs
         provide_context(PlainPage);
         provide_context(draft.clone());
     };
-    let render = leptos_axum::render_app_async_with_context(provide, shell);
+    let render = render_app_async_with_context(provide, shell);
     let mut response =
         without_nul(render(Request::from_parts(parts, Body::empty())).await.into_response()).await;
     if let Some(status) = status.filter(|_status| response.status() == StatusCode::OK) {
@@ -139,6 +152,9 @@ fn context(state: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         provide_context(addresses.clone());
         provide_context(outside.clone());
         provide_context(RenderedAt(now()));
+        if let Some(parts) = use_context::<Parts>() {
+            provide_context(Address::parse(parts.uri.path_and_query().map_or("/", |path| path.as_str())));
+        }
         if let Some(key) = use_context::<Parts>().and_then(|parts| line_key(&parts, cookie)) {
             provide_context(key);
         }

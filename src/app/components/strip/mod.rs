@@ -8,8 +8,6 @@ mod table;
 
 use leptos::ev::{KeyboardEvent, MouseEvent};
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::use_navigate;
 
 use self::cells::{
     CELLS_PER_ROW, CellDrawing, CellLook, PITCH, SIDE, cell_of, cells_of, path, scale, stepped, width, words,
@@ -17,6 +15,7 @@ use self::cells::{
 use self::table::table;
 use super::panel::{live_trouble, panel};
 use crate::app::live::{LiveRows, use_strip};
+use crate::app::router::use_router;
 use crate::protocol::{ApiError, Batch, BatchId, Strip, StripCell};
 
 /// The strip of a batch; a cell leads to `address` with the number of its first item, if there is one.
@@ -99,11 +98,11 @@ const LEGEND: [(&str, &str); 4] = [
 
 /// Goes to the first item of the pointed cell.
 fn goes(scene: Scene, address: Option<String>) -> impl Fn() + 'static {
-    let navigate = use_navigate();
+    let router = use_router();
     move || {
         let cell = scene.pointed.get_untracked().and_then(|at| untrack(|| scene.cell(at)));
         if let (Some(cell), Some(address)) = (cell, &address) {
-            navigate(&format!("{address}{}", cell.first), NavigateOptions::default());
+            router.go(&format!("{address}{}", cell.first));
         }
     }
 }

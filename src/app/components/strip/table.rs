@@ -1,18 +1,18 @@
 //! The strip as a table, made when it is opened; without scripts it has an address.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use super::Scene;
 use super::cells::stretches;
 use crate::app::components::confirm::asking;
 use crate::app::plain_forms::ASK;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::StripCell;
 
 /// The same as a table, made when it is opened.
 pub(super) fn table(scene: Scene, address: Option<String>) -> impl IntoView {
-    let asked = use_query_map().with_untracked(|query| query.get(ASK)).is_some_and(|asked| asked == "table");
+    let asked = use_address().with_untracked(|address| address.query.get(ASK) == Some("table"));
     let open = RwSignal::new(asked);
     let address = StoredValue::new(address);
     let toggled = move |event: leptos::ev::Event| {

@@ -3,20 +3,20 @@
 //! Read once, and anew after each act. Without scripts every act is a plain form.
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use super::{entry, form};
 use crate::app::actions::{ActOnSchedule, SaveSchedule, load_schedules};
 use crate::app::components::{flash, once_loaded, panel};
 use crate::app::current_user::me;
 use crate::app::pages::titled;
+use crate::app::router::use_address;
 use crate::protocol::{Me, PersonRole, SchedulePage};
 
 /// The page.
 #[component]
 pub fn SchedulesPage() -> impl IntoView {
-    let url = use_query_map();
-    let asked = Memo::new(move |_| url.with(|url| (url.get("cursor"), url.get("id"))));
+    let url = use_address();
+    let asked = Memo::new(move |_| url.with(|url| (url.asked("cursor"), url.asked("id"))));
     let (act, save) = (ServerAction::<ActOnSchedule>::new(), ServerAction::<SaveSchedule>::new());
     let schedules = Resource::new(move || asked.get(), |(cursor, id)| load_schedules(cursor, id));
     Effect::new(move |_| {

@@ -4,7 +4,6 @@
 
 use leptos::form::ActionForm;
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
 
 use super::Scene;
 use crate::app::actions::load_families;
@@ -12,6 +11,7 @@ use crate::app::components::{When, live_trouble, panel};
 use crate::app::current_user::offers;
 use crate::app::live::use_families;
 use crate::app::markup::span_bar;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::{BatchAct, Family, FamilyPage};
 
@@ -27,10 +27,10 @@ pub fn families_panel(scene: Scene) -> AnyView {
 /// One line above the items, while there is no filter: the first family of which something has failed. Its place is there
 /// before anything has, so that nothing moves when it does.
 pub fn families_brief(scene: Scene) -> AnyView {
-    let query = use_query_map();
+    let address = use_address();
     let shown = Memo::new(move |_| {
         let filtered = ["state", "family", "q", "sort"];
-        query.with(|query| filtered.iter().all(|key| query.get(key).is_none_or(|text| text.is_empty())))
+        address.with(|address| filtered.iter().all(|key| address.asked(key).is_none()))
     });
     view! {
         <Show when=move || shown.get()>

@@ -28,7 +28,6 @@ mod share_links;
 use std::collections::HashMap;
 
 use leptos::prelude::*;
-use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::not_found::refused_page;
 use super::title::{progress_icon, refreshes, titled};
@@ -38,6 +37,7 @@ use crate::app::actions::{
 use crate::app::components::{chart_of, flash, panel_or, strip_of};
 use crate::app::current_user::me;
 use crate::app::live::use_batch;
+use crate::app::router::use_address;
 use crate::client::words;
 use crate::protocol::{ApiError, Batch, BatchActEntry, BatchId, FamilyId, Me, RelatedBatches};
 
@@ -87,8 +87,8 @@ pub fn tab_address(id: BatchId, name: &str) -> String {
 /// The page.
 #[component]
 pub fn BatchPage() -> impl IntoView {
-    let params = use_params_map();
-    let id = Memo::new(move |_| params.with(|params| params.get("id")).unwrap_or_default());
+    let address = use_address();
+    let id = Memo::new(move |_| address.with(|address| address.part(1)));
     let batch = Resource::new(
         move || id.get(),
         |id| async {
@@ -180,9 +180,9 @@ fn icon(batch: &Batch) -> Option<u64> {
 }
 
 fn tabs(scene: Scene) -> impl IntoView {
-    let query = use_query_map();
+    let address = use_address();
     let chosen = Memo::new(move |_| {
-        let asked = query.with(|query| query.get("tab")).unwrap_or_default();
+        let asked = address.with(|address| address.asked("tab")).unwrap_or_default();
         let known = TABS.iter().map(|(name, _)| *name).filter(|name| *name != COURSE_TAB);
         known.into_iter().find(|name| *name == asked).unwrap_or("items")
     });
@@ -197,7 +197,7 @@ fn tabs(scene: Scene) -> impl IntoView {
         let counts = matches!(name, "items" | "failures");
         let current = move || (chosen.get() == name).then_some("page");
         view! {
-            <a class="tab" href=tab_address(scene.id, name) aria-current=current>
+            <a class="tab" data-stay="" href=tab_address(scene.id, name) aria-current=current>
                 {title} " " {counts.then(|| view! { <span class="count">{count}</span> })}
             </a>
         }

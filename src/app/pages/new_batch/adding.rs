@@ -4,10 +4,9 @@
 
 use leptos::html::Form;
 use leptos::prelude::*;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::use_navigate;
 
 use super::{Over, phase_words, sources};
+use crate::app::router::use_router;
 use crate::app::upload::{self, UploadContent, UploadPhase, use_upload};
 use crate::client::words;
 use crate::protocol::{Batch, FolderList, InputKind};
@@ -22,7 +21,7 @@ pub fn adding(batch: Batch) -> AnyView {
     let came = words::came(&batch).unwrap_or_else(|| format!("{} came", words::counted(batch.total, "item")));
     let held = use_upload();
     let form = NodeRef::<Form>::new();
-    let navigate = use_navigate();
+    let router = use_router();
     let id = batch.id.to_string();
     Effect::new(move |_| held.into.set(Some(id.clone())));
     on_cleanup(move || held.into.set(None));
@@ -36,9 +35,8 @@ pub fn adding(batch: Batch) -> AnyView {
             held.phase.set(UploadPhase::Refused("Choose or drop at least one file.".into()));
             return;
         }
-        let navigate = navigate.clone();
         upload::send(held, form, UploadContent::Queue, move |batch| {
-            navigate(&format!("/batches/{batch}"), NavigateOptions::default());
+            router.go(&format!("/batches/{batch}"));
         });
     };
     view! {

@@ -23,13 +23,12 @@ use leptos::html::Form;
 use leptos::prelude::*;
 use leptos::server_fn::ServerFn;
 use leptos::server_fn::error::ServerFnUrlError;
-use leptos_router::NavigateOptions;
-use leptos_router::hooks::{use_navigate, use_query_map};
 
 pub use self::csv_source::{CsvDraft, LOOK_PATH};
 use super::title::titled;
 use crate::app::actions::{SubmitForm, load_batch, load_folders, load_parent, load_tasks};
 use crate::app::components::{FieldKind, ParamsForm, empty_panel, fill, flash, panel, param_fields};
+use crate::app::router::{use_address, use_router};
 use crate::app::upload::{self, UploadContent, UploadPhase, use_upload};
 use crate::client::words;
 use crate::protocol::{ApiError, FolderList, InputKind, ParentBatch, TaskInfo, TaskPage};
@@ -37,8 +36,9 @@ use crate::protocol::{ApiError, FolderList, InputKind, ParentBatch, TaskInfo, Ta
 /// The page.
 #[component]
 pub fn NewBatchPage() -> impl IntoView {
-    let query = use_query_map();
-    let parent = Memo::new(move |_| query.with(|query| (query.get("parent"), query.get("batch"))));
+    let address = use_address();
+    let parent =
+        Memo::new(move |_| address.with(|address| (address.asked("parent"), address.asked("batch"))));
     let asked = Resource::new(
         move || parent.get(),
         |(parent, batch)| async {
@@ -82,11 +82,11 @@ fn choose(page: TaskPage, folders: FolderList, parent: Option<ParentBatch>) -> A
     if page.tasks.is_empty() {
         return empty_panel("No task is declared: ask whoever runs this installation.");
     }
-    let query = use_query_map();
+    let address = use_address();
     let held = use_upload();
     let tasks = StoredValue::new(page.tasks);
     let chosen = Memo::new(move |_| {
-        let asked = query.with(|query| query.get("task"));
+        let asked = address.with(|address| address.asked("task"));
         let kind = held.entries.with(|entries| fitting::kind(entries));
         tasks.with_value(|tasks| {
             let named = tasks.iter().find(|task| asked.as_deref() == Some(task.name.as_str()));
@@ -150,7 +150,7 @@ fn TaskForm(
     let draft = use_context::<CsvDraft>();
     let (items, idle) = draft.clone().map_or((None, None), |draft| (draft.over, draft.idle));
     let over = Over { items: RwSignal::new(items), idle: RwSignal::new(idle) };
-    let navigate = use_navigate();
+    let router = use_router();
     let input = task.input;
     let submit = move |event: SubmitEvent| {
         let Some(form) = form.get_untracked() else { return };
@@ -163,11 +163,10 @@ fn TaskForm(
             held.phase.set(UploadPhase::Refused("Choose or drop at least one file.".into()));
             return;
         }
-        let navigate = navigate.clone();
         let what =
             if input == InputKind::File && !of_server { UploadContent::Queue } else { UploadContent::Form };
         upload::send(held, form, what, move |batch| {
-            navigate(&format!("/batches/{batch}"), NavigateOptions::default());
+            router.go(&format!("/batches/{batch}"));
         });
     };
     let title = words::shown(&task.title);

@@ -6,10 +6,10 @@
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
-use leptos_router::params::ParamsMap;
 
 use super::chosen;
 use crate::app::actions::load_items;
+use crate::app::address::Query;
 use crate::app::components::{Chosen, LineOrder, head_line, item_address, item_line, panel};
 use crate::app::markup::{item_heads, sorting_heads};
 use crate::app::pages::batch::Scene;
@@ -41,23 +41,23 @@ pub fn heads(scene: Scene, query: &ItemQuery) -> String {
 }
 
 fn address(scene: Scene, query: &ItemQuery, after: Option<ItemCursor>) -> String {
-    let mut map = ParamsMap::new();
+    let mut asked = Query::default();
     if let Some(state) = query.state {
-        map.insert("state", state.as_str().to_owned());
+        asked.set("state", state.as_str());
     }
     if let Some(family) = &query.family {
-        map.insert("family", family.to_string());
+        asked.set("family", &family.to_string());
     }
     if let Some(q) = &query.q {
-        map.insert("q", q.clone());
+        asked.set("q", q);
     }
     if let Some(sort) = query.sort {
-        map.insert("sort", sort.as_str().to_owned());
+        asked.set("sort", sort.as_str());
     }
     if let Some(after) = after {
-        map.insert("after", after.to_string());
+        asked.set("after", &after.to_string());
     }
-    format!("/batches/{}{}", scene.id, map.to_query_string())
+    format!("/batches/{}{asked}", scene.id)
 }
 
 /// A search that goes on.

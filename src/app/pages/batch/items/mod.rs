@@ -7,12 +7,12 @@ mod filtered;
 mod window;
 
 use leptos::prelude::*;
-use leptos_router::hooks::use_query_map;
-use leptos_router::params::ParamsMap;
 
 use super::Scene;
+use crate::app::address::Address;
 use crate::app::components::asking;
 use crate::app::markup::item_filters;
+use crate::app::router::use_address;
 use crate::protocol::{FamilyId, ItemCursor, ItemQuery, ItemSort, ItemState, Seq};
 
 /// No batch is so long; positions in addresses are held to it, so that a window after one is a number, too.
@@ -25,8 +25,8 @@ enum ItemsRequest {
     Filter(ItemQuery),
 }
 
-fn asked(query: &ParamsMap) -> ItemsRequest {
-    let text = |key: &str| query.get(key).filter(|text| !text.is_empty());
+fn asked(address: &Address) -> ItemsRequest {
+    let text = |key: &str| address.asked(key);
     // An address may name any number: what is beyond every batch is its end.
     let number =
         |key: &str| text(key).and_then(|text| text.parse::<Seq>().ok()).map(|seq| seq.min(SEQ_ASKED_MAX));
@@ -50,7 +50,7 @@ fn asked(query: &ParamsMap) -> ItemsRequest {
 
 /// The panel.
 pub fn items_panel(scene: Scene) -> AnyView {
-    let url = use_query_map();
+    let url = use_address();
     let asked = Memo::new(move |_| url.with(asked));
     let ask = asking("search");
     // Only what is asked for makes the forms anew: what somebody types into them stays.
