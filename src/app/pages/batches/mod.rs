@@ -3,14 +3,19 @@
 //! Reads a page of batches once, then live; newer ones are counted on a chip and do not push rows under the pointer.
 //! Filter and position are in the URL.
 
+mod chosen;
+mod row;
+
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 use leptos_router::hooks::{use_navigate, use_query_map};
 use leptos_router::params::ParamsMap;
 
-use super::batch_row::{RowActs, active_row, finished_row};
+use self::chosen::ChosenBatches;
+use self::row::{RowActs, active_row, finished_row};
+use super::bulk_acts::bulk_acts;
 use super::title::{progress_icon, refreshes, titled};
-use crate::app::actions::{RunDemo, load_batches, load_counts, load_tasks};
+use crate::app::actions::{ActOnBatches, RunDemo, load_batches, load_counts, load_tasks};
 use crate::app::components::{asking, flash, live_trouble, panel};
 use crate::app::current_user::me;
 use crate::app::live::{LiveRows, use_listed_batches};
@@ -60,6 +65,7 @@ pub fn BatchesPage() -> impl IntoView {
     let counts = Resource::new(|| (), |()| load_counts());
     let tasks = Resource::new(|| (), |()| load_tasks());
     let acts = RowActs { act: ServerAction::new(), retry: ServerAction::new() };
+    let many = ServerAction::<ActOnBatches>::new();
     let noticed = StoredValue::new(0);
     let refresh = Callback::new(move |newest: u64| {
         noticed.update_value(|noticed| *noticed = newest.max(*noticed));
@@ -74,14 +80,17 @@ pub fn BatchesPage() -> impl IntoView {
             </header>
             {move || flash(acts.act.value().get().and_then(Result::err))}
             {move || flash(acts.retry.value().get().and_then(Result::err))}
+            {move || flash(many.value().get().and_then(Result::err))}
             <div class="filters">
                 {panel(counts, move |counts| filter_row(counts, query))}
                 {panel(tasks, move |tasks| search(&tasks, &query.get_untracked()))}
             </div>
             {panel(batches, move |page| {
                 let asked = query.get_untracked();
+                let acts = ListActs { one: acts, many };
                 list(page, &asked, me(), acts, UnseenNotice { noticed: noticed.get_value(), refresh })
             })}
+            {bulk_acts(many)}
         </section>
     }
 }
@@ -135,7 +144,14 @@ fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
     .into_any()
 }
 
-fn list(page: BatchPage, query: &BatchQuery, me: Option<Me>, acts: RowActs, news: UnseenNotice) -> AnyView {
+/// What the list asks: of one batch, and of those that are chosen.
+#[derive(Clone, Copy)]
+struct ListActs {
+    one: RowActs,
+    many: ServerAction<ActOnBatches>,
+}
+
+fn list(page: BatchPage, query: &BatchQuery, me: Option<Me>, acts: ListActs, news: UnseenNotice) -> AnyView {
     let running = page.batches.iter().any(|batch| !batch.state.is_finished());
     let plain = is_plain(query);
     if page.batches.is_empty() {
@@ -150,16 +166,21 @@ fn list(page: BatchPage, query: &BatchQuery, me: Option<Me>, acts: RowActs, news
     let (finished, active): (Vec<_>, Vec<_>) =
         page.batches.iter().partition(|batch| batch.state.is_finished());
     let (finished, active) = (ids(&finished), ids(&active));
-    let rows = use_listed_batches(page.batches, news.belongs(query));
     let me = StoredValue::new(me);
+    let address = use_query_map().get_untracked();
+    let chosen = ChosenBatches::of(&page.batches, &address, me);
+    let rows = use_listed_batches(page.batches, news.belongs(query));
+    let look = Look { me, acts: acts.one, rows, chosen };
     titled(move || list_title(&rows.list()));
     progress_icon(move || list_part(&rows.list()));
     view! {
         {refreshes(running)}
         {unseen_chip(rows, news)}
         {live_trouble(rows)}
-        {group("Active", active_row, me, acts, rows, active)}
-        {group("Finished", finished_row, me, acts, rows, finished)}
+        {chosen::choosing(chosen, rows, &address)}
+        {group("Active", active_row, look, active)}
+        {group("Finished", finished_row, look, finished)}
+        {chosen::bar(chosen, acts.many)}
         <nav class="pager" aria-label="Pages of the list">{newest}{older}</nav>
     }
     .into_any()
@@ -169,30 +190,43 @@ fn ids(batches: &[&Batch]) -> Vec<BatchId> {
     batches.iter().map(|batch| batch.id).collect()
 }
 
-/// The batches `ids`, which were under way when the list was read, or had ended; nothing where there are none.
-fn group(
-    title: &'static str,
-    row: fn(Signal<Batch>, Option<&Me>, RowActs) -> AnyView,
+/// What the rows of a list look at.
+#[derive(Clone, Copy)]
+struct Look {
     me: StoredValue<Option<Me>>,
     acts: RowActs,
     rows: LiveRows<Batch>,
-    ids: Vec<BatchId>,
-) -> Option<AnyView> {
+    chosen: ChosenBatches,
+}
+
+/// A row, with the box that chooses it.
+type RowView = fn(Signal<Batch>, AnyView, Option<&Me>, RowActs) -> AnyView;
+
+/// The batches `ids`, which were under way when the list was read, or had ended; nothing where there are none.
+fn group(title: &'static str, row: RowView, look: Look, ids: Vec<BatchId>) -> Option<AnyView> {
     if ids.is_empty() {
         return None;
     }
-    let shown = move || {
-        let listed = rows.order.get();
-        ids.iter().filter(|id| listed.contains(id)).copied().collect::<Vec<_>>()
+    let Look { me, acts, rows, chosen } = look;
+    let shown = Memo::new(move |before: Option<&Vec<BatchId>>| match before {
+        Some(before) if chosen.any() => before.clone(),
+        Some(_) | None => {
+            let listed = rows.order.get();
+            ids.iter().filter(|id| listed.contains(id)).copied().collect::<Vec<_>>()
+        }
+    });
+    let row = move |id| {
+        let batch = chosen.held(rows.row(&id)?);
+        let check = chosen::check_box(chosen, batch);
+        Some(me.with_value(|me| row(batch, check, me.as_ref(), acts)))
     };
-    let row = move |id| rows.row(&id).map(|batch| me.with_value(|me| row(batch, me.as_ref(), acts)));
     let class = format!("rows rows-{}", title.to_lowercase());
     Some(
         view! {
             <section class="group">
                 <h2>{title}</h2>
                 <ol class=class aria-label=format!("{title} batches")>
-                    <For each=shown key=|id| *id children=row />
+                    <For each=move || shown.get() key=|id| *id children=row />
                 </ol>
             </section>
         }

@@ -22,7 +22,7 @@ pub struct RowActs {
 }
 
 /// A batch under way: percent, bar, pace and outlook on a second line.
-pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyView {
+pub fn active_row(batch: Signal<Batch>, check: AnyView, me: Option<&Me>, acts: RowActs) -> AnyView {
     let percent =
         move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())));
     let counts = move || {
@@ -31,7 +31,7 @@ pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyVi
     let digits = Memo::new(move |_| batch.with(words::digits));
     view! {
         <li class=move || format!("row row-active {}", digits.get())>
-            {named(batch)}
+            {named(batch, check)}
             {failed_link(batch)}
             <span class="row-acts">
                 {toggle(batch, me, acts.act)}
@@ -51,7 +51,7 @@ pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyVi
 }
 
 /// A batch that has ended.
-pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> AnyView {
+pub fn finished_row(batch: Signal<Batch>, check: AnyView, me: Option<&Me>, acts: RowActs) -> AnyView {
     let ran = move || {
         batch.with(|batch| match batch.state.is_finished() {
             true => words::thousands(batch.total),
@@ -60,7 +60,7 @@ pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> Any
     };
     view! {
         <li class="row row-finished">
-            {named(batch)}
+            {named(batch, check)}
             <span class="row-counts">{ran}</span>
             <span class="row-pace">{move || batch.with(pace)}</span>
             {failed_link(batch)}
@@ -71,14 +71,14 @@ pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, acts: RowActs) -> Any
     .into_any()
 }
 
-/// Number, name (a link that covers the row), task and owner.
-fn named(batch: Signal<Batch>) -> impl IntoView {
+/// The box that chooses it, number, name (a link that covers the row), task and owner.
+fn named(batch: Signal<Batch>, check: AnyView) -> impl IntoView {
     let (href, number, task) = batch.with_untracked(|batch| {
         let task = format!("{} · {}", words::shown(&batch.task), words::shown(&batch.owner));
         (format!("/batches/{}", batch.id), format!("#{}", batch.number), task)
     });
     view! {
-        <span class="row-number">{number}</span>
+        <span class="row-number">{check} {number}</span>
         <a class="row-name" href=href>{move || batch.with(|batch| words::name(&batch.name))}</a>
         <span class="row-task">{task}</span>
     }
