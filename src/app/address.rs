@@ -57,9 +57,24 @@ impl Query {
         self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
+    /// All values under `name`, in their order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs().filter(move |(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// All names with their values, in their order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Takes out all that is under `name`.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
+    }
+
     /// Puts `value` in place of all that was under `name`.
     pub fn set(&mut self, name: &str, value: &str) {
-        self.0.retain(|(known, _)| known != name);
+        self.remove(name);
         self.0.push((name.to_owned(), value.to_owned()));
     }
 }
@@ -111,5 +126,9 @@ mod tests {
         query.set("q", "50 % & more");
         assert_eq!(query.to_string(), "?tab=x&q=50%20%25%20%26%20more");
         assert_eq!(Query::default().to_string(), "");
+        let mut chosen = Query::parse("c=1&a=2&c=3");
+        assert_eq!(chosen.all("c").collect::<Vec<_>>(), ["1", "3"]);
+        chosen.remove("c");
+        assert_eq!(chosen.pairs().collect::<Vec<_>>(), [("a", "2")]);
     }
 }

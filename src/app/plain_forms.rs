@@ -3,6 +3,9 @@
 /// What an address asks: a page with a question, or with fields that were behind a link, stays as it is.
 pub const ASK: &str = "ask";
 
+/// What an address has chosen of a list: a number each.
+pub const CHOSEN: &str = "chosen";
+
 /// The act that a form did before this page; the server provides it in context, where it was posted without scripts.
 #[derive(Clone, Debug)]
 pub struct DoneBefore(pub String);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, OnceCell};
 
-use super::acts::{ActWakes, Acts, FollowUps, Retention, StepLoop, disk_loop, schedule_loop};
+use super::acts::{ActWakes, Acts, BulkActs, FollowUps, Retention, StepLoop, disk_loop, schedule_loop};
 use super::cluster::{
     ChangeRelay, Heartbeat, LeaseRecovery, Membership, Outbox, RemoteProgress, becomes, clock_loop,
     start_watchdog, turn_loop,
@@ -178,7 +178,9 @@ impl Stages {
         loops.watch(Loop::Retention, Retention { acts: Arc::clone(acts), days, loops: loops.clone() }.run());
         loops.watch(Loop::Disk, disk_loop(Arc::clone(acts), loops.clone()));
         let follow_ups = FollowUps { acts: Arc::clone(acts), validator: Arc::clone(&self.intake.validator) };
-        loops.watch(Loop::Steps, StepLoop { acts: Arc::clone(acts), follow_ups, loops: loops.clone() }.run());
+        let bulk = BulkActs { acts: Arc::clone(acts), liveness: Arc::clone(&self.membership.liveness) };
+        let steps = StepLoop { acts: Arc::clone(acts), follow_ups, bulk, loops: loops.clone() };
+        loops.watch(Loop::Steps, steps.run());
         loops.watch(Loop::Settle, Arc::clone(&self.intake.settler).run());
     }
 

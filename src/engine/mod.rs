@@ -25,7 +25,7 @@
 //! | `Wakes::report` | a slot, a grant, an act | the recorder | there may be something to record |
 //! | `Wakes::group` | a slot | the recorder | a whole group waits |
 //! | `AuditQueue::added` | the recorder, acts | the audit loop | a batch has ended |
-//! | `ActWakes::steps` | acts, the recorder | the step loop | an act goes on, or a batch follows |
+//! | `ActWakes::steps` | acts, the recorder, the service | the step loop | an act goes on, or a batch follows |
 //! | `ActWakes::sweep` | a delete, a full disk | the retention loop | files may go |
 //! | `ActWakes::grown` | a block writer | block writers of other uploads | it may be their turn |
 //! | `Outbox::committed` | the publisher | the loop that sends hints | other nodes are to look |
@@ -372,6 +372,11 @@ impl Engine {
     /// `TooLarge` for too many seqs; `WrongState` while it is cancelling; what else the store says.
     pub async fn retry(&self, batch: BatchKey, request: &RetryRequest) -> Result<BatchRecord, EngineError> {
         self.stages.acts.retry(batch, request).await
+    }
+
+    /// An act over many has been asked for: some node goes on with it, this one at once.
+    pub fn bulk_act_added(&self) {
+        self.stages.acts.wakes.steps.notify_one();
     }
 
     /// Changes name, concurrency or priority.

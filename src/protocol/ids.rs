@@ -21,6 +21,10 @@ pub struct BatchId(u128);
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScheduleId(u128);
 
+/// An act over many, by its UUID (version 7). Text form: lower-case, hyphenated.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BulkActId(u128);
+
 /// What ids that are UUIDs have in common: 128 bits inside, 36 characters outside.
 macro_rules! uuid_id {
     ($name:ident, $expected:literal) => {
@@ -84,6 +88,7 @@ macro_rules! uuid_id {
 
 uuid_id!(BatchId, "a batch id (36 characters, lower-case hexadecimal)");
 uuid_id!(ScheduleId, "a schedule id (36 characters, lower-case hexadecimal)");
+uuid_id!(BulkActId, "an act's id (36 characters, lower-case hexadecimal)");
 
 /// The bits of a UUID in its text form.
 fn uuid_bits(text: &str) -> Option<u128> {

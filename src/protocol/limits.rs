@@ -22,6 +22,14 @@ pub const LISTED_BATCHES_MAX: usize = 200;
 pub const SLOT_WORK_SHOWN_MAX: usize = 64;
 /// Characters of a batch's name; a longer one is refused as `invalid`.
 pub const NAME_CHARS_MAX: usize = 200;
+/// Batches named in one act over many; more are refused as `too_large`.
+pub const BULK_BATCHES_MAX: usize = 1_000;
+/// Acts over many that run at once for one person; one more is refused as `too_many`.
+pub const BULK_ACTS_PER_PERSON_MAX: u64 = 10;
+/// Acts over many that run at once in all; one more is refused as `too_many`.
+pub const BULK_ACTS_MAX: u64 = 50;
+/// Ended acts over many that are kept of one person; of more the oldest go.
+pub const BULK_ACTS_KEPT_MAX: u64 = 200;
 /// Seqs named in one retry; more are refused as `too_large`.
 pub const RETRY_SEQS_MAX: usize = 10_000;
 /// Bytes of one line, row or JSON item; a longer one is refused with its line number.

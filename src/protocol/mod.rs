@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! ids, json, time   the atoms        state   who may follow whom
-//! batch, retry, item, task, schedule,
+//! batch, bulk, retry, item, task, schedule,
 //! webhook, access, share,
 //! upload, folder    the nouns        error   what a client may learn
 //! topic, row        what is heard live       frame, client_frame  how it is said     binary  its compact codec
@@ -15,6 +15,7 @@
 pub mod access;
 pub mod batch;
 pub mod binary;
+mod bulk;
 pub mod client_frame;
 pub mod default_name;
 pub mod error;
@@ -56,11 +57,12 @@ pub use batch::{
     Batch, BatchCounts, BatchPage, BatchPatch, BatchQuery, BatchSettings, Budget, CancelRequest, NewBatch,
     Options, RetryRequest, Running, ThenOn,
 };
+pub use bulk::{BulkAct, BulkActPage, BulkQuery, BulkReason, BulkRefusal, BulkState, NewBulkAct};
 pub use client_frame::ClientFrame;
 pub use error::{ApiError, ErrorCode};
 pub use folder::{FolderFile, FolderList, FolderName, FolderPage};
 pub use frame::{CloseCode, Codec, ServerFrame, WelcomeLimits, Whole};
-pub use ids::{BatchId, FamilyId, NodeId, ParseError, Rev, ScheduleId, Seq};
+pub use ids::{BatchId, BulkActId, FamilyId, NodeId, ParseError, Rev, ScheduleId, Seq};
 pub use item::{
     AttemptRow, Family, FamilyPage, FileRow, ItemDetail, ItemLive, ItemPage, ItemProgress, ItemQuery,
     ItemRow, LogPart, StripCell,

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use super::{BatchId, ItemCursor, Json, ScheduleId, TimeOfDay, Timestamp};
+use super::{BatchId, BulkActId, ItemCursor, Json, ScheduleId, TimeOfDay, Timestamp};
 
 impl JsonSchema for Json {
     fn schema_name() -> Cow<'static, str> {
@@ -70,6 +70,20 @@ impl JsonSchema for Timestamp {
 impl JsonSchema for ScheduleId {
     fn schema_name() -> Cow<'static, str> {
         "ScheduleId".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "format": "uuid"})
+    }
+}
+
+impl JsonSchema for BulkActId {
+    fn schema_name() -> Cow<'static, str> {
+        "BulkActId".into()
     }
 
     fn inline_schema() -> bool {

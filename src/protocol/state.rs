@@ -29,6 +29,7 @@ pub enum BatchState {
 
 /// An act that somebody may ask of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "ssr", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BatchAct {
     /// Hand out nothing more.
@@ -44,6 +45,15 @@ pub enum BatchAct {
 }
 
 impl BatchAct {
+    /// Every act, in the order in which they are offered.
+    pub const ALL: [Self; 5] = [Self::Pause, Self::Resume, Self::Cancel, Self::Retry, Self::Delete];
+
+    /// The act named `text`, if there is one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.as_str() == text)
+    }
+
     /// Its word on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::formats::body::BodyFault;
 use crate::protocol::limits::{PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX};
-use crate::protocol::{ApiError, BatchId, ErrorCode, Object, ScheduleId, Seq};
+use crate::protocol::{ApiError, BatchId, BulkActId, ErrorCode, Object, ScheduleId, Seq};
 use crate::server::AppState;
 use crate::service::Caller;
 
@@ -56,6 +56,11 @@ impl PathParams {
 
     /// `{id}` as a schedule.
     pub fn schedule(&self) -> Result<ScheduleId, ApiError> {
+        read("id", self.text("id"))
+    }
+
+    /// `{id}` as an act over many.
+    pub fn bulk_act(&self) -> Result<BulkActId, ApiError> {
         read("id", self.text("id"))
     }
 

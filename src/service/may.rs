@@ -32,6 +32,8 @@ pub enum Action {
     ActOnUpload,
     /// Pause, resume, cancel, retry, change, delete a batch.
     ActOnBatch,
+    /// Ask for an act over many batches, look at one's own, end them; each batch is asked for on its own.
+    ActOnMany,
     /// Make, list and revoke links that show a batch to whoever has them.
     ShareBatch,
     /// Look at lists of schedules; each schedule is asked for on its own.
@@ -56,7 +58,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::SeeTasks,
         Self::SeeNodes,
         Self::SeeMetrics,
@@ -68,6 +70,7 @@ impl Action {
         Self::AddToBatch,
         Self::ActOnUpload,
         Self::ActOnBatch,
+        Self::ActOnMany,
         Self::ShareBatch,
         Self::SeeSchedules,
         Self::SeeSchedule,
@@ -97,7 +100,7 @@ impl Action {
             Self::SaveSchedule => (PersonRole::Operator, Scope::Submit, Refused),
             Self::ActOnSchedule => (PersonRole::Operator, Scope::Act, Refused),
             Self::ActOnBatch | Self::ShareBatch => (PersonRole::Operator, Scope::Act, Asks),
-            Self::UseWebhooks => (PersonRole::Operator, Scope::Act, Refused),
+            Self::UseWebhooks | Self::ActOnMany => (PersonRole::Operator, Scope::Act, Refused),
             Self::ManageOwnAccess => (PersonRole::Viewer, Scope::Admin, Refused),
             Self::DrainNode | Self::ManagePeople | Self::SeeAuditLog => {
                 (PersonRole::Admin, Scope::Admin, Refused)
@@ -315,7 +318,7 @@ mod tests {
                 | Action::SeeProgress
                 | Action::SeeSchedules
                 | Action::SeeSchedule => ["...", "...", "...", "...", "44."],
-                Action::Submit | Action::ActOnUpload | Action::SaveSchedule => {
+                Action::Submit | Action::ActOnUpload | Action::ActOnMany | Action::SaveSchedule => {
                     ["3..", "3..", "3..", "3..", "44."]
                 }
                 Action::AddToBatch

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! caller   who asks                  may       the one policy            error   what a client may learn
-//! batches, batch_list, items, nodes, submit,
-//! schedules, uploads, webhooks       the use cases, by noun              live    the answer to a subscribe
+//! batches, batch_list, bulk_acts, items,
+//! nodes, submit, schedules, uploads, webhooks       the use cases, by noun       live    the answer to a subscribe
 //! people   who comes in, and the life of people and tokens                  secret  random codes and their hashes
 //! ```
 //!
@@ -11,6 +11,7 @@
 
 mod batch_list;
 mod batches;
+mod bulk_acts;
 pub mod caller;
 mod error;
 mod items;

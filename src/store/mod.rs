@@ -44,7 +44,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use self::acts::Followed;
+pub use self::acts::{BulkAdded, BulkFilter, BulkStep, CreateBulkAct, Followed, NamedBatch};
 pub use self::cluster::ProgressRecord;
 pub use self::files::{
     Addressing, BucketOptions, ContentStream, Draft, FileStore, LocalFile, PieceWriter, Progress,

@@ -1,11 +1,13 @@
 //! Tests of the whole room, one suite for both databases: targeted cases in `cases`, random acts against a model in
 //! `model`, what lies between nodes in `nodes`, many at once in `together`, what only a file can do in `file`, how
 //! many statements an act or a read may take in `statements`, what becomes of rows of earlier versions in `upgrade`, files that come in
-//! pieces in `uploads`, ends by time in `pulse`, what a retry has come to in `retries`, items in another order than their own in `sorted`.
+//! pieces in `uploads`, ends by time in `pulse`, what a retry has come to in `retries`, items in another order than their own in `sorted`,
+//! acts over many batches in `bulk`.
 //!
 //! `audit` passes after every step.
 
 mod acts;
+mod bulk;
 mod cases;
 mod contents;
 mod file;

@@ -22,6 +22,7 @@ mod api_round_trips;
 mod behind_proxies;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod bulk_acts;
 mod chart;
 mod clock;
 mod commands;

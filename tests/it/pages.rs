@@ -84,7 +84,7 @@ async fn what_a_page_loads_is_sent_once() {
     let (done, runs) = (id(&batch), id(&running));
     // Who is signed in, then what each page reads: more, and something was made again on the way.
     for (path, reads) in [
-        ("/".to_owned(), 4),
+        ("/".to_owned(), 5),
         ("/nodes".to_owned(), 2),
         ("/new".to_owned(), 2),
         (format!("/batches/{done}"), 7),

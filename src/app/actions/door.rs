@@ -12,11 +12,12 @@ use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use time::Duration;
 
-use crate::app::plain_forms::ASK;
+use crate::app::plain_forms::{ASK, CHOSEN};
 use crate::app::shell::{DONE_COOKIE, OutsideSignIn};
+use crate::client::words;
 use crate::protocol::{
-    ApiError, BatchId, BatchQuery, ErrorCode, Json, NewBatch, Options, Overlap, RunWindow, ShareLink,
-    TimeOfDay,
+    ApiError, BatchId, BatchQuery, BulkAct, BulkState, ErrorCode, Json, NewBatch, Options, Overlap,
+    RunWindow, ShareLink, TimeOfDay,
 };
 use crate::service::{Caller, Service};
 
@@ -144,10 +145,10 @@ pub async fn done(act: &str) {
     }
 }
 
-/// `address` without its question.
+/// `address` without its question, and without what was chosen for it.
 fn answered(address: &str) -> Option<String> {
     let uri = address.parse::<axum::http::Uri>().ok()?;
-    let asks = |pair: &&str| pair.split_once('=').is_some_and(|(key, _value)| key == ASK);
+    let asks = |pair: &&str| pair.split_once('=').is_some_and(|(key, _value)| [ASK, CHOSEN].contains(&key));
     let query = uri.query().filter(|query| query.split('&').any(|pair| asks(&pair)))?;
     let kept: Vec<&str> = query.split('&').filter(|pair| !asks(pair)).collect();
     if kept.is_empty() {
@@ -185,6 +186,34 @@ pub fn seqs(one: Option<u64>, several: Option<&str>) -> Result<Option<Vec<u64>>,
         text.parse().map_err(|_form| ApiError::malformed(format!("seqs: expected numbers, not {text:?}.")))
     };
     several.split(',').map(number).collect::<Result<_, _>>().map(Some)
+}
+
+/// Batches by their ids, with commas between them.
+///
+/// # Errors
+/// `malformed` for what is no id.
+pub fn batches(text: &str) -> Result<Vec<BatchId>, ApiError> {
+    let id = |text: &str| text.parse().map_err(|form| ApiError::malformed(format!("batches: {form}.")));
+    text.split(',').filter(|text| !text.is_empty()).map(id).collect()
+}
+
+/// The acts over many of the caller that a page shows, as its lines: id, words, to how many batches it has come, of how many, and
+/// whether it goes on. None where the caller may ask for none.
+///
+/// # Errors
+/// Outages only.
+pub async fn bulk_lines(
+    service: &Service,
+    caller: &Caller,
+) -> Result<Vec<(String, String, u64, u64, bool)>, ApiError> {
+    let acts = match service.recent_bulk_acts(caller).await {
+        Err(error) if error.code == ErrorCode::NotAllowed => Vec::new(),
+        acts => acts?,
+    };
+    let line = |act: &BulkAct| {
+        (act.id.to_string(), words::many(act), act.looked(), act.total, act.state == BulkState::Running)
+    };
+    Ok(acts.iter().map(line).collect())
 }
 
 /// The batch that a person calls `12`, `#12` or by its id.
@@ -258,6 +287,7 @@ mod tests {
         for (address, back) in [
             ("http://m.example/batches/1?ask=cancel", Some("/batches/1")),
             ("http://m.example/?state=active&ask=cancel-3&q=a%20b", Some("/?state=active&q=a%20b")),
+            ("http://m.example/?ask=choose&chosen=3&state=active&chosen=4", Some("/?state=active")),
             ("http://m.example/batches/1", None),
             ("http://m.example/batches?x=y", None),
         ] {

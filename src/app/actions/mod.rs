@@ -8,6 +8,7 @@ mod door;
 
 mod access;
 mod act;
+mod bulk;
 mod load;
 mod schedules;
 mod share;
@@ -19,6 +20,7 @@ pub use access::{
     load_account, load_audit, load_password_link, load_people, load_sign_in_provider,
 };
 pub use act::{ActOn, DrainNode, PatchBatch, RetryItems, SealBatch, SetTheme};
+pub use bulk::{AbortAct, ActOnBatches, BulkLine, load_bulk_acts};
 pub use load::{
     load_acts, load_batch, load_batches, load_counts, load_families, load_first_link, load_folders,
     load_item, load_items, load_me, load_nodes, load_parent, load_pulse, load_related, load_settings,

@@ -3,8 +3,8 @@
 //! The server's HTML is complete; what is live starts from the same rows.
 
 mod batch;
-mod batch_row;
 mod batches;
+mod bulk_acts;
 mod item;
 mod item_log;
 mod item_ways;

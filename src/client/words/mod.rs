@@ -5,6 +5,7 @@
 
 mod errors;
 mod figures;
+mod many;
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 pub use self::errors::{ErrorWords, Undertaking, error_words, may_pass};
 pub use self::figures::{absolute, bytes, counted, duration, eta, per_mille, rate, relative, zoned};
+pub use self::many::many;
 use crate::protocol::text::is_unseen;
 pub use crate::protocol::text::thousands;
 use crate::protocol::{AttemptOutcome, Batch, BatchRetry, BatchState, ItemState, Json, Timestamp};
@@ -86,6 +88,8 @@ pub fn done(act: &str) -> Option<&'static str> {
         "retry" => Some("They run again."),
         "delete" => Some("The batch and its results are deleted."),
         "change" => Some("Saved."),
+        "many" => Some("It is under way, and goes on whether or not you stay."),
+        "abort" => Some("It goes no further. What was done stays done."),
         "seal" => Some("No more items are waited for. What came is run."),
         "drain" => Some("The node finishes what it has and takes no more."),
         _ => None,

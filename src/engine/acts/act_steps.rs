@@ -1,4 +1,4 @@
-//! Acts over many items, step by step, and the batches that follow others.
+//! Acts over many items or batches, step by step, and the batches that follow others.
 //!
 //! Runs on every node, of any role. Between two steps everybody else gets a turn at the database, and what a crash left
 //! is found by looking: what is to be done stands in the database, for whichever node comes first.
@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bulk_acts::BulkActs;
 use super::follow_ups::FollowUps;
 use super::on_batch::Acts;
 use crate::engine::supervisor::Loops;
@@ -20,6 +21,7 @@ const BREATH: Duration = Duration::from_millis(2);
 pub struct StepLoop {
     pub acts: Arc<Acts>,
     pub follow_ups: FollowUps,
+    pub bulk: BulkActs,
     pub loops: Loops,
 }
 
@@ -44,7 +46,7 @@ impl StepLoop {
         }
     }
 
-    /// One step of each act that is under way, and all follow-ups that are due; true where there may be more.
+    /// One step of each act that is under way, of one batch or over many, and all follow-ups that are due; true where there may be more.
     async fn round(&self) -> Result<bool, StoreError> {
         // A node that is broken only shows; one that leaves begins nothing that it would cut off. One that takes no more
         // work still steps: it may be the only one.
@@ -53,6 +55,7 @@ impl StepLoop {
         }
         let Acts { store, publisher, dispatcher, .. } = &*self.acts;
         let mut any = self.follow_ups.round().await?;
+        any |= self.bulk.round().await?;
         for batch in store.acts_under_way().await? {
             let Some(change) = store.act_step(batch).await? else { continue };
             any = true;

@@ -65,7 +65,7 @@ pub fn not_filling(batch: &BatchRecord) -> Result<(), EngineError> {
 
 impl Acts {
     /// Publishes what an act changed, and has everybody look for work anew.
-    fn published(&self, change: BatchChange) -> BatchRecord {
+    pub(super) fn published(&self, change: BatchChange) -> BatchRecord {
         self.publisher.publish(&change);
         if change.batch.state.is_finished() && !change.batch.deleted {
             self.audits.add(change.batch.key);

@@ -1,4 +1,4 @@
-//! Deletes batches, messages about them and uploads that are too old, sweeps up after deleted ones, and looks for room while the
+//! Deletes batches, messages about them, acts over many and uploads that are too old, sweeps up after deleted ones, and looks for room while the
 //! disk is full.
 //!
 //! Whatever several nodes do at once here, it is done once.
@@ -22,6 +22,8 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 const PAGE: u32 = 500;
 /// Days for which the log of who did what is kept.
 const AUDIT_DAYS: i64 = 365;
+/// Days for which acts over many are kept after their end.
+const BULK_ACT_DAYS: i64 = 7;
 const DAY_MS: i64 = 86_400_000;
 
 /// While the disk is full: sweeps, and looks whether there is room again; while the file store is away, whether it is back.
@@ -109,6 +111,10 @@ impl Retention {
         }
         let oldest = store.now().plus_ms(-i64::from(self.days) * DAY_MS);
         while store.delete_deliveries(oldest).await? && !self.stops() {
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
+        let oldest = store.now().plus_ms(-BULK_ACT_DAYS * DAY_MS);
+        while store.delete_bulk_acts(oldest).await? && !self.stops() {
             tokio::time::sleep(SWEEP_PAUSE).await;
         }
         while store.delete_audit_entries(store.now().plus_ms(-AUDIT_DAYS * DAY_MS)).await? && !self.stops() {

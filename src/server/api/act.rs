@@ -1,14 +1,19 @@
-//! What can be asked of a batch or node that is there.
+//! What can be asked of a batch or node that is there, and of many batches.
 //!
-//! One call of the service each, answered with the batch as it then is.
+//! One call of the service each, answered with the batch or act as it then is.
 
 use axum::Json;
-use axum::extract::State;
-use http::StatusCode;
+use axum::extract::{OriginalUri, State};
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, StatusCode, header};
 
-use crate::protocol::{ApiError, Batch, BatchAct, BatchPatch, CancelRequest, Node, RetryRequest};
+use super::page::page;
+use crate::protocol::{
+    ApiError, Batch, BatchAct, BatchPatch, BulkAct, BulkQuery, BulkState, CancelRequest, NewBulkAct, Node,
+    RetryRequest,
+};
 use crate::server::AppState;
-use crate::server::extract::{JsonBody, PathParams, Who};
+use crate::server::extract::{JsonBody, PathParams, QueryParams, Who};
 use crate::service::Caller;
 
 type Answer<T> = Result<Json<T>, ApiError>;
@@ -76,4 +81,47 @@ pub async fn seal(State(state): State<AppState>, Who(caller): Who, place: PathPa
 /// `POST /nodes/{id}/drain`: answered with the node as it then is.
 pub async fn drain(State(state): State<AppState>, Who(caller): Who, place: PathParams) -> Answer<Node> {
     state.service.drain_node(&caller, place.text("id")).await.map(Json)
+}
+
+/// `GET /acts`
+pub async fn bulk_acts(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    OriginalUri(uri): OriginalUri,
+    params: QueryParams,
+) -> Result<Response, ApiError> {
+    let query = BulkQuery {
+        state: params.word("state", "running, done, aborted, failed", BulkState::parse)?,
+        cursor: params.owned("cursor"),
+        limit: Some(params.limit()?),
+    };
+    let list = state.service.bulk_acts(&caller, &query).await?;
+    let next = list.next.clone();
+    Ok(page(list, &uri, "cursor", next.as_deref()))
+}
+
+/// `POST /acts`: answered as it begins.
+pub async fn begin_bulk_act(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    JsonBody(new): JsonBody<NewBulkAct>,
+) -> Result<Response, ApiError> {
+    let new = new.ok_or_else(|| ApiError::malformed("Expected a JSON object with act and batches."))?;
+    let act = state.service.begin_bulk_act(&caller, &new).await?;
+    let location = HeaderValue::try_from(format!("/api/v1/acts/{}", act.id)).expect("an id is plain ASCII");
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(act)).into_response())
+}
+
+/// `GET /acts/{id}`
+pub async fn bulk_act(State(state): State<AppState>, Who(caller): Who, place: PathParams) -> Answer<BulkAct> {
+    state.service.bulk_act(&caller, place.bulk_act()?).await.map(Json)
+}
+
+/// `POST /acts/{id}/abort`
+pub async fn abort_bulk_act(
+    State(state): State<AppState>,
+    Who(caller): Who,
+    place: PathParams,
+) -> Answer<BulkAct> {
+    state.service.abort_bulk_act(&caller, place.bulk_act()?).await.map(Json)
 }

@@ -13,11 +13,12 @@ use schemars::generate::{SchemaGenerator, SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use crate::protocol::{
-    AuditPage, Batch, BatchPage, BatchPatch, Budget, CancelRequest, DeliveryDetail, DeliveryPage, ErrorCode,
-    FamilyPage, FolderList, FolderPage, IssuedShareLink, IssuedToken, ItemDetail, ItemPage, LogPart,
-    NewPerson, NewSchedule, NewShareLink, NewToken, NewUpload, NodePage, Options, PasswordChange, PersonLink,
-    PersonPage, PersonPatch, RetryRequest, SchedulePage, SchedulePatch, SchedulePreview, ScheduleTiming,
-    SessionPage, ShareLinkPage, TaskPage, TokenPage, UploadStatus, WebhookDelivery, WebhookSecret,
+    AuditPage, Batch, BatchPage, BatchPatch, Budget, BulkActPage, CancelRequest, DeliveryDetail,
+    DeliveryPage, ErrorCode, FamilyPage, FolderList, FolderPage, IssuedShareLink, IssuedToken, ItemDetail,
+    ItemPage, LogPart, NewBulkAct, NewPerson, NewSchedule, NewShareLink, NewToken, NewUpload, NodePage,
+    Options, PasswordChange, PersonLink, PersonPage, PersonPatch, RetryRequest, SchedulePage, SchedulePatch,
+    SchedulePreview, ScheduleTiming, SessionPage, ShareLinkPage, TaskPage, TokenPage, UploadStatus,
+    WebhookDelivery, WebhookSecret,
 };
 
 /// What is written by hand.
@@ -75,6 +76,7 @@ fn derived_schemas() -> Map<String, Value> {
     let mut answered = SchemaGenerator::new(settings().for_serialize());
     answered.subschema_for::<Batch>();
     answered.subschema_for::<BatchPage>();
+    answered.subschema_for::<BulkActPage>();
     answered.subschema_for::<FamilyPage>();
     answered.subschema_for::<ItemDetail>();
     answered.subschema_for::<ItemPage>();
@@ -102,6 +104,7 @@ fn derived_schemas() -> Map<String, Value> {
     asked.subschema_for::<BatchPatch>();
     asked.subschema_for::<Budget>();
     asked.subschema_for::<CancelRequest>();
+    asked.subschema_for::<NewBulkAct>();
     asked.subschema_for::<NewUpload>();
     asked.subschema_for::<Options>();
     asked.subschema_for::<NewSchedule>();

@@ -38,7 +38,17 @@ impl Store {
     /// [`StoreError::WrongState`] while the batch is being cancelled; [`StoreError::NotFound`]; outages.
     pub async fn retry(&self, batch: BatchKey, request: &RetryRequest) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let change = self.retry_within(Tape::lock(&tx, batch, self.moment()).await?, request).await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// As [`Store::retry`], in the transaction of whoever holds the batch.
+    pub(super) async fn retry_within(
+        &self,
+        mut tape: Tape<'_>,
+        request: &RetryRequest,
+    ) -> Result<BatchChange, StoreError> {
         if !allowed(&tape, BatchAct::Retry)? {
             return tape.unchanged();
         }
@@ -70,15 +80,10 @@ impl Store {
         if !rest.is_done() {
             act_rows::begin(&mut tape, rest.print(), rest.after, taken).await?;
         }
+        let tx = tape.tx;
         let change = tape.write().await?;
-        self.sign(
-            &tx,
-            "batch.retry",
-            &change.batch.id.to_string(),
-            request.family.as_ref().map_or("", |family| family.0.as_str()),
-        )
-        .await?;
-        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        let family = request.family.as_ref().map_or("", |family| family.0.as_str());
+        self.sign(tx, "batch.retry", &change.batch.id.to_string(), family).await?;
         Ok(change)
     }
 }

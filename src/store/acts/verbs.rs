@@ -32,15 +32,25 @@ impl Store {
 
     async fn pause_once(&self, batch: BatchKey, reason: Option<String>) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let change = self.pause_within(Tape::lock(&tx, batch, self.moment()).await?, reason).await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// As [`Store::pause`], in the transaction of whoever holds the batch.
+    pub(super) async fn pause_within(
+        &self,
+        mut tape: Tape<'_>,
+        reason: Option<String>,
+    ) -> Result<BatchChange, StoreError> {
         if !allowed(&tape, BatchAct::Pause)? {
             return tape.unchanged();
         }
         tape.set_state(BatchState::Paused);
         tape.batch.reason = reason;
+        let tx = tape.tx;
         let change = tape.write().await?;
-        self.sign(&tx, "batch.pause", &change.batch.id.to_string(), "").await?;
-        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        self.sign(tx, "batch.pause", &change.batch.id.to_string(), "").await?;
         Ok(change)
     }
 
@@ -50,7 +60,13 @@ impl Store {
     /// [`StoreError::WrongState`], [`StoreError::NotFound`]; outages.
     pub async fn resume(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let change = self.resume_within(Tape::lock(&tx, batch, self.moment()).await?).await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// As [`Store::resume`], in the transaction of whoever holds the batch.
+    pub(super) async fn resume_within(&self, mut tape: Tape<'_>) -> Result<BatchChange, StoreError> {
         if !allowed(&tape, BatchAct::Resume)? {
             return tape.unchanged();
         }
@@ -62,9 +78,9 @@ impl Store {
         tape.set_state(opened(&tape));
         tape.batch.reason = None;
         tape.renew_budget();
+        let tx = tape.tx;
         let change = tape.write().await?;
-        self.sign(&tx, "batch.resume", &change.batch.id.to_string(), "").await?;
-        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        self.sign(tx, "batch.resume", &change.batch.id.to_string(), "").await?;
         Ok(change)
     }
 
@@ -99,7 +115,19 @@ impl Store {
         running: Running,
     ) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let change = self.cancel_within(tape, reason, running).await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// As [`Store::cancel_as`], in the transaction of whoever holds the batch.
+    pub(super) async fn cancel_within(
+        &self,
+        mut tape: Tape<'_>,
+        reason: Option<String>,
+        running: Running,
+    ) -> Result<BatchChange, StoreError> {
         if !allowed(&tape, BatchAct::Cancel)? {
             let hastens = tape.batch.cancel_drains
                 && running == Running::Stop
@@ -121,15 +149,10 @@ impl Store {
                 tape.batch.next_seq = tape.batch.total + 1;
             }
         }
+        let tx = tape.tx;
         let change = tape.write().await?;
-        self.sign(
-            &tx,
-            "batch.cancel",
-            &change.batch.id.to_string(),
-            change.batch.reason.as_deref().unwrap_or_default(),
-        )
-        .await?;
-        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        let why = change.batch.reason.as_deref().unwrap_or_default();
+        self.sign(tx, "batch.cancel", &change.batch.id.to_string(), why).await?;
         Ok(change)
     }
 
@@ -170,14 +193,20 @@ impl Store {
 
     async fn delete_once(&self, batch: BatchKey) -> Result<BatchChange, StoreError> {
         let tx = self.inner.backend.write().await?;
-        let mut tape = Tape::lock(&tx, batch, self.moment()).await?;
+        let change = self.delete_within(Tape::lock(&tx, batch, self.moment()).await?).await?;
+        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        Ok(change)
+    }
+
+    /// As [`Store::delete`], in the transaction of whoever holds the batch.
+    pub(super) async fn delete_within(&self, mut tape: Tape<'_>) -> Result<BatchChange, StoreError> {
         if tape.state()?.on(BatchAct::Delete) != Move::Do {
             return Err(StoreError::NotFinished);
         }
         tape.batch.deleted = true;
+        let tx = tape.tx;
         let change = tape.write().await?;
-        self.sign(&tx, "batch.delete", &change.batch.id.to_string(), "").await?;
-        self.inner.backend.commit(tx, Durability::PowerCut).await?;
+        self.sign(tx, "batch.delete", &change.batch.id.to_string(), "").await?;
         Ok(change)
     }
 

@@ -29,6 +29,7 @@ mod m0017_left_bytes;
 mod m0018_pulse;
 mod m0019_retries;
 mod m0020_item_orders;
+mod m0021_bulk_acts;
 
 /// Executes the statements of a step, one after the other.
 async fn execute_all(manager: &SchemaManager<'_>, statements: &[&str]) -> Result<(), DbErr> {
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0018_pulse::Migration),
             Box::new(m0019_retries::Migration),
             Box::new(m0020_item_orders::Migration),
+            Box::new(m0021_bulk_acts::Migration),
         ]
     }
 }

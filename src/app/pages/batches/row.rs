@@ -28,7 +28,7 @@ pub struct RowContext {
 }
 
 /// A batch under way: percent, bar, pace and outlook on a second line.
-pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) -> AnyView {
+pub fn active_row(batch: Signal<Batch>, check: AnyView, me: Option<&Me>, context: RowContext) -> AnyView {
     let percent =
         move || batch.with(|batch| words::percent(batch).unwrap_or_else(|| words::thousands(batch.ended())));
     let counts = move || {
@@ -37,7 +37,7 @@ pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) ->
     let digits = Memo::new(move |_| batch.with(words::digits));
     view! {
         <li class=move || format!("row row-active {}", digits.get())>
-            {named(batch)}
+            {named(batch, check)}
             {failed_link(batch)}
             <span class="row-acts">
                 {toggle(batch, me, context.act)}
@@ -57,7 +57,7 @@ pub fn active_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) ->
 }
 
 /// A batch that has ended.
-pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) -> AnyView {
+pub fn finished_row(batch: Signal<Batch>, check: AnyView, me: Option<&Me>, context: RowContext) -> AnyView {
     let ran = move || {
         batch.with(|batch| match batch.state.is_finished() {
             true => words::thousands(batch.total),
@@ -66,7 +66,7 @@ pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) 
     };
     view! {
         <li class="row row-finished">
-            {named(batch)}
+            {named(batch, check)}
             <span class="row-counts">{ran}</span>
             <span class="row-pace">{move || batch.with(pace)}</span>
             {failed_link(batch)}
@@ -77,14 +77,14 @@ pub fn finished_row(batch: Signal<Batch>, me: Option<&Me>, context: RowContext) 
     .into_any()
 }
 
-/// Number, name (a link that covers the row), task and owner.
-fn named(batch: Signal<Batch>) -> impl IntoView {
+/// The box that chooses it, number, name (a link that covers the row), task and owner.
+fn named(batch: Signal<Batch>, check: AnyView) -> impl IntoView {
     let (href, number, task) = batch.with_untracked(|batch| {
         let task = format!("{} · {}", words::shown(&batch.task), words::shown(&batch.owner));
         (format!("/batches/{}", batch.id), format!("#{}", batch.number), task)
     });
     view! {
-        <span class="row-number">{number}</span>
+        <span class="row-number">{check} {number}</span>
         <a class="row-name" href=href>{move || batch.with(|batch| words::name(&batch.name))}</a>
         <span class="row-task">{task}</span>
     }

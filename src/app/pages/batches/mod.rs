@@ -3,12 +3,17 @@
 //! Reads a page of batches once, then live; newer ones are counted on a chip and do not push rows under the pointer.
 //! Filter and position are in the URL.
 
+mod chosen;
+mod row;
+
 use leptos::form::ActionForm;
 use leptos::prelude::*;
 
-use super::batch_row::{RowContext, active_row, finished_row};
+use self::chosen::ChosenBatches;
+use self::row::{RowContext, active_row, finished_row};
+use super::bulk_acts::bulk_acts;
 use super::title::{progress_icon, refreshes, titled};
-use crate::app::actions::{RunDemo, load_batches, load_counts, load_tasks};
+use crate::app::actions::{ActOnBatches, RunDemo, load_batches, load_counts, load_tasks};
 use crate::app::address::{Address, Query};
 use crate::app::components::{asking, flash, live_trouble, panel};
 use crate::app::current_user::me;
@@ -64,6 +69,7 @@ pub fn BatchesPage() -> impl IntoView {
         retry: ServerAction::new(),
         sparks: StoredValue::new(Vec::new()),
     };
+    let many = ServerAction::<ActOnBatches>::new();
     let noticed = StoredValue::new(0);
     let refresh = Callback::new(move |newest: u64| {
         noticed.update_value(|noticed| *noticed = newest.max(*noticed));
@@ -78,6 +84,7 @@ pub fn BatchesPage() -> impl IntoView {
             </header>
             {move || flash(rows.act.value().get().and_then(Result::err))}
             {move || flash(rows.retry.value().get().and_then(Result::err))}
+            {move || flash(many.value().get().and_then(Result::err))}
             <div class="filters">
                 {panel(counts, move |counts| filter_row(counts, query))}
                 {panel(tasks, move |tasks| search(&tasks, &query.get_untracked()))}
@@ -86,8 +93,10 @@ pub fn BatchesPage() -> impl IntoView {
                 let asked = query.get_untracked();
                 let of = page.batches.iter().map(|batch| batch.id);
                 rows.sparks.set_value(of.zip(page.sparks.clone()).collect());
-                list(page, &asked, me(), rows, UnseenNotice { noticed: noticed.get_value(), refresh })
+                let acts = ListActs { one: rows, many };
+                list(page, &asked, me(), acts, UnseenNotice { noticed: noticed.get_value(), refresh })
             })}
+            {bulk_acts(many)}
         </section>
     }
 }
@@ -141,13 +150,14 @@ fn search(tasks: &TaskPage, query: &BatchQuery) -> AnyView {
     .into_any()
 }
 
-fn list(
-    page: BatchPage,
-    query: &BatchQuery,
-    me: Option<Me>,
-    context: RowContext,
-    news: UnseenNotice,
-) -> AnyView {
+/// What the list asks: of one batch, and of those that are chosen.
+#[derive(Clone, Copy)]
+struct ListActs {
+    one: RowContext,
+    many: ServerAction<ActOnBatches>,
+}
+
+fn list(page: BatchPage, query: &BatchQuery, me: Option<Me>, acts: ListActs, news: UnseenNotice) -> AnyView {
     let running = page.batches.iter().any(|batch| !batch.state.is_finished());
     let plain = is_plain(query);
     if page.batches.is_empty() {
@@ -162,16 +172,21 @@ fn list(
     let (finished, active): (Vec<_>, Vec<_>) =
         page.batches.iter().partition(|batch| batch.state.is_finished());
     let (finished, active) = (ids(&finished), ids(&active));
-    let rows = use_listed_batches(page.batches, news.belongs(query));
     let me = StoredValue::new(me);
+    let here = use_address().with_untracked(|address| address.query.clone());
+    let chosen = ChosenBatches::of(&page.batches, &here, me);
+    let rows = use_listed_batches(page.batches, news.belongs(query));
+    let look = Look { me, context: acts.one, rows, chosen };
     titled(move || list_title(&rows.list()));
     progress_icon(move || list_part(&rows.list()));
     view! {
         {refreshes(running)}
         {unseen_chip(rows, news)}
         {live_trouble(rows)}
-        {group("Active", active_row, me, context, rows, active)}
-        {group("Finished", finished_row, me, context, rows, finished)}
+        {chosen::choosing(chosen, rows, &here)}
+        {group("Active", active_row, look, active)}
+        {group("Finished", finished_row, look, finished)}
+        {chosen::bar(chosen, acts.many)}
         <nav class="pager" aria-label="Pages of the list">{newest}{older}</nav>
     }
     .into_any()
@@ -181,30 +196,43 @@ fn ids(batches: &[&Batch]) -> Vec<BatchId> {
     batches.iter().map(|batch| batch.id).collect()
 }
 
-/// The batches `ids`, which were under way when the list was read, or had ended; nothing where there are none.
-fn group(
-    title: &'static str,
-    row: fn(Signal<Batch>, Option<&Me>, RowContext) -> AnyView,
+/// What the rows of a list look at.
+#[derive(Clone, Copy)]
+struct Look {
     me: StoredValue<Option<Me>>,
     context: RowContext,
     rows: LiveRows<Batch>,
-    ids: Vec<BatchId>,
-) -> Option<AnyView> {
+    chosen: ChosenBatches,
+}
+
+/// A row, with the box that chooses it.
+type RowView = fn(Signal<Batch>, AnyView, Option<&Me>, RowContext) -> AnyView;
+
+/// The batches `ids`, which were under way when the list was read, or had ended; nothing where there are none.
+fn group(title: &'static str, row: RowView, look: Look, ids: Vec<BatchId>) -> Option<AnyView> {
     if ids.is_empty() {
         return None;
     }
-    let shown = move || {
-        let listed = rows.order.get();
-        ids.iter().filter(|id| listed.contains(id)).copied().collect::<Vec<_>>()
+    let Look { me, context, rows, chosen } = look;
+    let shown = Memo::new(move |before: Option<&Vec<BatchId>>| match before {
+        Some(before) if chosen.any() => before.clone(),
+        Some(_) | None => {
+            let listed = rows.order.get();
+            ids.iter().filter(|id| listed.contains(id)).copied().collect::<Vec<_>>()
+        }
+    });
+    let row = move |id| {
+        let batch = chosen.held(rows.row(&id)?);
+        let check = chosen::check_box(chosen, batch);
+        Some(me.with_value(|me| row(batch, check, me.as_ref(), context)))
     };
-    let row = move |id| rows.row(&id).map(|batch| me.with_value(|me| row(batch, me.as_ref(), context)));
     let class = format!("rows rows-{}", title.to_lowercase());
     Some(
         view! {
             <section class="group">
                 <h2>{title}</h2>
                 <ol class=class aria-label=format!("{title} batches")>
-                    <For each=shown key=|id| *id children=row />
+                    <For each=move || shown.get() key=|id| *id children=row />
                 </ol>
             </section>
         }
