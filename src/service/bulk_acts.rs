@@ -111,6 +111,7 @@ impl Service {
     /// # Errors
     /// `not_found`, `not_allowed`.
     pub async fn bulk_act(&self, caller: &Caller, id: BulkActId) -> Result<BulkAct, ApiError> {
+        may(caller, Action::ActOnMany, Target::Installation)?;
         let act = self.inner.store.bulk_act(id).await?;
         may(caller, Action::ActOnMany, target(&act.by))?;
         Ok(act)

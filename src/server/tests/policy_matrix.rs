@@ -8,7 +8,7 @@ use crate::server::api::ROUTES;
 use crate::service::{Action, Caller, Target, may};
 
 /// What must stand in a body so that who asks is asked about first.
-const BODIES: [(&str, &str, &str); 9] = [
+const BODIES: [(&str, &str, &str); 10] = [
     ("POST", "/batches", r#"{"task":"demo","items":{"count":1}}"#),
     ("PATCH", "/batches/{id}", r#"{"priority":1}"#),
     ("POST", "/schedules", r#"{"cron":"0 3 * * *","batch":{"task":"demo","items":{"count":1}}}"#),
@@ -18,6 +18,7 @@ const BODIES: [(&str, &str, &str); 9] = [
     ("POST", "/people", r#"{"name":"mallory","role":"viewer"}"#),
     ("PATCH", "/people/{name}", r#"{"role":"viewer"}"#),
     ("POST", "/tokens", r#"{"name":"another"}"#),
+    ("POST", "/acts", r#"{"act":"pause","batches":["0198a7b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b"]}"#),
 ];
 
 /// Addresses whose answer also depends on what was said, or on what is not there: other tests ask them.
