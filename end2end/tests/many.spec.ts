@@ -77,6 +77,8 @@ test("what is chosen is held, counted, asked about and followed to its end", asy
   await bar(page).getByRole("button", { name: "Delete 2 batches with 7 items" }).click();
   await expect(acts(page)).toContainText("Deleted 1 of 2; 1 was gone");
 
+  await expect(page.locator(".row").filter({ hasText: `#${failed.number}` })).toHaveCount(0);
+
   // As the server says it, too, until it is dismissed.
   await page.reload();
   await alive(page);

@@ -13,22 +13,43 @@ use super::title::refreshes;
 use crate::app::actions::{AbortAct, ActOnBatches, BulkLine, load_bulk_acts};
 use crate::app::components::panel_or;
 use crate::client::words;
+use crate::protocol::BatchAct;
 
 /// How often they are read while one runs.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The acts, and those that `begins` adds. What cannot be read is left out: the page is about something else.
-pub fn bulk_acts(begins: ServerAction<ActOnBatches>) -> AnyView {
+/// The acts, and those that `begins` adds; calls `deleted` when one that deletes has come to its end. What cannot be read is left
+/// out: the page is about something else.
+pub fn bulk_acts(begins: ServerAction<ActOnBatches>, deleted: Callback<()>) -> AnyView {
     let acts = Resource::new(|| (), |()| load_bulk_acts());
     let abort = ServerAction::<AbortAct>::new();
+    let deletes = StoredValue::new(false);
+    Effect::new(move |_| {
+        if let Some(begun) = begins.input().get() {
+            deletes.update_value(|deletes| *deletes |= begun.act == BatchAct::Delete);
+        }
+    });
+    let ended = Callback::new(move |()| {
+        if deletes.try_update_value(std::mem::take).unwrap_or_default() {
+            deleted.run(());
+        }
+    });
+    let begins = Begins { act: begins, ended };
     panel_or(acts, move |acts| lines(acts, begins, abort), move |_error| lines(Vec::new(), begins, abort))
+}
+
+/// What begins acts, and what is called once none runs any more.
+#[derive(Clone, Copy)]
+struct Begins {
+    act: ServerAction<ActOnBatches>,
+    ended: Callback<()>,
 }
 
 fn run(acts: &[BulkLine]) -> bool {
     acts.iter().any(|(.., runs)| *runs)
 }
 
-fn lines(acts: Vec<BulkLine>, begins: ServerAction<ActOnBatches>, abort: ServerAction<AbortAct>) -> AnyView {
+fn lines(acts: Vec<BulkLine>, begins: Begins, abort: ServerAction<AbortAct>) -> AnyView {
     let refreshes = refreshes(run(&acts));
     let acts = RwSignal::new(acts);
     // As answered: what is begun stands there at once, and what is ended.
@@ -38,7 +59,7 @@ fn lines(acts: Vec<BulkLine>, begins: ServerAction<ActOnBatches>, abort: ServerA
         }
     };
     Effect::new(move |_| {
-        let begun = begins.value().get();
+        let begun = begins.act.value().get();
         // What asked for it is gone; the list is there with the next frame.
         if matches!(begun, Some(Ok(_))) {
             request_animation_frame(focus_acts);
@@ -46,6 +67,12 @@ fn lines(acts: Vec<BulkLine>, begins: ServerAction<ActOnBatches>, abort: ServerA
         answered(begun);
     });
     Effect::new(move |_| answered(abort.value().get()));
+    Effect::new(move |_| {
+        let begun = begins.act.value().with(Option::is_some);
+        if begun && acts.with(|acts| !run(acts)) {
+            begins.ended.run(());
+        }
+    });
     Effect::new(move |_| {
         if acts.with(|acts| run(acts))
             && let Ok(look) = set_timeout_with_handle(move || look_again(acts), LOOK)

@@ -96,7 +96,7 @@ pub fn BatchesPage() -> impl IntoView {
                 let acts = ListActs { one: rows, many };
                 list(page, &asked, me(), acts, UnseenNotice { noticed: noticed.get_value(), refresh })
             })}
-            {bulk_acts(many)}
+            {bulk_acts(many, Callback::new(move |()| refresh.run(0)))}
         </section>
     }
 }
