@@ -35,7 +35,6 @@ mod markup;
 mod page_header;
 pub mod pages;
 pub mod plain_forms;
-mod program_pages;
 mod router;
 pub mod routes;
 #[cfg(feature = "ssr")]

@@ -6,10 +6,10 @@ use leptos::form::ActionForm;
 use leptos::prelude::*;
 
 use super::actions::SetTheme;
+use super::address::has_program;
 use super::components::{ConnectionChip, once_loaded};
 use super::current_user::me;
 use super::plain_forms::DoneBefore;
-use super::program_pages::has_program;
 use super::router::use_router;
 use super::upload::{self, use_upload};
 use crate::client::words;

@@ -6,8 +6,8 @@
 use leptos::prelude::*;
 
 use super::address::Address;
+use super::address::ProgramPage;
 use super::browser::history;
-use super::program_pages::ProgramPage;
 
 /// Shows pages by their address.
 #[derive(Clone, Copy)]

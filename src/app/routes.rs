@@ -1,18 +1,18 @@
 //! Everything in the body: the header, and the page at the address.
 //!
 //! Every page is rendered whole before it is sent, so that it is complete without scripts. The program comes only with the pages
-//! that move ([`ProgramPage`](super::program_pages::ProgramPage)). The others are forms and lists.
+//! that move ([`ProgramPage`](super::address::ProgramPage)). The others are forms and lists.
 
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
 
+use super::address::ProgramPage;
 use super::clock::provide_clock;
 use super::current_user::provide_current_user;
 use super::form_pages;
 use super::live::provide_live_client;
 use super::page_header::Header;
 use super::pages::{BatchPage, BatchesPage, ItemPage, NewBatchPage, NodesPage, NotFoundPage, SharedPage};
-use super::program_pages::ProgramPage;
 use super::router::Router;
 use super::upload::Upload;
 

@@ -11,7 +11,7 @@ use leptos_axum::ResponseOptions;
 use leptos_meta::MetaTags;
 
 use super::plain_forms::{DoneBefore, RefusedForm};
-use super::{App, clock, program_pages::has_program, theme::Theme};
+use super::{App, address::has_program, clock, theme::Theme};
 use crate::protocol::SignInBy;
 
 /// Name of the cookie that tells the page after a form what was done.

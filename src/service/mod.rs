@@ -2,16 +2,14 @@
 //!
 //! ```text
 //! caller   who asks                  may       the one policy            error   what a client may learn
-//! batches, batch_list, bulk_acts, items,
-//! nodes, submit, schedules, uploads, webhooks       the use cases, by noun       live    the answer to a subscribe
+//! batches, items, nodes, submit,
+//! schedules, uploads, webhooks       the use cases, by noun              live    the answer to a subscribe
 //! people   who comes in, and the life of people and tokens                  secret  random codes and their hashes
 //! ```
 //!
 //! Every function that takes a [`Caller`] asks [`may()`] before it reads or changes anything of the object.
 
-mod batch_list;
 mod batches;
-mod bulk_acts;
 pub mod caller;
 mod error;
 mod items;

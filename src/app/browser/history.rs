@@ -11,7 +11,7 @@ use leptos::wasm_bindgen::JsValue;
 use leptos::web_sys::{Element, HtmlAnchorElement};
 
 use crate::app::address::Address;
-use crate::app::program_pages::has_program;
+use crate::app::address::has_program;
 
 /// The button of a mouse that follows links.
 const MAIN_BUTTON: i16 = 0;

@@ -13,7 +13,7 @@ use crate::client::words::{ErrorWords, Undertaking, error_words};
 use crate::protocol::{ApiError, ErrorCode};
 
 /// The page of an address that there is not. In the browser: of one whose page the program does not know, which is read from the
-/// server ([`has_program`](crate::app::program_pages::has_program)).
+/// server ([`has_program`](crate::app::address::has_program)).
 #[component]
 pub fn NotFoundPage() -> impl IntoView {
     let here = use_address();

@@ -23,8 +23,7 @@ const STAGE_FIELDS_MAX: usize = 7;
 /// Files of a folder, `mod.rs` and tests left out.
 const FOLDER_FILES: std::ops::RangeInclusive<usize> = 2..=12;
 /// Folders that hold more or fewer, and why.
-const OTHER_FOLDERS: [(&str, &str); 4] = [
-    ("app::browser", "what runs in the browser only: two folders and the panic hook"),
+const OTHER_FOLDERS: [(&str, &str); 3] = [
     ("protocol", "one file for each noun that crosses the wire"),
     ("store::entity", "one file for each table"),
     ("store::migration", "one file for each step, and a step that was released stays"),

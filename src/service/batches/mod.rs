@@ -1,6 +1,9 @@
-//! Batches: listing, looking, acting, making.
+//! Batches: listing, looking, acting, making. `list` has the page of the list, `bulk_acts` acts over many.
 //!
 //! As [`super`]. An act on a batch that is already so changes nothing and answers well.
+
+mod bulk_acts;
+mod list;
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
 //! Batches as the list shows them: a page, and the course of those under way.
 //!
-//! As [`super`]. What has ended stands in a line that has no place for a course: none is read for it.
+//! What has ended stands in a line that has no place for a course: none is read for it.
 
-use super::batches::filter;
-use super::{Action, Caller, Service, Target, may};
+use super::filter;
 use crate::protocol::{ApiError, BatchPage, BatchQuery, SparkBar};
+use crate::service::{Action, Caller, Service, Target, may};
 use crate::store::BatchKey;
 
 impl Service {

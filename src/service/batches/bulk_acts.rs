@@ -1,11 +1,9 @@
 //! Acts over many batches: asked for, looked at, ended.
 //!
-//! As [`super`]. Whether each batch may be acted on is asked when the act is: what is not is refused there, and counted.
+//! Whether each batch may be acted on is asked when the act is: what is not is refused there, and counted.
 
 use std::collections::HashSet;
 
-use super::may::runs;
-use super::{Action, Caller, Service, Target, may};
 use crate::protocol::limits::{
     BULK_ACTS_MAX, BULK_ACTS_PER_PERSON_MAX, BULK_BATCHES_MAX, PAGE_ROWS_DEFAULT, PAGE_ROWS_MAX,
 };
@@ -13,6 +11,8 @@ use crate::protocol::{
     ApiError, BatchAct, BatchId, BulkAct, BulkActId, BulkActPage, BulkQuery, BulkReason, BulkState,
     ErrorCode, NewBulkAct,
 };
+use crate::service::may::runs;
+use crate::service::{Action, Caller, Service, Target, may};
 use crate::store::{BulkAdded, BulkFilter, CreateBulkAct, NamedBatch};
 
 /// Seconds after which a refused act may find room.
