@@ -230,7 +230,13 @@ mod tests {
     fn sleeper(mark: &str) -> std::process::Child {
         let mut command = Command::new("sleep");
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
-        command.arg("60").env(VARIABLE, mark).stdout(Stdio::null()).spawn().unwrap()
+        let child = command.arg("60").env(VARIABLE, mark).stdout(Stdio::null()).spawn().unwrap();
+        // Linux lets the parent go on a moment before the environment of the new program can be read.
+        let process = Pid::from_child(&child);
+        while mark_of(process).is_none() {
+            std::thread::yield_now();
+        }
+        child
     }
 
     #[tokio::test]
