@@ -40,6 +40,7 @@ test("the palette goes to batches, pages and items, and presses the page's own b
 
   // A page without the program, by the arrows; Escape gives the focus back.
   await page.keyboard.press("Control+k");
+  await expect(field).toBeFocused();
   await page.keyboard.press("Escape");
   await expect(palette).toHaveCount(0);
   await page.getByRole("button", { name: "Commands and keys" }).click();

@@ -234,4 +234,7 @@ async fn items_are_listed_by_what_they_took_and_by_when_they_ended() {
     server.get(&format!("{path}?sort=took&after=x-5")).await.problem(400, "malformed");
     server.get(&format!("{path}?after=7-5")).await.problem(400, "malformed");
     server.get(&format!("{path}?sort=took&q=a")).await.problem(422, "invalid");
+    let document = send(server.client.get(format!("{}/api/openapi.json", server.base))).await.ok();
+    let answers = &document["paths"]["/api/v1/batches/{id}/items"]["get"]["responses"];
+    assert!(answers["422"].is_object(), "the document says so: {answers}");
 }
