@@ -55,6 +55,8 @@ test("what is chosen is held, counted, asked about and followed to its end", asy
 
   // Rows stay as they are seen; one of those that are chosen ends meanwhile.
   const row = page.locator(".row").filter({ hasText: `#${one.number}` });
+  const height = () => row.evaluate((element) => element.getBoundingClientRect().height);
+  const highest = await height();
   await server.api("POST", `/batches/${one.id}/cancel`);
   await ended(server, one.id);
   await page.waitForFunction(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true)))));
@@ -68,6 +70,7 @@ test("what is chosen is held, counted, asked about and followed to its end", asy
   await expect(acts(page)).toBeFocused();
   await ended(server, two.id);
   await expect(row).toContainText("cancelled");
+  expect(await height()).toBe(highest);
 
   // Some cannot be any more.
   await box(page, failed).check();
