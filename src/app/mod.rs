@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! shell, routes   the document and its body           pages/       one file or folder per screen
-//! router          from one page to the next           address      what an address asks for
+//! router          from one page to the next           address/     what an address asks for, and of which page
 //! actions/        server functions, thin doors        components/  pieces of pages, without server calls
 //! live/           topics as signals                   upload       files on their way to the server
 //! markup/         long and nested parts as HTML text
